@@ -1,0 +1,118 @@
+"""One look for every picture of the course: matplotlib figures without pyplot, as reproducible PNG.
+
+Colours are those of Okabe and Ito (2008), "Color Universal Design", with one meaning each in every chapter.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+COLOURS = MappingProxyType(
+    {
+        "utility": "#0072B2",
+        "leak": "#D55E00",
+        "promise": "#000000",
+        "control": "#E69F00",
+        "baseline": "#999999",
+    }
+)
+"""Meaning -> colour. Lines also differ in style or marker, so that nothing hangs on colour alone."""
+
+HOSPITAL_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#F0E442")
+"""Simulated hospitals, in their fixed order."""
+
+DPI = 110
+_SIZE = (7.0, 3.5)  # inches
+
+
+def new_figure(
+    ncols: int = 1,
+    size: tuple[float, float] = _SIZE,
+    width_ratios: Sequence[float] | None = None,
+) -> tuple[Figure, list[Axes]]:
+    """Make an empty figure in the course's style.
+
+    pyplot is left out on purpose: it keeps every figure alive and shows it a second time in a notebook.
+
+    Parameters
+    ----------
+    ncols : int
+        Number of panels, side by side.
+    size : tuple of float
+        Width and height in inches.
+    width_ratios : sequence of float, optional
+        Relative widths of the panels.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    axes : list of matplotlib.axes.Axes
+        One per panel.
+    """
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(1, ncols, squeeze=False, width_ratios=width_ratios)[0])
+    for axis in axes:
+        style(axis)
+    return figure, axes
+
+
+def style(axis: Axes) -> None:
+    """Give one panel the course's look: text of 10 points, two spines, a faint grid behind the data.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+    """
+    axis.tick_params(labelsize=10)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(True, color="#E5E5E5", linewidth=0.6)
+    axis.set_axisbelow(True)
+
+
+def to_png(figure: Figure) -> bytes:
+    """Render a figure; the same drawing gives the same bytes on one machine.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+
+    Returns
+    -------
+    bytes
+        A PNG without the name of the software that wrote it.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+class Picture:
+    """A figure that a notebook shows together with its alternative text.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    alt : str
+        What a colleague would say about the picture on the phone.
+    """
+
+    def __init__(self, figure: Figure, alt: str) -> None:
+        self.figure = figure
+        self.alt = alt
+
+    def __repr__(self) -> str:
+        """Return the alternative text."""
+        return self.alt
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Offer the picture, and its alternative text both as text and as the picture's metadata."""
+        data = {"image/png": to_png(self.figure), "text/plain": self.alt}
+        return data, {"image/png": {"alt": self.alt}}
