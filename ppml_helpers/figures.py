@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -116,3 +117,24 @@ class Picture:
         """Offer the picture, and its alternative text both as text and as the picture's metadata."""
         data = {"image/png": to_png(self.figure), "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt}}
+
+
+def draw_game(axis: Axes, with_patient: Any, without_patient: Any, title: str) -> None:
+    """Draw what an attacker measures on models trained with and without one patient.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+    with_patient, without_patient : array_like, shape (games,)
+        Measurements scaled so that without noise they are +1 and -1: the attacker guesses by the sign.
+    title : str
+    """
+    rng = np.random.default_rng(0)  # spreads the dots upwards and downwards, nothing else
+    rows = (("with", with_patient, 1, "leak", "o"), ("without", without_patient, 0, "baseline", "s"))
+    for name, measured, row, colour, marker in rows:
+        places = row + rng.uniform(-0.22, 0.22, len(measured))
+        axis.plot(measured, places, marker, color=COLOURS[colour], markersize=3, alpha=0.6)
+        axis.text(0.02, row + 0.27, name, transform=axis.get_yaxis_transform(), fontsize=10)
+    axis.axvline(0, color=COLOURS["promise"], linestyle="--", linewidth=1)
+    axis.set(ylim=(-0.35, 1.5), yticks=[])
+    axis.set_title(title, fontsize=10, loc="left")

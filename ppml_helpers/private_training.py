@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from numbers import Integral
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -93,6 +95,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 )
 
 
+_CACHED_ROWS = 1024  # of 40 models these many log-odds stay in the processor's cache from one operation to the next
+
+
 # The engine ------------------------------------------------------------------------------------------------------
 
 
@@ -121,9 +126,28 @@ class Models:
         Returns
         -------
         ndarray, shape (M, n)
+
+        Raises
+        ------
+        TrainingDataError
+            If the features do not have the columns that the models were trained on.
         """
         table = torch.as_tensor(np.array(X), dtype=self.weights[0].dtype)
+        if table.shape[1:] != self.weights[0].shape[1:2]:
+            raise TrainingDataError(
+                f"features have shape {tuple(table.shape)}; these models were trained on {self.weights[0].shape[1]} "
+                "columns: give the same ones."
+            )
         return _logits(self.weights, table).numpy()
+
+    def vectors(self) -> np.ndarray:
+        """Return each model's weights as one row: what an attacker who holds the model can read.
+
+        Returns
+        -------
+        ndarray, shape (M, P)
+        """
+        return np.hstack([weight.reshape(len(weight), -1).numpy() for weight in self.weights])
 
     def auc(self, X: Table, y: Labels) -> np.ndarray:
         """Return each model's area under the ROC curve.
@@ -137,8 +161,13 @@ class Models:
         Returns
         -------
         ndarray, shape (M,)
+
+        Raises
+        ------
+        TrainingDataError
+            If the features or labels cannot be predicted or scored.
         """
-        labels = np.asarray(y).astype(bool)
+        labels = _checked(X, y)[1].numpy().astype(bool)
         ranks = rankdata(self.logits(X), axis=1)  # the AUC is the Mann-Whitney statistic, scaled
         positives = int(labels.sum())
         negatives = labels.size - positives
@@ -190,30 +219,45 @@ def train(
     """
     table, labels = _checked(X, y, recipe)
     scale = _noise_scales(noise_multipliers, seeds, recipe).to(dtype)
-    table, labels = table.to(dtype), labels.to(dtype)
-    weights = _initial(recipe.hidden, table.shape[1], seeds, dtype)
-    velocity = [torch.zeros_like(w) for w in weights]
-    average = [torch.zeros_like(w) for w in weights]
-    noise = _noise(weights, seeds, recipe.steps, dtype)
+    with _one_thread():
+        return _train(table.to(dtype), labels.to(dtype), recipe, scale, seeds, progress)
+
+
+def _train(
+    table: Tensor, labels: Tensor, recipe: Recipe, scale: Tensor, seeds: Sequence[int], progress: Progress
+) -> Models:
+    weights = _initial(recipe.hidden, table.shape[1], seeds, table.dtype)
+    shapes = [w.shape[1:] for w in weights]
+    flat = torch.cat([w.flatten(1) for w in weights], dim=1)  # one row per model: one operation updates all weights
+    velocity, average = torch.zeros_like(flat), torch.zeros_like(flat)
+    noise = _noise(flat.shape[1], seeds, recipe.steps, scale)
     batches = torch.Generator().manual_seed(int(seeds[0]) + 1_000_003)
     expected_batch = recipe.sample_rate * len(table)
     first_averaged = min(round(recipe.steps * (1 - recipe.averaged)), recipe.steps - 1)
-    batch, batch_labels = table, labels
-    squares = (table * table).sum(dim=1) + 1  # the 1 is the intercept's input
-    batch_squares = squares
+    everybody = batch = _patients(table, labels, recipe.hidden, recipe.clipping_norm)
     for step in range(recipe.steps):
         if recipe.sample_rate < 1:
             chosen = (torch.rand(len(table), generator=batches) < recipe.sample_rate).nonzero().squeeze(1)
-            batch, batch_labels, batch_squares = table[chosen], labels[chosen], squares[chosen]
-        sums = _clipped_sums(weights, batch, batch_labels, recipe.clipping_norm, batch_squares)
-        for w, v, a, total, z in zip(weights, velocity, average, sums, noise(step), strict=True):
-            gradient = (total + _column(scale, total) * z) / expected_batch
-            v.mul_(recipe.momentum).add_(gradient)
-            w.sub_(v, alpha=recipe.learning_rate)
-            if step >= first_averaged:
-                a.add_(w, alpha=1 / (recipe.steps - first_averaged))
+            batch = tuple(part.index_select(0, chosen) for part in everybody)
+        noisy = _clipped_sums(flat, shapes, batch, recipe.clipping_norm).add_(noise(step))
+        velocity.mul_(recipe.momentum).add_(noisy, alpha=1 / expected_batch)
+        flat.sub_(velocity, alpha=recipe.learning_rate)
+        if step >= first_averaged:
+            average.add_(flat, alpha=1 / (recipe.steps - first_averaged))
         progress((step + 1) / recipe.steps, f"step {step + 1} of {recipe.steps}")
-    return Models(tuple(average if recipe.averaged > 0 else weights), recipe.hidden)
+    trained = average if recipe.averaged > 0 else flat
+    return Models(tuple(w.contiguous() for w in _unflatten(trained, shapes)), recipe.hidden)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep small matrices on one thread: faster on a busy machine, and the same sums on any number of cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def clipped_gradient_sums(models: Models, X: Table, y: Labels, clipping_norm: float) -> tuple[np.ndarray, ...]:
@@ -240,9 +284,10 @@ def clipped_gradient_sums(models: Models, X: Table, y: Labels, clipping_norm: fl
     """
     dtype = models.weights[0].dtype
     table, labels = torch.as_tensor(np.array(X), dtype=dtype), torch.as_tensor(np.array(y), dtype=dtype)
-    squares = (table * table).sum(dim=1) + 1
-    sums = _clipped_sums(models.weights, table, labels, clipping_norm, squares)
-    return tuple(total.numpy() for total in sums)
+    shapes = [w.shape[1:] for w in models.weights]
+    flat = torch.cat([w.flatten(1) for w in models.weights], dim=1)
+    sums = _clipped_sums(flat, shapes, _patients(table, labels, models.hidden, clipping_norm), clipping_norm)
+    return tuple(total.numpy() for total in _unflatten(sums, shapes))
 
 
 def _initial(hidden: int, columns: int, seeds: Sequence[int], dtype: torch.dtype) -> list[Tensor]:
@@ -275,15 +320,28 @@ def _layers(weights: Sequence[Tensor], X: Tensor) -> tuple[Tensor, Tensor]:
     return h, torch.baddbmm(second_bias[:, None, :], h, second[:, :, None]).squeeze(2)
 
 
+def _patients(X: Tensor, y: Tensor, hidden: int, clipping_norm: float) -> tuple[Tensor, ...]:
+    """Return what clipping needs to know of each patient (first dimension), the same in every step."""
+    squares = (X * X).sum(dim=1) + 1  # the 1 is the intercept's input
+    if hidden:
+        return X, y, squares
+    # The gradient p - y times (x, 1) is sigmoid(w . r) times r, where r is (x, 1) with its sign flipped for label 1.
+    rows = torch.cat([X, torch.ones_like(X[:, :1])], dim=1) * (1 - 2 * y)[:, None]
+    return rows, clipping_norm / squares.sqrt()
+
+
 def _clipped_sums(
-    weights: Sequence[Tensor], X: Tensor, y: Tensor, clipping_norm: float, squares: Tensor
-) -> tuple[Tensor, ...]:
-    """Add up clipped gradients; ``squares`` holds |x|^2 + 1 of each row."""
-    if len(weights) == 2:
-        residual = _logits(weights, X).sigmoid_().sub_(y)
-        longest = clipping_norm / squares.sqrt()
-        residual = residual.clamp_(-longest, longest)
-        return residual @ X, residual.sum(dim=1, keepdim=True)
+    flat: Tensor, shapes: Sequence[torch.Size], patients: tuple[Tensor, ...], clipping_norm: float
+) -> Tensor:
+    """Add up clipped gradients, for weights in one row per model."""
+    if len(shapes) == 2:
+        sums = torch.zeros_like(flat)
+        for rows, longest in zip(*(part.split(_CACHED_ROWS) for part in patients), strict=True):
+            residual = (flat @ rows.T).sigmoid_()
+            sums.addmm_(torch.minimum(residual, longest, out=residual), rows)
+        return sums
+    X, y, squares = patients
+    weights = _unflatten(flat, shapes)
     h, logits = _layers(weights, X)
     residual = logits.sigmoid_().sub_(y)
     slope = (1 - h * h).mul_(weights[2][:, None, :])  # d logit / d input of the hidden unit
@@ -292,35 +350,28 @@ def _clipped_sums(
     longest = clipping_norm / lengths
     residual = residual.clamp_(-longest, longest)
     slope.mul_(residual[:, :, None])
-    return (
-        X.T.expand(len(h), *X.T.shape) @ slope,
+    sums = (
+        (X.T.expand(len(h), *X.T.shape) @ slope).flatten(1),
         slope.sum(dim=1),
         (residual[:, None, :] @ h).squeeze(1),
         residual.sum(dim=1, keepdim=True),
     )
+    return torch.cat(sums, dim=1)
 
 
-def _noise(
-    weights: Sequence[Tensor], seeds: Sequence[int], steps: int, dtype: torch.dtype
-) -> Callable[[int], list[Tensor]]:
-    """Return step -> standard normal noise per weight; a model's noise depends on its own seed alone."""
-    shapes = [w.shape[1:] for w in weights]
-    sizes = [shape.numel() for shape in shapes]
+def _unflatten(flat: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """Return views of one row per model, shaped as the weights are."""
+    parts = flat.split([shape.numel() for shape in shapes], dim=1)
+    return [part.unflatten(1, shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _noise(size: int, seeds: Sequence[int], steps: int, scale: Tensor) -> Callable[[int], Tensor]:
+    """Return step -> noise of the models' scales, shape (M, size); a model's noise depends on its own seed alone."""
     distinct = sorted(set(seeds))
     generators = [torch.Generator().manual_seed(int(seed)) for seed in distinct]
-    drawn = torch.stack([torch.randn(steps, sum(sizes), generator=g, dtype=dtype) for g in generators], dim=1)
+    drawn = torch.stack([torch.randn(steps, size, generator=g, dtype=scale.dtype) for g in generators], dim=1)
     row = torch.tensor([distinct.index(seed) for seed in seeds])
-
-    def at(step: int) -> list[Tensor]:
-        parts = drawn[step][row].split(sizes, dim=1)
-        return [part.reshape(len(seeds), *shape) for part, shape in zip(parts, shapes, strict=True)]
-
-    return at
-
-
-def _column(scale: Tensor, like: Tensor) -> Tensor:
-    """Shape one number per model so that it multiplies that model's weights."""
-    return scale.reshape(-1, *[1] * (like.dim() - 1))
+    return lambda step: drawn[step].index_select(0, row).mul_(scale[:, None])
 
 
 def _noise_scales(noise_multipliers: Sequence[float], seeds: Sequence[int], recipe: Recipe) -> Tensor:
@@ -350,7 +401,8 @@ class Sweep:
     recipe : Recipe
     data : callable
         ``data(seed) -> (X_train, y_train, X_test, y_test)``. Seeds whose training table is one and the same object
-        are trained together.
+        are trained together if they use full batches; sampled batches are drawn anew for each seed. So an AUC does
+        not depend on what else was asked for, before or at the same time.
     delta : float
     aucs : dict
         ``(epsilon, seed) -> test AUC`` of what is done. Epsilon infinity clips and adds no noise.
@@ -382,9 +434,11 @@ class Sweep:
         PrivacyParameterError, TrainingDataError
             As `train`.
         """
-        blocks = list(self._blocks(epsilons, seeds))
+        missing = [(epsilon, seed) for seed in seeds for epsilon in epsilons if (epsilon, seed) not in self.aucs]
+        tables = {seed: self.data(seed) for _, seed in missing}
+        blocks = self._blocks(missing, tables)
         for number, block in enumerate(blocks):
-            X_train, y_train, X_test, y_test = self.data(block[0][1])
+            X_train, y_train, X_test, y_test = tables[block[0][1]]
             sigmas = [self._sigma(epsilon) for epsilon, _ in block]
 
             def tell(fraction: float, _: str, number: int = number) -> None:
@@ -398,13 +452,14 @@ class Sweep:
     def _sigma(self, epsilon: float) -> float:
         return accounting.noise_multiplier(epsilon, self.recipe.sample_rate, self.recipe.steps, self.delta)
 
-    def _blocks(self, epsilons: Sequence[float], seeds: Sequence[int]) -> list[list[tuple[float, int]]]:
-        """Group what is missing by training table, into blocks that fit the processor's cache."""
+    def _blocks(
+        self, missing: Sequence[tuple[float, int]], tables: Mapping[int, tuple[Table, Labels, Table, Labels]]
+    ) -> list[list[tuple[float, int]]]:
+        """Group what is missing into blocks that fit the processor's cache: by training table or by batches."""
         groups: dict[int, list[tuple[float, int]]] = {}
-        for seed in seeds:
-            missing = [(epsilon, seed) for epsilon in epsilons if (epsilon, seed) not in self.aucs]
-            if missing:
-                groups.setdefault(id(self.data(seed)[0]), []).extend(missing)
+        for epsilon, seed in missing:
+            together = id(tables[seed][0]) if self.recipe.sample_rate == 1 else seed
+            groups.setdefault(together, []).append((epsilon, seed))
         size = 64 if self.recipe.hidden == 0 else 10
         return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
 
@@ -501,29 +556,42 @@ def train_with_opacus(
     Yousefpour et al. (2021), "Opacus: User-friendly differential privacy library in PyTorch".
     """
     from opacus import PrivacyEngine
+    from opacus.validators import ModuleValidator
 
-    table, labels = _checked(X, y, Recipe(1, learning_rate, clipping_norm), batch_size)
+    recipe = Recipe(1, learning_rate, clipping_norm, momentum=momentum)
+    table, labels = _checked(X, y, recipe, batch_size)
     accounting.check_target(epsilon)
     accounting.check_training(steps=epochs, delta=delta)
+    for name, value in (("epsilon", epsilon), ("clipping_norm", clipping_norm)):
+        if math.isinf(value):
+            raise PrivacyParameterError(f"{name} is {value}; private training needs a finite one: give such a number.")
+    unsupported = ModuleValidator.validate(model, strict=False)
+    if unsupported:
+        raise PrivacyParameterError(f"Opacus cannot bound each patient's gradient in this model: {unsupported[0]}")
     batches, noise = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed + 1)
     data = TensorDataset(table.float(), labels.float()[:, None])
     loader = DataLoader(data, batch_size=batch_size, generator=batches)
     optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum)
-    engine = PrivacyEngine(accountant="prv")
     with warnings.catch_warnings():
         # Expected here and said in the course: the noise is not cryptographic; inputs need no gradient of their own.
         warnings.filterwarnings("ignore", "Secure RNG turned off|Full backward hook is firing|Optimal order is")
-        model, optimizer, loader = engine.make_private_with_epsilon(
-            module=model,
-            optimizer=optimizer,
-            data_loader=loader,
-            target_epsilon=epsilon,
-            target_delta=delta,
-            epochs=epochs,
-            max_grad_norm=clipping_norm,
-            poisson_sampling=True,
-            noise_generator=noise,
-        )
+        engine = PrivacyEngine(accountant="prv")
+        try:
+            model, optimizer, loader = engine.make_private_with_epsilon(
+                module=model,
+                optimizer=optimizer,
+                data_loader=loader,
+                target_epsilon=epsilon,
+                target_delta=delta,
+                epochs=epochs,
+                max_grad_norm=clipping_norm,
+                poisson_sampling=True,
+                noise_generator=noise,
+            )
+        except ValueError as error:  # its accountant works to 0.01, so that it finds no noise for a tiny epsilon
+            raise PrivacyParameterError(
+                f"epsilon is {epsilon:g}; Opacus finds no noise for it ({error}): ask for a larger epsilon."
+            ) from error
         loss, steps = nn.BCEWithLogitsLoss(), 0
         for epoch in range(epochs):
             for batch, batch_labels in loader:
@@ -533,14 +601,16 @@ def train_with_opacus(
                 steps += 1
             progress((epoch + 1) / epochs, f"epoch {epoch + 1} of {epochs}")
         spent = float(engine.get_epsilon(delta))
-    return OpacusRun(model, spent, float(optimizer.noise_multiplier), 1 / len(loader), steps)
+    return OpacusRun(model, spent, float(optimizer.noise_multiplier), float(loader.sample_rate), steps)
 
 
 # What is refused -------------------------------------------------------------------------------------------------
 
 
-def _checked(X: Table, y: Labels, recipe: Recipe, batch_size: int | None = None) -> tuple[Tensor, Tensor]:
-    """Return features and labels as tensors, or say what is wrong with them."""
+def _checked(
+    X: Table, y: Labels, recipe: Recipe | None = None, batch_size: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return features and labels as tensors, or say what is wrong with them or with the batch to draw from them."""
     try:
         table, labels = np.array(X, dtype=np.float64), np.array(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -558,7 +628,9 @@ def _checked(X: Table, y: Labels, recipe: Recipe, batch_size: int | None = None)
         raise TrainingDataError(f"labels hold {strange[0]!r}; they must be 0 or 1: recode them.")
     if len(np.unique(labels)) < 2:
         raise TrainingDataError("labels hold a single class; both 0 and 1 must occur: choose other patients.")
-    expected = recipe.sample_rate * len(table) if batch_size is None else batch_size
+    if batch_size is not None and (not isinstance(batch_size, Integral) or isinstance(batch_size, bool)):
+        raise TrainingDataError(f"batch_size is {batch_size!r}; it counts patients: give a whole number, 1 or more.")
+    expected = batch_size if batch_size is not None else len(table) * (recipe.sample_rate if recipe else 1)
     if expected < 1 or expected > len(table):
         raise TrainingDataError(
             f"{len(table)} patients are too few for batches of {expected:g}; a batch holds at least 1 and at most "

@@ -107,7 +107,7 @@ class EpsilonExplorer(Explorer):
         sweep = self._sweeps.setdefault((patients, recipe), Sweep(recipe, data, self._delta))
         epsilons = sorted({*CURVE, epsilon})
         aucs = sweep.run([*epsilons, math.inf], SEEDS, progress)
-        sigmas = [accounting.noise_multiplier(e, recipe.sample_rate, recipe.steps, self._delta) for e in CURVE]
+        sigmas = [accounting.noise_multiplier(e, recipe.sample_rate, recipe.steps, self._delta) for e in epsilons]
         published = [Training(sigma, recipe.sample_rate, recipe.steps * len(SEEDS)) for sigma in sigmas]
         promise = (
             accounting.membership_accuracy(epsilon, self._delta),
@@ -118,6 +118,11 @@ class EpsilonExplorer(Explorer):
         cost = accounting.compose(published, self._delta)
         return EpsilonResult(epsilon, patients, model, aucs, non_private, promise, cost)
 
+    def forget(self) -> None:
+        """Drop every remembered result and every trained model."""
+        super().forget()
+        self._sweeps, self._non_private = {}, {}
+
     def draw(self, figure: Figure, result: EpsilonResult) -> None:
         """Draw the curve with the present point, and beside it what the promise allows."""
         figure.set_layout_engine("none")
@@ -126,7 +131,7 @@ class EpsilonExplorer(Explorer):
         _draw_curve(left, result)
         _draw_promise(right, result)
         warning = (
-            f"Publishing the {len(SEEDS) * len(CURVE)} noisy models of this curve would cost epsilon "
+            f"Publishing the {len(SEEDS) * (len(result.aucs) - 1)} noisy models of this curve would cost epsilon "
             f"{result.cost:.2g} in all.\n"
             "The grey and the orange line promise nothing: they are for comparison."
         )
@@ -190,7 +195,9 @@ def _draw_curve(axis: Axes, result: EpsilonResult) -> None:
     axis.axhline(result.control, color=figures.COLOURS["control"], linestyle="-.", linewidth=2)
     axis.text(0.0095, result.non_private + 0.008, "no privacy", color="#666666", fontsize=10, va="bottom")
     axis.text(0.0095, result.control - 0.01, "clipping, no noise", color="#8F6200", fontsize=10, va="top")
-    axis.set(xscale="log", xlim=(0.008, 12.5), ylim=(0.4, 0.88), ylabel="test AUC")
+    lowest, highest = float(result.aucs.to_numpy().min()), max(float(result.aucs.to_numpy().max()), result.non_private)
+    axis.set(xscale="log", xlim=(0.008, 12.5), ylabel="test AUC")
+    axis.set_ylim(min(0.4, lowest - 0.02), max(0.88, highest + 0.04))  # the same for most settings, to compare by eye
     axis.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
     axis.minorticks_off()
     axis.set_xlabel("epsilon (band: 5 trainings, min to max)", fontsize=10)

@@ -15,10 +15,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import ipywidgets as W
 from matplotlib.figure import Figure
+from traitlets import TraitError
 
 from ppml_helpers import figures
 from ppml_helpers.errors import ExplorerError, KitError
@@ -56,7 +58,7 @@ class Explorer:
         self._png = b""
         self._figure, axes = figures.new_figure()
         self._figure.delaxes(axes[0])
-        self._computing = threading.Lock()  # one computation or drawing at a time
+        self._computing = threading.RLock()  # one computation or drawing at a time
         self._wishes = threading.Lock()  # guards the three fields below
         self._wanted: dict[str, Any] | None = None
         self._worker: threading.Thread | None = None
@@ -127,6 +129,8 @@ class Explorer:
         try:
             for name, value in values.items():
                 self._controls[name].value = value
+        except TraitError as error:
+            raise ExplorerError(f"{name} = {value!r} does not suit this knob ({error}); choose another value.") from error
         finally:
             self._by_hand = True
         with self._wishes:
@@ -138,13 +142,15 @@ class Explorer:
 
     def forget(self) -> None:
         """Drop every remembered result, so that the next move is computed anew."""
-        self._results.clear()
+        self._results = OrderedDict()  # a run at work keeps filling the old one
 
     def redraw(self) -> bytes:
         """Draw the present result once more and return the PNG (the price of a picture alone)."""
-        self._figure.clear()
-        self.draw(self._figure, self.result)
-        return figures.to_png(self._figure)
+        with self._computing:
+            result = self.result
+            self._figure.clear()
+            self.draw(self._figure, result)
+            return figures.to_png(self._figure)
 
     # The page ----------------------------------------------------------------------------------------------------
 
@@ -192,7 +198,7 @@ class Explorer:
         with self._wishes:
             self._wanted = None
             if self._run:
-                self._run.stop("you pressed Stop")
+                self._run.stop("you pressed Stop", by_learner=True)
 
     def _work_off(self) -> None:
         """Fulfil the newest wish until none is left (runs in the worker thread)."""
@@ -203,27 +209,30 @@ class Explorer:
                     self._worker = self._run = None
                     return
                 self._run = run = _Run(self._say_progress)
-            try:
-                self._show(wanted, run)
-            except Stopped as stopped:
-                self._say_status(f"Stopped: {stopped}. The picture still shows the setting before.")
-            except KitError as refused:
-                self._say_status(f"This setting cannot be shown: {refused}")
-            except Exception as failure:  # a thread has no caller: what went wrong must reach the page
-                self._say_status(f"The computation failed ({type(failure).__name__}: {failure}).")
+            with self._computing:  # so that what is said here cannot overtake the next picture
+                try:
+                    self._show(wanted, run)
+                except Stopped as stopped:
+                    if run.by_learner:  # otherwise a newer setting is about to be shown, or already is
+                        self._say_status(f"Stopped: {stopped}. The picture still shows the setting before.")
+                except KitError as refused:
+                    self._say_status(f"This setting cannot be shown: {refused}")
+                except Exception as failure:  # a thread has no caller: what went wrong must reach the page
+                    self._say_status(f"The computation failed ({type(failure).__name__}: {failure}).")
 
     def _show(self, values: dict[str, Any], run: _Run) -> None:
         """Compute (or recall), draw, and put picture and sentence on the page."""
         with self._computing:
-            key = tuple(values.items())
+            run.check()
+            key, results = tuple(values.items()), self._results
             try:
-                result = self._results[key] if key in self._results else self.compute(run, **values)
+                result = results[key] if key in results else self.compute(run, **values)
             finally:
                 self._work.layout.visibility = "hidden"
-            self._results[key] = result
-            self._results.move_to_end(key)
-            while len(self._results) > _REMEMBERED:
-                self._results.popitem(last=False)
+            results[key] = result
+            results.move_to_end(key)
+            while len(results) > _REMEMBERED:
+                results.popitem(last=False)
             self._result, self._sentence = result, self.say(result)
             self._png = self.redraw()
             self._status.value = ""
@@ -255,17 +264,21 @@ class _Run:
         self._began = time.monotonic()
         self._reason = ""
         self._superseded = False
+        self.by_learner = False
 
-    def stop(self, reason: str) -> None:
-        self._reason = reason
+    def stop(self, reason: str, by_learner: bool = False) -> None:
+        self._reason, self.by_learner = reason, by_learner
+
+    def check(self) -> None:
+        if self._reason:
+            raise Stopped(self._reason)
 
     def supersede(self) -> None:
         """Allow the run to end early; a short one may finish, so that dragging shows pictures on the way."""
         self._superseded = True
 
     def __call__(self, fraction: float, what: str = "") -> None:
-        if self._reason:
-            raise Stopped(self._reason)
+        self.check()
         if time.monotonic() - self._began < _PATIENCE:
             return
         if self._superseded:
@@ -294,7 +307,7 @@ def _check(explorer: str, controls: dict[str, W.Widget], name: str, value: Any) 
         low, high = (
             (control.base**control.min, control.base**control.max) if logarithmic else (control.min, control.max)
         )
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
         if not number or not low * (1 - 1e-9) <= value <= high * (1 + 1e-9):
             raise ExplorerError(
                 f"{name} = {value!r} is not a number from {low:g} to {high:g}; choose one in that range."

@@ -1,0 +1,215 @@
+"""``kit.py test``: every test, stage by stage, and one line a stage at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from front_door import places
+from front_door.commands import in_course
+from front_door.environment import ensure
+from front_door.terminal import Progress, Stop, say
+
+TESTS = places.ROOT / "tests"
+CELL_TIMEOUT = 300  # seconds for one cell of a chapter
+NOTHING_COLLECTED = 5  # pytest's exit code
+KINDS = ("passed", "failed", "errors", "skipped")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+USUAL_BROWSERS = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
+    r"C:\Program Files (x86)\Google\Chrome\Application\chrome.exe",
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of pytest: its name in the summary and its arguments."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one stage came to."""
+
+    name: str
+    code: int
+    seconds: float
+    counts: dict[str, int]
+    note: str = ""
+
+    def line(self) -> str:
+        """Return the line of the summary."""
+        if self.note:
+            return f"  {'skip' if self.code == 0 else 'FAIL'}  {self.name:<34} {self.note}"
+        told = ", ".join(f"{self.counts[kind]} {kind}" for kind in KINDS if self.counts.get(kind)) or "no tests"
+        return f"  {'ok' if self.code == 0 else 'FAIL':<4}  {self.name:<34} {told} in {self.seconds:.1f} s"
+
+
+def run_tests(arguments: list[str], only: str | None = None) -> int:
+    """Set up, run the stages one after the other and sum up.
+
+    Parameters
+    ----------
+    arguments
+        Passed on to pytest. With a path among them, only that is run.
+    only
+        "unit", "faults", "notebooks" or "browser": that stage alone.
+    """
+    if not TESTS.is_dir():
+        raise Stop("This is the learner edition: it has no tests. They are in the full kit.")
+    ensure(places.COURSE)
+    results: list[Result] = []
+    begun = time.monotonic()
+    try:
+        if chosen := _paths_among(arguments):
+            results.append(_run(Stage("selected", _with_nbval(chosen)), arguments))
+        else:
+            for stage in _stages(only):
+                results.append(stage if isinstance(stage, Result) else _run(stage, arguments))
+    finally:  # also after Ctrl-C: what was done is told
+        _sum_up(results, time.monotonic() - begun)
+    return 1 if any(result.code for result in results) else 0
+
+
+def _paths_among(arguments: list[str]) -> list[str]:
+    """Return the arguments that are files or folders of the kit; the word after -k may be named like one."""
+    words = [(word, word.split("::")[0]) for word in arguments if not word.startswith("-")]
+    pathlike = ("/", os.sep)
+    return [
+        word
+        for word, path in words
+        if (any(mark in path for mark in pathlike) or path.endswith((".py", ".ipynb")))
+        and (places.ROOT / path).exists()
+    ]
+
+
+def _with_nbval(paths: list[str]) -> tuple[str, ...]:
+    """Return pytest's arguments for paths that the person gave (the paths themselves are passed on anyway)."""
+    return _NBVAL if any(path.split("::")[0].endswith(".ipynb") for path in paths) else ()
+
+
+_NBVAL = (
+    "--nbval",
+    "--nbval-current-env",
+    f"--nbval-cell-timeout={CELL_TIMEOUT}",
+    f"--nbval-sanitize-with={TESTS / 'notebooks' / 'sanitize.cfg'}",
+)
+
+
+def _stages(only: str | None) -> Iterator[Stage | Result]:
+    """Yield the stages; a chapter is a stage of its own, so that no chapter sees what another one saved."""
+    for name in ("unit", "faults"):
+        if only in (None, name):
+            yield Stage(name, (str(TESTS / name),))
+    if only in (None, "notebooks"):
+        yield Stage("notebooks: hygiene", (str(TESTS / "notebooks"),))
+        for chapter in sorted(places.NOTEBOOKS.glob("*.ipynb")):
+            yield Stage(f"notebooks: {chapter.stem}", (*_NBVAL, str(chapter)))
+    if only in (None, "browser"):
+        missing = provide_chromium()
+        if missing:
+            yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
+        else:
+            yield Stage("browser", (str(TESTS / "browser"),))
+
+
+def _run(stage: Stage, arguments: list[str]) -> Result:
+    say(f"\n=== {stage.name}")
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="kit-test-") as folder:
+        report = Path(folder) / "report.xml"
+        command = ["-m", "pytest", "-q", f"--junitxml={report}", *stage.arguments, *arguments]
+        code = in_course(command, Path(folder), {"KIT_CHROMIUM": find_chromium() or ""})
+        counts = _counts(report)
+    if code == NOTHING_COLLECTED and arguments:  # a filter like -k may leave a stage empty
+        code = 0
+    return Result(stage.name, code, time.monotonic() - begun, counts)
+
+
+def _counts(report: Path) -> dict[str, int]:
+    """Return how many tests passed, failed ... from pytest's own report."""
+    try:
+        suites = list(ElementTree.parse(report).iter("testsuite"))
+    except (OSError, ElementTree.ParseError):  # pytest did not get as far as writing one
+        return {}
+    counts = {
+        "failed": sum(int(suite.get("failures", 0)) for suite in suites),
+        "errors": sum(int(suite.get("errors", 0)) for suite in suites),
+        "skipped": sum(int(suite.get("skipped", 0)) for suite in suites),
+    }
+    counts["passed"] = sum(int(suite.get("tests", 0)) for suite in suites) - sum(counts.values())
+    return counts
+
+
+def _sum_up(results: list[Result], seconds: float) -> None:
+    say("\n=== summary")
+    for result in results:
+        say(result.line())
+    total = {kind: sum(result.counts.get(kind, 0) for result in results) for kind in KINDS}
+    told = ", ".join(f"{number} {kind}" for kind, number in total.items() if number) or "no tests ran"
+    say(f"===== {told} in {seconds:.2f}s =====")
+
+
+# --------------------------------------------------------------------------------------------------- Chromium
+
+
+def find_chromium() -> str | None:
+    """Return the path of a Chromium or Chrome on this computer, or None. ``KIT_CHROMIUM`` comes first."""
+    wanted = [os.environ.get("KIT_CHROMIUM"), *map(shutil.which, BROWSERS), *USUAL_BROWSERS]
+    return next((path for path in wanted if path and Path(path).is_file()), None)
+
+
+def provide_chromium() -> str:
+    """Make sure there is a Chromium, installing it where that needs nobody; return why there is none, or ""."""
+    if find_chromium():
+        return ""
+    if not shutil.which("apt-get"):
+        return "there is no Chromium or Chrome here: install one, or set KIT_CHROMIUM to its path"
+    prefix = _root_prefix()
+    if prefix is None:
+        return "there is no Chromium here and installing it needs a password: run 'sudo apt-get install chromium'"
+    progress = Progress("Installing Chromium for the browser tests")
+    for step in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
+        code, last = _apt([*prefix, "apt-get", *step], progress)
+        if code:
+            progress.end()
+            return f"Chromium could not be installed ({last})"
+    progress.end("done")
+    return "" if find_chromium() else "apt installed Chromium, but it is not on PATH: set KIT_CHROMIUM to its path"
+
+
+def _root_prefix() -> list[str] | None:
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0:
+        return ["sudo", "-n"]
+    return None
+
+
+def _apt(command: list[str], progress: Progress) -> tuple[int, str]:
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    last = ""
+    with subprocess.Popen(
+        command,
+        env=environment,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as child:
+        for line in child.stdout or ():
+            last = line.strip() or last
+            progress.show(last[:70])
+    return child.returncode, last[:120]

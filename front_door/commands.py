@@ -1,0 +1,181 @@
+"""The commands of ``kit.py``: arguments, help, and what Ctrl-C does."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from front_door import places
+from front_door.environment import AGAIN, end_process, ensure
+from front_door.terminal import Stop, say
+
+ABOUT = "A hands-on course in privacy-preserving machine learning on one real medical data set."
+BEGIN = "Begin with:  python3 kit.py lab"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing a usage block."""
+        raise Stop(f"{message[:1].upper()}{message[1:]}: see 'python3 kit.py --help'.")
+
+
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    top = Parser(prog="kit.py", description=ABOUT, epilog=BEGIN)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+
+    def add(name: str, does: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
+
+    lab = add("lab", "set up if needed and open the course in JupyterLab")
+    lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
+    lab.add_argument("--port", type=int, default=8888, help="first port to try (default 8888)")
+    test = add("test", "set up if needed and run every test")
+    test.add_argument("--only", choices=["unit", "faults", "notebooks", "browser"], help="one stage only")
+    add("doctor", "say in plain words what is wrong with this computer or set-up, and the mend")
+    run = add("run", "execute notebooks in place; the same bytes every time")
+    run.add_argument("notebooks", nargs="*", metavar="NB", help="chapter name or path (default: all)")
+    learner = add("learner", "write the learner edition: no solutions, no outputs")
+    learner.add_argument("out", metavar="OUT", help="folder to write")
+    bench = add("bench", "run benchmarks side by side with peers and print ratios")
+    bench.add_argument("names", nargs="*", metavar="NAME", help="benchmark (default: all)")
+    bench.add_argument("--quick", action="store_true", help="fewer repeats")
+    return top
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return the exit code."""
+    _end_in_order_on_signals()
+    try:
+        return _dispatch(list(arguments))
+    except Stop as stop:
+        say(str(stop))
+        return stop.code
+    except KeyboardInterrupt:
+        say(f"\nStopped. {AGAIN}")
+        return 130
+
+
+def _end_in_order_on_signals() -> None:
+    """Let SIGTERM and a closed terminal end us like Ctrl-C, so that children are ended too."""
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), interrupt)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments:
+        parser().print_help()
+        return 0
+    names = ("lab", "test", "doctor", "run", "learner", "bench")
+    if not arguments[0].startswith("-") and arguments[0] not in names:
+        raise Stop(f"There is no command '{arguments[0]}': the commands are {', '.join(names)}.")
+    options, rest = parser().parse_known_args(arguments)
+    if rest and options.command != "test":  # the rest of "test" goes to pytest
+        raise Stop(f"'{rest[0]}' is not understood: see 'python3 kit.py {options.command} --help'.")
+    actions: dict[str, Callable[[], int]] = {
+        "lab": lambda: _lab(options),
+        "test": lambda: _test(options, rest),
+        "doctor": _doctor,
+        "run": lambda: run(options.notebooks),
+        "learner": lambda: learner(options.out),
+        "bench": lambda: _bench(options),
+    }
+    return actions[options.command]()
+
+
+# Each part is imported when it is asked for: a slip in one cannot stop the others, and the doctor above all.
+
+
+def _lab(options: argparse.Namespace) -> int:
+    from front_door.lab import lab
+
+    return lab(options.port, browser=not options.no_browser)
+
+
+def _test(options: argparse.Namespace, rest: list[str]) -> int:
+    from front_door.checks import run_tests
+
+    return run_tests(rest, only=options.only)
+
+
+def _doctor() -> int:
+    from front_door.doctor import doctor
+
+    return doctor()
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from front_door.benches import bench
+
+    return bench(options.names, quick=options.quick)
+
+
+def run(names: list[str]) -> int:
+    """Execute notebooks in place in the environment of the course."""
+    paths = find_notebooks(names)
+    with tempfile.TemporaryDirectory(prefix="kit-run-") as scratch:
+        return in_course(["-m", "ppml_helpers.course", "run", *map(str, paths)], Path(scratch))
+
+
+def learner(out: str) -> int:
+    """Write the learner edition."""
+    target = str(Path(out).expanduser().resolve())
+    with tempfile.TemporaryDirectory(prefix="kit-learner-") as scratch:
+        return in_course(["-m", "ppml_helpers.course", "learner", target], Path(scratch))
+
+
+def find_notebooks(names: list[str]) -> list[Path]:
+    """Return the notebooks that are meant: all, or by path, name ("05_private_training") or number ("05")."""
+    chapters = sorted(places.NOTEBOOKS.glob("*.ipynb"))
+    if not names:
+        if not chapters:
+            raise Stop(f"There is no notebook in {places.NOTEBOOKS}: it belongs to the kit, fetch it again.")
+        return chapters
+    return [_find_notebook(name, chapters) for name in names]
+
+
+def _find_notebook(name: str, chapters: list[Path]) -> Path:
+    path = Path(name).expanduser()
+    if path.suffix == ".ipynb" and path.is_file():
+        return path.resolve()
+    stem = path.name.removesuffix(".ipynb")
+    for chapter in chapters:
+        if stem in (chapter.stem, chapter.stem.split("_")[0]):
+            return chapter
+    there = ", ".join(chapter.stem for chapter in chapters) or "none"
+    raise Stop(f"There is no notebook '{name}': the notebooks are {there}.")
+
+
+def in_course(arguments: list[str], scratch: Path, extra: dict[str, str] | None = None) -> int:
+    """Run the course's Python on ``arguments`` in the repeatable environment and return its exit code."""
+    python = ensure(places.COURSE)
+    environment = {**places.repeatable_environment(scratch), **(extra or {})}
+    return call([str(python), *arguments], environment)
+
+
+def call(command: list[str], environment: dict[str, str], cwd: Path = places.ROOT) -> int:
+    """Run a child that shares our terminal; Ctrl-C waits until it has put its things in order."""
+    child = subprocess.Popen(command, cwd=cwd, env=environment)
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        # The terminal has told the child as well; a child told by nobody is told by end_process.
+        try:
+            child.wait(2)
+        except subprocess.TimeoutExpired:
+            end_process(child)
+        raise
+    finally:
+        end_process(child)

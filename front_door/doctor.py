@@ -1,0 +1,175 @@
+"""``kit.py doctor``: what is wrong with this computer or set-up, in plain words, each with the mend."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from front_door import places
+from front_door.checks import find_chromium
+from front_door.environment import python_of, site_packages, whats_wrong
+from front_door.lab import FIRST_PORT, free_port
+from front_door.terminal import Stop, say
+
+KEY_PACKAGES = ("numpy", "pandas", "sklearn", "matplotlib", "torch", "opacus", "dp_accounting", "ipywidgets")
+KEY_PACKAGES += ("jupyterlab", "nbclient", "nbval", "pytest", "ppml_helpers")
+DATA = "support2.csv"
+ENOUGH_MEMORY = 2.0  # GB free for the largest chapter
+ENOUGH_DISK = 1.0  # GB free once installed
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: fine ("ok"), worth knowing ("note") or to be mended ("mend")."""
+
+    state: str
+    text: str
+    mend: str = ""
+
+
+def doctor(root: Path = places.ROOT) -> int:
+    """Look at everything, print a line each, and return 1 if something needs mending."""
+    looks: list[Callable[[Path], Finding]] = [
+        python, writable, disk, memory, environment, packages, data, notebooks, browser, port,
+    ]  # fmt: skip
+    findings = [look(root) for look in looks]
+    for finding in findings:
+        say(f"  {finding.state:<5} {finding.text}")
+        if finding.mend:
+            say(f"        -> {finding.mend}")
+    bad = sum(finding.state == "mend" for finding in findings)
+    say(f"{bad} to mend." if bad else "Nothing needs mending.")
+    return 1 if bad else 0
+
+
+def python(root: Path) -> Finding:
+    """Look at the Python that runs kit.py (an unsupported one never gets here)."""
+    return Finding("ok", f"Python {platform.python_version()} ({sys.executable}) on {platform.platform(terse=True)}")
+
+
+def writable(root: Path) -> Finding:
+    """Look whether the kit's folder can be written to."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=root, prefix=".kit-probe-"):
+            return Finding("ok", f"the kit's folder can be written to ({root})")
+    except OSError as error:
+        return Finding(
+            "mend", f"{root} cannot be written to ({error.strerror})", "copy the kit to a folder of your own"
+        )
+
+
+def disk(root: Path) -> Finding:
+    """Look at the free disk space."""
+    need = ENOUGH_DISK if python_of(root / ".venv").exists() else places.COURSE.disk_needed / 1e9
+    free = shutil.disk_usage(root).free / 1e9
+    text = f"{free:.1f} GB of disk are free, {need:.0f} needed"
+    return Finding("ok", text) if free >= need else Finding("mend", text, f"make room on the disk of {root}")
+
+
+def memory(root: Path) -> Finding:
+    """Look at the free memory."""
+    free = free_memory()
+    if free is None:
+        return Finding("note", "how much memory is free cannot be told on this system")
+    text = f"{free:.1f} GB of memory are free, {ENOUGH_MEMORY:.0f} needed"
+    return Finding("ok", text) if free >= ENOUGH_MEMORY else Finding("mend", text, "close other programs")
+
+
+def free_memory() -> float | None:
+    """Return the free memory in GB, where the system tells it."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024 / 1e9
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def environment(root: Path) -> Finding:
+    """Look at the state of ``.venv`` and its stamp."""
+    try:
+        wrong = whats_wrong(places.recipe_of(root))
+    except (Stop, OSError) as error:
+        return Finding("mend", f"the set-up cannot be judged: {error}", "fetch the missing file from the kit again")
+    if not wrong:
+        return Finding("ok", ".venv is complete and matches requirements.lock")
+    return Finding("mend", f".venv is not ready: {wrong}", "run 'python3 kit.py lab' or 'test': it sets up or repairs")
+
+
+def packages(root: Path) -> Finding:
+    """Import the packages that everything rests on, in the environment of the course."""
+    folder = root / ".venv"
+    if site_packages(folder) is None:
+        return Finding("note", "packages: looked at after the set-up")
+    code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name); print(name)"
+    command = [str(python_of(folder)), "-c", code, *KEY_PACKAGES]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=300, cwd=tempfile.gettempdir()
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding("mend", f"packages: cannot be imported ({type(error).__name__})", "remove .venv; run 'lab'")
+    if answer.returncode == 0:
+        return Finding("ok", f"packages: all {len(KEY_PACKAGES)} that everything rests on can be imported")
+    broken = KEY_PACKAGES[len(answer.stdout.split())]
+    reason = (answer.stderr.strip().splitlines() or ["no reason given"])[-1]
+    return Finding(
+        "mend",
+        f"packages: {broken} cannot be imported ({reason[:150]})",
+        "remove the folder .venv and run 'python3 kit.py lab': it installs again",
+    )
+
+
+def data(root: Path) -> Finding:
+    """Look whether the patients' file is there and is the published one."""
+    mend = "run 'git checkout data' or fetch the folder data/ from the kit again"
+    file = root / "data" / f"{DATA}.gz"
+    try:
+        sums = dict(reversed(line.split()) for line in (root / "data" / "SHA256SUMS").read_text().splitlines())
+        found = hashlib.sha256(gzip.decompress(file.read_bytes())).hexdigest()
+    except FileNotFoundError as error:
+        return Finding("mend", f"the data file {error.filename} is missing", mend)
+    except (OSError, EOFError, zlib.error, ValueError, TypeError) as error:
+        return Finding("mend", f"the data file {file} is damaged ({error})", mend)
+    if found != sums.get(DATA):
+        return Finding("mend", f"the data file {file} is not the published one (its SHA-256 is {found[:12]}...)", mend)
+    return Finding("ok", "the patients' file is there and is the published one")
+
+
+def notebooks(root: Path) -> Finding:
+    """Look whether the first chapter is there."""
+    if (root / places.START).is_file():
+        count = len(list((root / "notebooks").glob("*.ipynb")))
+        return Finding("ok", f"{count} notebooks are there, {places.START} among them")
+    return Finding("mend", f"{places.START} is missing", "run 'git checkout notebooks' or fetch it from the kit again")
+
+
+def browser(root: Path) -> Finding:
+    """Look for the Chromium that only the browser tests need."""
+    found = find_chromium()
+    if found:
+        return Finding("ok", f"Chromium for the browser tests: {found}")
+    return Finding(
+        "note", "there is no Chromium: the browser tests would be skipped; the course itself works in any browser"
+    )
+
+
+def port(root: Path) -> Finding:
+    """Look which port JupyterLab would get."""
+    try:
+        free = free_port(FIRST_PORT)
+    except Stop as stop:
+        return Finding("mend", str(stop), "close the programs that hold them")
+    taken = "" if free == FIRST_PORT else f" ({FIRST_PORT} is taken)"
+    return Finding("ok", f"JupyterLab would use port {free}{taken}")

@@ -1,0 +1,143 @@
+"""``kit.py lab``: JupyterLab on the first notebook, on this computer only, and a clean end."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from front_door import places
+from front_door.environment import WINDOWS, end_process, ensure
+from front_door.terminal import Progress, Stop, say
+
+HOST = "127.0.0.1"
+FIRST_PORT = 8888
+PATIENCE = 180.0  # seconds for the server to answer; a busy laptop may need a minute
+
+
+def lab(port: int = FIRST_PORT, browser: bool = True) -> int:
+    """Serve the course until Ctrl-C.
+
+    Parameters
+    ----------
+    port
+        First port to try; a taken one is no error, the next free one is used.
+    browser
+        Open the browser when the server answers.
+    """
+    python = ensure(places.COURSE)
+    token = secrets.token_hex(24)
+    log = places.STATE / "logs" / f"lab-{os.getpid()}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as output:
+        server = _start(python, free_port(port), token, output)
+    runtime = places.STATE / "jupyter" / "runtime" / f"jpserver-{server.pid}.json"
+    try:
+        actual = _wait_until_it_answers(server, runtime, token, log)
+        if actual != port:
+            say(f"Port {port} is taken; using {actual}.")
+        url = f"http://{HOST}:{actual}/lab/tree/{places.START}?token={token}"
+        say(f"JupyterLab is ready: {url}")
+        say("It is reachable from this computer only. Press Ctrl-C here to end it and its kernels.")
+        if browser and not _opened(url):
+            say("No browser could be opened: open the address above yourself.")
+        code = server.wait()
+        raise Stop(f"JupyterLab ended by itself (code {code}); its last lines:\n{_tail(log)}", code=1)
+    except KeyboardInterrupt:
+        say("\nEnding JupyterLab and its kernels. What you saved is saved.")
+        return 0
+    finally:
+        _end(server, runtime, token)
+        log.unlink(missing_ok=True)
+
+
+def free_port(first: int) -> int:
+    """Return the first free port from ``first`` upwards."""
+    if not 0 < first < 65536:
+        raise Stop(f"{first} is no port: give --port a number from 1024 to 65535.")
+    for port in range(first, min(first + 200, 65536)):
+        with socket.socket() as probe:
+            if not WINDOWS:  # a server that just ended leaves its port in a waiting state: that is free
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise Stop(f"None of the ports from {first} to {first + 199} is free or allowed: give --port another start.")
+
+
+def _start(python: Path, port: int, token: str, output) -> subprocess.Popen:
+    environment = places.jupyter_environment()
+    environment["JUPYTER_TOKEN"] = token  # not on the command line, where every user of the machine could read it
+    environment.setdefault("OMP_NUM_THREADS", "1")  # as when the stored outputs were made
+    command = [str(python), "-m", "jupyterlab", "--no-browser", f"--ServerApp.ip={HOST}", f"--ServerApp.port={port}"]
+    # Another program may take the port between our look and the server's: then the server goes on to the next.
+    command += ["--ServerApp.port_retries=50", f"--ServerApp.root_dir={places.ROOT}"]
+    if not WINDOWS and os.geteuid() == 0:
+        command.append("--allow-root")
+    if os.environ.get("KIT_EXPOSE_APP") == "1":  # browser tests drive the page through window.jupyterapp
+        command.append("--LabApp.expose_app_in_browser=True")
+    # Its own group: Ctrl-C reaches kit.py alone, which ends the server in order (else the server asks "y/n?").
+    group: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(command, cwd=places.ROOT, env=environment, **streams, **group)
+
+
+def _wait_until_it_answers(server: subprocess.Popen, runtime: Path, token: str, log: Path) -> int:
+    progress = Progress("Starting JupyterLab", every=20)
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            progress.end()
+            raise Stop(f"JupyterLab did not start; its last lines:\n{_tail(log)}\nTry 'python3 kit.py doctor'.", code=1)
+        progress.show("waiting for it to answer")
+        try:
+            port = int(json.loads(runtime.read_text("utf-8"))["port"])
+            _ask(port, "api/status", token)
+            progress.end()
+            return port
+        except (OSError, ValueError, KeyError):
+            time.sleep(0.1)
+    progress.end()
+    raise Stop(f"JupyterLab did not answer in {PATIENCE:.0f} s; its last lines:\n{_tail(log)}", code=1)
+
+
+def _ask(port: int, path: str, token: str, method: str = "GET") -> None:
+    request = urllib.request.Request(f"http://{HOST}:{port}/{path}", method=method)
+    request.add_header("Authorization", f"token {token}")
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    direct.open(request, timeout=10).close()
+
+
+def _opened(url: str) -> bool:
+    try:
+        return webbrowser.open(url)
+    except webbrowser.Error:
+        return False
+
+
+def _end(server: subprocess.Popen, runtime: Path, token: str) -> None:
+    """End the server so that it ends its kernels: by its own command on Windows, by SIGTERM elsewhere."""
+    if WINDOWS and server.poll() is None:
+        try:
+            _ask(int(json.loads(runtime.read_text("utf-8"))["port"]), "api/shutdown", token, "POST")
+            server.wait(15)
+        except (OSError, ValueError, KeyError, subprocess.TimeoutExpired):
+            pass  # it does not answer any more: end_process ends it
+    end_process(server)
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text("utf-8", errors="replace").splitlines()[-12:]
+    return "\n".join("    " + line for line in lines)

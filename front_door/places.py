@@ -1,0 +1,72 @@
+"""Where things are, and the environment that the course runs in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from front_door.environment import Recipe
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+BENCHMARKS = ROOT / "benchmarks"
+STATE = ROOT / ".kit"
+START = "notebooks/00_start_here.ipynb"
+
+
+def recipe_of(root: Path) -> Recipe:
+    """Return what the environment of the course in ``root`` must hold."""
+    return Recipe(
+        name="the packages of the course",
+        folder=root / ".venv",
+        state=root / ".kit",
+        requirements=root / "requirements.lock",
+        project=root,
+        disk_needed=3_000_000_000,
+    )
+
+
+COURSE = recipe_of(ROOT)
+
+
+def jupyter_environment(base: dict[str, str] | None = None) -> dict[str, str]:
+    """Return environment variables that keep Jupyter inside the kit: its look comes from ``jupyter_config/``.
+
+    Settings, workspaces and runtime files go to the git-ignored ``.kit/``, nothing to the person's own ``~/.jupyter``;
+    and nothing there (a kernel named python3, a start-up script) changes what the course prints.
+    """
+    own = STATE / "jupyter"
+    (own / "ipython").mkdir(parents=True, exist_ok=True)
+    values = dict(os.environ if base is None else base)
+    values.update(
+        JUPYTER_CONFIG_DIR=str(own / "config"),
+        JUPYTER_CONFIG_PATH=str(ROOT / "jupyter_config"),
+        JUPYTER_DATA_DIR=str(own / "data"),
+        JUPYTER_RUNTIME_DIR=str(own / "runtime"),
+        JUPYTERLAB_SETTINGS_DIR=str(own / "settings"),
+        JUPYTERLAB_WORKSPACES_DIR=str(own / "workspaces"),
+        IPYTHONDIR=str(own / "ipython"),
+    )
+    # Kernels and the server talk over the loopback: a proxy meant for the outside must not catch that.
+    for name in ("NO_PROXY", "no_proxy"):
+        values[name] = ",".join(filter(None, [values.get(name), "127.0.0.1", "localhost"]))
+    values.pop("PYTHONSAFEPATH", None)
+    return values
+
+
+def repeatable_environment(scratch: Path) -> dict[str, str]:
+    """Return the environment in which a notebook prints the same on every run.
+
+    ``OMP_NUM_THREADS`` is 1 on every machine because the number of threads decides how a long sum is split, and with
+    that its last digits. The course's models are small: a second thread gains little, and costs much on a busy machine.
+    Progress and results of the person at the keyboard are left alone: they point to ``scratch``.
+    """
+    values = jupyter_environment()
+    values.update(
+        PYTHONHASHSEED="0",
+        OMP_NUM_THREADS="1",
+        MPLBACKEND="agg",
+        PPML_PROGRESS=str(scratch / "progress"),
+        PPML_RESULTS=str(scratch / "results"),
+    )
+    return values

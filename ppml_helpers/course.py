@@ -1,0 +1,488 @@
+"""The course as code: list its chapters, execute them to the same bytes every time, check them, hand them out.
+
+    python -m ppml_helpers.course run NOTEBOOK ...
+    python -m ppml_helpers.course learner FOLDER
+
+``kit.py run`` and ``kit.py learner`` call this in the repeatable environment (fixed hash seed and threads).
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from nbformat.warnings import DuplicateCellId, MissingIDFieldWarning
+
+from ppml_helpers.errors import CourseError
+
+ROOT = Path(__file__).resolve().parent.parent
+CELL_TIMEOUT = 300  # seconds
+MAX_CODE_LINES = 15
+MAX_OUTPUT_LINES = 40
+MAX_TABLE_ROWS = 12
+MAX_PICTURE_HEIGHT = 800  # pixels
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_OF_A_MACHINE = re.compile(
+    r"(?<![\w.:/<])/(?:home|Users|root|tmp|var|private|opt|mnt|srv)/[\w.-]+"  # the usual homes of a path
+    r"|(?<![\w.:/<])/(?:[\w.-]+/){2,}[\w.-]+\.\w+"  # any other absolute path of a file
+    r"|\b[A-Za-z]:\\\\?\w+"
+)
+
+
+# ----------------------------------------------------------------------------------------------- reading, writing
+
+
+def chapters(folder: Path | None = None) -> list[Path]:
+    """Return the notebooks of the course in their order.
+
+    Parameters
+    ----------
+    folder
+        Where they are; the kit's own ``notebooks/`` by default.
+    """
+    return sorted((ROOT / "notebooks" if folder is None else Path(folder)).glob("*.ipynb"))
+
+
+def read(path: Path) -> NotebookNode:
+    """Read and validate a notebook.
+
+    Raises
+    ------
+    CourseError
+        When the file is missing or is no valid notebook.
+    """
+    try:
+        with warnings.catch_warnings():
+            # nbformat would make up other ids, new ones each time, and go on.
+            warnings.simplefilter("error", DuplicateCellId)
+            warnings.simplefilter("error", MissingIDFieldWarning)
+            notebook = nbformat.read(path, as_version=4)
+            nbformat.validate(notebook)
+    except OSError as error:
+        raise CourseError(f"{path} cannot be read ({error.strerror}): name a notebook of the course.") from None
+    except (ValueError, TypeError, AttributeError, KeyError, nbformat.ValidationError, Warning) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CourseError(f"{path} is not a valid notebook ({reason[:120]}): take it from the kit again.") from None
+    return notebook
+
+
+def to_text(notebook: NotebookNode) -> str:
+    """Return the one text that this notebook is stored as (sorted keys, one line a source line, newline at the end)."""
+    return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Store a notebook in one step: a reader sees the old file or the new one, never half of it."""
+    _replace(path, to_text(notebook).encode("utf-8"))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        # mkstemp makes the file private; keep the permissions of what it replaces, else the usual ones.
+        Path(temporary).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+# ------------------------------------------------------------------------------------- executing to the same bytes
+
+
+def normalise(notebook: NotebookNode) -> NotebookNode:
+    """Return a copy without anything that changes from run to run or from machine to machine.
+
+    Ids of cells stay. Execution times, widget ids and state, tracebacks (they hold paths) and versions of the
+    kernel go. Where a widget stood, its stored picture and text remain: that is what a reader sees before the first
+    run.
+    """
+    notebook = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["kernelspec"] = nbformat.from_dict(KERNEL)
+    notebook.metadata["language_info"] = nbformat.from_dict({"name": "python"})
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in map(_normal_output, cell.outputs) if output is not None]
+    return notebook
+
+
+def _normal_output(output: NotebookNode) -> NotebookNode | None:
+    if output.output_type == "error":
+        output.traceback = [f"{output.ename}: {output.evalue}"]
+    if "data" in output:
+        output.data.pop(WIDGET_VIEW, None)
+        if not output.data:
+            return None
+    return output
+
+
+def execute(notebook: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -> NotebookNode:
+    """Execute a notebook in a fresh kernel and return the normalised result.
+
+    Parameters
+    ----------
+    notebook
+        Not changed.
+    folder
+        Working directory of the kernel.
+    timeout
+        Seconds that one cell may take.
+
+    Raises
+    ------
+    CourseError
+        When a cell fails: names the cell and the error.
+    KeyboardInterrupt
+        When Ctrl-C was pressed; the kernel is ended first.
+    """
+    fresh = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    client = NotebookClient(
+        fresh,
+        timeout=timeout,
+        kernel_name="python3",
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    try:
+        # What a kernel says on its own stderr is about sockets, not about the course; a cell's stderr is an output.
+        client.execute(stderr=subprocess.DEVNULL)
+    except Exception as error:
+        # On Ctrl-C nbclient ends the kernel, then fails one way or another; its own record of the signal tells.
+        if getattr(client, "_async_cleanup_kernel_future", None) is not None:
+            raise KeyboardInterrupt from None
+        if not isinstance(error, (CellExecutionError, CellTimeoutError, DeadKernelError)):
+            raise
+        raise CourseError(_explain(fresh, error, timeout)) from None
+    return normalise(fresh)
+
+
+def _explain(notebook: NotebookNode, error: Exception, timeout: int) -> str:
+    """Return notebook cell, error and the lines around it as one readable block."""
+    number, cell = _failing_cell(notebook)
+    if isinstance(error, CellTimeoutError):
+        reason = f"took longer than {timeout} s"
+    elif isinstance(error, DeadKernelError):
+        reason = "ended its kernel (often: not enough memory)"
+    else:
+        reason = f"{error.ename}: {error.evalue}"
+    lines = [f"cell {number} (id {cell.get('id', 'none')}): {reason}"]
+    lines += ["    | " + line for line in cell.source.splitlines()[:MAX_CODE_LINES]]
+    for output in cell.get("outputs", []):
+        if output.output_type == "error":
+            trace = _ANSI.sub("", "\n".join(output.traceback)).splitlines()
+            lines += ["    " + line for line in trace[-8:]]
+    return "\n".join(lines)
+
+
+def _failing_cell(notebook: NotebookNode) -> tuple[int, NotebookNode]:
+    """Return the last cell that was begun: nbclient stops at the failing one."""
+    begun = [(number, cell) for number, cell in enumerate(notebook.cells, 1) if cell.get("outputs")]
+    erring = [
+        (number, cell)
+        for number, cell in enumerate(notebook.cells, 1)
+        if cell.cell_type == "code"
+        and "raises-exception" not in cell.metadata.get("tags", [])
+        and any(output.output_type == "error" for output in cell.outputs)
+    ]
+    return (erring or begun or [(1, notebook.cells[0])])[-1]
+
+
+def run(path: Path, timeout: int = CELL_TIMEOUT) -> bool:
+    """Execute a notebook in place.
+
+    The file changes only when every cell ran. Twice gives the same bytes.
+
+    Returns
+    -------
+    bool
+        True when the stored bytes changed.
+
+    Raises
+    ------
+    CourseError
+        When the notebook is unreadable, a cell fails, or the file was changed by someone else meanwhile.
+    """
+    path = Path(path)
+    notebook = read(path)
+    before = path.read_bytes()
+    content = to_text(execute(_without_outputs(notebook), path.parent, timeout)).encode("utf-8")
+    if path.read_bytes() != before:
+        raise CourseError(f"{path.name} was changed while it ran: save and close it elsewhere, then run it again.")
+    if content != before:
+        _replace(path, content)
+    return content != before
+
+
+def _without_outputs(notebook: NotebookNode) -> NotebookNode:
+    bare = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    bare.metadata.pop("widgets", None)
+    for cell in bare.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return bare
+
+
+# ------------------------------------------------------------------------------------------------------- hygiene
+
+
+def problems(path: Path) -> list[str]:
+    """Return everything that a stored notebook of the course must not have, a sentence each; empty when it is clean.
+
+    Raises
+    ------
+    CourseError
+        When the file is missing or is no valid notebook.
+    """
+    notebook = read(path)
+    found = [f"{where}: {what}" for where, what in _cell_problems(notebook)]
+    found += _notebook_problems(notebook)
+    if not found and path.read_text("utf-8") != to_text(normalise(notebook)):
+        found.append("the file is not as 'kit.py run' writes it: run it once more")
+    return found
+
+
+def _notebook_problems(notebook: NotebookNode) -> Iterator[str]:
+    if "widgets" in notebook.metadata:
+        yield "widget state is stored in the notebook's metadata"
+    if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
+        yield "the kernel is not named python3"
+    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    if None not in counts and counts != list(range(1, len(counts) + 1)):
+        yield "the cells were not run once each from top to bottom: their numbers are not 1, 2, 3 ..."
+    row = 0
+    for number, cell in enumerate(notebook.cells, 1):
+        row = row + 1 if cell.cell_type == "code" else 0
+        if row == 3:
+            yield f"cell {number}: the third code cell in a row without a sentence between"
+
+
+def _cell_problems(notebook: NotebookNode) -> Iterator[tuple[str, str]]:
+    for number, cell in enumerate(notebook.cells, 1):
+        where = f"cell {number} ({cell.get('id', 'no id')})"
+        for what in _source_problems(cell):
+            yield where, what
+        if cell.cell_type == "code":
+            for what in _output_problems(cell):
+                yield where, what
+
+
+def _source_problems(cell: NotebookNode) -> Iterator[str]:
+    if path := _OF_A_MACHINE.search(cell.source):
+        yield f"its source names a path of one machine ({path[0]})"
+    if cell.cell_type != "code":
+        return
+    lines = len(cell.source.splitlines())
+    if lines > MAX_CODE_LINES:
+        yield f"{lines} lines of code, {MAX_CODE_LINES} at most"
+    if magic := re.search(r"^\s*(?:%(?!matplotlib\b)|!)\S*", cell.source, re.MULTILINE):
+        yield f"the magic {magic[0].strip()}: none but %matplotlib"
+    if cell.source.strip() and cell.execution_count is None:
+        yield "it has no execution count: nbval would pass over it in silence"
+
+
+def _output_problems(cell: NotebookNode) -> Iterator[str]:
+    expected_error = "raises-exception" in cell.metadata.get("tags", [])
+    lines = 0
+    for output in cell.outputs:
+        if output.output_type == "error" and not expected_error:
+            yield f"a stored error ({output.ename}) without the tag raises-exception"
+        if output.get("name") == "stderr":
+            yield f"output on stderr ({output.text.strip().splitlines()[0][:60] if output.text.strip() else 'empty'})"
+        data = output.get("data", {})
+        if WIDGET_VIEW in data:
+            yield "a stored widget id, which changes with every run"
+        text = _text_of(output)
+        if path := _OF_A_MACHINE.search(text):
+            yield f"its output names a path of one machine ({path[0]})"
+        # A picture's or a table's text/plain is what stands in for it, not shown beside it.
+        lines += 0 if {"image/png", "image/svg+xml", "text/html"} & set(data) else len(text.splitlines())
+        rows = data.get("text/html", "").count("<tr")
+        if rows > MAX_TABLE_ROWS:
+            yield f"a table of {rows} rows, {MAX_TABLE_ROWS} at most"
+        height = _png_height(data["image/png"]) if "image/png" in data else 0
+        if height > MAX_PICTURE_HEIGHT:
+            yield f"a picture of {height} pixels in height, {MAX_PICTURE_HEIGHT} at most"
+    if lines > MAX_OUTPUT_LINES:
+        yield f"{lines} lines of output, {MAX_OUTPUT_LINES} at most"
+
+
+def _text_of(output: NotebookNode) -> str:
+    data = output.get("data", {})
+    parts = [output.get("text", ""), output.get("evalue", ""), data.get("text/plain", ""), data.get("text/html", "")]
+    # A picture inside HTML is base64, in which anything may look like a path.
+    return re.sub(r"base64,[A-Za-z0-9+/=\s]+", "base64,", "\n".join(part for part in parts if part))
+
+
+def _png_height(encoded: str) -> int:
+    header = base64.b64decode("".join(encoded.split())[:64])
+    return struct.unpack(">I", header[20:24])[0] if header[:4] == b"\x89PNG" and len(header) >= 24 else 0
+
+
+# ----------------------------------------------------------------------------------------------- learner edition
+
+MANIFEST = ".learner-edition.json"
+EDITION_FILES = (
+    "README.md", "LICENSE", "environment.yml", "pyproject.toml", "requirements.in", "requirements.lock", "kit.py",
+    ".gitignore",
+)  # fmt: skip
+EDITION_FOLDERS = ("front_door", "jupyter_config", "ppml_helpers", "data")
+
+
+def learner_notebook(notebook: NotebookNode) -> NotebookNode:
+    """Return a copy without solutions, outputs and widget state."""
+    bare = normalise(_without_outputs(notebook))
+    bare.cells = [cell for cell in bare.cells if "solution" not in cell.metadata.get("tags", [])]
+    return bare
+
+
+def write_learner_edition(out: Path, root: Path = ROOT) -> list[str]:
+    """Write the edition for learners: every chapter without solutions and outputs, and what it needs to run.
+
+    Parameters
+    ----------
+    out
+        New or empty folder, or an earlier learner edition whose files nobody has changed since.
+    root
+        The kit to take it from.
+
+    Returns
+    -------
+    list of str
+        The files written, relative to ``out``.
+
+    Raises
+    ------
+    CourseError
+        When ``out`` holds something that would be lost.
+    """
+    out, root = Path(out).resolve(), root.resolve()
+    earlier = _earlier_edition(out, root)
+    content = dict(_edition(root))
+    out.mkdir(parents=True, exist_ok=True)
+    for name in sorted(set(earlier) - set(content)):
+        (out / name).unlink(missing_ok=True)
+    for name, data in content.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        _replace(out / name, data)
+    sums = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(content.items())}
+    _replace(out / MANIFEST, (json.dumps(sums, indent=1) + "\n").encode())
+    return sorted(content)
+
+
+def _earlier_edition(out: Path, root: Path) -> dict[str, str]:
+    if out == root or any(folder in (out, *out.parents) for folder in (root / "notebooks", root / "data")):
+        raise CourseError(f"{out} is part of the kit itself: name a folder outside it.")
+    if out.exists() and not out.is_dir():
+        raise CourseError(f"{out} is a file: name a new folder.")
+    if not out.exists() or not any(out.iterdir()):
+        return {}
+    try:
+        earlier = dict(json.loads((out / MANIFEST).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise CourseError(f"{out} is not empty and no earlier learner edition: name a new folder.") from None
+    for name, digest in earlier.items():
+        if (out / name).exists() and hashlib.sha256((out / name).read_bytes()).hexdigest() != digest:
+            raise CourseError(f"{out / name} has been worked on: name a new folder, so that no one's work is lost.")
+    return earlier
+
+
+def _edition(root: Path) -> Iterator[tuple[str, bytes]]:
+    for name in EDITION_FILES:
+        if (root / name).is_file():
+            yield name, (root / name).read_bytes()
+    for folder in EDITION_FOLDERS:
+        for path in sorted((root / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
+                yield path.relative_to(root).as_posix(), path.read_bytes()
+    for path in chapters(root / "notebooks"):
+        yield f"notebooks/{path.name}", to_text(learner_notebook(read(path))).encode("utf-8")
+
+
+# -------------------------------------------------------------------------------------------------- command line
+
+
+def _run_all(paths: Sequence[Path]) -> int:
+    """Execute notebooks one after the other; one that fails does not stop the rest. Return the number that failed."""
+    failed = 0
+    for number, path in enumerate(paths, 1):
+        print(f"[{number}/{len(paths)}] {path.stem} ...", end=" ", flush=True)
+        begun = time.perf_counter()
+        try:
+            with _fresh_results():
+                changed = run(path)
+        except CourseError as error:
+            failed += 1
+            print(f"failed\n{path.name}, {error}", flush=True)
+            continue
+        state = "written" if changed else "same bytes as before"
+        print(f"{time.perf_counter() - begun:.1f} s, {state}", flush=True)
+    return failed
+
+
+class _fresh_results:
+    """Give each notebook empty progress and results, so that its outputs do not depend on which ran before."""
+
+    def __enter__(self) -> None:
+        self._before = {name: os.environ.get(name) for name in ("PPML_PROGRESS", "PPML_RESULTS")}
+        self._scratch = tempfile.mkdtemp(prefix="course-")
+        for name in self._before:
+            os.environ[name] = str(Path(self._scratch) / name.lower())
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(prog="course", description="Execute notebooks or write the learner edition.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run").add_argument("notebooks", nargs="+", type=Path)
+    commands.add_parser("learner").add_argument("out", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "run":
+            return 1 if _run_all(options.notebooks) else 0
+        files = write_learner_edition(options.out)
+    except CourseError as error:
+        print(error, flush=True)
+        return 2
+    except KeyboardInterrupt:
+        print("\nThe notebook that was running keeps its old outputs; those done before are written.", flush=True)
+        return 130
+    print(f"The learner edition is in {options.out}: {len(files)} files. Begin there with 'python3 kit.py lab'.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""Checks, hints and progress for the course's exercises.
+
+For learners::
+
+    check("01.2", answer)   # says right, or what is wrong; counts a right answer as done
+    hint("01.2")            # the next hint
+    progress_bar()          # how far you are in the course
+
+To write a chapter's exercises, add a module ``chapter_05.py`` here that exports two names::
+
+    from ppml_helpers.exercises.frame import Exercise, Reply, as_number, close, right, wrong
+
+    TITLE = "Private training"
+    EXERCISES = (
+        Exercise(name="05.1", task="One line.", expects="a number above 0",
+                 hints=("First hint.", "Second hint."), judge=_judge_1),
+    )
+
+where ``_judge_1(answer) -> Reply`` returns ``right("...")`` or ``wrong("...")``; ``as_number(answer)`` and
+``as_choice(answer, ("yes", "no"))`` read the answer, and whatever they or the judge raise becomes
+"The answer to 05.1 is a number above 0; ...". The dots (`...`) and None never reach a judge.
+Import what a judge computes with (torch, accounting) inside it, so that this package stays quick to import.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib
+import pkgutil
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from ppml_helpers.errors import ExerciseError
+from ppml_helpers.exercises import store
+from ppml_helpers.exercises.frame import Exercise, Reply
+
+__all__ = ["Bar", "Count", "Progress", "Reply", "check", "hint", "progress", "progress_bar"]
+
+_CHAPTER = "chapter_"
+
+
+def check(name: str, answer: object, record: bool = True) -> Reply:
+    """Say whether an answer is right, or what is wrong with it.
+
+    Parameters
+    ----------
+    name : str
+        The exercise, for example ``"01.2"``.
+    answer : object
+        Your answer. The dots (``...``) mean: not answered yet.
+    record : bool
+        Whether a right answer counts as your own work. The solution cells of the notebooks pass False:
+        running them shows the verdict, but only what you answered yourself moves the progress bar.
+
+    Returns
+    -------
+    Reply
+        Shown by the notebook; ``reply.right`` says whether the answer is right.
+
+    Raises
+    ------
+    ExerciseError
+        If there is no exercise of that name. An odd answer is not an error: the reply says what is expected.
+    """
+    exercise = _find(name)
+    reply = exercise.reply(answer)
+    if not (reply.right and record):
+        return reply
+    saved = store.change(lambda before: replace(before, done=before.done | {exercise.name}))
+    return replace(reply, remark=saved.remark)
+
+
+def hint(name: str) -> Reply:
+    """Give the next hint of an exercise; how many you have read is remembered.
+
+    After the last one, says that there are no more and repeats it.
+
+    Raises
+    ------
+    ExerciseError
+        If there is no exercise of that name.
+    """
+    exercise = _find(name)
+    total = len(exercise.hints)
+    if total == 0:
+        return Reply("hint", f"{exercise.name} has no hints.")
+    read = 0
+
+    def one_more(before: store.Saved) -> store.Saved:
+        nonlocal read
+        read = before.hints.get(exercise.name, 0)
+        return replace(before, hints={**before.hints, exercise.name: min(read + 1, total)})
+
+    remark = store.change(one_more).remark
+    if read >= total:
+        return Reply("hint", f"There are no more hints for {exercise.name}. The last was: {exercise.hints[-1]}", remark)
+    return Reply("hint", f"({read + 1} of {total}) {exercise.hints[read]}", remark)
+
+
+class Count(NamedTuple):
+    """Exercises done and exercises in all."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a learner is: a `Count` for each chapter number, titles, and a remark about the file if needed."""
+
+    chapters: dict[str, Count]
+    titles: dict[str, str]
+    remark: str = ""
+
+    def __getitem__(self, chapter: str) -> Count:
+        return self.chapters[chapter]
+
+    @property
+    def course(self) -> Count:
+        """The whole course."""
+        return Count(*(sum(column) for column in zip(*self.chapters.values(), strict=True)))
+
+
+def progress() -> Progress:
+    """Count the exercises done in each chapter, from the learner's progress file.
+
+    Examples
+    --------
+    ``progress()["01"]`` is ``Count(done=0, total=4)`` for a learner who has not begun chapter 01.
+    """
+    saved = store.read()
+    chapters, titles = {}, {}
+    for number, (title, exercises) in _chapters().items():
+        chapters[number] = Count(sum(exercise.name in saved.done for exercise in exercises), len(exercises))
+        titles[number] = title
+    return Progress(chapters, titles, saved.remark)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A learner's progress as a small bar: HTML in a notebook, text elsewhere."""
+
+    progress: Progress
+
+    def __str__(self) -> str:
+        course = self.progress.course
+        lines = [f"Your course: {course.done} of {course.total} exercises done"]
+        for number, (done, total) in self.progress.chapters.items():
+            lines.append(
+                f"{number}  {'■' * done}{'□' * (total - done)}  {done} of {total}  {self.progress.titles[number]}"
+            )
+        return "\n".join([*lines, self.progress.remark] if self.progress.remark else lines)
+
+    __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        course = self.progress.course
+        rows = "".join(
+            f"<tr><td>{number}</td><td style='text-align: left'>{html.escape(self.progress.titles[number])}</td>"
+            f"<td><progress aria-label='chapter {number}' value='{done}' max='{total}'></progress></td>"
+            f"<td>{done} of {total}</td></tr>"
+            for number, (done, total) in self.progress.chapters.items()
+        )
+        remark = f"<br><small>{html.escape(self.progress.remark)}</small>" if self.progress.remark else ""
+        caption = f"<strong>Your course: {course.done} of {course.total} exercises done</strong>"
+        return {"text/plain": str(self), "text/html": f"<div>{caption}<table>{rows}</table>{remark}</div>"}
+
+
+def progress_bar() -> Bar:
+    """Show how far you are in the course."""
+    return Bar(progress())
+
+
+def _chapters() -> dict[str, tuple[str, tuple[Exercise, ...]]]:
+    """Collect title and exercises of each chapter module of this package, in order."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name.startswith(_CHAPTER))
+    modules = {name.removeprefix(_CHAPTER): importlib.import_module(f"{__name__}.{name}") for name in names}
+    return {number: (module.TITLE, module.EXERCISES) for number, module in modules.items()}
+
+
+def _find(name: str) -> Exercise:
+    chapters = _chapters()
+    chapter = str(name).split(".")[0].strip()
+    if chapter not in chapters:
+        raise ExerciseError(f"There is no exercise {name!r}: the chapters with exercises are {', '.join(chapters)}.")
+    exercises = {exercise.name: exercise for exercise in chapters[chapter][1]}
+    if str(name).strip() not in exercises:
+        raise ExerciseError(f"There is no exercise {name!r}: chapter {chapter} has {', '.join(exercises)}.")
+    return exercises[str(name).strip()]

@@ -1,0 +1,160 @@
+"""Chapter 5 as a learner meets it: run all cells, then turn the epsilon explorer's knobs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+
+import lab
+import pytest
+from playwright.sync_api import expect
+
+CHAPTER = "05_private_training.ipynb"
+
+
+@pytest.fixture(scope="module")
+def chapter(open_notebook: Callable[[str], lab.NotebookPage]) -> lab.NotebookPage:
+    notebook = open_notebook(CHAPTER)
+    notebook.run_all()
+    return notebook
+
+
+def test_a_stored_picture_stands_in_before_the_first_run(
+    open_notebook: Callable[[str], lab.NotebookPage],
+) -> None:
+    unrun = open_notebook(CHAPTER)
+    try:
+        pictures = unrun.stored_pictures()
+        assert pictures
+        assert all(pictures)
+        assert unrun.panel.locator(".jupyter-widgets").count() == 0
+        assert unrun.complaints.all_inner_texts() == []
+    finally:
+        unrun.close()  # two open pages of one notebook would save over each other
+
+
+@pytest.fixture
+def explorer(chapter: lab.NotebookPage) -> Iterator[lab.ExplorerView]:
+    """The explorer at rest, with the quick model; and no complaint of the page after the test."""
+    view = lab.ExplorerView(chapter)
+    view.choose("model", "logistic")
+    view.settled(lambda now: view.says_its_epsilon(now) and "logistic" in now.alt)
+    yield view
+    assert chapter.complaints.all_inner_texts() == []
+    assert chapter.errors == []
+    assert chapter.foreign == []
+
+
+def changed(before: lab.View, after: lab.View) -> bool:
+    return after.src != before.src and after.alt != before.alt
+
+
+def test_explorer_is_there_after_running_all_cells(chapter: lab.NotebookPage, explorer: lab.ExplorerView) -> None:
+    explorer.root.evaluate("node => node.scrollIntoView({block: 'center'})")
+    chapter.screenshot("epsilon_explorer_page")
+    explorer.screenshot("epsilon_explorer")
+    now = explorer.look()
+    assert now.alt
+    assert now.alt in now.text  # the sentence under the picture says the same to everyone
+    expect(explorer.root.get_by_role("img", name=now.alt, exact=True)).to_have_count(1)
+    assert now.natural_width > 300
+
+
+@pytest.mark.parametrize("keys", [["Home"], ["ArrowRight"], ["End"], ["ArrowLeft"], ["ArrowUp", "PageDown"]])
+def test_keyboard_moves_picture_and_sentence(explorer: lab.ExplorerView, keys: list[str]) -> None:
+    for key in keys:
+        before, number = explorer.look(), explorer.readout("epsilon")
+        explorer.slider("epsilon").press(key)
+        after = explorer.settled(lambda now: explorer.says_its_epsilon(now) and changed(before, now))  # noqa: B023
+        assert explorer.readout("epsilon") != number
+        assert float(explorer.readout("epsilon")) == pytest.approx(explorer.epsilon(), rel=0.06)
+        assert changed(before, after)
+
+
+@pytest.mark.parametrize("pixels", [-60, 45])
+def test_mouse_moves_picture_and_sentence(explorer: lab.ExplorerView, pixels: int) -> None:
+    before, number = explorer.look(), explorer.readout("epsilon")
+    explorer.drag("epsilon", pixels)
+    explorer.settled(lambda now: explorer.says_its_epsilon(now) and changed(before, now))
+    assert explorer.readout("epsilon") != number
+
+
+def test_picture_keeps_its_shape(explorer: lab.ExplorerView) -> None:
+    now = explorer.look()
+    assert now.width <= now.natural_width * 1.01
+    assert now.width / now.height == pytest.approx(now.natural_width / now.natural_height, rel=0.01)
+
+
+def test_after_a_burst_of_keys_the_last_value_wins(explorer: lab.ExplorerView) -> None:
+    handle = explorer.slider("epsilon")
+    handle.press("Home")
+    handle.focus()
+    for _ in range(17):
+        explorer.page.keyboard.press("ArrowRight", delay=5)
+    in_haste = explorer.settled(explorer.says_its_epsilon, quiet=2)
+    handle.press("ArrowLeft")
+    explorer.settled(lambda now: explorer.says_its_epsilon(now) and changed(in_haste, now))
+    handle.press("ArrowRight")
+    at_leisure = explorer.settled(lambda now: explorer.says_its_epsilon(now) and now.alt == in_haste.alt)
+    assert at_leisure.src == in_haste.src
+
+
+def test_tab_reaches_every_control(explorer: lab.ExplorerView) -> None:
+    wanted = explorer.mark_focusable()
+    assert wanted > 3
+    explorer.slider("epsilon").focus()
+    reached = {explorer.focused_mark()}
+    for key in ["Tab"] * wanted + ["Shift+Tab"] * wanted * 2:
+        explorer.page.keyboard.press(key)
+        reached.add(explorer.focused_mark())
+    assert set(range(wanted)) <= reached
+
+
+def test_every_control_has_a_visible_label(explorer: lab.ExplorerView) -> None:
+    boxes = explorer.controls()
+    assert len(boxes) >= 3
+    for box in boxes:
+        label = box.locator("label, .widget-label").first
+        expect(label).to_be_visible()
+        assert label.inner_text().strip()
+        assert label.evaluate("node => node.scrollWidth <= node.clientWidth"), (
+            f"the label {label.inner_text()!r} is cut off"
+        )
+
+
+def test_latency_from_key_to_picture(explorer: lab.ExplorerView) -> None:
+    handle = explorer.slider("epsilon")
+    handle.press("Home")
+    explorer.settled(explorer.says_its_epsilon)
+    handle.focus()
+    times = []
+    for _ in range(12):
+        times.append(explorer.latency(lambda: explorer.page.keyboard.press("ArrowRight")))
+        explorer.settled(explorer.says_its_epsilon, quiet=0.2)
+    print(f"\nkey to decoded picture: median {statistics.median(times):.0f} ms, longest {max(times):.0f} ms")
+    assert len(times) == 12
+
+
+def test_the_other_model_gets_its_own_picture(explorer: lab.ExplorerView) -> None:
+    before = explorer.look()
+    explorer.choose("model", "MLP")
+    after = explorer.settled(lambda now: changed(before, now) and "MLP" in now.alt)
+    assert explorer.says_its_epsilon(after)
+
+
+def test_long_work_shows_progress_and_can_be_stopped(chapter: lab.NotebookPage, explorer: lab.ExplorerView) -> None:
+    before = explorer.look()
+    explorer.choose("model", "MLP")
+    stop = explorer.root.get_by_role("button", name="Stop")
+    expect(stop).to_be_visible()
+    expect(explorer.root.locator(".progress-bar").first).to_be_visible()
+    explorer.screenshot("epsilon_explorer_working")
+    stop.click()
+    stopped = explorer.settled(lambda now: "Stopped" in now.text)
+    explorer.screenshot("epsilon_explorer_stopped")
+    expect(stop).to_be_hidden()
+    assert (stopped.src, stopped.alt) == (before.src, before.alt)
+    explorer.choose("model", "logistic")  # and the explorer still works
+    explorer.slider("epsilon").press("ArrowLeft")
+    explorer.settled(lambda now: changed(before, now) and explorer.says_its_epsilon(now))
+    assert "Stopped" not in explorer.look().text

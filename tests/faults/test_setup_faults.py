@@ -1,0 +1,369 @@
+"""What can happen to a set-up, done to a whole kit in small: the real front door, a tiny package, no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from front_door import environment
+
+REPO = Path(__file__).resolve().parents[2]
+posix = pytest.mark.skipif(os.name == "nt", reason="signals and links as on Linux and macOS")
+
+# A build backend of its own, so that the small kit needs no setuptools and no network.
+BACKEND = """
+import os, time, zipfile
+from pathlib import Path
+
+def _wheel(folder, name, lines):
+    path = Path(folder) / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for file, text in lines.items():
+            wheel.writestr(file, text)
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\\nName: {name}\\nVersion: 1.0\\n")
+        about = ("Wheel-Version: 1.0", "Generator: test", "Root-Is-Purelib: true", "Tag: py3-none-any", "")
+        wheel.writestr(f"{info}/WHEEL", "\\n".join(about))
+        wheel.writestr(f"{info}/RECORD", "")
+    return path.name
+
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    return _wheel(folder, "small_kit", {"small_kit.pth": str(Path.cwd()) + "\\n"})
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    here = Path(__file__).parent
+    (here / "begun").touch()
+    while not (here / "go").exists():   # an install that takes its time, until the test says go
+        time.sleep(0.05)
+    return _wheel(folder, "slow", {"slow.py": "answer = 42\\n"})
+"""
+BUILD_SYSTEM = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
+
+def digest(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+
+
+def tiny_wheel(folder: Path, version: str = "1.0") -> None:
+    files = {"tiny/__init__.py": f'version = "{version}"\n', "tiny/table.txt": "0 1 2 3\n" * 50}
+    info = f"tiny-{version}.dist-info"
+    files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n"
+    files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    record = [f"{name},sha256={digest(text)},{len(text)}\n" for name, text in files.items()]
+    files[f"{info}/RECORD"] = "".join(record) + f"{info}/RECORD,,\n"
+    with zipfile.ZipFile(folder / f"tiny-{version}-py3-none-any.whl", "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(name, text)
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> Path:
+    """A kit with the real front door whose lock names one tiny local package."""
+    root = tmp_path / "a kit"  # the blank is meant
+    links = tmp_path / "links"
+    links.mkdir()
+    tiny_wheel(links)
+    shutil.copytree(REPO / "front_door", root / "front_door", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPO / "kit.py", root)
+    (root / "requirements.lock").write_text(f"--no-index\n--find-links {links}\ntiny==1.0\n")
+    (root / "backend.py").write_text(BACKEND)
+    (root / "pyproject.toml").write_text(BUILD_SYSTEM + '[project]\nname = "small-kit"\nversion = "1.0"\n')
+    (root / "ppml_helpers").mkdir()
+    (root / "ppml_helpers" / "__init__.py").touch()
+    (root / "ppml_helpers" / "course.py").write_text("import tiny\nprint('the course ran with tiny', tiny.version)\n")
+    (root / "notebooks").mkdir()
+    (root / "notebooks" / "00_start_here.ipynb").write_text("{}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with pip and nothing else, made once: copying it is faster than making it."""
+    folder = tmp_path_factory.mktemp("bare") / ".venv"
+    base = getattr(sys, "_base_executable", "") or sys.executable
+    subprocess.run([base, "-m", "venv", str(folder)], check=True)
+    return folder
+
+
+@pytest.fixture
+def begun(kit: Path, bare_environment: Path) -> Path:
+    """The small kit with an environment in which nothing is installed yet."""
+    shutil.copytree(bare_environment, kit / ".venv", symlinks=True)
+    return kit
+
+
+@pytest.fixture
+def ready(begun: Path) -> Path:
+    """The small kit, set up."""
+    answer = run(begun)
+    assert answer.returncode == 0, answer.stdout
+    return begun
+
+
+def run(kit: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "kit.py", *(arguments or ("run",))]
+    return subprocess.run(
+        command, cwd=kit, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False
+    )
+
+
+def site(kit: Path) -> Path:
+    found = environment.site_packages(kit / ".venv")
+    assert found is not None
+    return found
+
+
+def repaired(kit: Path) -> str:
+    """Run again, demand that the course ran and that the call after it finds nothing to do; return the output."""
+    answer = run(kit)
+    assert answer.returncode == 0, answer.stdout
+    assert "the course ran with tiny 1.0" in answer.stdout
+    assert run(kit).stdout == "the course ran with tiny 1.0\n"
+    return answer.stdout
+
+
+def test_from_nothing_it_sets_up_shows_progress_and_is_quick_the_next_time(kit: Path) -> None:
+    output = repaired(kit)
+    assert "Making .venv" in output
+    assert "1 packages are in place" in output
+    begin = time.monotonic()
+    assert run(kit).returncode == 0
+    assert time.monotonic() - begin < 5, "a later call must not install again"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda kit: (kit / ".venv" / environment.STAMP).unlink(),
+        lambda kit: (kit / ".venv" / environment.STAMP).write_text("{half"),
+        lambda kit: (kit / ".venv" / environment.STAMP).write_text("[]"),
+        lambda kit: shutil.rmtree(site(kit) / "tiny"),
+        lambda kit: shutil.rmtree(site(kit) / "tiny-1.0.dist-info"),
+        lambda kit: (site(kit) / "small_kit.pth").unlink(),
+    ],
+    ids=["no stamp", "half a stamp", "wrong stamp", "package gone", "metadata gone", "editable link gone"],
+)
+def test_a_damaged_environment_is_repaired(ready: Path, harm: Callable[[Path], None]) -> None:
+    harm(ready)
+    repaired(ready)
+
+
+@pytest.mark.parametrize("file", ["tiny-1.0.dist-info/RECORD", "tiny/table.txt"])
+def test_a_package_that_was_half_copied_is_installed_again(ready: Path, file: str) -> None:
+    """What kill -9 in the middle of pip leaves behind: pip alone would take it for installed."""
+    (ready / ".venv" / environment.STAMP).unlink()
+    (site(ready) / file).write_text("")
+    (site(ready) / "~iny").mkdir()
+    output = repaired(ready)
+    assert "incomplete" in output
+    assert "tiny" in output
+    assert (site(ready) / "tiny/table.txt").stat().st_size == 400
+    assert not (site(ready) / "~iny").exists()
+
+
+@posix
+def test_an_environment_whose_interpreter_is_gone_is_made_afresh(ready: Path) -> None:
+    for link in (ready / ".venv" / "bin").glob("python*"):
+        link.unlink()
+    (ready / ".venv" / "bin" / "python").symlink_to("/nowhere/python3")
+    assert "not usable" in repaired(ready)
+
+
+@posix
+def test_an_environment_without_pip_is_made_afresh(begun: Path) -> None:
+    shutil.rmtree(site(begun) / "pip")
+    assert "not usable" in repaired(begun)
+
+
+@posix
+def test_a_moved_kit_finds_itself_again(ready: Path) -> None:
+    moved = ready.with_name("moved kit")
+    ready.rename(moved)
+    repaired(moved)
+    assert str(moved) in (site(moved) / "small_kit.pth").read_text()
+
+
+def test_a_changed_lock_is_installed(ready: Path) -> None:
+    tiny_wheel(ready.parent / "links", "1.1")
+    lock = ready / "requirements.lock"
+    lock.write_text(lock.read_text().replace("tiny==1.0", "tiny==1.1"))
+    answer = run(ready)
+    assert answer.returncode == 0
+    assert "the course ran with tiny 1.1" in answer.stdout
+
+
+def test_a_package_that_is_nowhere_shows_what_pip_said_and_the_mend(begun: Path) -> None:
+    lock = begun / "requirements.lock"
+    before = lock.read_text()
+    lock.write_text(before + "absent-package==9.9\n")
+    answer = run(begun)
+    assert answer.returncode == 1
+    assert "absent-package==9.9" in answer.stdout
+    assert "run the same command again" in answer.stdout
+    assert "Traceback" not in answer.stdout
+    lock.write_text(before)
+    repaired(begun)
+
+
+def test_a_lock_that_is_gone_is_one_sentence(begun: Path) -> None:
+    (begun / "requirements.lock").unlink()
+    answer = run(begun)
+    assert answer.returncode == 2
+    assert "requirements.lock cannot be read" in answer.stdout
+    assert len(answer.stdout.splitlines()) == 1
+
+
+def test_a_lock_file_left_by_a_dead_process_is_no_obstacle(begun: Path) -> None:
+    (begun / ".kit").mkdir()
+    (begun / ".kit" / "setup.lock").write_text("999999")
+    assert "waiting" not in repaired(begun)
+
+
+# --------------------------------------------------------------------------------------- interrupted in the middle
+
+
+@pytest.fixture
+def slow(begun: Path) -> Path:
+    """The small kit with a second package whose install stops until the file ``go`` is there."""
+    folder = begun.parent / "slow"
+    folder.mkdir()
+    (folder / "backend.py").write_text(BACKEND)
+    (folder / "pyproject.toml").write_text(BUILD_SYSTEM + '[project]\nname = "slow"\nversion = "1.0"\n')
+    with (begun / "requirements.lock").open("a") as lock:
+        lock.write(f"slow @ {folder.as_uri()}\n")
+    return begun
+
+
+def start(kit: Path) -> subprocess.Popen[str]:
+    """Start a set-up in a group of its own, as a terminal does."""
+    command = [sys.executable, "kit.py", "run"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(command, cwd=kit, text=True, start_new_session=True, **streams)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def begun_building(kit: Path) -> Callable[[], bool]:
+    # pip may build in a copy of the folder; the small backend marks the place it is read from
+    return (kit.parent / "slow" / "begun").exists
+
+
+@posix
+@pytest.mark.parametrize("whole_group", [True, False], ids=["Ctrl-C at the terminal", "signal to kit.py alone"])
+def test_ctrl_c_says_that_nothing_is_lost_and_the_next_call_goes_on(slow: Path, whole_group: bool) -> None:
+    process = start(slow)
+    wait_for(begun_building(slow))
+    os.killpg(process.pid, signal.SIGINT) if whole_group else process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Nothing already done is lost" in output
+    assert "Traceback" not in output
+    assert not (slow / ".venv" / environment.STAMP).exists()
+    (slow.parent / "slow" / "go").touch()
+    repaired(slow)
+
+
+@posix
+def test_ctrl_c_while_the_environment_is_made(kit: Path) -> None:
+    process = start(kit)
+    wait_for((kit / ".venv").exists)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output.replace("KeyboardInterrupt", "")
+    repaired(kit)
+
+
+@posix
+def test_after_kill_9_the_next_call_waits_for_the_orphaned_pip_and_repairs(slow: Path) -> None:
+    process = start(slow)
+    wait_for(begun_building(slow))
+    process.kill()
+    process.wait()
+    second = start(slow)
+    assert second.stdout is not None
+    assert "Another set-up of this kit is running" in second.stdout.readline()
+    (slow.parent / "slow" / "go").touch()
+    output, _ = second.communicate(timeout=90)
+    assert second.returncode == 0, output
+    assert "the course ran with tiny 1.0" in output
+    assert run(slow).stdout == "the course ran with tiny 1.0\n"
+
+
+@posix
+def test_two_set_ups_at_once_take_turns(slow: Path) -> None:
+    first = start(slow)
+    wait_for(begun_building(slow))
+    second = start(slow)
+    assert second.stdout is not None
+    assert "waiting" in second.stdout.readline()
+    (slow.parent / "slow" / "go").touch()
+    for process in (first, second):
+        output, _ = process.communicate(timeout=90)
+        assert process.returncode == 0, output
+        assert "the course ran with tiny 1.0" in output
+    assert "Making" not in output
+    assert "in place" not in output, "the second had nothing left to install"
+
+
+# ------------------------------------------------------------------------------------------------- other surroundings
+
+
+def test_the_stamp_tells_what_decides(ready: Path) -> None:
+    stamp = json.loads((ready / ".venv" / environment.STAMP).read_text())
+    assert stamp["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert "tiny" in stamp["entries"]
+
+
+def old_pythons() -> list[Path]:
+    homes = [Path.home() / ".pyenv" / "versions"]
+    found = [path for home in homes if home.is_dir() for path in sorted(home.glob("*/bin/python"))]
+    return [path for path in found if path.parts[-3].startswith(("2.7", "3.6", "3.8", "3.10"))]
+
+
+@pytest.mark.skipif(not old_pythons(), reason="no older Python on this machine (test_kit.py simulates one)")
+@pytest.mark.parametrize("python", old_pythons(), ids=lambda path: path.parts[-3])
+def test_an_older_python_gets_one_sentence(python: Path, kit: Path) -> None:
+    answer = subprocess.run([str(python), "kit.py", "lab"], cwd=kit, capture_output=True, text=True, check=False)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("This kit needs Python 3.11.5 to 3.13, and this is Python " + python.parts[-3])
+    assert len(answer.stderr.splitlines()) == 1
+    assert not (kit / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["laab"], ["'laab'", "lab, test, doctor, run, learner, bench"]),
+        (["run", "77"], ["'77'", "00_start_here"]),
+        (["lab", "--port", "many"], ["--port", "'many'"]),
+        (["lab", "--fast"], ["'--fast'", "--help"]),
+        (["learner"], ["OUT"]),
+        (["bench"], ["no benchmarks"]),
+        (["test"], ["learner edition"]),
+    ],
+)
+def test_a_wrong_word_is_one_sentence_that_lists_what_there_is(
+    begun: Path, arguments: list[str], words: list[str]
+) -> None:
+    answer = run(begun, *arguments)
+    assert answer.returncode == 2
+    assert len(answer.stdout.splitlines()) == 1
+    assert all(word in answer.stdout for word in words)

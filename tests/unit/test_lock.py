@@ -1,0 +1,84 @@
+"""The lock, its source, environment.yml and the installed environment say the same."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+def requirements(name: str) -> dict[str, Requirement]:
+    lines = (line.split("#")[0].strip() for line in (REPO / name).read_text("utf-8").splitlines())
+    parsed = [Requirement(line) for line in lines if line]
+    assert len({canonicalize_name(one.name) for one in parsed}) == len(parsed), "a package is named twice"
+    return {canonicalize_name(one.name): one for one in parsed}
+
+
+LOCK = requirements("requirements.lock")
+
+
+@pytest.mark.parametrize("name", sorted(LOCK))
+def test_every_line_of_the_lock_is_an_exact_pin(name: str) -> None:
+    assert re.fullmatch(r"==[0-9][0-9A-Za-z.]*", str(LOCK[name].specifier))
+
+
+def test_the_lock_holds_everything_that_is_asked_for_by_name() -> None:
+    wanted = requirements("requirements.in")
+    assert set(wanted) <= set(LOCK)
+    assert all(LOCK[name].specifier == one.specifier for name, one in wanted.items() if one.specifier)
+
+
+def test_torch_is_pinned_as_agreed_and_cuda_is_left_to_pip() -> None:
+    assert str(LOCK["torch"]) == "torch==2.13.0"
+    assert not [name for name in LOCK if name.startswith(("nvidia-", "cuda-", "triton"))]
+
+
+def test_the_editable_install_needs_nothing_beyond_the_lock() -> None:
+    project = tomllib.loads((REPO / "pyproject.toml").read_text("utf-8"))
+    for line in project["build-system"]["requires"]:
+        need = Requirement(line)
+        version = str(LOCK[canonicalize_name(need.name)].specifier).removeprefix("==")
+        assert need.specifier.contains(version)
+
+
+def test_nothing_names_an_index() -> None:
+    text = (REPO / "requirements.lock").read_text("utf-8") + (REPO / "environment.yml").read_text("utf-8")
+    assert "://" not in text
+    assert not re.search(r"^\s*--?\w*(index|find-links)", text, re.MULTILINE)
+
+
+def test_conda_takes_the_same_pins() -> None:
+    recipe = yaml.safe_load((REPO / "environment.yml").read_text("utf-8"))
+    *from_conda, from_pip = recipe["dependencies"]
+    assert from_conda == ["python=3.11", "pip"], "whatever conda itself installs is not held to the lock"
+    assert from_pip == {"pip": ["-r requirements.lock", "-e ."]}
+
+
+def test_the_marker_of_the_newest_python_agrees_with_the_front_door() -> None:
+    import kit
+
+    project = tomllib.loads((REPO / "pyproject.toml").read_text("utf-8"))["project"]
+    low, high = re.findall(r"\d+(?:\.\d+)+", project["requires-python"])
+    assert tuple(map(int, low.split("."))) == kit.OLDEST
+    assert tuple(map(int, high.split("."))) == (kit.NEWEST_MINOR[0], kit.NEWEST_MINOR[1] + 1)
+
+
+@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="these tests run outside a virtual environment")
+def test_this_environment_holds_exactly_the_pins() -> None:
+    wrong = {}
+    for name, pin in LOCK.items():
+        if pin.marker is not None and not pin.marker.evaluate():
+            continue
+        installed = importlib.metadata.version(name)
+        if not pin.specifier.contains(installed):  # a local build such as 2.13.0+cpu satisfies 2.13.0
+            wrong[name] = installed
+    assert wrong == {}
