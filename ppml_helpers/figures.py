@@ -5,6 +5,8 @@ Colours are those of Okabe and Ito (2008), "Color Universal Design", with one me
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 from collections.abc import Sequence
 from types import MappingProxyType
@@ -95,6 +97,45 @@ def to_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def to_html(png: bytes, alt: str, width: int) -> str:
+    """Return a picture with its alternative text as one HTML element.
+
+    Parameters
+    ----------
+    png : bytes
+    alt : str
+    width : int
+        In pixels; on a narrower page the picture shrinks.
+
+    Returns
+    -------
+    str
+    """
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    text = html.escape(alt, quote=True)
+    return f'<img alt="{text}" src="{source}" style="width:{width}px;max-width:100%;height:auto">'
+
+
+def bundle(png: bytes, alt: str, width: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a picture in every form that a notebook's readers need.
+
+    JupyterLab drops the alternative text of a plain PNG output, so the picture is also given as HTML; previews that
+    strip HTML show the PNG, and a terminal or a strict comparison the text.
+
+    Parameters
+    ----------
+    png, alt, width
+        As in `to_html`.
+
+    Returns
+    -------
+    data, metadata : dict
+        By MIME type, as ``_repr_mimebundle_`` wants them.
+    """
+    data = {"text/html": to_html(png, alt, width), "image/png": png, "text/plain": alt}
+    return data, {"image/png": {"alt": alt}}
+
+
 class Picture:
     """A figure that a notebook shows together with its alternative text.
 
@@ -114,9 +155,8 @@ class Picture:
         return self.alt
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Offer the picture, and its alternative text both as text and as the picture's metadata."""
-        data = {"image/png": to_png(self.figure), "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt}}
+        """Offer the picture with its alternative text, see `bundle`."""
+        return bundle(to_png(self.figure), self.alt, int(self.figure.get_figwidth() * self.figure.dpi))
 
 
 def draw_game(axis: Axes, with_patient: Any, without_patient: Any, title: str) -> None:

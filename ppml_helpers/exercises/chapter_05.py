@@ -56,10 +56,10 @@ def _judge_2(answer: object) -> Reply:
             "Close to how Gaussian noise composes, but epsilon is not the noise: compute it from the noise multiplier "
             "and all steps."
         )
-    if value > 5:
-        return wrong("Adding the five promises up is always safe and gives 5, so a bound above 5 says too little.")
     if close(value, sigma, 0.05):
         return wrong("That is the noise multiplier of one year. Put it into accounting.epsilon with the steps of five.")
+    if value > 5:
+        return wrong("Adding the five promises up is always safe and gives 5, so a bound above 5 says too little.")
     return wrong("Find the noise multiplier of one year's training first, then the epsilon of five years' steps.")
 
 
@@ -92,8 +92,8 @@ def _judge_4(answer: object) -> Reply:
     here = reached[min(_OFFERED, key=lambda offered: abs(offered - value))]
     if close(value, truth, 1e-6):
         return right(
-            f"Epsilon {truth:g} gives {here:.2f}. On records that are not public this search alone would have spent far "
-            "more than that: five epsilons, five trainings each, all on the same patients."
+            f"Epsilon {truth:g} gives {here:.2f}. On records that are not public this search alone would have spent "
+            "far more than that: five epsilons, five trainings each, all on the same patients."
         )
     if value < truth:
         return wrong(f"Epsilon {value:g} gives a test AUC of {here:.2f} with {_PATIENTS:,} patients; it must be 0.75.")

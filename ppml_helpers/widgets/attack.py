@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from ppml_helpers import attacks, cohort, figures
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.widgets.explorer import Explorer, Progress
+from ppml_helpers.widgets.knobs import LOOK
 
 PATIENTS = (300, 1_000, 3_000)
 LEAVES = (1, 2, 5, 10, 20, 50, 100)
@@ -74,11 +75,10 @@ class AttackExplorer(Explorer):
         everybody = len(self._split.y_train)
         counts = [(f"{n:,}", n) for n in PATIENTS if n < everybody] + [(f"all {everybody:,}", everybody)]
         models = [("random forest", "forest"), ("logistic regression", "logistic")]
-        look = {"style": {"description_width": "200px"}, "layout": {"width": "450px"}}
         return {
-            "model": W.Dropdown(options=models, description="model", **look),
-            "leaf": W.SelectionSlider(options=LEAVES, description="least patients a leaf (forest)", **look),
-            "patients": W.SelectionSlider(options=counts, value=everybody, description="patients trained on", **look),
+            "model": W.Dropdown(options=models, description="model", **LOOK),
+            "leaf": W.SelectionSlider(options=LEAVES, description="least per leaf", **LOOK),
+            "patients": W.SelectionSlider(options=counts, value=everybody, description="patients", **LOOK),
         }
 
     def compute(self, progress: Progress, model: str, leaf: int, patients: int) -> Attacked:

@@ -21,6 +21,7 @@ from ppml_helpers.cohort import Split
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.private_training import RECIPES, Recipe, Sweep, train
 from ppml_helpers.widgets.explorer import Explorer, Progress
+from ppml_helpers.widgets.knobs import LOOK, log_slider
 
 SLIDER = tuple(10 ** (k / 10) for k in range(-20, 11))
 """Every epsilon that the slider can stand on."""
@@ -89,13 +90,11 @@ class EpsilonExplorer(Explorer):
         """Return the four knobs."""
         everybody = len(self._split.X_train)
         counts = [(f"{n:,}", n) for n in PATIENTS if n < everybody] + [(f"all {everybody:,}", everybody)]
-        look = {"style": {"description_width": "110px"}, "layout": {"width": "380px"}}
-        log = {"base": 10, "min": -2, "max": 1, "step": 0.1, "readout_format": ".2f"}
         return {
-            "epsilon": W.FloatLogSlider(value=1.0, description="epsilon", **log, **look),
-            "patients": W.SelectionSlider(options=counts, value=everybody, description="patients", **look),
-            "model": W.Dropdown(options=list(RECIPES), description="model", **look),
-            "clipping_norm": W.SelectionSlider(options=CLIPPING_NORMS, value=0.3, description="clipping norm", **look),
+            "epsilon": log_slider("epsilon", 1.0, -2, 1, 0.1),
+            "patients": W.SelectionSlider(options=counts, value=everybody, description="patients", **LOOK),
+            "model": W.Dropdown(options=list(RECIPES), description="model", **LOOK),
+            "clipping_norm": W.SelectionSlider(options=CLIPPING_NORMS, value=0.3, description="clipping norm", **LOOK),
         }
 
     def compute(
@@ -126,8 +125,8 @@ class EpsilonExplorer(Explorer):
     def draw(self, figure: Figure, result: EpsilonResult) -> None:
         """Draw the curve with the present point, and beside it what the promise allows."""
         figure.set_layout_engine("none")
-        left = figure.add_axes((0.085, 0.245, 0.51, 0.65))
-        right = figure.add_axes((0.665, 0.245, 0.30, 0.65))
+        left = figure.add_axes((0.085, 0.27, 0.51, 0.64))
+        right = figure.add_axes((0.665, 0.27, 0.30, 0.64))
         _draw_curve(left, result)
         _draw_promise(right, result)
         warning = (
@@ -135,7 +134,7 @@ class EpsilonExplorer(Explorer):
             f"{result.cost:.2g} in all.\n"
             "The grey and the orange line promise nothing: they are for comparison."
         )
-        figure.text(0.01, 0.02, warning, fontsize=10, va="bottom")
+        figure.text(0.01, 0.015, warning, fontsize=10, va="bottom")
 
     def say(self, result: EpsilonResult) -> str:
         """Say what this setting costs and buys."""
@@ -193,8 +192,10 @@ def _draw_curve(axis: Axes, result: EpsilonResult) -> None:
     axis.plot(result.epsilon, mean[result.epsilon], "o", color=blue, markersize=10)
     axis.axhline(result.non_private, color=figures.COLOURS["baseline"], linewidth=2)
     axis.axhline(result.control, color=figures.COLOURS["control"], linestyle="-.", linewidth=2)
-    axis.text(0.0095, result.non_private + 0.008, "no privacy", color="#666666", fontsize=10, va="bottom")
-    axis.text(0.0095, result.control - 0.01, "clipping, no noise", color="#8F6200", fontsize=10, va="top")
+    lines = [(result.non_private, "no privacy", "#666666"), (result.control, "clipping, no noise", "#8F6200")]
+    (low, below, dark), (high, above, darker) = sorted(lines)
+    axis.text(0.0095, high + 0.008, above, color=darker, fontsize=10, va="bottom")
+    axis.text(0.0095, low - 0.01, below, color=dark, fontsize=10, va="top")
     lowest, highest = float(result.aucs.to_numpy().min()), max(float(result.aucs.to_numpy().max()), result.non_private)
     axis.set(xscale="log", xlim=(0.008, 12.5), ylabel="test AUC")
     axis.set_ylim(min(0.4, lowest - 0.02), max(0.88, highest + 0.04))  # the same for most settings, to compare by eye

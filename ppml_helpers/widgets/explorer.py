@@ -8,14 +8,13 @@ and shows the picture with its alternative text.
 
 from __future__ import annotations
 
-import base64
 import html
 import math
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import ipywidgets as W
@@ -24,6 +23,7 @@ from traitlets import TraitError
 
 from ppml_helpers import figures
 from ppml_helpers.errors import ExplorerError, KitError
+from ppml_helpers.widgets.knobs import on_page
 
 Progress = Callable[[float, str], None]
 """``progress(fraction_done, what)``: call it often; it raises `Stopped` when the work is no longer wanted."""
@@ -58,6 +58,7 @@ class Explorer:
         self._png = b""
         self._figure, axes = figures.new_figure()
         self._figure.delaxes(axes[0])
+        self._width = int(self._figure.get_figwidth() * self._figure.dpi)  # pixels
         self._computing = threading.RLock()  # one computation or drawing at a time
         self._wishes = threading.Lock()  # guards the three fields below
         self._wanted: dict[str, Any] | None = None
@@ -130,7 +131,9 @@ class Explorer:
             for name, value in values.items():
                 self._controls[name].value = value
         except TraitError as error:
-            raise ExplorerError(f"{name} = {value!r} does not suit this knob ({error}); choose another value.") from error
+            raise ExplorerError(
+                f"{name} = {value!r} does not suit this knob ({error}); choose another value."
+            ) from error
         finally:
             self._by_hand = True
         with self._wishes:
@@ -165,21 +168,22 @@ class Explorer:
         )
         self._stop.on_click(lambda _: self._on_stop())
         self._status = W.HTML()
-        self._work = W.HBox([self._bar, self._stop], layout={"visibility": "hidden"})
+        self._work = W.HBox([self._bar, self._stop], layout={"display": "none"})
+        knobs_on_page = [on_page(control) for control in self._controls.values()]
         self._box = W.VBox(
             [
                 W.HTML(f"<b>{html.escape(self.title)}</b>"),
-                W.HBox(list(self._controls.values()), layout={"flex_flow": "row wrap"}),
+                W.HBox(knobs_on_page, layout={"flex_flow": "row wrap"}),
+                W.HBox([self._work, self._status], layout={"height": "36px"}),  # its place is kept: nothing jumps
                 self._image,
-                W.HBox([self._work, self._status]),
             ]
         )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Give the live widget, the picture and the sentence."""
         sentence = self.sentence
-        data = {"image/png": self._png, "text/plain": sentence, **_widget_view(self._box)}
-        return data, {"image/png": {"alt": sentence}}
+        data, metadata = figures.bundle(self._png, sentence, self._width)
+        return {**data, **_widget_view(self._box)}, metadata
 
     def _on_knob(self, _: Any) -> None:
         """Note the newest wish; start a worker if none is at work."""
@@ -228,7 +232,7 @@ class Explorer:
             try:
                 result = results[key] if key in results else self.compute(run, **values)
             finally:
-                self._work.layout.visibility = "hidden"
+                self._work.layout.display = "none"
             results[key] = result
             results.move_to_end(key)
             while len(results) > _REMEMBERED:
@@ -240,17 +244,13 @@ class Explorer:
 
     def _page(self, png: bytes, sentence: str) -> str:
         """Return the picture and the sentence as one piece of HTML."""
-        width = int(self._figure.get_figwidth() * self._figure.dpi)
-        text, source = html.escape(sentence, quote=True), f"data:image/png;base64,{base64.b64encode(png).decode()}"
-        return (
-            f'<img alt="{text}" src="{source}" style="width:{width}px;max-width:100%;height:auto">'
-            f'<p role="status" style="max-width:{width}px;margin:4px 0">{text}</p>'
-        )
+        said = f'<p role="status" style="max-width:{self._width}px;margin:4px 0">{html.escape(sentence)}</p>'
+        return figures.to_html(png, sentence, self._width) + said
 
     def _say_progress(self, fraction: float, what: str) -> None:
         self._bar.value = fraction
         self._status.value = html.escape(what)
-        self._work.layout.visibility = "visible"
+        self._work.layout.display = "flex"
 
     def _say_status(self, text: str) -> None:
         self._status.value = f'<span role="alert">{html.escape(text)}</span>'
@@ -307,8 +307,9 @@ def _check(explorer: str, controls: dict[str, W.Widget], name: str, value: Any) 
         low, high = (
             (control.base**control.min, control.base**control.max) if logarithmic else (control.min, control.max)
         )
-        number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        kind, words = (Integral, "a whole number") if isinstance(control.value, int) else (Real, "a number")
+        number = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
         if not number or not low * (1 - 1e-9) <= value <= high * (1 + 1e-9):
             raise ExplorerError(
-                f"{name} = {value!r} is not a number from {low:g} to {high:g}; choose one in that range."
+                f"{name} = {value!r} is not {words} from {low:g} to {high:g}; choose one in that range."
             )

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ppml_helpers import accounting, figures
 from ppml_helpers.widgets.explorer import Explorer, Progress
+from ppml_helpers.widgets.knobs import LOOK, log_slider
 
 PRIOR = 0.1
 """What somebody believes before they see anything published: 1 in 10 that you were in the data."""
@@ -42,17 +43,15 @@ class PromiseExplorer(Explorer):
 
     def controls(self) -> dict[str, W.Widget]:
         """Return the three knobs."""
-        look = {"style": {"description_width": "110px"}, "layout": {"width": "380px"}}
-        log = {"base": 10, "min": -2, "max": 1, "step": 0.1, "readout_format": ".2f"}
         shares = [(f"{100 * share:g} %", share) for share in FALSE_ALARMS]
         return {
-            "epsilon": W.FloatLogSlider(value=1.0, description="epsilon", **log, **look),
-            "false_alarms": W.SelectionSlider(options=shares, value=0.01, description="false alarms", **look),
+            "epsilon": log_slider("epsilon", 1.0, -2, 1, 0.1),
+            "false_alarms": W.SelectionSlider(options=shares, value=0.01, description="false alarms", **LOOK),
             "delta": W.Dropdown(
                 options=[(_one_in(delta), delta) for delta in DELTAS],
                 value=accounting.DELTA,
                 description="delta",
-                **look,
+                **LOOK,
             ),
         }
 

@@ -349,8 +349,15 @@ class ExplorerView:
         return self.control(label).get_by_role("slider")
 
     def readout(self, label: str) -> str:
-        """The number that the slider labelled `label` shows."""
+        """The number that the slider labelled `label` shows, in the number box beside it or at its end."""
+        box = self.number_box(label)
+        if box.count():
+            return box.input_value()
         return self.control(label).locator(".widget-readout").inner_text().strip()
+
+    def number_box(self, label: str) -> Locator:
+        """The box to type a number beside the slider labelled `label`, found by the name a screen reader says."""
+        return self.root.get_by_role("spinbutton", name=f"{label} =")
 
     def controls(self) -> list[Locator]:
         """The boxes of all sliders, drop-downs, number boxes and the like."""

@@ -79,6 +79,15 @@ def test_mouse_moves_picture_and_sentence(explorer: lab.ExplorerView, pixels: in
     assert explorer.readout("epsilon") != number
 
 
+def test_a_typed_number_moves_slider_picture_and_sentence(explorer: lab.ExplorerView) -> None:
+    before = explorer.look()
+    box = explorer.number_box("epsilon")
+    box.fill("0.25")
+    box.press("Enter")
+    explorer.settled(lambda now: explorer.says_its_epsilon(now) and changed(before, now))
+    assert explorer.epsilon() == pytest.approx(0.25, rel=0.06)
+
+
 def test_picture_keeps_its_shape(explorer: lab.ExplorerView) -> None:
     now = explorer.look()
     assert now.width <= now.natural_width * 1.01

@@ -26,6 +26,7 @@ from ppml_helpers.widgets import Explorer, Progress
 from ppml_helpers.widgets import epsilon as widget
 from ppml_helpers.widgets import explorer as base
 from ppml_helpers.widgets.epsilon import EpsilonExplorer
+from ppml_helpers.widgets.knobs import log_slider, on_page
 
 
 class Squares(Explorer):
@@ -123,12 +124,12 @@ def test_memory_is_bounded(squares: Squares, monkeypatch: pytest.MonkeyPatch) ->
     ("name", "value", "sentence"),
     [
         ("numbr", 3, "Squares has no knob 'numbr'; it has number, colour, mood, scale, on."),
-        ("number", 1001, "number = 1001 is not a number from 0 to 1000; choose one in that range."),
-        ("number", "3", "number = '3' is not a number from 0 to 1000"),
-        ("number", math.nan, "number = nan is not a number"),
-        ("number", True, "number = True is not a number"),
-        ("number", 2.5, "number = 2.5 does not suit this knob"),
-        ("number", None, "number = None is not a number"),
+        ("number", 1001, "number = 1001 is not a whole number from 0 to 1000; choose one in that range."),
+        ("number", "3", "number = '3' is not a whole number from 0 to 1000"),
+        ("number", math.nan, "number = nan is not a whole number"),
+        ("number", True, "number = True is not a whole number"),
+        ("number", 2.5, "number = 2.5 is not a whole number"),
+        ("number", None, "number = None is not a whole number"),
         ("colour", "green", "colour = 'green' is not on offer; choose one of 'red', 'blue'."),
         ("colour", "Red", "colour = 'Red' is not on offer"),
         ("mood", None, "mood = None is not on offer"),
@@ -168,7 +169,7 @@ def test_an_explorer_must_be_complete() -> None:
 
 def test_all_three_forms_are_displayed(squares: Squares) -> None:
     data, metadata = squares._repr_mimebundle_()
-    assert set(data) == {"image/png", "text/plain", "application/vnd.jupyter.widget-view+json"}
+    assert set(data) == {"image/png", "text/html", "text/plain", "application/vnd.jupyter.widget-view+json"}
     assert data["image/png"].startswith(b"\x89PNG")
     assert data["text/plain"] == squares.sentence == metadata["image/png"]["alt"]
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == squares._box.model_id
@@ -190,7 +191,21 @@ def test_the_page_is_escaped(squares: Squares) -> None:
 
 
 def test_every_knob_is_on_the_page(squares: Squares) -> None:
-    assert list(squares._box.children[1].children) == list(squares._controls.values())
+    shown = [getattr(child, "children", (child,))[0] for child in squares._box.children[1].children]
+    assert shown == list(squares._controls.values())
+
+
+def test_a_logarithmic_slider_has_a_number_box_that_follows_and_leads() -> None:
+    slider = log_slider("epsilon", 1.0, -2, 1, 0.1)
+    box = on_page(slider).children[1]
+    assert (box.description, box.value) == ("epsilon =", 1.0)
+    slider.value = 10**-1.9
+    assert box.value == 0.013
+    assert slider.value == 10**-1.9  # showing two digits must not move the knob
+    box.value = 0.5
+    assert slider.value == 0.5
+    box.value = 99  # the box itself keeps to the range
+    assert slider.value == 10
 
 
 # ---------------------------------------------------------------------------------------------------- in the browser
@@ -229,7 +244,7 @@ def test_a_long_run_ends_early_for_a_newer_wish(squares: Squares, monkeypatch: p
     monkeypatch.setattr(base, "_PATIENCE", 0.02)
     squares.gate.clear()
     turn(squares, number=11)
-    until(lambda: squares._work.layout.visibility == "visible")
+    until(lambda: squares._work.layout.display == "flex")
     assert squares._bar.value == 0.5
     assert "half &lt;way&gt;" in squares._status.value
     turn(squares, number=12)
@@ -238,7 +253,7 @@ def test_a_long_run_ends_early_for_a_newer_wish(squares: Squares, monkeypatch: p
     squares.gate.set()
     at_rest(squares)
     assert squares.result == (144, "good")
-    assert squares._work.layout.visibility == "hidden"
+    assert squares._work.layout.display == "none"
     assert squares._status.value == ""
 
 
@@ -261,7 +276,7 @@ def test_stop_leaves_the_old_picture(squares: Squares) -> None:
     assert 'role="alert"' in squares._status.value
     assert squares._image.value == before
     assert squares.result == (64, "good")
-    assert squares._work.layout.visibility == "hidden"
+    assert squares._work.layout.display == "none"
     squares.gate.set()
     turn(squares, number=15)
     at_rest(squares)
@@ -297,7 +312,7 @@ def test_an_unexpected_failure_reaches_the_page(squares: Squares) -> None:
 
 
 def test_set_during_a_run_is_safe(squares: Squares) -> None:
-    for number in range(20, 40):
+    for number in range(20, 28):
         squares.gate.clear()
         turn(squares, number=number)
         until(lambda number=number: number in squares.computed)
@@ -436,7 +451,7 @@ def test_forgetting_trains_anew(explorer: EpsilonExplorer, patients: int) -> Non
 
 
 def test_the_ends_of_every_range(split: cohort.Split) -> None:
-    explorer = EpsilonExplorer(cohort.split(*(part[:1200] for part in (split.X_train, split.y_train)), seed=0))
+    explorer = EpsilonExplorer(cohort.split(*(part[:450] for part in (split.X_train, split.y_train)), seed=0))
     everybody = len(explorer._split.X_train)
     for model in RECIPES:
         for patients in (300, everybody):
@@ -470,6 +485,6 @@ def test_other_peoples_tables() -> None:
 
 def test_a_small_table_is_refused() -> None:
     with pytest.raises(ExplorerError, match="there are 299 training patients; the explorer needs 300 or more"):
-        EpsilonExplorer(synthetic(398, noise=1.0))
+        EpsilonExplorer(synthetic(399, noise=1.0))
     with pytest.raises(ExplorerError, match="patients = 2000 is not on offer"):
         EpsilonExplorer(synthetic(1000, noise=1.0)).set(patients=2000)

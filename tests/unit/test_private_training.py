@@ -196,7 +196,9 @@ def test_an_empty_batch_adds_noise_alone() -> None:
 # ---------------------------------------------------------------------------------------------------- against Opacus
 
 
-def opacus_auc(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray, recipe: Recipe, seed: int) -> float:
+def opacus_auc(
+    X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray, recipe: Recipe, seed: int
+) -> float:
     """The same recipe with Opacus' GradSampleModule and DPOptimizer, at noise multiplier 4."""
     from opacus import GradSampleModule
     from opacus.optimizers import DPOptimizer
@@ -224,7 +226,7 @@ def opacus_auc(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndar
 @pytest.mark.filterwarnings("ignore:Full backward hook")
 def test_the_engine_trains_as_well_as_opacus(splits: list[cohort.Split], hidden: int) -> None:
     """Welch's interval of the mean difference (99.9 %) over 8 seeds holds 0, and is narrow enough to mean something."""
-    X, X_test, y, y_test = (part.to_numpy("float64") for part in splits[0])
+    X, X_test, y, y_test = (np.array(part, dtype="float64") for part in splits[0])
     X, y = X[:2000], y[:2000]
     recipe = Recipe(40, learning_rate=1.0, clipping_norm=0.5, sample_rate=0.1, momentum=0, averaged=0, hidden=hidden)
     theirs = [opacus_auc(X, y, X_test, y_test, recipe, seed) for seed in range(8)]
@@ -427,7 +429,9 @@ def test_a_stopped_sweep_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -
     assert set(sweep.aucs) == {(e, s) for e in epsilons for s in (0, 1)}
     trained = []
     train = pt.train
-    monkeypatch.setattr(pt, "train", lambda X, y, r, sigmas, s, **k: trained.append(s) or train(X, y, r, sigmas, s, **k))
+    monkeypatch.setattr(
+        pt, "train", lambda X, y, r, sigmas, s, **k: trained.append(s) or train(X, y, r, sigmas, s, **k)
+    )
     resumed = sweep.run(epsilons, seeds)
     assert trained == [[2, 2], [3, 3]]
     pd.testing.assert_frame_equal(resumed, sweep_of(recipe, tables).run(epsilons, seeds))
@@ -439,7 +443,9 @@ def test_a_stopped_sweep_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -
 def test_seeds_with_the_same_table_are_trained_together(monkeypatch: pytest.MonkeyPatch) -> None:
     trained = []
     train = pt.train
-    monkeypatch.setattr(pt, "train", lambda X, y, r, sigmas, s, **k: trained.append(s) or train(X, y, r, sigmas, s, **k))
+    monkeypatch.setattr(
+        pt, "train", lambda X, y, r, sigmas, s, **k: trained.append(s) or train(X, y, r, sigmas, s, **k)
+    )
     sweep_of(Recipe(5, 0.5, 0.5), [(*table(), *table(seed=1))]).run([1.0, 3.0], [0, 1, 2])
     assert trained == [[0, 0, 1, 1, 2, 2]]
 
