@@ -147,7 +147,8 @@ class Benchmark:
         parser.add_argument("--quick", action="store_true", help="fewer repeats")
         self.quick: bool = parser.parse_args(arguments).quick
         self.name, self.about = name, about
-        self.path = folder / f"{name}.json"
+        # A quick run, as in CI, must not replace the figures of a whole one.
+        self.path = folder / (f"{name}.quick.json" if self.quick else f"{name}.json")
         self.comparisons: list[Comparison] = []
         self._begun = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         self._load_before = _load()

@@ -1,7 +1,8 @@
 """A whole curve of accuracy against epsilon at once, against one Opacus training after the other.
 
 Both do the same work: 8 epsilons x 5 seeds of DP-SGD for logistic regression on the training patients, at the same
-sample rate q, noise, steps T, clipping norm C and learning rate, without momentum or averaging, on one thread.
+sample rate q, noise, steps T, clipping norm C and learning rate, without momentum or averaging, and both may use as
+many threads as there are cores.
 Opacus runs without a DataLoader (GradSampleModule and DPOptimizer on slices of a tensor), which is many times faster
 than with one. What differs: the engine trains all models together and clips in closed form, and the models of one
 call share their Poisson batches.
@@ -130,7 +131,6 @@ def compare(benchmark: Benchmark, name: str, recipe: Recipe, at_least: float, sp
 def main() -> None:
     """Run both comparisons."""
     warnings.filterwarnings("ignore", "Full backward hook is firing")
-    torch.set_num_threads(1)
     split = cohort.split(*cohort.features(cohort.load_patients()), seed=0)
     about = "A sweep of 8 epsilons x 5 seeds at once, against 40 Opacus trainings one after the other."
     with Benchmark("epsilon-sweep", about) as benchmark:

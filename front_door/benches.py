@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import tempfile
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def peer_recipe(name: str, pins: tuple[str, ...]) -> Recipe:
 
 def _run(name: str, script: Path, quick: bool) -> int:
     ensure(places.COURSE)
-    extra = {}
+    # Both sides may use every core, as they would at work; a person's own setting comes first.
+    extra = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count() or 1))}
     pins = peer_requirements(script)
     if pins:
         ensure(peer_recipe(name, pins))

@@ -351,7 +351,7 @@ EDITION_FILES = (
     "README.md", "LICENSE", "environment.yml", "pyproject.toml", "requirements.in", "requirements.lock", "kit.py",
     ".gitignore",
 )  # fmt: skip
-EDITION_FOLDERS = ("front_door", "jupyter_config", "ppml_helpers", "data")
+EDITION_FOLDERS = ("front_door", "jupyter_config", "ppml_helpers", "data", "docs")
 
 
 def learner_notebook(notebook: NotebookNode) -> NotebookNode:

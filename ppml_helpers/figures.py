@@ -113,7 +113,7 @@ def to_html(png: bytes, alt: str, width: int) -> str:
     """
     source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     text = html.escape(alt, quote=True)
-    return f'<img alt="{text}" src="{source}" style="width:{width}px;max-width:100%;height:auto">'
+    return f'<img alt="{text}" src="{source}" width="{width}" style="max-width:100%;height:auto">'
 
 
 def bundle(png: bytes, alt: str, width: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -90,12 +90,12 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "logistic regression": Recipe(steps=100, learning_rate=8.0, clipping_norm=0.3),
-        "MLP": Recipe(steps=60, learning_rate=0.5, clipping_norm=1.0, sample_rate=0.2, hidden=32),
+        "MLP": Recipe(steps=100, learning_rate=1.0, clipping_norm=0.3, sample_rate=0.2, hidden=32),
     }
 )
 
 
-_CACHED_ROWS = 2048  # of 40 models these many log-odds stay in the processor's cache from one operation to the next
+_WORTH_A_THREAD = 5e6  # multiplications a step below which one thread is faster than two
 
 
 # The engine ------------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def train(
     """
     table, labels = _checked(X, y, recipe)
     scale = _noise_scales(noise_multipliers, seeds, recipe).to(dtype)
-    with _one_thread():
+    with _threads_for(recipe, *table.shape, models=len(seeds)):
         return _train(table.to(dtype), labels.to(dtype), recipe, scale, seeds, progress)
 
 
@@ -250,10 +250,12 @@ def _train(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep small matrices on one thread: faster on a busy machine, and the same sums on any number of cores."""
+def _threads_for(recipe: Recipe, rows: int, columns: int, models: int) -> Iterator[None]:
+    """Keep small steps on one thread: handing them out costs more than it saves, above all on a busy machine."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    products = recipe.sample_rate * rows * columns * models * max(1, recipe.hidden)  # multiplications of one pass
+    if products < _WORTH_A_THREAD:
+        torch.set_num_threads(1)
     try:
         yield
     finally:
@@ -335,12 +337,9 @@ def _clipped_sums(
 ) -> Tensor:
     """Add up clipped gradients, for weights in one row per model."""
     if len(shapes) == 2:
-        sums, (rows, longest) = torch.zeros_like(flat), patients
-        for start in range(0, len(rows), _CACHED_ROWS):
-            some = slice(start, start + _CACHED_ROWS)
-            residual = (flat @ rows[some].T).sigmoid_()
-            sums.addmm_(torch.minimum(residual, longest[some], out=residual), rows[some])
-        return sums
+        rows, longest = patients
+        residual = (flat @ rows.T).sigmoid_()
+        return torch.minimum(residual, longest, out=residual) @ rows
     X, y, squares = patients
     weights = _unflatten(flat, shapes)
     h, logits = _layers(weights, X)

@@ -94,7 +94,7 @@ def test_the_script_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("<- the course uses this") == 2
-    written = json.loads((tmp_path / "results" / "choose_recipe_quick.json").read_text("utf-8"))
+    written = json.loads((tmp_path / "results" / "choose_recipe.quick.json").read_text("utf-8"))
     assert written["quick"] is True
     assert [len(written[name]) for name in small] == [2, 2]
     assert all(0.5 < entry["mean AUC"] < 1 for name in small for entry in written[name])
