@@ -244,7 +244,7 @@ class Explorer:
 
     def _page(self, png: bytes, sentence: str) -> str:
         """Return the picture and the sentence as one piece of HTML."""
-        said = f'<p role="status" style="max-width:{self._width}px;margin:4px 0">{html.escape(sentence)}</p>'
+        said = f'<p role="status" style="max-width:{self._width}px;margin:4px 0;line-height:1.4">{html.escape(sentence)}</p>'
         return figures.to_html(png, sentence, self._width) + said
 
     def _say_progress(self, fraction: float, what: str) -> None:

@@ -35,7 +35,7 @@ def log_slider(description: str, value: float, low_exponent: float, high_exponen
         description=description,
         readout=False,
         style=LOOK["style"],
-        layout={"width": "300px"},
+        layout={"width": "232px"},
     )
 
 
@@ -62,7 +62,7 @@ def on_page(knob: W.Widget) -> W.Widget:
         step=None,
         description=f"{knob.description} =",
         style={"description_width": "initial"},
-        layout={"width": "130px"},
+        layout={"width": "142px"},
     )
 
     def follow(_: Any) -> None:
@@ -74,7 +74,7 @@ def on_page(knob: W.Widget) -> W.Widget:
 
     knob.observe(follow, "value")
     box.observe(lead, "value")
-    return W.HBox([knob, box])
+    return W.HBox([knob, box], layout={"width": "382px"})
 
 
 def _short(value: float) -> float:
