@@ -12,13 +12,16 @@ _OFFERED = (0.1, 0.3, 1.0, 3.0, 10.0)  # the epsilons of 05.4
 _NEEDED = 0.75  # the test AUC that 05.4 asks for
 _PATIENTS = 1000
 
+# Shares of right guesses in 05.5, as the chapter's own cells find them: its solution cell would show a drift.
+_BROKEN, _TOO_NOISY = 0.805, 0.65
+
 
 def _judge_1(answer: object) -> Reply:
     from ppml_helpers import accounting
 
     value, truth = as_number(answer), 100 * accounting.membership_accuracy(2.0, 1e-5)
     if close(value, truth, 0.6):
-        return right(f"At most {truth:.0f} times in 100, whatever else the guesser knows; a coin gives 50.")
+        return right(f"At most {truth:.0f} times in 100, if both were equally likely before; a coin gives 50.")
     if close(value, truth / 100, 0.006):
         return wrong("That is the probability, and the task asks for times in 100.")
     if close(value, 100 * (math.e**2 - 1) / (math.e**2 + 1), 1.0):
@@ -119,16 +122,26 @@ def _judge_5(answer: object) -> Reply:
         return wrong("Give the share as a number from 0 to 1, as right_guesses returns it.")
     if not 0 <= value <= 1:
         return wrong("A share of right guesses lies between 0 and 1.")
-    if value > promised + 0.03:
+    if close(value, _BROKEN, 0.03):
         return right(
             f"{100 * value:.0f} of 100 right, where epsilon 1 allows {100 * promised:.0f}: the promise is broken. "
             "Clipping the average leaves one patient's pull as long as it was, and noise made for a clipped pull "
             "no longer hides it."
         )
-    if value > promised - 0.03:
+    if close(value, promised, 0.01):
         return wrong(
             "That is what the promise allows, not what happens. Play the game: right_guesses(*play(...)) with "
             "train=hasty_train."
+        )
+    if close(value, _TOO_NOISY, 0.04):
+        return wrong(
+            "That is the noise of 100 steps (recipe.steps), and hasty_train takes 20: epsilon 1 over 20 steps needs "
+            "less noise, and less is what the colleague added."
+        )
+    if value > promised:
+        return wrong(
+            "That is more than this training gives away with the noise of epsilon 1. Compute the noise with "
+            "accounting.noise_multiplier(1.0, sample_rate=1.0, steps=20)."
         )
     return wrong(
         "So few right guesses come from a training that clips each patient. Pass train=hasty_train to play, "

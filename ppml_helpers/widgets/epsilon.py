@@ -22,6 +22,7 @@ from ppml_helpers.errors import ExplorerError
 from ppml_helpers.private_training import RECIPES, Recipe, Sweep, train
 from ppml_helpers.widgets.explorer import Explorer, Progress
 from ppml_helpers.widgets.knobs import LOOK, log_slider
+from ppml_helpers.widgets.promise import in_100
 
 SLIDER = tuple(10 ** (k / 10) for k in range(-20, 11))
 """Every epsilon that the slider can stand on."""
@@ -69,12 +70,16 @@ class EpsilonExplorer(Explorer):
     Raises
     ------
     ExplorerError
-        If there are fewer than 300 training patients.
+        If it is given something else than a `Split`, or one with fewer than 300 training patients.
     """
 
     title = "Accuracy against epsilon"
 
     def __init__(self, split: Split, delta: float = accounting.DELTA) -> None:
+        if not isinstance(split, Split):
+            raise ExplorerError(
+                f"the explorer was given a {type(split).__name__}, not a Split: give it cohort.split(X, y, seed=0)."
+            )
         if len(split.X_train) < min(PATIENTS):
             raise ExplorerError(
                 f"there are {len(split.X_train)} training patients; the explorer needs {min(PATIENTS)} or more: "
@@ -142,9 +147,10 @@ class EpsilonExplorer(Explorer):
         return (
             f"At epsilon {result.epsilon:.2g} with {result.patients:,} patients, {result.model} reaches a test AUC of "
             f"{present.mean():.2f} ({present.min():.2f} to {present.max():.2f} over {len(present)} trainings), against "
-            f"{result.non_private:.2f} without privacy and {result.control:.2f} with clipping but no noise; nobody who "
-            f"sees one such model can guess whether you were in the data right more than {100 * guess:.0f} times in "
-            f"100, or find more than {100 * at_one:.2g} % of the patients at 1 % false alarms."
+            f"{result.non_private:.2f} without privacy and {result.control:.2f} with clipping but no noise; if both "
+            "were equally likely before, nobody who sees one such model guesses whether you were in the data right "
+            f"more than {in_100(guess)} times in 100, or finds more than {in_100(at_one)} % of the patients at 1 % "
+            "false alarms."
         )
 
     def _data(self, patients: int, seed: int) -> tuple:

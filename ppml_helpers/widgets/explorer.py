@@ -106,7 +106,7 @@ class Explorer:
             self.set()
         return self._sentence
 
-    def set(self, **values: Any) -> Explorer:
+    def set(self, *unnamed: Any, **values: Any) -> Explorer:
         """Turn knobs and wait for the picture.
 
         Parameters
@@ -122,8 +122,12 @@ class Explorer:
         Raises
         ------
         ExplorerError
-            If there is no such knob, or the knob cannot take the value.
+            If there is no such knob, or the knob cannot take the value, or a value comes without its knob's name.
         """
+        if unnamed:
+            raise ExplorerError(
+                f"{unnamed[0]!r} comes without the name of a knob: write set({next(iter(self._controls))}=...)."
+            )
         for name, value in values.items():
             _check(type(self).__name__, self._controls, name, value)
         self._by_hand = False
@@ -244,7 +248,8 @@ class Explorer:
 
     def _page(self, png: bytes, sentence: str) -> str:
         """Return the picture and the sentence as one piece of HTML."""
-        said = f'<p role="status" style="max-width:{self._width}px;margin:4px 0;line-height:1.4">{html.escape(sentence)}</p>'
+        style = f"max-width:{self._width}px;margin:4px 0;line-height:1.4"
+        said = f'<p role="status" style="{style}">{html.escape(sentence)}</p>'
         return figures.to_html(png, sentence, self._width) + said
 
     def _say_progress(self, fraction: float, what: str) -> None:

@@ -51,7 +51,7 @@ def test_05_4_right(trained: None, answer: object) -> None:
     assert reply("05.4", answer) == ""
 
 
-@pytest.mark.parametrize("answer", [0.80, 0.795, np.float64(0.9), 1.0])
+@pytest.mark.parametrize("answer", [0.80, 0.805, np.float64(0.8125)])
 def test_05_5_right(answer: object) -> None:
     assert reply("05.5", answer) == ""
 
@@ -81,6 +81,8 @@ WRONG = [
     ("05.5", 80, "from 0 to 1"),
     ("05.5", -0.2, "between 0 and 1"),
     ("05.5", accounting.membership_accuracy(1.0), "not what happens"),
+    ("05.5", 0.65, "noise of 100 steps"),
+    ("05.5", 1.0, "more than this training"),
     ("05.5", 0.51, "train=hasty_train"),
 ]
 

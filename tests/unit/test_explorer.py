@@ -488,3 +488,13 @@ def test_a_small_table_is_refused() -> None:
         EpsilonExplorer(synthetic(399, noise=1.0))
     with pytest.raises(ExplorerError, match="patients = 2000 is not on offer"):
         EpsilonExplorer(synthetic(1000, noise=1.0)).set(patients=2000)
+
+
+def test_something_else_than_a_split_is_refused(split: cohort.Split) -> None:
+    with pytest.raises(ExplorerError, match="DataFrame, not a Split"):
+        EpsilonExplorer(split.X_train)
+
+
+def test_a_value_without_its_knob_is_refused(squares: Squares) -> None:
+    with pytest.raises(ExplorerError, match=r"write set\(number="):
+        squares.set(3)
