@@ -28,7 +28,7 @@ from ppml_helpers.errors import DataError, KitError, TrainingDataError
 
 DATA_FOLDER = Path(__file__).resolve().parent.parent / "data"
 DATA_FILE = "support2.csv.gz"
-REBUILD = "run `python data/build.py`"
+REBUILD = "restore it with `git checkout -- data/support2.csv.gz`, or with network run `python data/build.py`"
 SMALLEST_HOSPITAL = 20  # patients on average: fewer teach a model nothing and make any figure identifying
 
 
@@ -173,7 +173,7 @@ def load_patients(path: str | Path | None = None) -> pd.DataFrame:
         if found != expected:
             raise DataError(
                 f"{file} holds a table with SHA-256 {found[:12]}..., but the published one has "
-                f"{expected[:12]}...: {REBUILD} to restore it."
+                f"{expected[:12]}...: {REBUILD}."
             )
     try:
         patients = pd.read_csv(io.BytesIO(content), skipinitialspace=True, encoding="utf-8")
@@ -222,10 +222,10 @@ def check_patients(patients: pd.DataFrame, name: str = "the table") -> None:
     if missing:
         raise DataError(
             f"{name} lacks the column {missing[0]!r} ({len(missing)} of {len(COLUMNS)} are missing): "
-            f"give it all columns of data/DATA_CARD.md, or {REBUILD} if it is the kit's own."
+            f"give it all columns of data/DATA_CARD.md, or if it is the kit's own, {REBUILD}."
         )
     if patients.empty:
-        raise DataError(f"{name} holds no patient: at least one row is needed; {REBUILD} for the kit's own.")
+        raise DataError(f"{name} holds no patient: at least one row is needed; if it is the kit's own, {REBUILD}.")
     for column, rule in COLUMNS.items():
         _check_column(patients[column], rule, name)
     repeated = patients["sno"].duplicated()
@@ -267,7 +267,7 @@ def _read(file: Path) -> bytes:
     try:
         content = file.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"The patients' file {file} does not exist: {REBUILD} to make the kit's own.") from None
+        raise DataError(f"The patients' file {file} does not exist: {_mend(file)}.") from None
     except OSError as error:
         raise DataError(f"The patients' file {file} cannot be read ({error.strerror}): {_mend(file)}.") from None
     if file.suffix != ".gz" and not content.startswith(b"\x1f\x8b"):

@@ -180,6 +180,8 @@ def _chapters() -> dict[str, tuple[str, tuple[Exercise, ...]]]:
 
 def _find(name: str) -> Exercise:
     chapters = _chapters()
+    if isinstance(name, float):  # 01.1 without quotes is the number 1.1
+        raise ExerciseError(f'There is no exercise {name!r}: write the name in quotes, as in "{name:04.1f}".')
     chapter = str(name).split(".")[0].strip()
     if chapter not in chapters:
         raise ExerciseError(f"There is no exercise {name!r}: the chapters with exercises are {', '.join(chapters)}.")

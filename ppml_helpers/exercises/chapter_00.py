@@ -32,6 +32,8 @@ def _judge_1(answer: object) -> Reply:
     truth = died[coma].mean()
     if close(value, truth, 0.0051):
         return right(f"{died[coma].sum()} of {coma.sum()} patients who came with coma died in hospital: {truth:.1%}.")
+    if any(close(value, scale * round(truth, 1), 1e-9) for scale in (1, 100)):
+        return wrong("That is rounded too far to tell: give the share of 1 with two digits after the point.")
     if close(value, 100 * truth, 0.51):
         return wrong("The idea is right; give it as a share of 1, not in percent.")
     if close(value, died[coma].sum(), 0.5):

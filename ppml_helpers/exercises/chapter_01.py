@@ -13,10 +13,11 @@ _POLICY = 0.60  # highest AUC of the surprise attack that 01.3 allows
 
 
 class _Attacked(NamedTuple):
-    """A forest of the chapter: AUC of both attacks, and its share of right labels for members and others."""
+    """A forest of the chapter: both attacks on it, and its share of right labels for members and others."""
 
-    confidence: float
-    surprise: float
+    confidence: float  # AUC
+    surprise: float  # AUC
+    advantage: float  # of the confidence attack
     right_members: float
     right_others: float
 
@@ -36,9 +37,11 @@ def _attack_forest(leaf: int) -> _Attacked:
     sides = ((data.X_train, data.y_train), (others_X, others_y))
     member, other = (attacks.scores(forest, *side) for side in sides)
     expected, expected_other = (attacks.scores(calm, *side) for side in sides)
+    plain = attacks.membership_attack(member, other, resamples=100)
     return _Attacked(
-        confidence=attacks.membership_attack(member, other, resamples=100).auc,
+        confidence=plain.auc,
         surprise=attacks.membership_attack(member - expected, other - expected_other, resamples=100).auc,
+        advantage=plain.advantage,
         right_members=forest.score(*sides[0]),
         right_others=forest.score(*sides[1]),
     )
@@ -65,9 +68,13 @@ def _judge_1(answer: object) -> Reply:
 
 def _judge_2(answer: object) -> Reply:
     value = as_number(getattr(answer, "auc", answer))
-    truth = _attack_forest(leaf=20).confidence
+    forest = _attack_forest(leaf=20)
+    truth = forest.confidence
     if close(value, truth, 0.008):
-        return right(f"With at least 20 patients a leaf the attack's AUC is {truth:.2f}: close to guessing.")
+        return right(
+            f"With at least 20 patients a leaf the attack's AUC is {truth:.2f}: close to guessing. On this forest the "
+            f"surprise attack comes out nearly the same ({forest.surprise:.2f}), so this check cannot tell them apart."
+        )
     if close(value, 1 - truth, 0.008):
         return wrong("Below 0.5: the scores of members and non-members have changed places.")
     if close(value, 0.5, 1e-9):
@@ -107,8 +114,11 @@ def _judge_4(answer: object) -> Reply:
     if close(value, truth, 0.016):
         return right(
             f"Guess 'member' whenever the label is right: that finds {100 * forest.right_members:.0f} % of the members "
-            f"and accuses {100 * forest.right_others:.0f} % of the others. Hiding probabilities is no defence."
+            f"and accuses {100 * forest.right_others:.0f} % of the others. Hiding the probabilities brings the "
+            f"advantage from {forest.advantage:.2f} (confidence attack) down to {truth:.2f}: less, not nothing."
         )
+    if close(value, 100 * truth, 1.6):
+        return wrong("The idea is right; give it as a share of 1, not in percent.")
     if close(value, -truth, 0.016):
         return wrong("The sign is turned: take the others' share from the members'.")
     if close(value, forest.right_others, 0.016):

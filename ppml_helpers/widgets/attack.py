@@ -53,12 +53,17 @@ class AttackExplorer(Explorer):
     Raises
     ------
     ExplorerError
-        If there are fewer than 300 training patients or 200 left out.
+        If `split` is not a Split, or there are fewer than 300 training patients or 200 left out.
     """
 
     title = "What makes a model give away who trained it"
 
     def __init__(self, split: cohort.Split, seed: int = 0) -> None:
+        if not isinstance(split, cohort.Split):
+            raise ExplorerError(
+                f"the explorer needs a Split, and this is of type {type(split).__name__}: "
+                "give it what cohort.split(X, y, seed=0) returns."
+            )
         for name, patients, least in (("training", split.y_train, PATIENTS[0]), ("test", split.y_test, _LEFT_OUT)):
             if len(patients) < least:
                 raise ExplorerError(
@@ -123,8 +128,8 @@ class AttackExplorer(Explorer):
             f"A {result.model} trained on {result.patients:,} patients predicts death with AUC "
             f"{result.auc_test:.2f} for new patients ({result.auc_train:.2f} for those it was trained on); "
             f"at 1 % false alarms the surprise attack finds {_percent(at.tpr)} of the members "
-            f"(95 % interval {_percent(at.tpr_interval.low)} to {_percent(at.tpr_interval.high)}), "
-            f"the confidence attack {_percent(plain.tpr)}, and guessing would find 1 %."
+            f"(95 % interval {_percent(at.tpr_interval.low)} to {_percent(at.tpr_interval.high)}, for the members "
+            f"alone), the confidence attack {_percent(plain.tpr)}, and guessing would find 1 %."
         )
 
 
@@ -191,4 +196,6 @@ def _draw_use(axis: Axes, result: Attacked) -> None:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    """Return a share in percent: below 10 with one decimal, so that 1.4 % does not read as guessing's 1 %."""
+    percent = 100 * share
+    return f"{percent:.1f} %" if 0 < percent < 9.95 else f"{percent:.0f} %"

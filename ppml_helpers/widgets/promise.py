@@ -71,10 +71,11 @@ class PromiseExplorer(Explorer):
         """Say the three limits in one sentence."""
         return (
             f"At epsilon {result.epsilon:.2g} and delta {_one_in(result.delta)}, no guess about whether you were in "
-            f"the data is right more than {in_100(result.guess)} times in 100 (a coin: 50). An attacker who wrongly "
-            f"names {in_100(result.false_alarms)} in 100 of those outside names at most {in_100(result.found)} in 100 "
-            f"of those inside. Whoever held it {in_100(PRIOR)} in 100 likely that you were inside may, after their "
-            f"attack names you, hold it at most {in_100(result.belief)} in 100 likely."
+            f"the data is right more than {in_100(result.guess)} times in 100 if both were equally likely before "
+            f"(a coin: 50). An attacker who wrongly names {in_100(result.false_alarms)} in 100 of those outside names "
+            f"at most {in_100(result.found)} in 100 of those inside. Whoever held it {in_100(PRIOR)} in "
+            "100 likely that you were inside may, after their attack names you, hold it at most "
+            f"{in_100(result.belief)} in 100 likely."
         )
 
 

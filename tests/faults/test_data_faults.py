@@ -38,7 +38,7 @@ def _assert_refused(words: str, path: Path | None = None) -> None:
     with pytest.raises(DataError, match=words) as caught:
         cohort.load_patients(path)
     message = str(caught.value)
-    assert "python data/build.py" in message or "SHA256SUMS" in message
+    assert cohort.REBUILD in message or "SHA256SUMS" in message
     assert "\n" not in message
     assert caught.value.__cause__ is None
     assert len(message) < 600
@@ -53,7 +53,7 @@ def test_a_whole_copy_loads(own) -> None:
 
 def test_a_deleted_file(own) -> None:
     own.unlink()
-    _assert_refused("does not exist")
+    _assert_refused(r"does not exist: restore it with `git checkout -- data/support2\.csv\.gz`, or with network run")
 
 
 def test_a_folder_in_its_place(own) -> None:

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from ppml_helpers import attacks, cohort, figures
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.widgets import Stopped
-from ppml_helpers.widgets.attack import LEAVES, AttackExplorer, draw_attacks, halves
+from ppml_helpers.widgets.attack import LEAVES, AttackExplorer, _percent, draw_attacks, halves
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,16 @@ def test_the_sentence_says_the_numbers_of_the_result(explorer):
     at = result.surprise.at_1_in_100
     assert f"AUC {result.auc_test:.2f} for new patients" in explorer.sentence
     assert f"finds {100 * at.tpr:.0f} % of the members" in explorer.sentence
-    assert f"{100 * at.tpr_interval.low:.0f} % to {100 * at.tpr_interval.high:.0f} %" in explorer.sentence
+    low, high = (f"{100 * end:.0f} %" for end in at.tpr_interval)
+    assert f"(95 % interval {low} to {high}, for the members alone)" in explorer.sentence
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0.0, "0 %"), (0.0004, "0.0 %"), (0.0144, "1.4 %"), (0.0949, "9.5 %"), (0.0999, "10 %"), (0.243, "24 %")],
+)
+def test_a_small_share_keeps_a_decimal(share, said):
+    assert _percent(share) == said
 
 
 def test_drawing_twice_gives_the_same_picture(explorer):
@@ -144,6 +153,14 @@ def test_too_few_patients_are_refused(data):
     small = cohort.split(data.X_train[:600], data.y_train[:600], seed=0)
     with pytest.raises(ExplorerError, match="there are 150 test patients"):
         AttackExplorer(small)
+
+
+@pytest.mark.parametrize("given", ["X", "Split", None, 3])
+def test_what_is_not_a_split_is_refused_in_one_sentence(data, given):
+    given = {"X": data.X_train, "Split": tuple(data)}.get(given, given)
+    with pytest.raises(ExplorerError, match=r"this is of type \w+: give it what cohort\.split\(") as no:
+        AttackExplorer(given)
+    assert "\n" not in str(no.value)
 
 
 def test_a_small_table_offers_only_the_patients_it_has(data):

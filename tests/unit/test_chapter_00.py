@@ -48,11 +48,13 @@ def test_wrong_shares_get_their_own_sentence(patients: pd.DataFrame) -> None:
         coma[died].mean(): "wrong way round",
         died.mean(): "among all patients",
         patients.death[coma].mean(): "end of the follow-up",
+        0.6: "two digits",
         0.05: "dzgroup is 'Coma'",
     }
     said = [reply("00.1", answer) for answer in answers]
     assert all(part in sentence for part, sentence in zip(answers.values(), said, strict=True))
     assert len(set(said)) == len(answers)
+    assert reply("00.1", 60) == reply("00.1", 0.6)
 
 
 # --- 00.2 ------------------------------------------------------------------------------------------------

@@ -145,6 +145,7 @@ def test_01_1_right_in_several_forms(answer):
         ("01.4", 1.0, "How many others"),
         ("01.4", 0.605, "share of right guesses"),
         ("01.4", 0.41, "use forest.predict"),
+        ("01.4", 20.7, "share of 1"),
         ("01.4", 0.1, "where the label is right"),
     ],
 )
@@ -177,6 +178,15 @@ def test_01_right_answers_as_the_chapter_computes_them(forests):
     assert progress()["01"] == (3, 4)
 
 
+def test_01_right_replies_say_what_the_attacks_really_give(forests):
+    shared, grown = chapter_01._attack_forest(20), chapter_01._attack_forest(1)
+    assert shared.confidence == pytest.approx(shared.surprise, abs=0.008)  # or 01.2 could tell the two apart
+    assert f"nearly the same ({shared.surprise:.2f})" in check("01.2", shared.confidence).text
+    label_only = grown.right_members - grown.right_others
+    assert 0.1 < label_only < 0.6 * grown.advantage
+    assert f"from {grown.advantage:.2f} (confidence attack) down to {label_only:.2f}" in check("01.4", label_only).text
+
+
 def test_01_3_the_policy_tells_the_leaf_sizes_apart_clearly(forests):
     leaks = {leaf: chapter_01._attack_forest(leaf).surprise for leaf in (5, 10)}
     assert leaks[10] + 0.01 < chapter_01._POLICY < leaks[5] - 0.01
@@ -190,9 +200,16 @@ def test_an_unknown_exercise_names_those_that_there_are():
         check("01.9", 1)
     with pytest.raises(ExerciseError, match=r"chapters with exercises are .*01"):
         hint("99.1")
-    for name in ("", None, 1.1, "one"):
+    for name in ("", None, 1, "one"):
         with pytest.raises(ExerciseError, match="There is no exercise"):
             check(name, 1)
+
+
+@pytest.mark.parametrize(("name", "quoted"), [(0.1, "00.1"), (1.4, "01.4"), (np.float64(5.2), "05.2")])
+def test_a_name_without_quotes_is_told_to_wear_them(name, quoted):
+    for ask in (lambda: check(name, 1), lambda: hint(name)):
+        with pytest.raises(ExerciseError, match=f'write the name in quotes, as in "{quoted}"'):
+            ask()
 
 
 def test_a_judge_that_fails_is_an_answer_that_cannot_be_read():

@@ -46,7 +46,7 @@ def test_the_noisiest_release_that_keeps_the_promise_stays_below_the_line(explor
 def test_the_sentence_at_epsilon_1(explorer: PromiseExplorer) -> None:
     sentence = explorer.set(epsilon=1.0, false_alarms=0.01, delta=1e-5).sentence
     assert "epsilon 1 and delta 1 in 100,000" in sentence
-    assert "right more than 73 times in 100" in sentence
+    assert "right more than 73 times in 100 if both were equally likely before (a coin: 50)" in sentence
     assert "names at most 2.7 in 100" in sentence
     assert "at most 23 in 100 likely" in sentence
 

@@ -115,7 +115,8 @@ def test_a_damaged_data_file_is_named_with_the_mend(
     look = look_at_patients()
     assert look.found == "their table cannot be used"
     assert cohort.DATA_FILE in look.mend
-    assert "data/build.py" in look.mend
+    assert "git checkout -- data/support2.csv.gz" in look.mend
+    assert "with network run `python data/build.py`" in look.mend
 
 
 def test_a_report_counts_what_is_to_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
