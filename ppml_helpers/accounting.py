@@ -32,6 +32,7 @@ DELTA = 1e-5
 _ROUND_UP = 1 + 1e-9  # the exact formula is computed in floating point: err on the safe side
 _SLACK = 4e-16  # what one floating-point operation may lose, generously
 _NOISE_RANGE = (1e-2, 1e7)  # noise multipliers that are ever searched
+_COMPUTABLE_NOISE = (1e-6, 1e12)  # noise multipliers that anything is computed for, besides 0
 _LEAST_NOISE_FOR_PLD = 0.2  # below it the privacy loss spreads so widely that its grid would not fit into memory
 _LEAST_RENYI_SIGNAL = 3e-5  # sample rate over noise, below which Renyi divergences are lost in rounding
 # Whole orders only: the series for fractional ones does not always converge, and complains on stderr.
@@ -136,6 +137,7 @@ def compose(trainings: Iterable[Training], delta: float = DELTA) -> float:
     PrivacyParameterError
         If a parameter is outside its range.
     """
+    check_training(delta=delta)
     trainings = [Training(*training) for training in trainings]
     for training in trainings:
         check_training(**training._asdict(), delta=delta)
@@ -255,8 +257,18 @@ def build_noise_table(
     -------
     dict
         ``"epsilon sample_rate steps delta" -> noise multiplier``.
+
+    Raises
+    ------
+    PrivacyParameterError
+        If a parameter is outside its range.
     """
-    settings = [(float(e), float(q), int(t), float(delta)) for q, t in sample_rates_and_steps for e in epsilons]
+    epsilons, trainings = list(epsilons), list(sample_rates_and_steps)
+    for target in epsilons:
+        check_target(target)
+    for sample_rate, steps in trainings:
+        check_training(sample_rate=sample_rate, steps=steps, delta=delta)
+    settings = [(float(e), float(q), int(t), float(delta)) for q, t in trainings for e in epsilons]
     return {_key(*setting): _noise_multiplier(*setting) for setting in settings}
 
 
@@ -316,10 +328,13 @@ def _sampled_epsilon(sigma: float, sample_rate: float, steps: int, delta: float,
 def _pld_epsilon(sigma: float, sample_rate: float, steps: int, delta: float, grid: float) -> float:
     if sigma < _LEAST_NOISE_FOR_PLD:
         return math.inf
+    lost = max(1e-12, 4e-16 * steps)  # composing by Fourier transform rounds: probability that may go missing
+    if delta <= lost:
+        return math.inf
     loss = privacy_loss_distribution.from_gaussian_mechanism(
         sigma, sampling_prob=sample_rate, value_discretization_interval=grid, use_connect_dots=True
     )
-    return float(loss.self_compose(steps).get_epsilon_for_delta(delta))
+    return float(loss.self_compose(steps).get_epsilon_for_delta(delta - lost))
 
 
 def _rdp_epsilon(sigma: float, sample_rate: float, steps: int, delta: float) -> float:
@@ -421,6 +436,18 @@ def check_training(
         raise PrivacyParameterError(
             f"delta is {delta!r}; it must lie between 0 and 1 (below one in the number of patients, such as 1e-5)."
         )
+    # Beyond these, floating point cannot be trusted to keep a bound a bound.
+    extremes = {
+        "noise_multiplier": noise_multiplier == 0 or _COMPUTABLE_NOISE[0] <= noise_multiplier <= _COMPUTABLE_NOISE[1],
+        "sample_rate": sample_rate >= 1e-9,
+        "steps": steps <= 10**9,
+        "delta": delta >= 1e-100,
+    }
+    given = {"noise_multiplier": noise_multiplier, "sample_rate": sample_rate, "steps": steps, "delta": delta}
+    for name, computable in extremes.items():
+        if not computable:
+            shown = str(given[name])[:24]
+            raise PrivacyParameterError(f"{name} is {shown}; that is too extreme to compute with: relax it.")
 
 
 def check_target(target_epsilon: float) -> None:

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from numbers import Integral
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -73,6 +73,9 @@ class Recipe:
     def __post_init__(self) -> None:
         """Refuse a recipe that nobody can cook."""
         accounting.check_training(sample_rate=self.sample_rate, steps=self.steps)
+        for name in ("learning_rate", "clipping_norm", "momentum", "averaged", "hidden"):
+            if not isinstance(getattr(self, name), Real):
+                raise PrivacyParameterError(f"{name} is {getattr(self, name)!r}, which is no number: give one.")
         rules = {
             "learning_rate": (0 < self.learning_rate < math.inf, "a finite number above 0"),
             "clipping_norm": (self.clipping_norm > 0, "a number above 0 (infinity does not clip)"),
@@ -130,9 +133,9 @@ class Models:
         Raises
         ------
         TrainingDataError
-            If the features do not have the columns that the models were trained on.
+            If the features are not finite numbers, or not in the columns that the models were trained on.
         """
-        table = torch.as_tensor(np.array(X), dtype=self.weights[0].dtype)
+        table = _numbers(X, np.zeros(len(X)))[0].to(self.weights[0].dtype)
         if table.shape[1:] != self.weights[0].shape[1:2]:
             raise TrainingDataError(
                 f"features have shape {tuple(table.shape)}; these models were trained on {self.weights[0].shape[1]} "
@@ -278,14 +281,19 @@ def clipped_gradient_sums(models: Models, X: Table, y: Labels, clipping_norm: fl
     tuple of ndarray
         Shaped like ``models.weights``.
 
+    Raises
+    ------
+    TrainingDataError, PrivacyParameterError
+        If features, labels or clipping norm are not what `train` takes.
+
     Notes
     -----
     For logistic regression the gradient of one patient is ``(p - y) * (x, 1)``, so its length needs no gradient. For
     the two-layer network the squared length is the residual squared times
     ``|h|^2 + 1 + |w2 (1 - h^2)|^2 (|x|^2 + 1)``: Goodfellow (2015), "Efficient per-example gradient computations".
     """
-    dtype = models.weights[0].dtype
-    table, labels = torch.as_tensor(np.array(X), dtype=dtype), torch.as_tensor(np.array(y), dtype=dtype)
+    Recipe(1, 1.0, clipping_norm)
+    table, labels = (part.to(models.weights[0].dtype) for part in _checked(X, y))
     shapes = [w.shape[1:] for w in models.weights]
     flat = torch.cat([w.flatten(1) for w in models.weights], dim=1)
     sums = _clipped_sums(flat, shapes, _patients(table, labels, models.hidden, clipping_norm), clipping_norm)
@@ -377,6 +385,10 @@ def _noise(size: int, seeds: Sequence[int], steps: int, scale: Tensor) -> Callab
 
 def _noise_scales(noise_multipliers: Sequence[float], seeds: Sequence[int], recipe: Recipe) -> Tensor:
     """Return each model's standard deviation of the noise, ``noise_multiplier * C``."""
+    if not all(isinstance(given, Sequence | np.ndarray | range) for given in (noise_multipliers, seeds)):
+        raise PrivacyParameterError(f"noise multipliers {noise_multipliers!r} and seeds {seeds!r} must both be lists.")
+    if not all(isinstance(seed, Integral) for seed in seeds):
+        raise PrivacyParameterError(f"seeds are {list(seeds)!r}; give whole numbers.")
     if len(noise_multipliers) != len(seeds) or len(seeds) == 0:
         raise PrivacyParameterError(
             f"there are {len(noise_multipliers)} noise multipliers and {len(seeds)} seeds; give one of each per model."
@@ -413,6 +425,10 @@ class Sweep:
     data: Callable[[int], tuple[Table, Labels, Table, Labels]]
     delta: float = accounting.DELTA
     aucs: dict[tuple[float, int], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a delta that means nothing."""
+        accounting.check_training(delta=self.delta)
 
     def run(self, epsilons: Sequence[float], seeds: Sequence[int], progress: Progress = _no_progress) -> pd.DataFrame:
         """Train what is missing and return the test AUC of each epsilon and seed.
@@ -562,7 +578,9 @@ def train_with_opacus(
     recipe = Recipe(1, learning_rate, clipping_norm, momentum=momentum)
     table, labels = _checked(X, y, recipe, batch_size)
     accounting.check_target(epsilon)
-    accounting.check_training(steps=epochs, delta=delta)
+    accounting.check_training(delta=delta)
+    if not isinstance(epochs, Integral) or isinstance(epochs, bool) or epochs < 1:
+        raise PrivacyParameterError(f"epochs is {epochs!r}; it counts rounds over the patients: give 1 or more.")
     for name, value in (("epsilon", epsilon), ("clipping_norm", clipping_norm)):
         if math.isinf(value):
             raise PrivacyParameterError(f"{name} is {value}; private training needs a finite one: give such a number.")
@@ -608,8 +626,8 @@ def train_with_opacus(
 # What is refused -------------------------------------------------------------------------------------------------
 
 
-def _checked(X: Table, y: Labels, recipe: Recipe | None = None, batch_size: int | None = None) -> tuple[Tensor, Tensor]:
-    """Return features and labels as tensors, or say what is wrong with them or with the batch to draw from them."""
+def _numbers(X: Table, y: Labels) -> tuple[Tensor, Tensor]:
+    """Return features and labels as tensors of finite numbers, or say what is wrong with them."""
     try:
         table, labels = np.array(X, dtype=np.float64), np.array(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -622,10 +640,16 @@ def _checked(X: Table, y: Labels, recipe: Recipe | None = None, batch_size: int 
         bad = int((~np.isfinite(table).all(axis=0)).argmax())
         name = X.columns[bad] if isinstance(X, pd.DataFrame) else bad
         raise TrainingDataError(f"column {name!r} holds NaN or infinity; fill missing values with public values first.")
-    strange = sorted(set(np.unique(labels).tolist()) - {0.0, 1.0}, key=str)
+    return torch.from_numpy(table), torch.from_numpy(labels)
+
+
+def _checked(X: Table, y: Labels, recipe: Recipe | None = None, batch_size: int | None = None) -> tuple[Tensor, Tensor]:
+    """Return features and labels as tensors, or say what is wrong with them or with the batch to draw from them."""
+    table, labels = _numbers(X, y)
+    strange = sorted(set(labels.unique().tolist()) - {0.0, 1.0}, key=str)
     if strange:
         raise TrainingDataError(f"labels hold {strange[0]!r}; they must be 0 or 1: recode them.")
-    if len(np.unique(labels)) < 2:
+    if len(labels.unique()) < 2:
         raise TrainingDataError("labels hold a single class; both 0 and 1 must occur: choose other patients.")
     if batch_size is not None and (not isinstance(batch_size, Integral) or isinstance(batch_size, bool)):
         raise TrainingDataError(f"batch_size is {batch_size!r}; it counts patients: give a whole number, 1 or more.")
@@ -635,4 +659,4 @@ def _checked(X: Table, y: Labels, recipe: Recipe | None = None, batch_size: int 
             f"{len(table)} patients are too few for batches of {expected:g}; a batch holds at least 1 and at most "
             "all patients: change the batch or add patients."
         )
-    return torch.from_numpy(table), torch.from_numpy(labels)
+    return table, labels

@@ -85,6 +85,11 @@ class EpsilonExplorer(Explorer):
                 f"there are {len(split.X_train)} training patients; the explorer needs {min(PATIENTS)} or more: "
                 "give it a larger table."
             )
+        if len(split.X_train) != len(split.y_train) or len(split.X_test) != len(split.y_test):
+            raise ExplorerError(
+                "the split has not one label for each patient: make it with cohort.split(X, y, seed=0)."
+            )
+        accounting.check_training(delta=delta)
         self._split, self._delta = split, delta
         self._sweeps: dict[tuple[int, Recipe], Sweep] = {}
         self._non_private: dict[tuple[int, str], float] = {}

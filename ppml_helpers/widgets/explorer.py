@@ -18,6 +18,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import ipywidgets as W
+import numpy as np
 from matplotlib.figure import Figure
 from traitlets import TraitError
 
@@ -305,7 +306,7 @@ def _check(explorer: str, controls: dict[str, W.Widget], name: str, value: Any) 
     options = getattr(control, "options", None)
     if options is not None:
         allowed = [option[1] if isinstance(option, tuple) else option for option in options]
-        if value not in allowed:
+        if not any(value is choice or (np.isscalar(value) and value == choice) for choice in allowed):
             raise ExplorerError(f"{name} = {value!r} is not on offer; choose one of {', '.join(map(repr, allowed))}.")
     elif hasattr(control, "min") and hasattr(control, "max"):
         logarithmic = isinstance(control, W.FloatLogSlider)

@@ -239,8 +239,9 @@ def test_every_entry_keeps_its_promise(entry: tuple[float, float, int, float, fl
 def test_the_table_is_what_the_search_gives() -> None:
     recipe = RECIPES["MLP"]
     rebuilt = accounting.build_noise_table([1.0], [(recipe.sample_rate, recipe.steps)])
-    assert list(rebuilt) == ["1 0.2 60 1e-05"]
-    assert rebuilt["1 0.2 60 1e-05"] == pytest.approx(accounting._noise_table()["1 0.2 60 1e-05"], rel=1e-3)
+    key = accounting._key(1.0, recipe.sample_rate, recipe.steps, accounting.DELTA)
+    assert list(rebuilt) == [key]
+    assert rebuilt[key] == pytest.approx(accounting._noise_table()[key], rel=1e-3)
 
 
 def test_the_slider_never_waits_for_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -445,3 +446,51 @@ def test_membership_power_refuses(value: object, argument: str) -> None:
 def test_gaussian_membership_accuracy_refuses(sigma: float, steps: int) -> None:
     with pytest.raises(PrivacyParameterError):
         accounting.gaussian_membership_accuracy(sigma, steps)
+
+
+# ---------------------------------------------------------------------------------------------------------- extremes
+
+
+def test_a_tiny_delta_does_not_slip_below_the_truth() -> None:
+    """Rounding of the composition is larger than such a delta; the bound must not profit from it."""
+    sigma, q, steps, delta = 200.0, 1 - 1e-7, 100_000, 1e-12
+    # With probability q^T every batch is full: then the exact formula applies, and it is a lower bound on the whole.
+    always_full = steps * math.log(q)
+    least = accounting.epsilon(sigma, 1.0, steps, delta / math.exp(always_full)) + always_full
+    assert accounting.epsilon(sigma, q, steps, delta) >= least * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("noise_multiplier", (1e-200, 0.1, 10, 1e-5)),
+        ("noise_multiplier", (1e300, 1.0, 10, 1e-5)),
+        ("sample_rate", (1.0, 1e-300, 10, 1e-5)),
+        ("steps", (1.0, 0.1, 10**400, 1e-5)),
+        ("delta", (1.0, 1.0, 10, 1e-300)),
+    ],
+)
+def test_what_cannot_be_computed_is_said(name: str, arguments: tuple) -> None:
+    with pytest.raises(PrivacyParameterError, match=rf"^{name} is .* too extreme"):
+        accounting.epsilon(*arguments)
+
+
+@pytest.mark.parametrize("sigma", [1e-6, 1e-3, 1e6, 1e12])
+@pytest.mark.parametrize("q", [1e-9, 0.5, 1.0])
+@pytest.mark.parametrize("steps", [1, 10**9])
+def test_the_ends_of_the_ranges_give_a_number(sigma: float, q: float, steps: int) -> None:
+    assert accounting.epsilon(sigma, q, steps, 1e-100) >= 0
+
+
+@pytest.mark.parametrize(
+    ("epsilons", "trainings", "delta"),
+    [([0.0], [(0.1, 10)], 1e-5), (["1"], [(0.1, 10)], 1e-5), ([1.0], [(2.0, 10)], 1e-5), ([1.0], [(0.1, 10)], 2)],
+)
+def test_a_table_of_nonsense_is_refused(epsilons: list, trainings: list, delta: float) -> None:
+    with pytest.raises(PrivacyParameterError):
+        accounting.build_noise_table(epsilons, trainings, delta)
+
+
+def test_nothing_composed_still_needs_a_delta() -> None:
+    with pytest.raises(PrivacyParameterError, match="delta is 2"):
+        accounting.compose([], delta=2)

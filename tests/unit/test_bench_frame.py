@@ -59,7 +59,7 @@ def test_a_cost_is_ours_over_peer_and_a_missed_bound_ends_with_code_1(frame: Mod
     with pytest.raises(SystemExit) as ended:
         measure()
     assert ended.value.code == 1
-    stored = json.loads((tmp_path / "demo.json").read_text())
+    stored = json.loads((tmp_path / "demo.quick.json").read_text())
     assert stored["complete"] is True
     assert stored["comparisons"][0]["summary"]["holds"] is False
 

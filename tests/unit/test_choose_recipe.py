@@ -76,7 +76,7 @@ def test_the_script_runs(tmp_path: Path) -> None:
     shutil.copy(SCRIPT, copy)
     small = {
         "logistic regression": {"steps": (100,), "learning_rate": (8.0,), "clipping_norm": (0.03, 0.3)},
-        "MLP": {"steps": (60,), "learning_rate": (0.5,), "clipping_norm": (0.3, 1.0)},
+        "MLP": {"steps": (100,), "learning_rate": (1.0,), "clipping_norm": (0.3, 1.0)},
     }
     run = (
         f"import sys; sys.argv = ['choose_recipe.py', '--quick']; sys.path.insert(0, {str(tmp_path)!r})\n"

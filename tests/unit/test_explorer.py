@@ -498,3 +498,14 @@ def test_something_else_than_a_split_is_refused(split: cohort.Split) -> None:
 def test_a_value_without_its_knob_is_refused(squares: Squares) -> None:
     with pytest.raises(ExplorerError, match=r"write set\(number="):
         squares.set(3)
+
+
+@pytest.mark.parametrize("delta", [0, 1, -1, math.nan])
+def test_an_explorer_with_an_impossible_delta_is_refused(split: cohort.Split, delta: float) -> None:
+    with pytest.raises(PrivacyParameterError, match="delta is"):
+        EpsilonExplorer(split, delta=delta)
+
+
+def test_an_array_is_no_choice(explorer: EpsilonExplorer) -> None:
+    with pytest.raises(ExplorerError, match="not on offer"):
+        explorer.set(model=np.array([1, 2]))

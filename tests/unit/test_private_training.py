@@ -323,7 +323,7 @@ def test_progress_is_told() -> None:
         ({"epsilon": math.inf}, "epsilon is inf; private training needs a finite one"),
         ({"epsilon": 0.004}, "epsilon is 0.004; Opacus finds no noise for it"),
         ({"delta": 1.0}, "delta is 1.0; it must lie between 0 and 1"),
-        ({"epochs": 0}, "steps is 0; it counts noisy steps"),
+        ({"epochs": 0}, "epochs is 0; it counts rounds"),
         ({"clipping_norm": math.inf}, "clipping_norm is inf; private training needs a finite one"),
         ({"clipping_norm": 0}, "clipping_norm is 0; give a number above 0"),
         ({"learning_rate": -1}, "learning_rate is -1; give a finite number above 0"),
@@ -581,3 +581,40 @@ def test_privacy_is_cheap_for_many_and_dear_for_few(splits: list[cohort.Split]) 
     few_at_1 = private_aucs(recipe, splits, 300, 1.0).mean()
     print(f"300: non-private {few_plain:.4f}, epsilon 1 {few_at_1:.4f}")
     assert few_plain - few_at_1 > 0.05 + (plain - at_1)
+
+
+# ------------------------------------------------------------------------------------------- what else is refused
+
+
+def test_predicting_for_nonsense_is_refused() -> None:
+    X, y = table()
+    models = pt.train(X, y, Recipe(2, 0.5, 1.0), [0.0], [0])
+    broken = np.array(X)
+    broken[3, 1] = np.nan
+    with pytest.raises(TrainingDataError, match="column 1 holds NaN"):
+        models.logits(broken)
+    with pytest.raises(TrainingDataError, match="must be numbers"):
+        models.logits(np.full(np.shape(X), "a"))
+    with pytest.raises(TrainingDataError, match="labels hold 2"):
+        pt.clipped_gradient_sums(models, X, np.asarray(y) + 1, 1.0)
+    with pytest.raises(PrivacyParameterError, match="clipping_norm is -1"):
+        pt.clipped_gradient_sums(models, X, y, -1)
+
+
+@pytest.mark.parametrize("recipe", [{"learning_rate": "a"}, {"clipping_norm": None}, {"hidden": "3"}])
+def test_a_recipe_of_words_is_refused(recipe: dict) -> None:
+    with pytest.raises(PrivacyParameterError, match="no number"):
+        Recipe(**{"steps": 5, "learning_rate": 1.0, "clipping_norm": 1.0, **recipe})
+
+
+def test_noise_and_seeds_are_lists_of_numbers() -> None:
+    X, y = table()
+    with pytest.raises(PrivacyParameterError, match="must both be lists"):
+        pt.train(X, y, Recipe(2, 0.5, 1.0), 1.0, 0)
+    with pytest.raises(PrivacyParameterError, match="give whole numbers"):
+        pt.train(X, y, Recipe(2, 0.5, 1.0), [1.0], ["a"])
+
+
+def test_a_sweep_with_an_impossible_delta_is_refused() -> None:
+    with pytest.raises(PrivacyParameterError, match="delta is 2"):
+        pt.Sweep(Recipe(2, 0.5, 1.0), lambda seed: None, delta=2)
