@@ -30,6 +30,7 @@ def test_a_chapter_has_exercises_with_solutions_and_the_learner_edition_has_none
     notebook = course.read(path)
     tags = [tag for cell in notebook.cells for tag in cell.metadata.get("tags", [])]
     assert set(tags) <= {"exercise", "solution", "raises-exception", "nbval-skip", "nbval-ignore-output"}
+    assert 3 <= tags.count("exercise") <= 5
     assert tags.count("exercise") <= tags.count("solution")
     learner = course.learner_notebook(notebook)
     assert not [cell for cell in learner.cells if "solution" in cell.metadata.get("tags", [])]
