@@ -10,7 +10,7 @@ themselves live in ``front_door/`` and use the standard library only.
 import subprocess
 import sys
 
-OLDEST = (3, 11, 5)
+OLDEST = (3, 11)
 NEWEST_MINOR = (3, 13)
 
 
@@ -25,7 +25,7 @@ def other_pythons():
     for name in ("python3.13", "python3.12", "python3.11"):
         code = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
         try:
-            # Ask it: a python3.11 may be older than 3.11.5, and a launcher may have nothing behind it.
+            # Ask it: a launcher of that name may have nothing behind it.
             answer = subprocess.Popen([name, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             version = answer.communicate()[0].decode("ascii").strip().split(".")
             if supported([int(part) for part in version]):
@@ -39,7 +39,7 @@ def refusal(version, arguments=()):
     """Return the one sentence for a Python that the kit does not run on."""
     # No f-strings in this file: even Python 2.7 must be able to read it.
     have = ".".join(str(part) for part in version[:3])
-    sentence = "This kit needs Python 3.11.5 to 3.13, and this is Python " + have
+    sentence = "This kit needs Python 3.11 to 3.13, and this is Python " + have
     others = other_pythons()
     if others:
         return sentence + ": type '" + others[0] + " kit.py " + " ".join(arguments) + "' instead."

@@ -70,8 +70,10 @@ def _end_in_order_on_signals() -> None:
         raise KeyboardInterrupt
 
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupt)
+        number = getattr(signal, name, None)
+        # Who starts us with a signal ignored ("nohup") means it: that stays.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -69,11 +69,17 @@ def writable(root: Path) -> Finding:
 
 
 def disk(root: Path) -> Finding:
-    """Look at the free disk space."""
-    need = ENOUGH_DISK if python_of(root / ".venv").exists() else places.COURSE.disk_needed / 1e9
+    """Look at the free disk space: before the set-up it must hold the packages, later what the course writes."""
+    recipe = places.recipe_of(root)
+    installed = python_of(recipe.folder).exists()
+    need = ENOUGH_DISK if installed else recipe.disk_needed / 1e9
     free = shutil.disk_usage(root).free / 1e9
     text = f"{free:.1f} GB of disk are free, {need:.0f} needed"
-    return Finding("ok", text) if free >= need else Finding("mend", text, f"make room on the disk of {root}")
+    if free < need:
+        return Finding("mend", text, f"make room on the disk of {root}")
+    if not installed and free < recipe.disk_roomy / 1e9:
+        return Finding("note", f"{text} at the least, and maybe {recipe.disk_roomy / 1e9:.0f}: {recipe.disk_warning}")
+    return Finding("ok", text)
 
 
 def memory(root: Path) -> Finding:

@@ -49,6 +49,10 @@ class Recipe:
         A project folder that is installed in editable form after the requirements, or None.
     disk_needed
         Free bytes below which an install is not begun.
+    disk_roomy
+        Free bytes below which an install begins with ``disk_warning``.
+    disk_warning
+        What may need that much, and how to do with less.
     """
 
     name: str
@@ -57,6 +61,8 @@ class Recipe:
     requirements: Path | tuple[str, ...]
     project: Path | None = None
     disk_needed: int = 0
+    disk_roomy: int = 0
+    disk_warning: str = ""
 
     def key(self) -> str:
         """Return a hash over everything that decides what is installed, and where the project lives."""
@@ -231,13 +237,17 @@ def _make(recipe: Recipe, lock: int) -> None:
 
 
 def _check_disk(recipe: Recipe) -> None:
+    if recipe.folder.exists():
+        return
     free = shutil.disk_usage(recipe.folder.parent).free
-    if free < recipe.disk_needed and not recipe.folder.exists():
+    if free < recipe.disk_needed:
         raise Stop(
             f"{recipe.name} needs about {recipe.disk_needed / 1e9:.1f} GB of disk and {free / 1e9:.1f} GB are free "
             f"at {recipe.folder.parent}: make room and run the same command again.",
             code=1,
         )
+    if free < recipe.disk_roomy:
+        say(f"{free / 1e9:.1f} GB of disk are free, which may be too little: {recipe.disk_warning}.")
 
 
 def _reusable(folder: Path) -> bool:

@@ -39,9 +39,8 @@ def lab(port: int = FIRST_PORT, browser: bool = True) -> int:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as output:
         server = _start(python, free_port(port), token, output)
-    runtime = places.STATE / "jupyter" / "runtime" / f"jpserver-{server.pid}.json"
     try:
-        actual = _wait_until_it_answers(server, runtime, token, log)
+        actual = _wait_until_it_answers(server, token, log)
         if actual != port:
             say(f"Port {port} is taken; using {actual}.")
         url = f"http://{HOST}:{actual}/lab/tree/{places.START}?token={token}"
@@ -49,13 +48,14 @@ def lab(port: int = FIRST_PORT, browser: bool = True) -> int:
         say("It is reachable from this computer only. Press Ctrl-C here to end it and its kernels.")
         if browser and not _opened(url):
             say("No browser could be opened: open the address above yourself.")
-        code = server.wait()
-        raise Stop(f"JupyterLab ended by itself (code {code}); its last lines:\n{_tail(log)}", code=1)
+        while server.poll() is None:  # not wait(): on Windows Ctrl-C cannot interrupt it
+            time.sleep(0.2)
+        raise Stop(f"JupyterLab ended by itself (code {server.returncode}); its last lines:\n{_tail(log)}", code=1)
     except KeyboardInterrupt:
         say("\nEnding JupyterLab and its kernels. What you saved is saved.")
         return 0
     finally:
-        _end(server, runtime, token)
+        _end(server, token)
         log.unlink(missing_ok=True)
 
 
@@ -94,7 +94,23 @@ def _start(python: Path, port: int, token: str, output) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=places.ROOT, env=environment, **streams, **group)
 
 
-def _wait_until_it_answers(server: subprocess.Popen, runtime: Path, token: str, log: Path) -> int:
+def port_of(token: str, runtime: Path = places.STATE / "jupyter" / "runtime") -> int | None:
+    """Return the port of the server with this token, or None while it has not written where it listens.
+
+    Every server writes a ``jpserver-PID.json``. The token finds ours, not the process id: in a Windows environment
+    ``python.exe`` is a launcher, and the server is its child.
+    """
+    for file in runtime.glob("jpserver-*.json"):
+        try:
+            told = json.loads(file.read_text("utf-8"))
+            if told["token"] == token:
+                return int(told["port"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # half written, just removed, or not a server's
+    return None
+
+
+def _wait_until_it_answers(server: subprocess.Popen, token: str, log: Path) -> int:
     progress = Progress("Starting JupyterLab", every=20)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -102,13 +118,15 @@ def _wait_until_it_answers(server: subprocess.Popen, runtime: Path, token: str, 
             progress.end()
             raise Stop(f"JupyterLab did not start; its last lines:\n{_tail(log)}\nTry 'python3 kit.py doctor'.", code=1)
         progress.show("waiting for it to answer")
+        port = port_of(token)
         try:
-            port = int(json.loads(runtime.read_text("utf-8"))["port"])
-            _ask(port, "api/status", token)
-            progress.end()
-            return port
-        except (OSError, ValueError, KeyError):
-            time.sleep(0.1)
+            if port is not None:
+                _ask(port, "api/status", token)
+                progress.end()
+                return port
+        except OSError:
+            pass  # it has said where, and does not listen yet
+        time.sleep(0.1)
     progress.end()
     raise Stop(f"JupyterLab did not answer in {PATIENCE:.0f} s; its last lines:\n{_tail(log)}", code=1)
 
@@ -127,13 +145,14 @@ def _opened(url: str) -> bool:
         return False
 
 
-def _end(server: subprocess.Popen, runtime: Path, token: str) -> None:
+def _end(server: subprocess.Popen, token: str) -> None:
     """End the server so that it ends its kernels: by its own command on Windows, by SIGTERM elsewhere."""
-    if WINDOWS and server.poll() is None:
+    port = port_of(token) if WINDOWS and server.poll() is None else None
+    if port is not None:
         try:
-            _ask(int(json.loads(runtime.read_text("utf-8"))["port"]), "api/shutdown", token, "POST")
+            _ask(port, "api/shutdown", token, "POST")
             server.wait(15)
-        except (OSError, ValueError, KeyError, subprocess.TimeoutExpired):
+        except (OSError, subprocess.TimeoutExpired):
             pass  # it does not answer any more: end_process ends it
     end_process(server)
 

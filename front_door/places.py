@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from front_door.environment import Recipe
@@ -12,6 +13,10 @@ NOTEBOOKS = ROOT / "notebooks"
 BENCHMARKS = ROOT / "benchmarks"
 STATE = ROOT / ".kit"
 START = "notebooks/00_start_here.ipynb"
+CUDA = (
+    "the usual build of torch for Linux brings several GB of CUDA libraries along; the head of requirements.lock says "
+    "how to get the CPU build, with which 3 GB are enough"
+)
 
 
 def recipe_of(root: Path) -> Recipe:
@@ -22,7 +27,9 @@ def recipe_of(root: Path) -> Recipe:
         state=root / ".kit",
         requirements=root / "requirements.lock",
         project=root,
-        disk_needed=3_000_000_000,
+        disk_needed=3_000_000_000,  # with the CPU build of torch, the only one for macOS and Windows
+        disk_roomy=10_000_000_000 if sys.platform == "linux" else 0,
+        disk_warning=CUDA,
     )
 
 

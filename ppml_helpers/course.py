@@ -41,6 +41,7 @@ MAX_PICTURE_HEIGHT = 800  # pixels
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
+_CHAPTER = re.compile(r"[0-9]{2}[a-z]?_[a-z0-9_]+\.ipynb")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _OF_A_MACHINE = re.compile(
     r"(?<![\w.:/<])/(?:home|Users|root|tmp|var|private|opt|mnt|srv)/[\w.-]+"  # the usual homes of a path
@@ -53,14 +54,15 @@ _OF_A_MACHINE = re.compile(
 
 
 def chapters(folder: Path | None = None) -> list[Path]:
-    """Return the notebooks of the course in their order.
+    """Return the notebooks of the course in their order: ``05_private_training.ipynb``, and no copies or drafts.
 
     Parameters
     ----------
     folder
         Where they are; the kit's own ``notebooks/`` by default.
     """
-    return sorted((ROOT / "notebooks" if folder is None else Path(folder)).glob("*.ipynb"))
+    found = (ROOT / "notebooks" if folder is None else Path(folder)).glob("*.ipynb")
+    return sorted(path for path in found if _CHAPTER.fullmatch(path.name))
 
 
 def read(path: Path) -> NotebookNode:
@@ -347,11 +349,13 @@ def _png_height(encoded: str) -> int:
 # ----------------------------------------------------------------------------------------------- learner edition
 
 MANIFEST = ".learner-edition.json"
+# By name, not the folder data/: a teacher's own tables lie there too, and must not be handed out.
 EDITION_FILES = (
     "README.md", "LICENSE", "environment.yml", "pyproject.toml", "requirements.in", "requirements.lock", "kit.py",
-    ".gitignore",
+    ".gitignore", ".gitattributes",
+    "data/support2.csv.gz", "data/SHA256SUMS", "data/DATA_CARD.md", "data/build.py",
 )  # fmt: skip
-EDITION_FOLDERS = ("front_door", "jupyter_config", "ppml_helpers", "data", "docs")
+EDITION_FOLDERS = ("front_door", "jupyter_config", "ppml_helpers", "docs")
 
 
 def learner_notebook(notebook: NotebookNode) -> NotebookNode:
@@ -418,8 +422,10 @@ def _edition(root: Path) -> Iterator[tuple[str, bytes]]:
             yield name, (root / name).read_bytes()
     for folder in EDITION_FOLDERS:
         for path in sorted((root / folder).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
-                yield path.relative_to(root).as_posix(), path.read_bytes()
+            inside = path.relative_to(root)
+            hidden = any(part.startswith(".") or part == "__pycache__" for part in inside.parts)
+            if path.is_file() and not hidden:
+                yield inside.as_posix(), path.read_bytes()
     for path in chapters(root / "notebooks"):
         yield f"notebooks/{path.name}", to_text(learner_notebook(read(path))).encode("utf-8")
 

@@ -20,7 +20,7 @@ from ppml_helpers import course  # noqa: E402
 def kit(tmp_path: Path) -> Path:
     """A kit in small."""
     root = tmp_path / "kit"
-    for name in (*course.EDITION_FILES, "data/table.csv.gz", "ppml_helpers/cohort.py", "front_door/lab.py"):
+    for name in (*course.EDITION_FILES, "ppml_helpers/cohort.py", "front_door/lab.py"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
     for name in ("tests/test_x.py", "benchmarks/x.py", "ppml_helpers/__pycache__/x.pyc", ".venv/x", "workshop/x"):
@@ -42,7 +42,7 @@ def test_the_learner_edition_has_everything_to_run_and_no_answers(kit: Path, tmp
     out = tmp_path / "learners" / "2026"
     written = course.write_learner_edition(out, kit)
     assert set(course.EDITION_FILES) <= set(written)
-    assert {"data/table.csv.gz", "ppml_helpers/cohort.py", "front_door/lab.py"} <= set(written)
+    assert {"data/support2.csv.gz", "ppml_helpers/cohort.py", "front_door/lab.py"} <= set(written)
     folders = {path.name for path in out.iterdir() if path.is_dir()}
     assert folders == {"data", "ppml_helpers", "front_door", "notebooks"}
     notebook = course.read(out / "notebooks" / "00_start_here.ipynb")
@@ -54,11 +54,36 @@ def test_the_learner_edition_has_everything_to_run_and_no_answers(kit: Path, tmp
 def test_the_kits_own_learner_edition_is_complete(tmp_path: Path) -> None:
     written = course.write_learner_edition(tmp_path / "out")
     needed = {"kit.py", "requirements.lock", "pyproject.toml", "environment.yml", "LICENSE", "data/SHA256SUMS"}
-    needed |= {"ppml_helpers/course.py", "front_door/lab.py", "jupyter_config/jupyter_server_config.json"}
+    needed |= {"data/support2.csv.gz", "data/DATA_CARD.md", "data/build.py", "ppml_helpers/course.py"}
+    needed |= {"front_door/lab.py", "jupyter_config/jupyter_server_config.json"}
     assert needed <= set(written)
     assert not [name for name in written if name.startswith(("tests/", "benchmarks/", ".git/", ".venv"))]
     for path in course.chapters():
         assert f"notebooks/{path.name}" in written
+
+
+PRIVATE = (
+    "data/my_hospital.csv", "data/cases/2026.csv.gz", "data/.support2.csv.gz.part", "notebooks/my_patients.ipynb",
+    "notebooks/00_start_here-Copy1.ipynb", "notebooks/.ipynb_checkpoints/00_start_here-checkpoint.ipynb",
+    "ppml_helpers/.ipynb_checkpoints/cohort-checkpoint.py", "docs/.private/marks.csv", "front_door/.env", "marks.csv",
+)  # fmt: skip
+
+
+def test_what_a_teacher_keeps_beside_the_course_is_not_handed_out(kit: Path, tmp_path: Path) -> None:
+    usual = course.write_learner_edition(tmp_path / "usual", kit)
+    for name in PRIVATE:
+        (kit / name).parent.mkdir(parents=True, exist_ok=True)
+        (kit / name).write_text("Mrs Miller, 61")
+    out = tmp_path / "out"
+    assert course.write_learner_edition(out, kit) == usual
+    there = [path for path in out.rglob("*") if path.is_file()]
+    assert len(there) == len(usual) + 1, "the files and their manifest"
+    assert not [path for path in there if b"Miller" in path.read_bytes()]
+
+
+def test_a_kit_in_a_hidden_folder_hands_out_the_same(kit: Path, tmp_path: Path) -> None:
+    hidden = kit.rename(tmp_path / ".kits")
+    assert "ppml_helpers/cohort.py" in course.write_learner_edition(tmp_path / "out", hidden)
 
 
 def test_an_earlier_edition_is_replaced_and_a_learners_own_files_stay(kit: Path, tmp_path: Path) -> None:
@@ -103,7 +128,15 @@ def test_what_would_be_lost_is_refused_in_one_sentence(kind: str, kit: Path, tmp
 
 
 def test_chapters_come_in_their_order(tmp_path: Path) -> None:
-    for name in ("05_b.ipynb", "00_a.ipynb", "09b_c.ipynb", "notes.txt"):
+    for name in (
+        "05_b.ipynb",
+        "00_a.ipynb",
+        "09b_c.ipynb",
+        "notes.txt",
+        "draft.ipynb",
+        "5_b.ipynb",
+        "05_b-Copy1.ipynb",
+    ):
         (tmp_path / name).touch()
     assert [path.name for path in course.chapters(tmp_path)] == ["00_a.ipynb", "05_b.ipynb", "09b_c.ipynb"]
 

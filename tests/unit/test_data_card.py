@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import importlib.util
 import io
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -126,6 +128,24 @@ def test_build_makes_the_committed_table_twice_the_same(build, tmp_path, monkeyp
     assert gzip.decompress(first) == gzip.decompress((cohort.DATA_FOLDER / cohort.DATA_FILE).read_bytes())
     assert hashlib.sha256(gzip.decompress(first)).hexdigest() == cohort.expected_sha256("support2.csv")
     assert sorted(file.name for file in tmp_path.iterdir()) == [wheel.name, "support2.csv.gz"]
+
+
+def test_build_runs_on_a_python_without_any_package(tmp_path) -> None:
+    command = [sys.executable, "-I", "-S", str(cohort.DATA_FOLDER / "build.py"), "--wheel", str(tmp_path / "no.whl")]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith(f"The wheel {tmp_path / 'no.whl'} cannot be read")
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_build_counts_the_patients_as_pandas_does(build, monkeypatch, tmp_path) -> None:
+    content = gzip.decompress((cohort.DATA_FOLDER / cohort.DATA_FILE).read_bytes())
+    assert build.count_patients(content) == len(pd.read_csv(io.BytesIO(content), skipinitialspace=True)) == 9105
+    assert build.count_patients(b'a,b\n1,"two\nlines"\n\n2,x') == 2
+    wheel = _wheel(build, tmp_path, monkeypatch)
+    monkeypatch.setattr(build, "PATIENTS", 9104)
+    with pytest.raises(build.BuildError, match="holds 9105 patients instead of 9104"):
+        build.build(wheel, tmp_path)
 
 
 def test_build_refuses_another_wheel(build, tmp_path) -> None:

@@ -8,9 +8,12 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,12 +29,12 @@ SOURCES = [REPO / "kit.py", *sorted((REPO / "front_door").glob("*.py"))]
 # ------------------------------------------------------------------------------------------------------ Python
 
 
-@pytest.mark.parametrize("version", [(3, 11, 5), (3, 11, 99), (3, 12, 0), (3, 13, 0), (3, 13, 12)])
+@pytest.mark.parametrize("version", [(3, 11, 0), (3, 11, 99), (3, 12, 0), (3, 13, 0), (3, 13, 12)])
 def test_a_supported_python(version: tuple[int, ...]) -> None:
     assert kit.supported(version)
 
 
-@pytest.mark.parametrize("version", [(2, 7, 18), (3, 8, 18), (3, 11, 4), (3, 14, 0), (4, 0, 0), (), (3, 12)])
+@pytest.mark.parametrize("version", [(2, 7, 18), (3, 8, 18), (3, 10, 14), (3, 14, 0), (4, 0, 0), (), (3, 12)])
 def test_an_unsupported_python(version: tuple[int, ...]) -> None:
     assert not kit.supported(version)
 
@@ -52,11 +55,11 @@ def test_only_a_python_that_really_starts_is_proposed(tmp_path: Path, monkeypatc
         for name, answer in {
             "python3.13": "exit 127",
             "python3.12": "echo 3.12.4",
-            "python3.11": "echo 3.11.2",
+            "python3.11": "echo 3.10.2",
         }.items():
             (tmp_path / name).write_text(f"#!/bin/sh\n{answer}\n")
             (tmp_path / name).chmod(0o755)
-        assert kit.other_pythons() == ["python3.12"], "3.11.2 is too old, and the 3.13 has nothing behind it"
+        assert kit.other_pythons() == ["python3.12"], "the 3.11 is a 3.10.2, and the 3.13 has nothing behind it"
 
 
 def test_kit_py_can_be_read_by_an_old_python() -> None:
@@ -153,6 +156,39 @@ def test_the_first_view_asks_nothing_and_calls_nobody() -> None:
     assert settings["@jupyterlab/apputils-extension:notification"] == {"checkForUpdates": False, "fetchNews": "false"}
 
 
+def test_our_server_is_found_by_its_token_among_others_and_half_written_files(tmp_path: Path) -> None:
+    assert lab.port_of("ours", tmp_path / "absent") is None
+    for number, text in enumerate(('{"token": "ours", "po', "", "[]", '{"port": 1}', '{"token": "ours"}', "\udcff")):
+        (tmp_path / f"jpserver-{number}.json").write_text(text, "utf-8", errors="surrogateescape")
+    (tmp_path / "jpserver-77.json").write_text(json.dumps({"token": "another", "port": 8888, "pid": 77}))
+    (tmp_path / "jpserver-78-open.html").write_text("ours")
+    assert lab.port_of("ours", tmp_path) is None
+    (tmp_path / "jpserver-79.json").write_text(json.dumps({"token": "ours", "port": 8890, "pid": 79}))
+    assert lab.port_of("ours", tmp_path) == 8890
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Give the signals their handlers back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as on Linux and macOS")
+@pytest.mark.usefixtures("handlers")
+def test_a_closed_terminal_ends_us_unless_nohup_said_otherwise() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    commands._end_in_order_on_signals()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    commands._end_in_order_on_signals()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
 # ------------------------------------------------------------------------------------------------------ set-up
 
 
@@ -203,6 +239,48 @@ def test_no_room_on_the_disk_is_said_before_anything_is_made(tmp_path: Path) -> 
     with pytest.raises(Stop, match="make room"):
         environment.ensure(recipe)
     assert not (tmp_path / ".venv").exists()
+
+
+def room(monkeypatch: pytest.MonkeyPatch, free: float) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(int(1e12), 0, int(free * 1e9)))
+
+
+@pytest.mark.parametrize(("free", "said"), [(5.0, "5.0 GB of disk are free, which may be too little: CUDA."), (11, "")])
+def test_little_room_is_warned_of_once_before_the_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], free: float, said: str
+) -> None:
+    room(monkeypatch, free)
+    folder = tmp_path / ".venv"
+    recipe = environment.Recipe("x", folder, tmp_path, (), None, int(3e9), int(10e9), "CUDA")
+    environment._check_disk(recipe)
+    assert capsys.readouterr().out.strip() == said
+    folder.mkdir()
+    environment._check_disk(recipe)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("system", "free", "state"),
+    [
+        ("linux", 2.9, "mend"),
+        ("linux", 9.9, "note"),
+        ("linux", 10.1, "ok"),
+        ("darwin", 3.1, "ok"),
+        ("win32", 2, "mend"),
+    ],
+)
+def test_the_doctor_tells_how_much_room_the_first_set_up_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, free: float, state: str
+) -> None:
+    room(monkeypatch, free)
+    monkeypatch.setattr(places.sys, "platform", system)
+    finding = doctor.disk(tmp_path)
+    assert finding.state == state
+    assert ("CPU build" in finding.text) is (state == "note")
+    installed = environment.python_of(tmp_path / ".venv")
+    installed.parent.mkdir(parents=True)
+    installed.touch()
+    assert doctor.disk(tmp_path).state == "ok"
 
 
 def test_the_key_follows_what_decides_and_nothing_else(tmp_path: Path) -> None:

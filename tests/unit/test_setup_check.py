@@ -12,7 +12,7 @@ from ppml_helpers import cohort, setup_check
 from ppml_helpers.setup_check import ROOT, check_setup, look_at_packages, look_at_patients, look_at_python
 
 
-def kit(folder: Path, lock: str, python: str = ">=3.11.5,<3.14") -> Path:
+def kit(folder: Path, lock: str, python: str = ">=3.11,<3.14") -> Path:
     """Write the two files that name versions."""
     (folder / "requirements.lock").write_text(lock, "utf-8")
     (folder / "pyproject.toml").write_text(f'[project]\nname = "kit"\nrequires-python = "{python}"\n', "utf-8")
@@ -81,7 +81,7 @@ def test_an_unreadable_lock_is_a_finding(tmp_path: Path, content: str | None) ->
 
 
 @pytest.mark.parametrize(
-    ("running", "fine"), [("3.11.4", False), ("3.11.5", True), ("3.13.9", True), ("3.14.0", False)]
+    ("running", "fine"), [("3.10.14", False), ("3.11.0", True), ("3.13.9", True), ("3.14.0", False)]
 )
 def test_the_python_is_held_to_pyproject(running: str, fine: bool) -> None:
     look = look_at_python(ROOT, running)
