@@ -15,15 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
-from ppml_helpers.errors import KitError
+from ppml_helpers.errors import AttackError
 
 Scores = NDArray[np.float64]
 
 _FEWEST = 10  # scores a side: with fewer, halves of five would choose a threshold
-
-
-class AttackError(KitError):
-    """An attack was given scores, labels or settings that it cannot be measured on."""
 
 
 class Interval(NamedTuple):

@@ -19,6 +19,10 @@ class TrainingDataError(KitError):
     """Features or labels cannot be trained on (NaN, wrong labels, one class, too few patients)."""
 
 
+class AttackError(KitError):
+    """An attack was given scores, labels or settings that it cannot be measured on."""
+
+
 class ExplorerError(KitError):
     """An explorer was asked for a knob or a value that it does not have."""
 
