@@ -37,3 +37,23 @@ class OutcomeError(KitError):
 
 class CourseError(KitError):
     """A notebook of the course is missing, unreadable or did not run."""
+
+
+class IdentityError(KitError):
+    """A fictional identity, register or note cannot be made as asked, or an identifier is malformed."""
+
+
+class AnonymityError(KitError):
+    """A table, hierarchy or parameter cannot be anonymised, or measured, as asked."""
+
+
+class PseudonymError(KitError):
+    """Identifiers or a key cannot be turned into pseudonyms."""
+
+
+class VaultError(KitError):
+    """Something kept encrypted cannot be opened, written or trusted."""
+
+
+class ColumnAccessError(VaultError, PermissionError):
+    """A role asked for a column whose key it does not hold."""

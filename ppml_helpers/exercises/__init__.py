@@ -126,7 +126,7 @@ def progress() -> Progress:
 
     Examples
     --------
-    ``progress()["01"]`` is ``Count(done=0, total=4)`` for a learner who has not begun chapter 01.
+    ``progress()["01"]`` is ``Count(done=0, total=5)`` for a learner who has not begun chapter 01.
     """
     saved = store.read()
     chapters, titles = {}, {}

@@ -1,7 +1,8 @@
-"""Exercises of chapter 01: what leaks from an ordinary model."""
+"""Exercises of chapter 01: what leaks from a table without names and from an ordinary model."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_number, close, right, wrong
@@ -132,6 +133,83 @@ def _judge_4(answer: object) -> Reply:
     return wrong("Guess 'member' where the label is right, and take the share for others from the share for members.")
 
 
+class _Linked(NamedTuple):
+    """Patients named by the register of the chapter, from an extract with ages in bands of ten years."""
+
+    patients: int
+    right: int
+    wrong: int
+    guessed: float  # expected right names if one candidate is guessed for every row
+    by_year: int  # right names if ages are in whole years
+    one_side: int  # right names if the extract has bands and the register still has years
+    without_sex: int
+    by_district: int
+
+
+@cache  # the patients do not change, and the answer is wanted for each try
+def _link_bands() -> _Linked:
+    """Make and attack the chapter's extract anew, as its cells do."""
+    import pandas as pd
+
+    from ppml_helpers import attacks, cohort
+    from ppml_helpers.identities import deidentified, identities, register
+
+    def banded(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(age=table["age"] // 10 * 10, district=table["postcode"].str.split().str[0])
+
+    patients = cohort.load_patients()
+    people = identities(patients, seed=0)
+    extract = deidentified(patients, people)
+    public, truth = register(people, seed=0)
+    on = ["age", "sex", "postcode"]
+    mine, theirs = banded(extract), banded(public)
+    score = attacks.link(mine, theirs, on).score(truth)
+    return _Linked(
+        patients=score.n,
+        right=score.n_right,
+        wrong=score.n_wrong,
+        guessed=score.expected * score.n,
+        by_year=attacks.link(extract, public, on).score(truth).n_right,
+        one_side=attacks.link(mine, public, on).score(truth).n_right,
+        without_sex=attacks.link(mine, theirs, ["age", "postcode"]).score(truth).n_right,
+        by_district=attacks.link(mine, theirs, ["age", "sex", "district"]).score(truth).n_right,
+    )
+
+
+def _judge_5(answer: object) -> Reply:
+    value = as_number(getattr(answer, "n_right", answer))
+    linked = _link_bands()
+    if close(value, linked.right, 0.5):
+        return right(
+            f"{linked.right} patients, where whole years named {linked.by_year:,}. Fewer, not none; and who guesses "
+            f"one candidate for every row still names {100 * linked.guessed / linked.patients:.0f} % rightly."
+        )
+    if close(value, linked.right + linked.wrong, 0.5):
+        return wrong(
+            f"So many are named; {linked.wrong} of the names belong to somebody else. Score them by the truth."
+        )
+    if close(value, linked.wrong, 0.5):
+        return wrong("So many are named wrongly: strangers who happen to share the values. How many rightly?")
+    if close(value, linked.by_year, 0.5):
+        return wrong("That is the attack on whole years of age. Put the ages of both tables into bands of ten first.")
+    if value == 0 or close(value, linked.one_side, 0.5):
+        return wrong(
+            "The ages of the two tables must be in the same bands, or people do not meet: change both of them."
+        )
+    if close(value, linked.without_sex, 0.5):
+        return wrong("That is without sex. The extract still gives it: link on age, sex and postcode.")
+    if close(value, linked.by_district, 0.5):
+        return wrong("That is by district. The extract still gives the whole postcode.")
+    share = linked.right / linked.patients
+    if close(value, share, 0.0005) or close(value, 100 * share, 0.05):
+        return wrong("That is the share. Give the number of patients: score.n_right.")
+    if close(value, linked.guessed, 1) or close(value, linked.guessed / linked.patients, 0.001):
+        return wrong(
+            "That is for an attacker who guesses among several candidates. Count only rows that have just one."
+        )
+    return wrong("Put both tables' ages into bands of ten, link on age, sex and postcode, and score by the truth.")
+
+
 _SHARE = "a number between 0 and 1, such as 0.25"
 
 EXERCISES = (
@@ -176,5 +254,16 @@ EXERCISES = (
             "np.mean(forest.predict(X) == y) for the members, less the same for the others.",
         ),
         judge=_judge_4,
+    ),
+    Exercise(
+        name="01.5",
+        task="Count the patients whom linkage still names when ages come in bands of ten years.",
+        expects="a number of patients, or the score of a linkage",
+        hints=(
+            "The attacker puts the register's ages into the same bands: nothing keeps them from it.",
+            'table.assign(age=table["age"] // 10 * 10) gives the bands, for the extract and for the register.',
+            "attacks.link(banded_extract, banded_register, on).score(truth).n_right",
+        ),
+        judge=_judge_5,
     ),
 )

@@ -15,7 +15,7 @@ from types import ModuleType
 import pandas as pd
 import pytest
 
-from ppml_helpers import cohort
+from ppml_helpers import cohort, free_text, identities
 
 CARD = (cohort.DATA_FOLDER / "DATA_CARD.md").read_text(encoding="utf-8")
 FLAT = " ".join(CARD.split())
@@ -101,6 +101,52 @@ def test_the_numbers_in_the_cards_prose(patients) -> None:
 )
 def test_the_card_says_what_it_must(words) -> None:
     assert words in FLAT
+
+
+# ------------------------------------------------------------------------------------------- what is fictional
+
+
+def test_the_numbers_in_the_cards_fictional_part(patients) -> None:
+    people = identities.identities(patients)
+    table, truth = identities.register(people)
+    extract = identities.deidentified(patients, people)
+    named = _named(table, truth, extract, ["age", "sex", "postcode"])
+    by_birth = _named(table, truth, extract.assign(birth_date=people["birth_date"]), ["birth_date", "sex", "postcode"])
+    notes = free_text.write_notes(people)
+    words = notes.text.str.split().str.len()
+    later = extract["age"] - patients["age"].astype(int)
+    assert set(later) == {0, 1}
+    for said in (
+        f"{len(identities.REGIONS)} postcodes",
+        f"{len({region.split()[0] for region in identities.REGIONS})} districts",
+        f"there are {len(identities.national_ids()):,} of them",
+        f"All admissions lie in {people['admission_date'].dt.year.unique()[0]}",
+        f"{len(table):,} people by default, never fewer than {identities.SMALLEST_REGISTER:,}",
+        f"({truth.notna().sum():,} of {len(patients):,})",
+        f"decoys of {table['age'][truth.isna()].min()} to {table['age'][truth.isna()].max()} years",
+        f"default seed {100 * len(named) / len(patients):.1f} % of the patients match exactly one",
+        f"{100 * (named['patient'] == named['own']).mean():.1f} % of these matches name the right patient",
+        f"by birth date, sex and postcode {100 * len(by_birth) / len(patients):.1f} % are unique",
+        f"{words.min()} to {words.max()} words, with {notes.spans.map(len).sum():,} identifiers",
+    ):
+        assert said in FLAT, said
+    assert len(free_text.STYLES) == 11  # the card says eleven
+    assert (
+        people.drop(columns=["sex", "name", "note"]).columns.size == 7
+    )  # those that the card lists beside name and note
+
+
+def _named(table: pd.DataFrame, truth: pd.Series, extract: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+    """Return the patients (`own`) who match exactly one person on the register, and who that is (`patient`)."""
+    known = pd.DataFrame(table).assign(patient=truth, alone=~table.duplicated(on, keep=False))
+    return pd.DataFrame(extract).rename_axis("own").reset_index().merge(known[known["alone"]], on=on)
+
+
+@pytest.mark.parametrize(
+    "words", ["no real person", "is chance", "not a measurement of real patients", "it is no census"]
+)
+def test_the_card_says_that_identities_are_made_up(words) -> None:
+    assert words in " ".join(CARD.split("## What is fictional")[1].replace("**", "").split())
 
 
 # ---------------------------------------------------------------------------------------------- data/build.py

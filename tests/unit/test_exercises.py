@@ -114,7 +114,7 @@ def test_an_answer_of_the_wrong_kind_is_told_the_right_kind():
 def test_01_1_right_in_several_forms(answer):
     reply = check("01.1", answer)
     assert reply.right
-    assert progress()["01"] == (1, 4)
+    assert progress()["01"] == (1, 5)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,19 @@ def test_01_1_right_in_several_forms(answer):
         ("01.4", 0.41, "use forest.predict"),
         ("01.4", 20.7, "share of 1"),
         ("01.4", 0.1, "where the label is right"),
+        ("01.5", 142, "21 of the names belong to somebody else"),
+        ("01.5", 21, "How many rightly"),
+        ("01.5", 2838, "whole years of age"),
+        ("01.5", 0, "the same bands"),
+        ("01.5", 311, "the same bands"),
+        ("01.5", 39, "without sex"),
+        ("01.5", 2, "by district"),
+        ("01.5", 0.0133, "That is the share"),
+        ("01.5", 1.33, "That is the share"),
+        ("01.5", 1017, "guesses among several"),
+        ("01.5", 0.112, "guesses among several"),
+        ("01.5", 9105, "score by the truth"),
+        ("01.5", "121", "this is the text"),
     ],
 )
 def test_01_wrong_answers_get_their_own_sentence(name, answer, words, forests):
@@ -175,7 +188,29 @@ def test_01_right_answers_as_the_chapter_computes_them(forests):
     label_only = forest.score(*sides[0]) - forest.score(*sides[1])
     assert check("01.4", label_only).right
     assert check("01.4", forest.score(*sides[0]) - forest.score(data.X_test, data.y_test)).right
-    assert progress()["01"] == (3, 4)
+    assert progress()["01"] == (3, 5)
+
+
+def test_01_5_right_answers_as_the_chapter_computes_them():
+    from ppml_helpers import attacks, cohort
+    from ppml_helpers.identities import deidentified, identities, register
+
+    patients = cohort.load_patients()
+    people = identities(patients, seed=0)
+    public, truth = register(people, seed=0)
+    both = [table.assign(age=table["age"] // 10) for table in (deidentified(patients, people), public)]
+    score = attacks.link(*both, ["age", "sex", "postcode"]).score(truth)
+    assert check("01.5", score).right  # the score itself will do
+    assert check("01.5", np.int64(score.n_right)).right
+    assert progress()["01"] == (1, 5)
+
+
+def test_01_5_wrong_answers_are_told_apart_from_the_right_one():
+    linked = chapter_01._link_bands()
+    counts = (linked.right, linked.right + linked.wrong, linked.wrong, linked.by_year, linked.one_side,
+              linked.without_sex, linked.by_district, round(linked.guessed))  # fmt: skip
+    assert len({0, *counts}) == 1 + len(counts)
+    assert f"whole years named {linked.by_year:,}" in check("01.5", linked.right).text
 
 
 def test_01_right_replies_say_what_the_attacks_really_give(forests):
@@ -196,7 +231,7 @@ def test_01_3_the_policy_tells_the_leaf_sizes_apart_clearly(forests):
 
 
 def test_an_unknown_exercise_names_those_that_there_are():
-    with pytest.raises(ExerciseError, match=r"'01.9': chapter 01 has 01.1, 01.2, 01.3, 01.4"):
+    with pytest.raises(ExerciseError, match=r"'01.9': chapter 01 has 01.1, 01.2, 01.3, 01.4, 01.5"):
         check("01.9", 1)
     with pytest.raises(ExerciseError, match=r"chapters with exercises are .*01"):
         hint("99.1")
@@ -252,7 +287,7 @@ def test_the_same_answer_gets_the_same_words():
 
 
 def test_nothing_done_is_no_file(folder):
-    assert progress()["01"] == (0, 4)
+    assert progress()["01"] == (0, 5)
     assert not folder.exists()
 
 
@@ -384,8 +419,8 @@ def test_the_bar_shows_the_course_as_text_and_html():
     bundle = progress_bar()._repr_mimebundle_()
     total = sum(len(chapter) for _, chapter in exercises._chapters().values())
     assert bundle["text/plain"].splitlines()[0] == f"Your course: 1 of {total} exercises done"
-    assert "01  ■□□□  1 of 4  What leaks" in bundle["text/plain"].splitlines()
-    assert "aria-label='chapter 01' value='1' max='4'" in bundle["text/html"]
+    assert "01  ■□□□□  1 of 5  What leaks" in bundle["text/plain"].splitlines()
+    assert "aria-label='chapter 01' value='1' max='5'" in bundle["text/html"]
 
 
 def test_the_bar_says_when_the_file_was_damaged(folder):

@@ -15,8 +15,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.svm import LinearSVC
 
 from ppml_helpers import attacks
-from ppml_helpers.attacks import AttackError
-from ppml_helpers.errors import KitError
+from ppml_helpers.attacks import membership
+from ppml_helpers.errors import AttackError, KitError
 
 
 def normal_scores(shift: float, n: int = 2000, n_others: int = 2000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +135,7 @@ def test_intervals_of_shares_are_exact():
 
 def test_newcombes_interval_is_that_of_his_paper():
     # Newcombe (1998), Statistics in Medicine 17: 873-890, table II, method 10, case (a): 56/70 - 48/80
-    difference, interval = attacks._difference(56, 70, 48, 80, 0.95)
+    difference, interval = membership._difference(56, 70, 48, 80, 0.95)
     assert difference == pytest.approx(0.2)
     assert interval == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
