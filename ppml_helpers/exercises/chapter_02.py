@@ -1,0 +1,335 @@
+"""Exercises of chapter 02: minimise and pseudonymise."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+
+from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_number, close, right, wrong
+
+TITLE = "Minimise and pseudonymise"
+
+QUASI_IDENTIFIERS = ("age", "sex", "race", "edu", "income")
+"""The columns of the task that other lists hold too."""
+
+SALT = "qa-1993:"
+RECORD_NUMBERS = ("92-04711", "93-00815", "93-31337")
+"""The answer to 02.5: invented record numbers of an invented clinic."""
+
+_MOST_COLUMNS, _MOST_COST = 5, 0.02  # what 02.3 allows
+_SPACE, _RATE = 26**2 * 10**6, 2e6  # of 02.1
+_KEYS_KEPT, _DATA_KEPT = 30, 365  # days, of 02.4
+
+
+# 02.1 ---------------------------------------------------------------------------------------------------------------
+
+
+def _judge_1(answer: object) -> Reply:
+    value = as_number(answer)
+    if close(value, _SPACE / _RATE, 1):
+        return right(
+            "676 million record numbers, 338 seconds: under six minutes on one ordinary core. "
+            "Letters in front make an identifier look long, not hard to guess."
+        )
+    if close(value, _SPACE / _RATE / 60, 0.1):
+        return wrong("The idea is right; give it in seconds.")
+    if close(value, _SPACE, 1):
+        return wrong("That is how many record numbers there are. How long does the attacker need for them?")
+    if close(value, 52 * 10**6 / _RATE, 0.5):
+        return wrong("The two letters are chosen independently: their numbers multiply, they do not add.")
+    if close(value, 26 * 10**6 / _RATE, 0.5):
+        return wrong("That is one letter and six digits; there are two letters.")
+    if close(value, 36**8 / _RATE, 1e5):
+        return wrong("That allows a letter or a digit in each place. The attacker knows the format, so fewer remain.")
+    if close(value, _SPACE / _RATE / 2, 1):
+        return wrong(
+            "That is the time until half are tried, which one patient takes on average. Every one is asked for."
+        )
+    return wrong("Count the record numbers: a choice for each of eight places. Then divide by the tries per second.")
+
+
+# 02.2 ---------------------------------------------------------------------------------------------------------------
+
+_KEY, _OTHER_KEY = (hashlib.sha256(seed).digest() for seed in (b"one key", b"another key"))  # fixed: tests of functions
+_SEPARATORS = ("", "|", ":", "/", "-", "_", ".", ",", ";", "#", "+", "=", " ", "\n", "\t", "\x00", "\x1f", "||", "::")
+
+
+def _messages(domain: str, identifier: str) -> Iterator[bytes]:
+    """Give the messages that people make of a domain and an identifier."""
+    for first, second in ((domain, identifier), (identifier, domain)):
+        for separator in _SEPARATORS:
+            yield f"{first}{separator}{second}".encode()
+        for pair in ([first, second], (first, second)):
+            yield from (repr(pair).encode(), json.dumps(pair).encode())
+        for length in (len(first), len(first.encode())):
+            yield from (f"{length}{mark}{first}{end}{second}".encode() for mark in ":| " for end in ("", ":", "|"))
+            yield from (length.to_bytes(n, "big") + f"{first}{second}".encode() for n in (1, 2, 4, 8))
+    yield identifier.encode()
+
+
+def _glued(key: bytes, domain: str, identifier: str) -> Iterator[bytes]:
+    """Give what people hash when they glue the key to the message in place of an HMAC."""
+    for form in (key, key.hex().encode(), str(key).encode()):
+        for message in _messages(domain, identifier):
+            for mark in (b"", b"|", b":"):
+                yield from (form + mark + message, message + mark + form, form + mark + message + mark + form)
+        yield domain.encode() + form + identifier.encode()
+        yield identifier.encode() + form + domain.encode()
+
+
+def _is_hash_of(pseudonym: str, messages: Iterator[bytes]) -> bool:
+    hashers = (hashlib.sha256, hashlib.sha512, hashlib.sha1, hashlib.md5)
+    return any(hasher(message).hexdigest().startswith(pseudonym.lower()) for message in messages for hasher in hashers)
+
+
+def _called(pseudonym: Callable[..., object]) -> Callable[[bytes, str, str], str]:
+    """Wrap the learner's function: text comes out, or a sentence about what did not."""
+
+    def call(key: bytes, domain: str, identifier: str) -> str:
+        try:
+            value = pseudonym(key, domain, identifier)
+        except Exception as error:
+            raise NotAnAnswer(
+                f"called with a key of 32 bytes, domain {domain!r} and identifier {identifier!r}, "
+                f"yours stopped with {type(error).__name__} ({str(error)[:80]})"
+            ) from None
+        if not isinstance(value, str):
+            raise NotAnAnswer(f"yours returned a value of type {type(value).__name__}, not a text such as hexdigest()")
+        return value
+
+    return call
+
+
+def _judge_2(answer: object) -> Reply:
+    if not callable(answer) or isinstance(answer, type):
+        raise NotAnAnswer(f"this is of type {type(answer).__name__}: give the function itself, without calling it")
+    give = _called(answer)
+    mistake = _mistake(give)
+    if mistake:
+        return wrong(mistake)
+    return right(
+        "The same person gets the same pseudonym, another key or another domain gives another one, and no two pairs of "
+        "domain and identifier share one. Whoever has no key has no dictionary."
+    )
+
+
+def _mistake(give: Callable[[bytes, str, str], str]) -> str:
+    """Return the first thing that is wrong with a pseudonym function, or nothing."""
+    domain, identifier = "registry", "9990000018"
+    first = give(_KEY, domain, identifier)
+    if first != give(_KEY, domain, identifier):
+        return "Twice the same person, two pseudonyms: a fresh salt or key is drawn inside, so no record can be joined."
+    if identifier in first:
+        return "The identifier can be read in the pseudonym."
+    if first == give(_OTHER_KEY, domain, identifier):
+        return "Another key gives the same pseudonym: this is a plain hash, and a dictionary opens it."
+    if first == give(_KEY, "billing", identifier):
+        return (
+            "The domain is not in it: registry and billing get the same pseudonym for a person, and whoever sees both "
+            "tables can join them."
+        )
+    if len(first) < 22:
+        return f"{len(first)} characters are too few: with many patients two of them would share one. Keep all 64."
+    if _is_hash_of(first, _glued(_KEY, domain, identifier)):
+        return (
+            "The key is glued to the message and hashed. SHA-256 was not made for that: whoever sees the hash of key + "
+            "message can extend the message without the key. Use hmac.new."
+        )
+    if any(give(_KEY, *one) == give(_KEY, *two) for one, two in _look_alikes()):
+        return (
+            "Domain and identifier run into each other: ('ab', 'c') and ('a', 'bc'), or the same with your separator "
+            "inside, give one message and so one pseudonym. Put the length of the domain in front."
+        )
+    if give(_KEY, domain, "Ä-1") == give(_KEY, domain, "Ö-1"):
+        return "'Ä-1' and 'Ö-1' get one pseudonym: characters are dropped. Encode the text as UTF-8."
+    return ""
+
+
+def _look_alikes() -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    """Give pairs of different (domain, identifier) that a careless encoding makes equal."""
+    for mark in _SEPARATORS:
+        yield ("a" + mark + "b", "c"), ("a", "b" + mark + "c")
+        yield ("c", "a" + mark + "b"), ("b" + mark + "c", "a")
+    yield ("ab", "c"), ("a", "bc")
+    yield ("1", "12"), ("11", "2")
+    yield ("a", "b"), ("b", "a")
+
+
+# 02.3 ---------------------------------------------------------------------------------------------------------------
+
+
+@cache
+def auc_of(columns: tuple[str, ...]) -> float:
+    """Return the mean 5-fold AUC of logistic regression on these columns, for the chapter's study patients.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Columns of the schema.
+
+    Returns
+    -------
+    float
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+    from ppml_helpers import cohort
+
+    patients = cohort.load_patients()
+    study = patients.loc[cohort.split(*cohort.features(patients), seed=0).X_train.index]
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    X, y = cohort.features(study, columns=columns)
+    model = LogisticRegression(max_iter=1000, tol=1e-6)
+    return float(cross_val_score(model, X, y, cv=folds, scoring="roc_auc").mean())
+
+
+def _as_columns(answer: object) -> list[str]:
+    """Read an answer as names of columns."""
+    from ppml_helpers import cohort
+
+    if isinstance(answer, str | bytes | dict):
+        raise NotAnAnswer(f"this is of type {type(answer).__name__}: write a list, even for one name")
+    names = list(answer)  # type: ignore[call-overload]  # whatever cannot be listed is answered by the frame
+    for name in names:
+        if not isinstance(name, str):
+            raise NotAnAnswer(f"it holds {str(name)[:40]!r}, of type {type(name).__name__}, which is no name")
+        if name == cohort.SUPPORT2.label:
+            raise NotAnAnswer(f"{name!r} is what is to be predicted")
+        if name not in cohort.SUPPORT2.columns:
+            raise NotAnAnswer(f"{name[:40]!r} is none of the 26 columns: see cohort.SUPPORT2.columns")
+    return names
+
+
+def _judge_3(answer: object) -> Reply:
+    from ppml_helpers import cohort
+
+    names = _as_columns(answer)
+    if not names:
+        return wrong("Without any column nothing can be predicted.")
+    named = [name for name in names if name in QUASI_IDENTIFIERS]
+    if named:
+        return wrong(f"{named[0]!r} is a quasi-identifier: other lists hold it too, and records can be linked by it.")
+    if len(set(names)) > _MOST_COLUMNS:
+        return wrong(f"These are {len(set(names))} columns, and the board allows {_MOST_COLUMNS}.")
+    cost = auc_of(tuple(cohort.SUPPORT2.columns)) - auc_of(tuple(sorted(set(names))))
+    if cost > _MOST_COST:
+        return wrong(f"That costs {cost:.3f} of AUC, and at most {_MOST_COST} is allowed: exchange or add a column.")
+    return right(f"{len(set(names))} of 26 columns, no quasi-identifier, and it costs {max(cost, 0):.3f} of AUC.")
+
+
+# 02.4 ---------------------------------------------------------------------------------------------------------------
+
+
+def _judge_4(answer: object) -> Reply:
+    value = as_number(answer)
+    if close(value, _KEYS_KEPT, 1):
+        return right(
+            "For 30 days last night's copy of the key store still holds the patient's key, and the data is in every "
+            "backup. Then the last copy of the key is gone; the data backups may stay for the year."
+        )
+    if close(value, _DATA_KEPT, 1):
+        return wrong("That is how long you wait without any keys of their own. What is a data backup without the key?")
+    if close(value, 0, 0.5):
+        return wrong("The key is gone from the live store. Is it gone from last night's backup of that store?")
+    if close(value, _KEYS_KEPT + _DATA_KEPT, 1):
+        return wrong("The two periods run at the same time: they do not add up.")
+    if close(value, _DATA_KEPT - _KEYS_KEPT, 1):
+        return wrong("Nothing has to be subtracted. Who can read the patient on day 29, and with which two files?")
+    return wrong("Reading the patient takes two things: their data and their key. Until when is there a copy of both?")
+
+
+# 02.5 ---------------------------------------------------------------------------------------------------------------
+
+
+def leaked() -> list[str]:
+    """Return the pseudonyms that 02.5 hands to the learner."""
+    return [hashlib.sha256(f"{SALT}{number}".encode()).hexdigest() for number in RECORD_NUMBERS]
+
+
+def _judge_5(answer: object) -> Reply:
+    if isinstance(answer, dict):
+        answer = list(answer) if set(answer) & set(RECORD_NUMBERS) else list(answer.values())
+    if isinstance(answer, str | bytes):
+        raise NotAnAnswer("this is a text: give a list, even for one")
+    given = list(answer)  # type: ignore[call-overload]
+    if not given:
+        return wrong("Nobody was found. Was the salt in front, and are there five digits with leading zeros?")
+    if any(not isinstance(number, str) for number in given):
+        raise NotAnAnswer(f"it holds {str(given[0])[:40]!r}, of type {type(given[0]).__name__}: write numbers as text")
+    if set(given) & set(leaked()):
+        return wrong("Those are the pseudonyms. Which record numbers are behind them?")
+    if any(number.startswith(SALT) for number in given):
+        return wrong("You found them, with the salt still in front: give the record numbers alone.")
+    found = set(given) & set(RECORD_NUMBERS)
+    if len(found) < len(RECORD_NUMBERS):
+        missed = len(RECORD_NUMBERS) - len(found)
+        return wrong(
+            f"{missed} of {len(RECORD_NUMBERS)} are still missing: does your dictionary hold all years and numbers?"
+        )
+    if len(set(given)) > len(RECORD_NUMBERS):
+        return wrong("The right ones are among them, and others that are in no pseudonym: compare the hashes.")
+    return right(
+        "All three, from a million candidates. A known salt stops a dictionary that was made beforehand; it does not "
+        "stop one that is made for it."
+    )
+
+
+EXERCISES = (
+    Exercise(
+        name="02.1",
+        task="Compute how long a dictionary of record numbers takes.",
+        expects="a number of seconds above 0",
+        hints=(
+            "How many choices has each of the eight places?",
+            "26 for each letter, 10 for each digit; choices multiply.",
+            "Divide by the tries per second.",
+        ),
+        judge=_judge_1,
+    ),
+    Exercise(
+        name="02.2",
+        task="Write a keyed pseudonym with a domain.",
+        expects="a function of (key, domain, identifier) that returns a text",
+        hints=(
+            "hmac.new(key, message, hashlib.sha256).hexdigest() is the heart of it. What is the message?",
+            "('ab', 'c') and ('a', 'bc') must give different messages, whatever characters the names hold.",
+            'message = f"{len(domain)}:{domain}{identifier}".encode() puts the length in front.',
+        ),
+        judge=_judge_2,
+    ),
+    Exercise(
+        name="02.3",
+        task="Choose at most five columns, none of them a quasi-identifier.",
+        expects="a list of column names, such as ['scoma', 'hday']",
+        hints=(
+            "The picture of this chapter drops the columns in the order of their cost.",
+            "What is left at the right end of it?",
+            'fold_aucs(study, ["scoma", "hday"]).mean() measures a choice of your own.',
+        ),
+        judge=_judge_3,
+    ),
+    Exercise(
+        name="02.4",
+        task="Say when an erased patient cannot be brought back from any backup.",
+        expects="a number of days, 0 or more",
+        hints=(
+            "The data of the patient is in many backups. What does one need to read it?",
+            "The key was in the key store until the erasure, and so in its backups.",
+        ),
+        judge=_judge_4,
+    ),
+    Exercise(
+        name="02.5",
+        task="Break salted hashes of record numbers.",
+        expects="a list of record numbers, such as ['92-00001']",
+        hints=(
+            'Make every candidate: f"{year}-{number:05d}" for years 90 to 99 and numbers 0 to 99999.',
+            "Hash salt + candidate, and look whether the result is in `leaked`.",
+            "attacks.dictionary_attack does it, with a hasher of your own that puts the salt in front.",
+        ),
+        judge=_judge_5,
+    ),
+)
