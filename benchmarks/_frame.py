@@ -81,6 +81,8 @@ class Comparison:
     at_most: float | None
     ours: list[Timing] = field(default_factory=list)
     peer: list[Timing] = field(default_factory=list)
+    #: What else was found, such as the quality of both results; a script may add to it until the benchmark is closed.
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def ratios(self, clock: Literal["wall", "cpu"] = "wall") -> list[float]:
         """Return the ratio of each pair."""

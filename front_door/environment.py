@@ -239,6 +239,7 @@ def _make(recipe: Recipe, lock: int) -> None:
 def _check_disk(recipe: Recipe) -> None:
     if recipe.folder.exists():
         return
+    recipe.folder.parent.mkdir(parents=True, exist_ok=True)  # .venvs/ of a fresh clone: a missing folder has no disk
     free = shutil.disk_usage(recipe.folder.parent).free
     if free < recipe.disk_needed:
         raise Stop(

@@ -135,7 +135,7 @@ def t_closeness(
     codes = ordered_codes(df[sensitive]) if distance == "ordered" else value_codes(df[sensitive])[0]
     held = holdings(class_numbers(df[name] for name in qi), codes)
     overall = np.bincount(codes) / len(codes)
-    apart = _ordered_distance(held, overall) if distance == "ordered" else _equal_distance(held, overall)
+    apart = ordered_distance(held, overall) if distance == "ordered" else equal_distance(held, overall)
     return float(np.clip(apart.max(), 0, 1))
 
 
@@ -168,13 +168,13 @@ def holdings(groups: Whole, values: Whole) -> Holdings:
     return Holdings(pairs // width, pairs % width, count, np.bincount(groups))
 
 
-def _equal_distance(held: Holdings, overall: Real) -> Real:
+def equal_distance(held: Holdings, overall: Real) -> Real:
     """Total variation distance of each class: what it has too much of, which is also what it has too little of."""
     excess = held.count / held.size[held.group] - overall[held.value]
     return np.bincount(held.group, np.maximum(excess, 0))
 
 
-def _ordered_distance(held: Holdings, overall: Real) -> Real:
+def ordered_distance(held: Holdings, overall: Real) -> Real:
     """Earth mover's distance over ranks: the mean gap between the cumulative distributions F (table) and G (class).
 
     G is a step function with few steps, so the gaps are summed step by step instead of value by value. On a step G is

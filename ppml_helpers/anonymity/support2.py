@@ -36,10 +36,11 @@ def support2_hierarchies(extract: pd.DataFrame) -> dict[str, Hierarchy]:
     AnonymityError
         If the extract has none of these columns.
     """
+    # A label must not read like a base value that it covers more than: "others", since "other" is one.
     makers = {
         "age": lambda: Hierarchy.bands(18, 104, (5, 10, 20, 40)),
         "sex": lambda: Hierarchy.suppression(("female", "male")),
-        "race": lambda: Hierarchy.groups(RACES, {"white": ["white"], "black": ["black"], "other race": RACES[2:]}),
+        "race": lambda: Hierarchy.groups(RACES, {"white": ["white"], "black": ["black"], "others": RACES[2:]}),
         "edu": _education,
         "income": lambda: Hierarchy.groups(INCOMES, {"under $25k": INCOMES[:2], "$25k or more": INCOMES[2:]}),
         "postcode": _postcodes,

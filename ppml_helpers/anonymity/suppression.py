@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppml_helpers.anonymity.frequencies import Frequencies, Node, Whole, count_keys
-from ppml_helpers.anonymity.models import Holdings, _equal_distance, _ordered_distance
+from ppml_helpers.anonymity.models import Holdings, equal_distance, ordered_distance
 
 #: A class is dropped only when it fails by more than rounding.
 TOLERANCE = 1e-9
@@ -99,4 +99,4 @@ def _distances(held: Held, kept: NDArray[np.bool_], distance: str) -> NDArray[np
     rank = np.cumsum(occurs) - 1
     part = Holdings(number[held.group[mine]], rank[held.value[mine]], held.count[mine], held.size[kept])
     overall = np.bincount(part.value, part.count) / part.count.sum()
-    return _ordered_distance(part, overall) if distance == "ordered" else _equal_distance(part, overall)
+    return ordered_distance(part, overall) if distance == "ordered" else equal_distance(part, overall)

@@ -120,3 +120,11 @@ def test_a_peer_in_another_process_is_timed_there(frame: ModuleType, tmp_path: P
         pytest.raises(frame.BenchmarkError, match=r"does not answer|ended"),
     ):
         worker.call()
+
+
+def test_what_else_was_found_goes_into_the_file(frame: ModuleType, tmp_path: Path) -> None:
+    benchmark = frame.Benchmark("demo", "Demo.", [], tmp_path)
+    result = benchmark.compare("sum", timings(frame, 1), timings(frame, 2), 1, "call", warmup=0)
+    result.facts["loss"] = 0.25
+    benchmark.close()
+    assert json.loads((tmp_path / "demo.json").read_text())["comparisons"][0]["facts"] == {"loss": 0.25}

@@ -425,6 +425,13 @@ def test_notebooks_run_in_the_same_surroundings_everywhere(tmp_path: Path) -> No
     assert Path(values["PPML_PROGRESS"]).parent == Path(values["PPML_RESULTS"]).parent == tmp_path
 
 
+def test_the_disk_is_looked_at_where_a_peer_will_be_in_a_fresh_clone(tmp_path: Path) -> None:
+    peer = tmp_path / ".venvs" / "peer"
+    recipe = environment.Recipe("a peer", peer, tmp_path / ".kit", ("a==1",), disk_needed=10**18)
+    with pytest.raises(environment.Stop, match="GB of disk"):
+        environment._check_disk(recipe)
+
+
 # -------------------------------------------------------------------------------------------------- benchmarks
 
 
