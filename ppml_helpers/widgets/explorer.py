@@ -1,9 +1,9 @@
 """The base of every explorer: knobs -> compute -> draw -> say.
 
-A subclass gives four things and nothing else: ``controls()``, ``compute(progress, **values)``,
-``draw(figure, result)`` and ``say(result)``. The base class does what all explorers share: it keeps the page
-alive while something is computed, lets the latest change win, shows progress, can be stopped, remembers results,
-and shows the picture with its alternative text.
+A subclass gives four things: ``controls()``, ``compute(progress, **values)``, ``draw(figure, result)`` and
+``say(result)``; one with many knobs may also ``arrange`` them in groups. The base class does what all explorers
+share: it keeps the page alive while something is computed, lets the latest change win, shows progress, can be
+stopped, remembers results, and shows the picture with its alternative text.
 """
 
 from __future__ import annotations
@@ -85,6 +85,10 @@ class Explorer:
     def say(self, result: Any) -> str:
         """Say in one plain sentence what the picture shows: it is also the alternative text."""
         raise TypeError(f"{type(self).__name__} has no say(): an explorer states its result there.")
+
+    def arrange(self, knobs: dict[str, W.Widget]) -> W.Widget:
+        """Lay out the knobs, by name: one row that wraps, unless a subclass groups them."""
+        return W.HBox(list(knobs.values()), layout={"flex_flow": "row wrap"})
 
     # What learners, exercises and tests use ----------------------------------------------------------------------
 
@@ -174,11 +178,11 @@ class Explorer:
         self._stop.on_click(lambda _: self._on_stop())
         self._status = W.HTML()
         self._work = W.HBox([self._bar, self._stop], layout={"display": "none"})
-        knobs_on_page = [on_page(control) for control in self._controls.values()]
+        knobs_on_page = {name: on_page(control) for name, control in self._controls.items()}
         self._box = W.VBox(
             [
                 W.HTML(f"<b>{html.escape(self.title)}</b>"),
-                W.HBox(knobs_on_page, layout={"flex_flow": "row wrap"}),
+                self.arrange(knobs_on_page),
                 W.HBox([self._work, self._status], layout={"height": "36px"}),  # its place is kept: nothing jumps
                 self._image,
             ]

@@ -217,6 +217,21 @@ _START_RUN = """() => { window.kitRun = 'busy';
     window.jupyterapp.commands.execute('notebook:run-all-cells')
         .then(() => { window.kitRun = 'done'; }, error => { window.kitRun = 'failed: ' + error; }); }"""
 
+_START_RUN_UP_TO = """text => { window.kitRun = 'busy';
+    const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
+    const last = notebook.widgets.findIndex(
+        cell => cell.model.type === 'code' && cell.model.sharedModel.getSource().includes(text));
+    const run = async () => {
+        notebook.activeCellIndex = last;
+        await app.commands.execute('notebook:run-all-above');
+        notebook.activeCellIndex = last;
+        await app.commands.execute('notebook:run-cell');
+        const codes = notebook.widgets.slice(0, last + 1).filter(cell => cell.model.type === 'code');
+        return codes.every(cell => cell.model.executionCount !== null
+            && cell.model.outputs.toJSON().every(output => output.output_type !== 'error')); };
+    run().then(fine => { window.kitRun = fine ? 'done' : 'a cell did not run or raised'; },
+               error => { window.kitRun = 'failed: ' + error; }); }"""
+
 _KERNEL_READY = """async () => { const widget = window.jupyterapp.shell.currentWidget;
     await widget.context.ready; await widget.sessionContext.ready;
     await widget.sessionContext.session.kernel.info; }"""
@@ -265,6 +280,12 @@ class NotebookPage:
         self.page.wait_for_function("() => window.kitRun !== 'busy'")
         unfinished = self.page.evaluate(_UNFINISHED_CELLS)
         assert unfinished == []
+        assert self.page.evaluate("() => window.kitRun") == "done"
+
+    def run_up_to(self, text: str) -> None:
+        """Run every cell up to the first whose code contains `text`, without an error (nbval runs whole chapters)."""
+        self.page.evaluate(_START_RUN_UP_TO, text)
+        self.page.wait_for_function("() => window.kitRun !== 'busy'")
         assert self.page.evaluate("() => window.kitRun") == "done"
 
     def stored_pictures(self) -> list[bool]:
@@ -363,10 +384,16 @@ class ExplorerView:
         """The boxes of all sliders, drop-downs, number boxes and the like."""
         return self.root.locator(".widget-slider, .widget-dropdown, .widget-text, .widget-radio").all()
 
+    def poor_labels(self) -> list[str]:
+        """What a reader misses: for each control whose label is hidden, empty or cut off, its label."""
+        labels = [box.locator("label, .widget-label").first for box in self.controls()]
+        whole = "node => node.checkVisibility() && node.innerText.trim() && node.scrollWidth <= node.clientWidth"
+        return [label.inner_text() for label in labels if not label.evaluate(f"node => Boolean(({whole})(node))")]
+
     def choose(self, label: str, option: str) -> None:
         """Pick, in the drop-down labelled `label`, the first option that contains `option`."""
         box = self.control(label).locator("select")
-        names = box.locator("option").all_text_contents()
+        names = [name.replace("\u00a0", " ") for name in box.locator("option").all_text_contents()]
         box.select_option(index=next(i for i, name in enumerate(names) if option in name))
 
     def epsilon(self) -> float:

@@ -1,0 +1,99 @@
+"""Chapter 3 as a learner meets it: run the cells up to the explorer, then turn the anonymity explorer's knobs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import lab
+import pytest
+from playwright.sync_api import Locator, expect
+
+CHAPTER = "03_anonymise.ipynb"
+
+
+@pytest.fixture(scope="module")
+def chapter(open_notebook: Callable[[str], lab.NotebookPage]) -> lab.NotebookPage:
+    notebook = open_notebook(CHAPTER)
+    assert all(notebook.stored_pictures())  # before the first run a stored picture stands in
+    notebook.run_up_to("AnonymityExplorer(")
+    return notebook
+
+
+@pytest.fixture
+def explorer(chapter: lab.NotebookPage) -> Iterator[lab.ExplorerView]:
+    """The explorer at rest, and no complaint of the page after the test."""
+    view = lab.ExplorerView(chapter)
+    view.settled(quiet=0.3)
+    yield view
+    assert chapter.complaints.all_inner_texts() == []
+    assert (chapter.errors, chapter.foreign) == ([], [])
+
+
+def slider(explorer: lab.ExplorerView, name: str) -> Locator:
+    """The slider labelled exactly so ("l" is also a part of other labels)."""
+    return explorer.slider(re.compile(f"^{name}$"))
+
+
+def changed(before: lab.View, after: lab.View) -> bool:
+    return after.src != before.src and after.alt != before.alt
+
+
+def test_picture_and_sentence_say_the_same(explorer: lab.ExplorerView) -> None:
+    explorer.root.evaluate("node => node.scrollIntoView({block: 'center'})")
+    explorer.screenshot("anonymity_explorer")
+    now = explorer.look()
+    assert now.alt in now.text
+    expect(explorer.root.get_by_role("img", name=now.alt, exact=True)).to_have_count(1)
+    assert now.natural_width > 700
+    assert now.natural_height > 500
+    assert now.width / now.height == pytest.approx(now.natural_width / now.natural_height, rel=0.01)
+
+
+@pytest.mark.parametrize("key", ["Home", "ArrowRight", "End", "ArrowLeft"])
+def test_the_keyboard_moves_k(explorer: lab.ExplorerView, key: str) -> None:
+    before = explorer.look()
+    slider(explorer, "k").press(key)
+    k = explorer.readout(re.compile("^k$"))
+    after = explorer.settled(lambda now: changed(before, now) and f"At k = {k}, " in now.alt, quiet=0.3)
+    assert after.alt in after.text
+
+
+def test_every_control_has_a_label_that_can_be_read(explorer: lab.ExplorerView) -> None:
+    assert len(explorer.controls()) == 10
+    assert explorer.poor_labels() == []
+
+
+def test_tab_reaches_every_control(explorer: lab.ExplorerView) -> None:
+    wanted = explorer.mark_focusable()
+    assert wanted >= 10
+    slider(explorer, "k").focus()
+    reached = {explorer.focused_mark()}
+    for _ in range(wanted):
+        explorer.page.keyboard.press("Tab")
+        reached.add(explorer.focused_mark())
+    assert set(range(wanted)) <= reached
+
+
+def test_another_attribute_and_another_weight_get_their_own_picture(explorer: lab.ExplorerView) -> None:
+    before = explorer.look()
+    explorer.choose("sensitive", "cancer")
+    explorer.settled(lambda now: changed(before, now) and "metastatic cancer" in now.alt, quiet=0.3)
+    slider(explorer, "k").press("End")
+    at_100 = explorer.settled(lambda now: "At k = 100, " in now.alt and "metastatic cancer" in now.alt, quiet=0.3)
+    explorer.choose("age", "3")
+    explorer.settled(lambda now: changed(at_100, now), quiet=0.3)
+    explorer.screenshot("anonymity_explorer_age")
+
+
+def test_an_impossible_setting_is_said_and_leaves_the_picture(explorer: lab.ExplorerView) -> None:
+    explorer.choose("sensitive", "cancer")
+    before = explorer.settled(lambda now: "metastatic cancer" in now.alt, quiet=0.3)
+    slider(explorer, "l").press("End")
+    refused = explorer.settled(lambda now: "This setting cannot be shown" in now.text, quiet=0.3)
+    assert "l = 8 is more than the 3 values" in refused.text
+    assert (refused.src, refused.alt) == (before.src, before.alt)
+    explorer.screenshot("anonymity_explorer_refused")
+    slider(explorer, "l").press("Home")
+    again = explorer.settled(lambda now: "cannot be shown" not in now.text, quiet=0.3)
+    assert (again.src, again.alt) == (before.src, before.alt)

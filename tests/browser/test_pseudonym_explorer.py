@@ -1,0 +1,80 @@
+"""Chapter 2 as a learner meets it: run the cells up to the explorer, then turn the pseudonym explorer's knobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import lab
+import pytest
+from playwright.sync_api import expect
+
+CHAPTER = "02_minimise_and_pseudonymise.ipynb"
+
+
+@pytest.fixture(scope="module")
+def chapter(open_notebook: Callable[[str], lab.NotebookPage]) -> lab.NotebookPage:
+    notebook = open_notebook(CHAPTER)
+    assert all(notebook.stored_pictures())  # before the first run a stored picture stands in
+    notebook.run_up_to("PseudonymExplorer(")
+    return notebook
+
+
+@pytest.fixture
+def explorer(chapter: lab.NotebookPage) -> Iterator[lab.ExplorerView]:
+    """The explorer at rest, and no complaint of the page after the test."""
+    view = lab.ExplorerView(chapter)
+    view.settled(quiet=0.3)
+    yield view
+    assert chapter.complaints.all_inner_texts() == []
+    assert (chapter.errors, chapter.foreign) == ([], [])
+
+
+def changed(before: lab.View, after: lab.View) -> bool:
+    return after.src != before.src and after.alt != before.alt
+
+
+def test_picture_and_sentence_say_the_same(explorer: lab.ExplorerView) -> None:
+    explorer.root.evaluate("node => node.scrollIntoView({block: 'center'})")
+    explorer.screenshot("pseudonym_explorer")
+    now = explorer.look()
+    assert now.alt in now.text
+    expect(explorer.root.get_by_role("img", name=now.alt, exact=True)).to_have_count(1)
+    assert now.natural_width > 700
+    assert now.width / now.height == pytest.approx(now.natural_width / now.natural_height, rel=0.01)
+
+
+def test_every_control_has_a_label_that_can_be_read(explorer: lab.ExplorerView) -> None:
+    assert len(explorer.controls()) == 3
+    assert explorer.poor_labels() == []
+
+
+def test_tab_reaches_every_control(explorer: lab.ExplorerView) -> None:
+    wanted = explorer.mark_focusable()
+    assert wanted >= 3
+    explorer.control("identifier").locator("select").focus()
+    reached = {explorer.focused_mark()}
+    for _ in range(wanted):
+        explorer.page.keyboard.press("Tab")
+        reached.add(explorer.focused_mark())
+    assert set(range(wanted)) <= reached
+
+
+@pytest.mark.parametrize("key", ["End", "ArrowLeft", "Home"])
+def test_the_keyboard_moves_the_attackers_cores(explorer: lab.ExplorerView, key: str) -> None:
+    explorer.choose("identifier", "national id, all")
+    explorer.choose("method", "scrypt")
+    before = explorer.settled(lambda now: "(slow hash (scrypt))" in now.alt, quiet=0.3)
+    explorer.slider("cores").press(key)
+    said = f"takes {explorer.readout('cores')} core"
+    explorer.settled(lambda now: changed(before, now) and said in now.alt, quiet=0.3)
+
+
+def test_each_method_gets_its_own_answer(explorer: lab.ExplorerView) -> None:
+    explorer.choose("identifier", "birth date")
+    explorer.choose("method", "plain")
+    plain = explorer.settled(lambda now: "100 % of" in now.alt and "SHA-256" in now.alt, quiet=0.3)
+    explorer.choose("method", "HMAC")
+    keyed = explorer.settled(lambda now: changed(plain, now) and "HMAC" in now.alt, quiet=0.3)
+    assert "no dictionary without the key" in keyed.alt
+    assert "and 0 % of" in keyed.alt
+    explorer.screenshot("pseudonym_explorer_hmac")
