@@ -1,6 +1,6 @@
 """Dictionary attack: hash every possible identifier and look which pseudonyms come out.
 
-It needs no weakness of the hash. It needs a list of possible identifiers, and identifiers are few: 36,525 birth
+It needs no weakness of the hash. It needs a list of possible identifiers, and identifiers are few: about 36,500 birth
 dates in a century, 909 million valid ten-digit numbers. A public salt does not shorten or lengthen the list; a slow
 hash multiplies the time; only a secret key takes the attack away, because the attacker cannot compute the hash.
 """

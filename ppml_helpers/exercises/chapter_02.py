@@ -18,7 +18,7 @@ SALT = "qa-1993:"
 RECORD_NUMBERS = ("92-04711", "93-00815", "93-31337")
 """The answer to 02.5: invented record numbers of an invented clinic."""
 
-_MOST_COLUMNS, _MOST_COST = 5, 0.02  # what 02.3 allows
+_MOST_COLUMNS, _MOST_COST = 5, 0.013  # what 02.3 allows: less than the five that the chapter prints
 _SPACE, _RATE = 26**2 * 10**6, 2e6  # of 02.1
 _KEYS_KEPT, _DATA_KEPT = 30, 365  # days, of 02.4
 
@@ -41,6 +41,12 @@ def _judge_1(answer: object) -> Reply:
         return wrong("The two letters are chosen independently: their numbers multiply, they do not add.")
     if close(value, 26 * 10**6 / _RATE, 0.5):
         return wrong("That is one letter and six digits; there are two letters.")
+    if close(value, 10**6 / _RATE, 0.01):
+        return wrong("That is the six digits alone. How many pairs of letters stand in front of each?")
+    if close(value, 26 * 25 * 10**6 / _RATE, 0.5):
+        return wrong("A letter may stand there twice: AA is a pair like any other.")
+    if close(value, _SPACE / 2, 1):
+        return wrong("That is for two hashes a second; it is two million.")
     if close(value, 36**8 / _RATE, 1e5):
         return wrong("That allows a letter or a digit in each place. The attacker knows the format, so fewer remain.")
     if close(value, _SPACE / _RATE / 2, 1):
@@ -130,6 +136,11 @@ def _mistake(give: Callable[[bytes, str, str], str]) -> str:
             "The domain is not in it: registry and billing get the same pseudonym for a person, and whoever sees both "
             "tables can join them."
         )
+    if _overlap(first, give(_KEY, "billing", identifier)):
+        return (
+            "A long piece of it is the same in registry and billing, and tables can be joined by that piece: let "
+            "domain and identifier go into one message."
+        )
     if len(first) < 22:
         return f"{len(first)} characters are too few: with many patients two of them would share one. Keep all 64."
     if _is_hash_of(first, _glued(_KEY, domain, identifier)):
@@ -140,11 +151,24 @@ def _mistake(give: Callable[[bytes, str, str], str]) -> str:
     if any(give(_KEY, *one) == give(_KEY, *two) for one, two in _look_alikes()):
         return (
             "Domain and identifier run into each other: ('ab', 'c') and ('a', 'bc'), or the same with your separator "
-            "inside, give one message and so one pseudonym. Put the length of the domain in front."
+            "inside, give one message and so one pseudonym. Put the length of the domain in front, and a "
+            "mark behind the length."
         )
+    if give(_KEY, "a", identifier) == give(_KEY, "a\0", identifier):
+        return (
+            "The domain is part of HMAC's key: 'a' and 'a' with a zero byte behind it give one pseudonym, since HMAC "
+            "fills a short key up with zero bytes. Put the domain into the message, its length in front."
+        )
+    if give(_KEY, "A", "b") == give(_KEY, "a", "b") or give(_KEY, "a", "B") == give(_KEY, "a", "b"):
+        return "'A' and 'a' get one pseudonym: capitals are lost. Take the texts as they are."
     if give(_KEY, domain, "Ä-1") == give(_KEY, domain, "Ö-1"):
         return "'Ä-1' and 'Ö-1' get one pseudonym: characters are dropped. Encode the text as UTF-8."
     return ""
+
+
+def _overlap(one: str, other: str, length: int = 12) -> bool:
+    """Tell whether two texts share a piece that is too long for chance (12 characters: 48 bits or more)."""
+    return any(one[at : at + length] in other for at in range(len(one) - length + 1))
 
 
 def _look_alikes() -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
@@ -152,8 +176,19 @@ def _look_alikes() -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
     for mark in _SEPARATORS:
         yield ("a" + mark + "b", "c"), ("a", "b" + mark + "c")
         yield ("c", "a" + mark + "b"), ("b" + mark + "c", "a")
+        # The length behind the domain marks no border: nobody knows where to look for it.
+        after, between = f"a{mark}1", f"a1{mark}b"
+        yield ("a", f"{len(after)}{mark}x"), (after, "x")
+        yield ("a", f"b{len(between)}{mark}x"), (between, "x")
     yield ("ab", "c"), ("a", "bc")
     yield ("1", "12"), ("11", "2")
+    # Lengths of 1 and 11 with nothing behind them: the second digit is taken for the text, or the text for a digit.
+    eleven = "bcdefghijkl"
+    yield ("1", eleven + "z"), (eleven, "z")  # length of the domain first
+    yield ("b", "cdefghijklz1"), (eleven, "z")  # and last
+    yield ("1d" + eleven[:-1], "l"), ("d", eleven)  # length of the identifier first
+    yield ("d" + eleven, "1"), ("d", eleven)  # and last
+    yield ("b", "cdefghijklmn"), (eleven, "mn")  # both lengths first: 1, 12 and 11, 2
     yield ("a", "b"), ("b", "a")
 
 
@@ -216,7 +251,7 @@ def _judge_3(answer: object) -> Reply:
         return wrong(f"These are {len(set(names))} columns, and the board allows {_MOST_COLUMNS}.")
     cost = auc_of(tuple(cohort.SUPPORT2.columns)) - auc_of(tuple(sorted(set(names))))
     if cost > _MOST_COST:
-        return wrong(f"That costs {cost:.3f} of AUC, and at most {_MOST_COST} is allowed: exchange or add a column.")
+        return wrong(f"That costs {cost:.4f} of AUC, and at most {_MOST_COST} is allowed: exchange or add a column.")
     return right(f"{len(set(names))} of 26 columns, no quasi-identifier, and it costs {max(cost, 0):.3f} of AUC.")
 
 
@@ -306,7 +341,7 @@ EXERCISES = (
         expects="a list of column names, such as ['scoma', 'hday']",
         hints=(
             "The picture of this chapter drops the columns in the order of their cost.",
-            "What is left at the right end of it?",
+            "What is left at the right end of it? Begin with the five of the table, and exchange one column.",
             'fold_aucs(study, ["scoma", "hday"]).mean() measures a choice of your own.',
         ),
         judge=_judge_3,

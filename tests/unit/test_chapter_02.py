@@ -150,6 +150,9 @@ WRONG = [
     ("02.1", 13, "there are two letters"),
     ("02.1", 36**8 / 2e6, "The attacker knows the format"),
     ("02.1", 169, "Every one is asked for"),
+    ("02.1", 0.5, "the six digits alone"),
+    ("02.1", 325, "AA is a pair"),
+    ("02.1", 338e6, "it is two million"),
     ("02.1", 5000, "a choice for each of eight places"),
     ("02.2", PLAIN, "this is a plain hash"),
     ("02.2", lambda k, d, i: mac(FIXED, d + i), "Another key gives the same pseudonym"),
@@ -163,12 +166,17 @@ WRONG = [
     ("02.2", lambda k, d, i: hmac.digest(k, (d + i).encode(), "sha256"), "type bytes, not a text"),
     ("02.2", lambda k, d: mac(k, d), "stopped with TypeError"),
     ("02.2", lambda k, d, i: mac(k, repr((d, i)).encode("ascii", "ignore")), "characters are dropped"),
+    ("02.2", lambda k, d, i: mac(k, d) + mac(k, i), "A long piece of it is the same"),
+    ("02.2", lambda k, d, i: mac(k + d.encode(), i), "part of HMAC's key"),
+    ("02.2", lambda k, d, i: mac(d.encode(), k + i.encode()), "part of HMAC's key"),
+    ("02.2", lambda k, d, i: mac(k, f"{len(d)}:{d}{i.lower()}"), "capitals are lost"),
+    ("02.2", lambda k, d, i: mac(k, f"{len(d)}:{d.upper()}{i}"), "capitals are lost"),
     ("02.2", "hmac", "give the function itself"),
     ("02.2", str, "give the function itself"),
     ("02.2", Callable(), "NoneType, not a text"),
     ("02.3", ["dzgroup", "age"], "'age' is a quasi-identifier"),
     ("02.3", ["dzgroup", "scoma", "hday", "num.co", "meanbp", "hrt"], "the board allows 5"),
-    ("02.3", ["scoma", "hday"], "0.110 of AUC"),
+    ("02.3", ["scoma", "hday"], "0.1100 of AUC"),
     ("02.3", [], "nothing can be predicted"),
     ("02.3", "dzgroup", "write a list"),
     ("02.3", ["hospdead"], "what is to be predicted"),
@@ -214,6 +222,23 @@ def test_a_separator_is_no_safe_border(mark: str) -> None:
     assert "run into each other" in reply("02.2", lambda k, d, i: mac(k, i + mark + d))
 
 
+LENGTHS = {
+    "domain's first, no mark": lambda d, i: f"{len(d)}{d}{i}",
+    "domain's behind it": lambda d, i: f"{d}{len(d)}{i}",
+    "domain's behind it, one mark": lambda d, i: f"{d}{len(d)}:{i}",
+    "domain's between marks": lambda d, i: f"{d}|{len(d)}|{i}",
+    "domain's last": lambda d, i: f"{d}{i}{len(d)}",
+    "identifier's first, no mark": lambda d, i: f"{len(i)}{d}{i}",
+    "identifier's last": lambda d, i: f"{d}{i}{len(i)}",
+    "both first, no mark": lambda d, i: f"{len(d)}{len(i)}{d}{i}",
+}
+
+
+@pytest.mark.parametrize("message", LENGTHS.values(), ids=LENGTHS.keys())
+def test_a_length_in_the_wrong_place_is_no_border_either(message) -> None:
+    assert "run into each other" in reply("02.2", lambda k, d, i: mac(k, message(d, i)))
+
+
 GLUED = {
     "key first": lambda k, d, i: sha(k + json.dumps([d, i]).encode()),
     "key last": lambda k, d, i: sha(json.dumps([d, i]).encode() + k),
@@ -249,10 +274,10 @@ def test_a_function_that_ends_badly_is_told_so() -> None:
 
 def test_02_3_is_not_a_close_call() -> None:
     every = chapter_02.auc_of(tuple(cohort.SUPPORT2.columns))
-    five = chapter_02.auc_of(("dzgroup", "hday", "meanbp", "num.co", "scoma"))
-    two = chapter_02.auc_of(("dzgroup", "scoma"))
-    assert every - five < chapter_02._MOST_COST - 0.005
-    assert every - two > chapter_02._MOST_COST + 0.005
+    five = chapter_02.auc_of(("dzgroup", "hday", "hrt", "meanbp", "scoma"))
+    printed = chapter_02.auc_of(("dzgroup", "hday", "hrt", "num.co", "scoma"))
+    assert every - five < chapter_02._MOST_COST - 0.001
+    assert every - printed > chapter_02._MOST_COST + 0.001  # what the chapter prints is not yet the answer
 
 
 def test_02_5_hands_out_what_the_judge_expects() -> None:
