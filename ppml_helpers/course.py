@@ -31,6 +31,7 @@ from nbformat import NotebookNode
 from nbformat.warnings import DuplicateCellId, MissingIDFieldWarning
 
 from ppml_helpers.errors import CourseError
+from ppml_helpers.files import replacing
 
 ROOT = Path(__file__).resolve().parent.parent
 CELL_TIMEOUT = 300  # seconds
@@ -99,16 +100,10 @@ def write(notebook: NotebookNode, path: Path) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        # mkstemp makes the file private; keep the permissions of what it replaces, else the usual ones.
-        Path(temporary).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as scratch:
+        scratch.write_bytes(content)
+        # The scratch file is private; give it the permissions of what it replaces, else the usual ones.
+        scratch.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
 
 
 # ------------------------------------------------------------------------------------- executing to the same bytes

@@ -5,14 +5,12 @@ A chapter ends with one `Outcome`; `save` writes it to its own file, `load` read
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import operator
 import os
 import re
-import tempfile
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -22,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from ppml_helpers.errors import OutcomeError
+from ppml_helpers.files import replacing
 
 DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / ".results"
 FOLDER_VARIABLE = "PPML_RESULTS"
@@ -108,25 +107,15 @@ def save(outcome: Outcome, folder: str | Path | None = None) -> Path:
         raise OutcomeError(f"{outcome!r} is no Outcome: make one with outcome.Outcome(...) and save that.")
     target = _folder(folder) / _file_name(outcome.technique)
     text = json.dumps(asdict(outcome), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
-    scratch = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
-        scratch = Path(name)
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(scratch, target)
+        with replacing(target) as scratch:
+            scratch.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise OutcomeError(
             f"{target} cannot be written ({error.strerror or error}): free the disk, or let {FOLDER_VARIABLE} "
             f"name a folder that can be written; an older row is untouched."
         ) from None
-    finally:
-        if scratch is not None:
-            with contextlib.suppress(OSError):
-                scratch.unlink(missing_ok=True)
     return target
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from ppml_helpers.files import replacing
 
 FILE_NAME = "progress.json"
 _WAIT = 5.0  # seconds for another notebook to finish its write
@@ -74,16 +75,8 @@ def _parse(text: str) -> Saved:
 def _write(path: Path, saved: Saved) -> None:
     """Write beside the file, then rename: a reader sees the old file or the new one, never half."""
     text = json.dumps({"done": sorted(saved.done), "hints": dict(sorted(saved.hints.items()))}, indent=1) + "\n"
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".progress-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacing(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
 
 
 def _set_aside(path: Path) -> str:

@@ -23,9 +23,10 @@ import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 
 from ppml_helpers.errors import ColumnAccessError, KitError, VaultError
+from ppml_helpers.files import replacing
 from ppml_helpers.identifiers import KEY_BYTES
 from ppml_helpers.vault.column_checks import as_table, checked_columns, checked_groups
-from ppml_helpers.vault.files import reason, replacing
+from ppml_helpers.vault.files import reason
 from ppml_helpers.vault.key_service import KeyService
 
 ALGORITHM = "AES_GCM_V1"
@@ -111,9 +112,15 @@ def write_encrypted(
         data_key_length_bits=8 * KEY_BYTES,
     )
     factory = pe.CryptoFactory(lambda _: service)
-    with replacing(path) as scratch:
-        properties = factory.file_encryption_properties(pe.KmsConnectionConfig(**_SERVICE), configuration)
-        pq.write_table(content, scratch, encryption_properties=properties)
+    try:
+        with replacing(path) as scratch:
+            properties = factory.file_encryption_properties(pe.KmsConnectionConfig(**_SERVICE), configuration)
+            pq.write_table(content, scratch, encryption_properties=properties)
+    except OSError as error:
+        raise VaultError(
+            f"{path} cannot be written ({reason(error)}): free the disk or name a folder that can be written; "
+            f"an older file is untouched."
+        ) from None
     return path
 
 

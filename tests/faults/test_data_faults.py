@@ -190,33 +190,17 @@ def _full(*_: object, **__: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-class _FullStream:
-    """Stands in for an opened file on a full disk: the first bytes fit, the rest does not."""
-
-    def __init__(self, stream) -> None:
-        self.stream = stream
-
-    def __enter__(self) -> _FullStream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stream.close()
-
-    def write(self, text: str) -> None:
-        self.stream.write(text[: len(text) // 2])
-        self.stream.flush()
-        _full()
-
-
-def _open_on_a_full_disk(file: int, mode: str, **options: str) -> _FullStream:
-    return _FullStream(os.fdopen(file, mode, **options))
+def _write_on_a_full_disk(file: Path, text: str, **_: object) -> None:
+    """The first bytes fit, the rest does not."""
+    file.write_bytes(text.encode()[: len(text) // 2])
+    _full()
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync", "write"])
 def test_a_full_disk_leaves_the_old_row_whole(tmp_path, monkeypatch, call) -> None:
     outcome.save(ROW, tmp_path)
     if call == "write":
-        monkeypatch.setattr(outcome, "open", _open_on_a_full_disk, raising=False)
+        monkeypatch.setattr(Path, "write_text", _write_on_a_full_disk)
     else:
         monkeypatch.setattr(outcome.os, call, _full)
     with pytest.raises(OutcomeError, match=r"No space left on device.*older row is untouched"):

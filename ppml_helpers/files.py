@@ -1,0 +1,42 @@
+"""Replace a file in one step: whoever reads it finds the old file or the new one, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a scratch file in the same folder that takes the place of `path` when the block ends well.
+
+    Parameters
+    ----------
+    path : Path
+        The file to be; its folder must exist.
+
+    Yields
+    ------
+    Path
+        An empty file, readable by its owner only, that is gone if anything fails.
+
+    Raises
+    ------
+    OSError
+        If the operating system refuses (disk full, no permission, no such folder); the old file is whole.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    scratch = Path(name)
+    try:
+        yield scratch
+        # A block that made the file read-only, as that which it replaces, has to do without this.
+        with contextlib.suppress(PermissionError), scratch.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        os.replace(scratch, path)
+    finally:
+        with contextlib.suppress(OSError):
+            scratch.unlink(missing_ok=True)
