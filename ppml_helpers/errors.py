@@ -57,3 +57,11 @@ class VaultError(KitError):
 
 class ColumnAccessError(VaultError, PermissionError):
     """A role asked for a column whose key it does not hold."""
+
+
+class BudgetError(KitError):
+    """A question costs more privacy budget than is left, or cannot be priced."""
+
+
+class AuditError(KitError):
+    """An audit was given scores, canaries or settings from which no valid bound follows."""
