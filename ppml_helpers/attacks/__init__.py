@@ -1,10 +1,16 @@
-"""The attacks that the course runs before and after each protection."""
+"""The attacks that the course runs before and after each protection.
+
+Shadow models are in `ppml_helpers.attacks.shadow`, which is imported by that name: it needs PyTorch, which takes a
+moment to load.
+"""
 
 from __future__ import annotations
 
+from ppml_helpers.attacks import lira
 from ppml_helpers.attacks.dictionary import HASHERS, Cracked, dictionary_attack
 from ppml_helpers.attacks.disclosure import BestGuess, Skew, background_knowledge, best_guess, homogeneity, skew
 from ppml_helpers.attacks.linkage import Linkage, LinkageScore, link
+from ppml_helpers.attacks.lira import attack_model, logit_confidence, scores_of
 from ppml_helpers.attacks.membership import (
     AttackResult,
     Interval,
@@ -26,15 +32,19 @@ __all__ = [
     "LinkageScore",
     "OperatingPoint",
     "Skew",
+    "attack_model",
     "background_knowledge",
     "best_guess",
     "dictionary_attack",
     "exact_interval",
     "homogeneity",
     "link",
+    "lira",
+    "logit_confidence",
     "membership_attack",
     "operating_point",
     "scores",
+    "scores_of",
     "skew",
     "true_class_confidence",
 ]
