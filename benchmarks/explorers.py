@@ -11,6 +11,7 @@ from ppml_helpers import cohort, identities
 from ppml_helpers.widgets import Explorer
 from ppml_helpers.widgets import epsilon as epsilon_widget
 from ppml_helpers.widgets.anonymity import KS, AnonymityExplorer
+from ppml_helpers.widgets.budget import LEAST, MOST, BudgetExplorer
 
 
 def main() -> None:
@@ -19,6 +20,7 @@ def main() -> None:
     with Benchmark("explorers", about) as benchmark:
         move_epsilon(benchmark)
         patients = cohort.load_patients()
+        move_share(benchmark, patients)
         move_k(benchmark, patients, 100_000, "9,105 patients", at_most=3)
         extract = identities.deidentified(patients, identities.identities(patients, seed=0))
         many = identities.scaled_up(extract, 100_000, seed=0).drop(columns=["postcode", "admission"])
@@ -48,6 +50,30 @@ def move_epsilon(benchmark: Benchmark) -> None:
         at_most=3,
     )
     assert set(trained) == {len(epsilon_widget.SEEDS)}
+
+
+def move_share(benchmark: Benchmark, patients: pd.DataFrame) -> None:
+    """Rescale the other shares, compute every band and the flips, and draw at each move of one share."""
+    explorer = BudgetExplorer(patients)
+    explorer.set(patients=len(patients), epsilon=0.1)  # much noise to lay out, on every patient
+    unvisited = list(range(LEAST, MOST + 1))
+    added_up: list[int] = []
+
+    def move() -> None:
+        explorer.set(count=unvisited.pop() / 100)
+        added_up.append(sum(explorer.result.shares.values()))
+
+    benchmark.compare(
+        "budget explorer: a share, 9,105 patients",
+        ours=move,
+        peer=explorer.redraw,
+        repeats=5 if benchmark.quick else 20,
+        unit="slider move",
+        note="rescaling, bands, flips and drawing at epsilon 0.1; nothing is kept; the peer only draws",
+        ratio="ours/peer",
+        at_most=3,
+    )
+    assert set(added_up) == {100}
 
 
 def move_k(benchmark: Benchmark, patients: pd.DataFrame, registered: int, what: str, at_most: float) -> None:

@@ -35,7 +35,10 @@ def test_a_chapter_has_the_title_and_the_minutes_of_the_map(row: re.Match[str]) 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
 def test_a_chapter_uses_the_libraries_of_the_map(row: re.Match[str]) -> None:
     modules = {"scikit-learn": "sklearn", "Opacus": "opacus", "PyTorch": "torch", "dp-accounting": "accounting"}
-    modules |= {name: name for name in ("hmac", "pyarrow", "cryptography")} | {"SQLCipher": "sqlcipher3"}
+    modules |= {name: name for name in ("hmac", "pyarrow", "cryptography")} | {
+        "SQLCipher": "sqlcipher3",
+        "OpenDP": "opendp",
+    }
     code = "\n".join(cell.source for cell in course.read(ROOT / "notebooks" / row["name"]).cells)
     named = [module for library, module in modules.items() if library in row[0]]
     assert [

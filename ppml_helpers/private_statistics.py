@@ -1,0 +1,283 @@
+"""A ledger of privacy: what questions have cost, what is left, and when to refuse the next one.
+
+The questions themselves are asked of OpenDP directly, which also prices them (``measurement.map(1)``). The ledger only
+adds up. Everything here is for tables that differ by one patient added or removed.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import warnings
+from collections.abc import Hashable, Iterable
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+
+from ppml_helpers.errors import BudgetError, PrivacyParameterError
+
+_SHOWN = 8  # questions that a ledger shows one by one
+_ROUNDING = 1e-12  # relative: ten times 0.1 must fit into 1, and that is all this is for
+
+
+class Entry(NamedTuple):
+    """One question that was paid for.
+
+    Parameters
+    ----------
+    what : str
+        What was asked.
+    epsilon, delta : float
+        What it costs.
+    part : (str, hashable) or None
+        Column and value, if only the patients with that value in that column were asked about.
+    """
+
+    what: str
+    epsilon: float
+    delta: float
+    part: tuple[str, Hashable] | None = None
+
+
+class Cost(NamedTuple):
+    """An amount of privacy."""
+
+    epsilon: float
+    delta: float
+
+
+class Budget:
+    """A privacy budget that refuses the question it cannot pay.
+
+    Costs add up (basic composition). Questions about disjoint parts of the patients do not: one patient is in one part
+    only, so the parts of one column together cost what the dearest part costs (parallel composition).
+
+    Parameters
+    ----------
+    epsilon : float
+        All that may be spent, finite and above 0.
+    delta : float
+        In [0, 1); 0 for pure differential privacy.
+
+    Raises
+    ------
+    PrivacyParameterError
+        If epsilon or delta is outside its range.
+
+    References
+    ----------
+    Dwork and Roth (2014), Theorem 3.16: composition. McSherry (2009), "Privacy integrated queries": parallel
+    composition. Rogers, Roth, Ullman and Vadhan (2016): the sum still holds when the next question and its epsilon are
+    chosen after seeing the earlier answers, as long as the total was fixed first.
+
+    Examples
+    --------
+    >>> budget = Budget(1.0)
+    >>> budget.spend(0.25, what="patients")
+    0.25
+    >>> budget.left
+    Cost(epsilon=0.75, delta=0.0)
+    """
+
+    def __init__(self, epsilon: float, delta: float = 0.0) -> None:
+        _check(epsilon, delta)
+        self._total = Cost(float(epsilon), float(delta))
+        self._entries: list[Entry] = []
+
+    @property
+    def total(self) -> Cost:
+        """What there was to spend."""
+        return self._total
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """What was paid for, in order. Nothing is ever taken out again: an answer cannot be unseen."""
+        return tuple(self._entries)
+
+    @property
+    def spent(self) -> Cost:
+        """What all questions so far cost together."""
+        return _cost(self._entries)
+
+    @property
+    def left(self) -> Cost:
+        """What a question about all patients may still cost."""
+        return Cost(*(max(0.0, all_ - spent) for all_, spent in zip(self._total, self.spent, strict=True)))
+
+    def spend(
+        self, epsilon: float, delta: float = 0.0, what: str = "", part: tuple[str, Hashable] | None = None
+    ) -> float:
+        """Pay for one question, before it is asked.
+
+        Parameters
+        ----------
+        epsilon : float
+            Cost of the question, finite and above 0.
+        delta : float
+            In [0, 1).
+        what : str
+            What is asked, for the ledger.
+        part : (str, hashable), optional
+            A column and one of its values, for example ``("dzgroup", "Coma")``: the question looks at no other
+            patients. A patient has one value in each column, so parts of the same column are disjoint.
+
+        Returns
+        -------
+        float
+            The epsilon, to put straight into the price of the question.
+
+        Raises
+        ------
+        PrivacyParameterError
+            If epsilon or delta is outside its range.
+        BudgetError
+            If more than what is left would be spent, or `part` is not a pair. Nothing is spent then.
+        """
+        _check(epsilon, delta)
+        entry = Entry(str(what) or f"question {len(self._entries) + 1}", float(epsilon), float(delta), _pair(part))
+        after = _cost([*self._entries, entry])
+        over = [name for name, cost, all_ in zip(Cost._fields, after, self._total, strict=True) if _exceeds(cost, all_)]
+        if over:
+            raise BudgetError(self._refusal(entry, over[0]))
+        self._entries.append(entry)
+        return entry.epsilon
+
+    def _refusal(self, entry: Entry, name: str) -> str:
+        wanted, all_ = getattr(entry, name), getattr(self._total, name)
+        before, after = getattr(self.spent, name), getattr(_cost([*self._entries, entry]), name)
+        more = f", {after - before:.4g} more than its column has paid already" if entry.part else ""
+        return (
+            f"{entry.what!r} costs {name} {wanted:.4g}{more}, but {getattr(self.left, name):.4g} of {all_:.4g} "
+            f"is left: ask for less, or not at all."
+        )
+
+    def _rows(self) -> Iterable[tuple[str, str, str, str]]:
+        earlier = self._entries[:-_SHOWN]
+        if earlier:
+            cost = _cost(earlier)
+            yield f"{len(earlier)} earlier questions", "", f"{cost.epsilon:.4g}", f"{cost.delta:.2g}"
+        for what, epsilon, delta, part in self._entries[-_SHOWN:]:
+            yield what, "all patients" if part is None else f"{part[0]} = {part[1]}", f"{epsilon:.4g}", f"{delta:.2g}"
+        for what, cost in (("spent", self.spent), ("left", self.left)):
+            yield what, "", f"{cost.epsilon:.4g}", f"{cost.delta:.2g}"
+
+    def __repr__(self) -> str:
+        spent, left = self.spent, self.left
+        lines = [f"{what:<28} {whom:<28} {epsilon:>8} {delta:>8}" for what, whom, epsilon, delta in self._rows()]
+        if not self._entries:
+            return f"Budget(epsilon {self._total.epsilon:.4g}, delta {self._total.delta:.2g}): nothing spent"
+        head = f"{'question':<28} {'asked about':<28} {'epsilon':>8} {'delta':>8}"
+        closing = f"epsilon {spent.epsilon:.4g} of {self._total.epsilon:.4g} is spent, {left.epsilon:.4g} is left"
+        return "\n".join([head, *lines[:-2], closing])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in ("question", "asked about", "epsilon", "delta"))
+        *paid, spent, left = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in self._rows())
+        sums = [row.replace("td>", "th>") for row in (spent, left)]
+        body = "".join(f"<tr>{row}</tr>" for row in [*paid, *sums])
+        caption = f"Budget: epsilon {self._total.epsilon:.4g}, delta {self._total.delta:.2g}"
+        return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def checked_bounds(low: float, high: float, values: Iterable[float] | None = None) -> tuple[float, float]:
+    """Return the bounds to clamp values to; warn if they look as if they had been read off the data.
+
+    The smallest and the largest value belong to one patient each. Bounds made of them give that patient away, whatever
+    noise is added later, so bounds come from public knowledge.
+
+    Parameters
+    ----------
+    low, high : float
+        Finite, low below high.
+    values : iterable of float, optional
+        The private values. They are compared with the bounds, nothing else; missing ones are left out.
+
+    Returns
+    -------
+    (float, float)
+        The bounds as given.
+
+    Raises
+    ------
+    PrivacyParameterError
+        If a bound is no finite number, low is not below high, or a value is no number.
+
+    Warns
+    -----
+    UserWarning
+        If a bound equals the smallest or the largest value.
+    """
+    for name, bound in (("low", low), ("high", high)):
+        if not _is_number(bound) or not math.isfinite(bound):
+            raise PrivacyParameterError(f"{name} is {bound!r}; a bound is a finite number from public knowledge.")
+    if not low < high:
+        raise PrivacyParameterError(f"The bounds ({low:g}, {high:g}) are not in order; low is below high: swap them?")
+    if values is not None:
+        _warn_of_looking(low, high, values)
+    return float(low), float(high)
+
+
+def _warn_of_looking(low: float, high: float, values: Iterable[float]) -> None:
+    try:
+        numbers = np.asarray(values if hasattr(values, "__len__") else list(values), dtype=float).ravel()
+    except (TypeError, ValueError):
+        raise PrivacyParameterError("The values are not all numbers; only numbers can be clamped to bounds.") from None
+    numbers = numbers[~np.isnan(numbers)]
+    if not len(numbers):
+        return
+    ends = (("low", low, numbers.min(), "smallest"), ("high", high, numbers.max(), "largest"))
+    taken = [f"{name} = {bound:g} is the {which} value" for name, bound, end, which in ends if bound == end]
+    if taken:
+        warnings.warn(
+            f"{' and '.join(taken)} of the data: a bound read off the data gives that patient away. Take it from "
+            f"public knowledge; if it is public and equal by chance, go on.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _cost(entries: Iterable[Entry]) -> Cost:
+    """Add up: questions about all, and for each column its dearest part."""
+    parts: dict[str, dict[Hashable, list[Entry]]] = {}
+    everyone = []
+    for entry in entries:
+        if entry.part is None:
+            everyone.append(entry)
+        else:
+            column, value = entry.part
+            parts.setdefault(column, {}).setdefault(value, []).append(entry)
+    return Cost(*(_sum(everyone, field, parts) for field in Cost._fields))
+
+
+def _sum(everyone: list[Entry], field: str, parts: dict[str, dict[Hashable, list[Entry]]]) -> float:
+    def total(entries: Iterable[Entry]) -> float:
+        return math.fsum(getattr(entry, field) for entry in entries)
+
+    dearest = (max(total(entries) for entries in values.values()) for values in parts.values())
+    return math.fsum([total(everyone), *dearest])
+
+
+def _pair(part: object) -> tuple[str, Hashable] | None:
+    if part is None:
+        return None
+    if not (isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str) and isinstance(part[1], Hashable)):
+        raise BudgetError(
+            f"part is {part!r}; a part is a column and one of its values: give a pair such as ('dzgroup', 'Coma')."
+        )
+    return part
+
+
+def _exceeds(cost: float, total: float) -> bool:
+    return cost > total * (1 + _ROUNDING)
+
+
+def _check(epsilon: float, delta: float) -> None:
+    if not _is_number(epsilon) or not math.isfinite(epsilon) or epsilon <= 0:
+        raise PrivacyParameterError(f"epsilon is {epsilon!r}; it is a finite number above 0: give such a number.")
+    if not _is_number(delta) or not 0 <= delta < 1:
+        raise PrivacyParameterError(f"delta is {delta!r}; it is a number from 0 to below 1: give such a number.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)

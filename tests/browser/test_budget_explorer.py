@@ -1,0 +1,101 @@
+"""Chapter 4 as a learner meets it: run the cells up to the explorer, then share out the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import lab
+import pytest
+from playwright.sync_api import expect
+
+CHAPTER = "04_private_statistics.ipynb"
+SHARES = ("deaths", "mean age", "comparison")
+
+
+@pytest.fixture(scope="module")
+def chapter(open_notebook: Callable[[str], lab.NotebookPage]) -> lab.NotebookPage:
+    notebook = open_notebook(CHAPTER)
+    assert all(notebook.stored_pictures())  # before the first run a stored picture stands in
+    notebook.run_up_to("BudgetExplorer(")
+    return notebook
+
+
+@pytest.fixture
+def explorer(chapter: lab.NotebookPage) -> Iterator[lab.ExplorerView]:
+    """The explorer at rest, and no complaint of the page after the test."""
+    view = lab.ExplorerView(chapter)
+    view.settled(quiet=0.3)
+    yield view
+    assert chapter.complaints.all_inner_texts() == []
+    assert (chapter.errors, chapter.foreign) == ([], [])
+
+
+def changed(before: lab.View, after: lab.View) -> bool:
+    return after.src != before.src and after.alt != before.alt
+
+
+def percents(explorer: lab.ExplorerView) -> list[int]:
+    """What the three sliders show."""
+    return [int(explorer.readout(name).removesuffix(" %")) for name in SHARES]
+
+
+def says_its_shares(explorer: lab.ExplorerView, now: lab.View) -> bool:
+    first, second, third = percents(explorer)
+    return first + second + third == 100 and f"shared {first} %, {second} % and {third} %" in now.alt
+
+
+def test_picture_and_sentence_say_the_same(explorer: lab.ExplorerView) -> None:
+    explorer.root.evaluate("node => node.scrollIntoView({block: 'center'})")
+    explorer.screenshot("budget_explorer")
+    now = explorer.look()
+    assert now.alt in now.text
+    assert says_its_shares(explorer, now)
+    expect(explorer.root.get_by_role("img", name=now.alt, exact=True)).to_have_count(1)
+    assert now.natural_width > 700
+    assert now.width / now.height == pytest.approx(now.natural_width / now.natural_height, rel=0.01)
+
+
+def test_every_control_has_a_label_that_can_be_read(explorer: lab.ExplorerView) -> None:
+    assert len(explorer.controls()) == 7  # six knobs, and the number box of epsilon
+    assert explorer.poor_labels() == []
+
+
+def test_tab_reaches_every_control(explorer: lab.ExplorerView) -> None:
+    wanted = explorer.mark_focusable()
+    assert wanted >= 7
+    explorer.slider("epsilon").focus()
+    reached = {explorer.focused_mark()}
+    for _ in range(wanted):
+        explorer.page.keyboard.press("Tab")
+        reached.add(explorer.focused_mark())
+    assert set(range(wanted)) <= reached
+
+
+@pytest.mark.parametrize("key", ["End", "ArrowLeft", "Home", "ArrowRight"])
+@pytest.mark.parametrize("name", SHARES)
+def test_the_keyboard_moves_a_share_and_the_others_follow(explorer: lab.ExplorerView, name: str, key: str) -> None:
+    before, stood = explorer.look(), explorer.readout(name)
+    explorer.slider(name).press(key)
+    explorer.settled(lambda now: changed(before, now) and says_its_shares(explorer, now), quiet=0.3)
+    moved = {"End": "90 %", "Home": "5 %"}.get(key)
+    assert explorer.readout(name) != stood
+    assert moved is None or explorer.readout(name) == moved
+    assert min(percents(explorer)) >= 5
+
+
+def test_dragging_to_and_fro_ends_where_it_says_and_adds_up(explorer: lab.ExplorerView) -> None:
+    for pixels in (60, -45, 25):
+        before = explorer.look()
+        explorer.drag("deaths", pixels)
+        explorer.settled(lambda now, old=before: changed(old, now) and says_its_shares(explorer, now), quiet=0.5)
+
+
+def test_other_groups_and_another_budget_get_their_own_picture(explorer: lab.ExplorerView) -> None:
+    explorer.slider("patients").press("Home")
+    few = explorer.settled(lambda now: "for 300 patients" in now.alt, quiet=0.3)
+    explorer.choose("compare", "COPD and CHF")
+    copd = explorer.settled(lambda now: changed(few, now) and "patients with COPD" in now.alt, quiet=0.3)
+    explorer.slider("epsilon").press("Home")
+    least = explorer.settled(lambda now: changed(copd, now) and explorer.says_its_epsilon(now), quiet=0.3)
+    assert "With epsilon 0.01 for 300 patients" in least.alt
+    explorer.screenshot("budget_explorer_least")
