@@ -14,6 +14,7 @@ from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from ppml_helpers.errors import BudgetError, PrivacyParameterError
 
@@ -265,6 +266,16 @@ def _pair(part: object) -> tuple[str, Hashable] | None:
         raise BudgetError(
             f"part is {part!r}; a part is a column and one of its values: give a pair such as ('dzgroup', 'Coma')."
         )
+    value = part[1]
+    try:
+        hash(value)
+    except TypeError:
+        raise BudgetError(
+            f"part is {part!r}; its value cannot be told from others: give text or a whole number."
+        ) from None
+    missing = pd.isna(value)
+    if isinstance(missing, bool | np.bool_) and missing:  # each NaN would be a part of its own, and cost nothing more
+        raise BudgetError(f"part is {part!r}; a missing value equals nothing, not even itself: name it 'missing'.")
     return part
 
 

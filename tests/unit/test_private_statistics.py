@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import opendp.prelude as dp
+import pandas as pd
 import pytest
 
 from ppml_helpers.errors import BudgetError, PrivacyParameterError
@@ -100,6 +101,21 @@ def test_a_delta_that_is_no_promise_is_refused(delta: Any) -> None:
 def test_a_part_that_is_no_pair_is_refused(part: Any) -> None:
     with pytest.raises(BudgetError, match="a part is a column and one of its values"):
         Budget(1.0).spend(0.1, part=part)
+
+
+@pytest.mark.parametrize("value", [float("nan"), np.float64("nan"), pd.NA, pd.NaT, None])
+def test_a_missing_value_cannot_be_asked_about_again_and_again(value: Any) -> None:
+    budget = Budget(1.0)
+    with pytest.raises(BudgetError, match="name it 'missing'"):
+        budget.spend(0.9, part=("income", value))
+    budget.spend(0.9, part=("income", "missing"))
+    with pytest.raises(BudgetError, match="left"):
+        budget.spend(0.9, part=("income", "missing"))
+
+
+def test_a_value_that_cannot_be_told_from_others_is_refused() -> None:
+    with pytest.raises(BudgetError, match="cannot be told from others"):
+        Budget(1.0).spend(0.1, part=("dzgroup", (["Coma"],)))
 
 
 def test_the_ledger_is_shown_as_text_and_as_a_table() -> None:
