@@ -38,3 +38,22 @@ def open_notebook(app: Browser, server: lab.Server) -> Iterator[Callable[[str], 
     yield open_one
     for notebook in opened:
         notebook.close()
+
+
+@pytest.fixture(scope="module")
+def chapter(request: pytest.FixtureRequest, open_notebook: Callable[[str], lab.NotebookPage]) -> lab.NotebookPage:
+    """The notebook CHAPTER of the test module, run as far as the cell that makes its EXPLORER."""
+    notebook = open_notebook(request.module.CHAPTER)
+    assert all(notebook.stored_pictures())  # before the first run a stored picture stands in
+    notebook.run_up_to(request.module.EXPLORER)
+    return notebook
+
+
+@pytest.fixture
+def explorer(chapter: lab.NotebookPage) -> Iterator[lab.ExplorerView]:
+    """The explorer at rest, and no complaint of the page after the test."""
+    view = lab.ExplorerView(chapter)
+    view.settled(quiet=0.3)
+    yield view
+    assert chapter.complaints.all_inner_texts() == []
+    assert (chapter.errors, chapter.foreign) == ([], [])

@@ -449,3 +449,8 @@ class ExplorerView:
         self.page.mouse.down()
         self.page.mouse.move(x + pixels, y + 3, steps=8)
         self.page.mouse.up()
+
+
+def changed(before: View, after: View) -> bool:
+    """Whether picture and sentence are both new."""
+    return after.src != before.src and after.alt != before.alt

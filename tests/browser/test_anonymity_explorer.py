@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 
 import lab
 import pytest
+from lab import changed
 from playwright.sync_api import Locator, expect
 
 CHAPTER = "03_anonymise.ipynb"
-
-
-@pytest.fixture(scope="module")
-def chapter(open_notebook: Callable[[str], lab.NotebookPage]) -> lab.NotebookPage:
-    notebook = open_notebook(CHAPTER)
-    assert all(notebook.stored_pictures())  # before the first run a stored picture stands in
-    notebook.run_up_to("AnonymityExplorer(")
-    return notebook
-
-
-@pytest.fixture
-def explorer(chapter: lab.NotebookPage) -> Iterator[lab.ExplorerView]:
-    """The explorer at rest, and no complaint of the page after the test."""
-    view = lab.ExplorerView(chapter)
-    view.settled(quiet=0.3)
-    yield view
-    assert chapter.complaints.all_inner_texts() == []
-    assert (chapter.errors, chapter.foreign) == ([], [])
+EXPLORER = "AnonymityExplorer("
 
 
 def slider(explorer: lab.ExplorerView, name: str) -> Locator:
     """The slider labelled exactly so ("l" is also a part of other labels)."""
     return explorer.slider(re.compile(f"^{name}$"))
-
-
-def changed(before: lab.View, after: lab.View) -> bool:
-    return after.src != before.src and after.alt != before.alt
 
 
 def test_picture_and_sentence_say_the_same(explorer: lab.ExplorerView) -> None:

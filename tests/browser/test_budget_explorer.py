@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import lab
 import pytest
+from lab import changed
 from playwright.sync_api import expect
 
 CHAPTER = "04_private_statistics.ipynb"
+EXPLORER = "BudgetExplorer("
 SHARES = ("deaths", "mean age", "comparison")
-
-
-@pytest.fixture(scope="module")
-def chapter(open_notebook: Callable[[str], lab.NotebookPage]) -> lab.NotebookPage:
-    notebook = open_notebook(CHAPTER)
-    assert all(notebook.stored_pictures())  # before the first run a stored picture stands in
-    notebook.run_up_to("BudgetExplorer(")
-    return notebook
-
-
-@pytest.fixture
-def explorer(chapter: lab.NotebookPage) -> Iterator[lab.ExplorerView]:
-    """The explorer at rest, and no complaint of the page after the test."""
-    view = lab.ExplorerView(chapter)
-    view.settled(quiet=0.3)
-    yield view
-    assert chapter.complaints.all_inner_texts() == []
-    assert (chapter.errors, chapter.foreign) == ([], [])
-
-
-def changed(before: lab.View, after: lab.View) -> bool:
-    return after.src != before.src and after.alt != before.alt
 
 
 def percents(explorer: lab.ExplorerView) -> list[int]:
