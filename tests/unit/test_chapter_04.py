@@ -182,7 +182,7 @@ def test_the_notebook_asks_what_is_judged() -> None:
         assert f"**{exercise.name} " in source
         assert f'check("{exercise.name}", ' in source
     assert "deaths within 13" in source
-    assert "within 0.05 days" in source
+    assert "within 0.05 (" in source
     assert "each within 16" in source
 
 
