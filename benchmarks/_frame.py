@@ -53,7 +53,18 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 RESULTS = Path(__file__).resolve().parent / "results"
-PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "torch", "opacus", "dp-accounting", "matplotlib", "ipywidgets")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "scikit-learn",
+    "torch",
+    "opacus",
+    "dp-accounting",
+    "flwr",
+    "matplotlib",
+    "ipywidgets",
+)
 Ratio = Literal["peer/ours", "ours/peer"]
 
 

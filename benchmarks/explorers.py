@@ -11,7 +11,9 @@ from ppml_helpers import cohort, identities
 from ppml_helpers.widgets import Explorer
 from ppml_helpers.widgets import epsilon as epsilon_widget
 from ppml_helpers.widgets.anonymity import KS, AnonymityExplorer
+from ppml_helpers.widgets.audit import STOPS, AuditExplorer
 from ppml_helpers.widgets.budget import LEAST, MOST, BudgetExplorer
+from ppml_helpers.widgets.federation import LOCAL_EPOCHS, FederationExplorer
 
 
 def main() -> None:
@@ -19,6 +21,8 @@ def main() -> None:
     about = "One move of a slider, with all the work behind it, against drawing the picture alone."
     with Benchmark("explorers", about) as benchmark:
         move_epsilon(benchmark)
+        toss_anew(benchmark)
+        federate(benchmark)
         patients = cohort.load_patients()
         move_share(benchmark, patients)
         move_k(benchmark, patients, 100_000, "9,105 patients", at_most=3)
@@ -50,6 +54,59 @@ def move_epsilon(benchmark: Benchmark) -> None:
         at_most=3,
     )
     assert set(trained) == {len(epsilon_widget.SEEDS)}
+
+
+def toss_anew(benchmark: Benchmark) -> None:
+    """Toss the coins of 1,000 canaries and train the sound and the wrong program at every epsilon of the slider."""
+    split = cohort.split(*cohort.features(cohort.load_patients()), seed=0)
+    explorer = AuditExplorer(split)
+    explorer.set(canaries=1_000, runs=1)
+    audited: list[int] = []
+
+    def move() -> None:
+        explorer.forget()
+        explorer.set(bug=not explorer.values["bug"])
+        audited.append(2 * len(explorer.result.curve))
+
+    benchmark.compare(
+        "audit explorer: coins tossed anew, 1,000 canaries",
+        ours=move,
+        peer=explorer.redraw,
+        repeats=5 if benchmark.quick else 20,
+        unit="move",
+        note=f"{2 * len(STOPS)} models trained on {explorer.result.patients:,} patients and the canaries, scored and "
+        "bounded, and drawing; nothing is kept (epsilon and the switch alone only draw); the peer only draws",
+        ratio="ours/peer",
+        at_most=12,
+    )
+    assert set(audited) == {2 * len(STOPS)}
+
+
+def federate(benchmark: Benchmark) -> None:
+    """Let four hospitals train together for ten rounds, and read one patient out of an update."""
+    explorer = FederationExplorer()
+    explorer.set()
+    rounds: list[int] = []
+
+    def move() -> None:
+        Explorer.forget(explorer)  # what was shown, not how the patients were dealt
+        now = LOCAL_EPOCHS.index(explorer.values["local_epochs"])
+        explorer.set(local_epochs=LOCAL_EPOCHS[1 - now])
+        rounds.append(len(explorer.result.run.rounds))
+        assert explorer.result.is_read
+
+    benchmark.compare(
+        "federation explorer: local epochs, 4 hospitals",
+        ours=move,
+        peer=explorer.redraw,
+        repeats=5 if benchmark.quick else 20,
+        unit="slider move",
+        note="10 rounds of 1 or 2 epochs through the Flower app, the server's reading, drawing; the deal and the "
+        "models trained alone are kept; the peer only draws",
+        ratio="ours/peer",
+        at_most=6,
+    )
+    assert set(rounds) == {10}
 
 
 def move_share(benchmark: Benchmark, patients: pd.DataFrame) -> None:

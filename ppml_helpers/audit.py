@@ -11,19 +11,21 @@ One run is enough because the canaries are many: the audit of Steinke, Nasr and 
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, expit, gammaln, log_expit
+from sklearn.metrics import roc_auc_score
 
 from ppml_helpers import accounting
-from ppml_helpers.errors import AuditError
+from ppml_helpers.errors import AuditError, KitError
 from ppml_helpers.private_training import Labels, Models, Progress, Recipe, Table, train
 
 Floats = NDArray[np.float64]
@@ -92,7 +94,10 @@ class Canaries(NamedTuple):
     labels: np.ndarray
 
 
-Scorer = Callable[[Models, np.ndarray, np.ndarray], ArrayLike]
+Scorer = Callable[[Any, np.ndarray, np.ndarray], ArrayLike]
+
+Trainer = Callable[..., Any]
+"""``trainer(X, y, recipe, noise_multipliers, seeds, progress=...)``, as `private_training.train`; returns one model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +109,8 @@ class TrainingAudit:
     promised : float
         Epsilon by accounting, of the noise that was asked for.
     actual : float
-        Epsilon by accounting, of the noise that was really added: the promise, unless a bug was planted.
+        Epsilon by accounting, of the noise that the trainer was told to add: the promise, unless a bug was planted
+        here. What a trainer of somebody else's does with it is not known.
     measured : AuditResult
     best_possible : float
         Lower bound if every guess had been right: what so many canaries can show at all.
@@ -112,6 +118,10 @@ class TrainingAudit:
         One a canary; the higher, the more likely it was in.
     included : ndarray of bool, shape (m,)
         How the coins fell.
+    models : Models
+        What the trainer returned: the audited model.
+    columns, codes : int
+        Of the audited table: columns of the patients, and further ones that only canaries use.
     """
 
     promised: float
@@ -120,11 +130,42 @@ class TrainingAudit:
     best_possible: float
     scores: Floats
     included: NDArray[np.bool_]
+    models: Any
+    columns: int
+    codes: int
 
     @property
     def caught(self) -> bool:
         """Whether the promise is refuted, at the confidence of `measured`."""
         return self.measured.epsilon_lower > self.promised
+
+    def auc(self, X: Table, y: Labels) -> float:
+        """Return the audited model's area under the ROC curve for patients, who have none of the canaries' codes.
+
+        Parameters
+        ----------
+        X : DataFrame or ndarray, shape (n, `columns`)
+        y : Series or ndarray, shape (n,)
+            Labels 0 and 1, both present.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        AuditError
+            If these are no such patients, or the model does not give one log-odds a patient.
+        """
+        patients, labels = _checked_records("patients", X, y)
+        if patients.shape[1] != self.columns:
+            raise AuditError(
+                f"the patients have {patients.shape[1]} columns; the audited model was trained on {self.columns}: give "
+                "the same ones."
+            )
+        if set(np.unique(labels)) != {0, 1}:
+            raise AuditError("labels of patients hold something else than both 0 and 1; give patients of both kinds.")
+        return float(roc_auc_score(labels, _log_odds(self.models, np.pad(patients, ((0, 0), (0, self.codes))))))
 
     def __str__(self) -> str:
         """Say it in two sentences."""
@@ -283,6 +324,7 @@ def audit_training(
     delta: float = accounting.DELTA,
     confidence: float = 0.95,
     seed: int = 0,
+    trainer: Trainer = train,
     scorer: Scorer | None = None,
     progress: Progress = _no_progress,
 ) -> TrainingAudit:
@@ -299,12 +341,16 @@ def audit_training(
     canaries : int or Canaries
         How many `rare_code_canaries` to make, or records of your own.
     noise_divisor : float
-        Above 0. The planted bug: accounting believes in its noise multiplier, the engine is given this fraction of
+        Above 0. The planted bug: accounting believes in its noise multiplier, the trainer is given this fraction of
         it. 1 plants none.
     delta, confidence : float
         As in `epsilon_lower_bound`; delta also goes into the promise.
     seed : int
         At least 0; of the coins, the canaries' labels and the noise.
+    trainer : callable
+        The program under audit, called once as ``trainer(X, y, recipe, [noise_multiplier], [seed], progress=...)``
+        with features and labels as arrays. It returns one model with ``logits`` or ``decision_function``, or anything
+        that `scorer` can read. It is a black box: what it does with its arguments is what the audit measures.
     scorer : callable, optional
         ``scorer(models, features, labels) -> scores`` of all canaries, `alignment` if not given. It is not told which
         ones are in.
@@ -318,42 +364,70 @@ def audit_training(
     Raises
     ------
     AuditError
-        If canaries, coins, scores or settings allow no valid bound.
+        If canaries, coins, scores or settings allow no valid bound, or the trainer cannot be called so or returns
+        something that cannot be scored. What the trainer raises itself is passed on.
     TrainingDataError, PrivacyParameterError
         As `private_training.train` and `accounting.noise_multiplier`.
 
     Notes
     -----
-    The engine is run as it is; the table alone is longer and, with rare codes, wider. The batch size that it divides
+    The trainer is run as it is; the table alone is longer and, with rare codes, wider. The batch size that it divides
     by counts the included canaries and is taken as public. A repeated audit repeats its chance of a false alarm:
     of twenty audits of a sound program at 95 % confidence, up to one accuses it on average.
     """
-    confidence, delta = _checked_level(confidence, delta)
-    if not isinstance(noise_divisor, Real) or isinstance(noise_divisor, bool) or not 0 < noise_divisor < math.inf:
-        raise AuditError(
-            f"noise_divisor is {noise_divisor!r}; it divides the noise (1: no bug): give a number above 0."
-        )
-    rng = np.random.default_rng(_checked_count("seed", seed, 0, 2**62))
-    patients, labels = _checked_records("patients", X, y)
-    records = _checked_canaries(canaries, *patients.shape, rng)
-    best = _refuse_too_few(len(records.labels), confidence, delta, _planned(len(records.labels), None))
-    sigma = accounting.noise_multiplier(epsilon, recipe.sample_rate, recipe.steps, delta)
-    used = sigma / noise_divisor
+    trial = _tossed(X, y, canaries, delta, confidence, seed)
+    sigma, used = _noise(recipe, epsilon, noise_divisor, trial.delta)
+    models = _called(trainer, trial.table, trial.labels, recipe, [used], [int(seed)], progress)
+    scores = (scorer or alignment)(models, trial.records.features, trial.records.labels)
+    return _judged(trial, models, scores, recipe, sigma, used)
 
-    included = rng.random(len(records.labels)) < 0.5
-    table = _with_canaries(patients, records.features[included])
-    outcomes = np.concatenate([labels, records.labels[included]])
-    models = train(table, outcomes, recipe, [used], [int(seed)], progress=progress)
-    scores = (scorer or alignment)(models, records.features, records.labels)
-    measured = epsilon_lower_bound(scores, included, delta, confidence)
-    return TrainingAudit(
-        promised=accounting.epsilon(sigma, recipe.sample_rate, recipe.steps, delta),
-        actual=accounting.epsilon(used, recipe.sample_rate, recipe.steps, delta),
-        measured=measured,
-        best_possible=best,
-        scores=np.asarray(scores, dtype=np.float64),
-        included=included,
-    )
+
+def audit_sweep(
+    X: Table,
+    y: Labels,
+    recipe: Recipe,
+    settings: Sequence[tuple[float, float]],
+    *,
+    canaries: int | Canaries = 1000,
+    delta: float = accounting.DELTA,
+    confidence: float = 0.95,
+    seed: int = 0,
+    progress: Progress = _no_progress,
+) -> list[TrainingAudit]:
+    """Audit `private_training.train` at several settings on the same coins, for little more than the price of one.
+
+    Parameters
+    ----------
+    X, y, recipe, canaries, delta, confidence, seed, progress
+        As in `audit_training`.
+    settings : sequence of (float, float)
+        Epsilon and noise divisor of each audit.
+
+    Returns
+    -------
+    list of TrainingAudit
+        One a setting: what `audit_training` returns for it (but for the rounding of other matrix products; with
+        sampled batches, the same batches too).
+
+    Raises
+    ------
+    AuditError, TrainingDataError, PrivacyParameterError
+        As `audit_training`; also if there is no setting.
+
+    Notes
+    -----
+    Each bound is valid at its confidence. All of them together are not: they share coins and noise, and are wrong
+    together when they are wrong.
+    """
+    trial = _tossed(X, y, canaries, delta, confidence, seed)
+    noises = [_noise(recipe, epsilon, divisor, trial.delta) for epsilon, divisor in settings]
+    if not noises:
+        raise AuditError("settings is empty; give at least one pair of epsilon and noise divisor.")
+    used = [noise for _, noise in noises]
+    models = train(trial.table, trial.labels, recipe, used, [int(seed)] * len(used), progress=progress)
+    each = [Models(tuple(w[k : k + 1] for w in models.weights), models.hidden) for k in range(len(used))]
+    scores = [_aligned(logits, trial.records.labels) for logits in models.logits(trial.records.features)]
+    return [_judged(trial, one, score, recipe, *noise) for one, score, noise in zip(each, scores, noises, strict=True)]
 
 
 def rare_code_canaries(columns: int, m: int, rng: np.random.Generator) -> Canaries:
@@ -396,7 +470,7 @@ def alignment(models: Models, features: np.ndarray, labels: np.ndarray) -> Float
     Parameters
     ----------
     models : Models
-        One model.
+        One model, or another one with ``logits`` or ``decision_function``.
     features : ndarray, shape (m, d)
     labels : ndarray, shape (m,)
         0 or 1.
@@ -405,17 +479,126 @@ def alignment(models: Models, features: np.ndarray, labels: np.ndarray) -> Float
     -------
     ndarray, shape (m,)
 
+    Raises
+    ------
+    AuditError
+        If the model does not give one finite log-odds a canary.
+
     Notes
     -----
     For logistic regression, one record pushes the weights along (2 y - 1) (x, 1). The score is the dot product of
     that direction and the weights, less the part that all canaries share (their mean features and the intercept),
     which says nothing about any one of them.
     """
-    logits = models.logits(features)[0].astype(np.float64)
-    return (2 * np.asarray(labels) - 1) * (logits - logits.mean())
+    return _aligned(_log_odds(models, features), labels)
 
 
 # The computation behind it ---------------------------------------------------------------------------------------
+
+
+class _Trial(NamedTuple):
+    """Canaries whose coins have fallen, among the patients."""
+
+    records: Canaries
+    included: NDArray[np.bool_]
+    table: Floats
+    labels: Floats
+    columns: int  # of the patients
+    best: float
+    delta: float
+    confidence: float
+
+
+def _tossed(X: Table, y: Labels, canaries: int | Canaries, delta: float, confidence: float, seed: int) -> _Trial:
+    confidence, delta = _checked_level(confidence, delta)
+    rng = np.random.default_rng(_checked_count("seed", seed, 0, 2**62))
+    patients, labels = _checked_records("patients", X, y)
+    records = _checked_canaries(canaries, *patients.shape, rng)
+    best = _refuse_too_few(len(records.labels), confidence, delta, _planned(len(records.labels), None))
+    included = rng.random(len(records.labels)) < 0.5
+    table = _with_canaries(patients, records.features[included])
+    outcomes = np.concatenate([labels, records.labels[included]])
+    return _Trial(records, included, table, outcomes, patients.shape[1], best, delta, confidence)
+
+
+def _noise(recipe: Recipe, epsilon: float, noise_divisor: float, delta: float) -> tuple[float, float]:
+    """Return the noise multiplier that accounting believes in, and the one that the trainer is given."""
+    if not isinstance(noise_divisor, Real) or isinstance(noise_divisor, bool) or not 0 < noise_divisor < math.inf:
+        raise AuditError(
+            f"noise_divisor is {noise_divisor!r}; it divides the noise (1: no bug): give a number above 0."
+        )
+    sigma = accounting.noise_multiplier(epsilon, recipe.sample_rate, recipe.steps, delta)
+    return sigma, sigma / noise_divisor
+
+
+def _aligned(logits: np.ndarray, labels: np.ndarray) -> Floats:
+    logits = logits.astype(np.float64)
+    return (2 * np.asarray(labels) - 1) * (logits - logits.mean())
+
+
+def _judged(trial: _Trial, models: Any, scores: ArrayLike, recipe: Recipe, sigma: float, used: float) -> TrainingAudit:
+    """Bound epsilon by the scores that a trained model gives the canaries."""
+    return TrainingAudit(
+        promised=accounting.epsilon(sigma, recipe.sample_rate, recipe.steps, trial.delta),
+        actual=accounting.epsilon(used, recipe.sample_rate, recipe.steps, trial.delta),
+        measured=epsilon_lower_bound(scores, trial.included, trial.delta, trial.confidence),
+        best_possible=trial.best,
+        scores=np.asarray(scores, dtype=np.float64),
+        included=trial.included,
+        models=models,
+        columns=trial.columns,
+        codes=trial.records.features.shape[1] - trial.columns,
+    )
+
+
+def _called(
+    trainer: Trainer,
+    table: Floats,
+    labels: Floats,
+    recipe: Recipe,
+    noise: list[float],
+    seeds: list[int],
+    progress: Progress,
+) -> Any:
+    """Call somebody's trainer, or say why it cannot be called."""
+    how = "trainer(X, y, recipe, noise_multipliers, seeds, progress=...)"
+    if not callable(trainer):
+        raise AuditError(f"the trainer is of type {type(trainer).__name__}, not a function: give one called as {how}.")
+    arguments = (table, labels, recipe, noise, seeds)
+    try:
+        inspect.signature(trainer).bind(*arguments, progress=progress)
+    except TypeError as error:
+        raise AuditError(f"the trainer cannot be called as {how} ({error}); give it these parameters.") from error
+    except ValueError:  # some functions of compiled libraries do not tell their parameters: try
+        pass
+    return trainer(*arguments, progress=progress)
+
+
+def _log_odds(model: Any, features: np.ndarray) -> Floats:
+    """Return the log-odds that one model gives each record, or say why it does not."""
+    predict = getattr(model, "logits", None) or getattr(model, "decision_function", None)
+    if not callable(predict):
+        raise AuditError(
+            f"the trainer returned an object of type {type(model).__name__}, which has neither logits nor "
+            "decision_function: return a model that has, or give a scorer that can read this one."
+        )
+    try:
+        found = np.asarray(predict(features), dtype=np.float64)
+    except KitError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise AuditError(
+            f"the trained model gives no log-odds for the canaries ({error}); the trainer must return a model of all "
+            f"{features.shape[1]:,} columns that it was given."
+        ) from error
+    if found.shape not in ((1, len(features)), (len(features),)):
+        raise AuditError(
+            f"the trained model gives log-odds of shape {found.shape} for {len(features)} records; the trainer must "
+            "return one model, which gives one number a record."
+        )
+    if not np.isfinite(found).all():
+        raise AuditError("the trained model gives log-odds that are NaN or infinite; mend the training first.")
+    return found.reshape(-1)
 
 
 def _planned(m: int, guesses: int | None) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from nbformat.warnings import DuplicateCellId, MissingIDFieldWarning
 
-from ppml_helpers.errors import CourseError
+from ppml_helpers.errors import CourseError, KitError
 from ppml_helpers.files import replacing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -348,7 +348,7 @@ MANIFEST = ".learner-edition.json"
 EDITION_FILES = (
     "README.md", "LICENSE", "environment.yml", "pyproject.toml", "requirements.in", "requirements.lock", "kit.py",
     ".gitignore", ".gitattributes",
-    "data/support2.csv.gz", "data/SHA256SUMS", "data/DATA_CARD.md", "data/build.py",
+    "data/support2.csv.gz", "data/attack_study.json", "data/SHA256SUMS", "data/DATA_CARD.md", "data/build.py",
 )  # fmt: skip
 EDITION_FOLDERS = ("front_door", "jupyter_config", "ppml_helpers", "docs")
 
@@ -428,13 +428,42 @@ def _edition(root: Path) -> Iterator[tuple[str, bytes]]:
 # -------------------------------------------------------------------------------------------------- command line
 
 
+def prepare(path: Path) -> bool:
+    """Make what a notebook reads and does not compute itself, if that is missing or out of date.
+
+    Parameters
+    ----------
+    path
+        The notebook.
+
+    Returns
+    -------
+    bool
+        True when something was made.
+
+    Raises
+    ------
+    CourseError
+        When it cannot be made.
+    """
+    if path.stem != "06_attack_and_audit":
+        return False
+    from ppml_helpers.attacks import study  # here, because it needs PyTorch, which takes a moment to load
+
+    try:
+        return study.ensure(study.printed())
+    except KitError as error:
+        raise CourseError(f"what it reads cannot be made: {error}") from None
+
+
 def _run_all(paths: Sequence[Path]) -> int:
     """Execute notebooks one after the other; one that fails does not stop the rest. Return the number that failed."""
     failed = 0
     for number, path in enumerate(paths, 1):
-        print(f"[{number}/{len(paths)}] {path.stem} ...", end=" ", flush=True)
         begun = time.perf_counter()
         try:
+            prepare(path)
+            print(f"[{number}/{len(paths)}] {path.stem} ...", end=" ", flush=True)
             with _fresh_results():
                 changed = run(path)
         except CourseError as error:

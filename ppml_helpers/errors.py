@@ -65,3 +65,7 @@ class BudgetError(KitError):
 
 class AuditError(KitError):
     """An audit was given scores, canaries or settings from which no valid bound follows."""
+
+
+class FederationError(KitError):
+    """Hospitals cannot train together as asked, or one of them, or the network between them, failed."""

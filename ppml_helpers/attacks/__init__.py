@@ -7,6 +7,7 @@ moment to load.
 from __future__ import annotations
 
 from ppml_helpers.attacks import lira
+from ppml_helpers.attacks.attribute import AttributeResult, Guesses, attribute_inference, candidate_scores
 from ppml_helpers.attacks.dictionary import HASHERS, Cracked, dictionary_attack
 from ppml_helpers.attacks.disclosure import BestGuess, Skew, background_knowledge, best_guess, homogeneity, skew
 from ppml_helpers.attacks.linkage import Linkage, LinkageScore, link
@@ -25,16 +26,20 @@ from ppml_helpers.attacks.membership import (
 __all__ = [
     "HASHERS",
     "AttackResult",
+    "AttributeResult",
     "BestGuess",
     "Cracked",
+    "Guesses",
     "Interval",
     "Linkage",
     "LinkageScore",
     "OperatingPoint",
     "Skew",
     "attack_model",
+    "attribute_inference",
     "background_knowledge",
     "best_guess",
+    "candidate_scores",
     "dictionary_attack",
     "exact_interval",
     "homogeneity",

@@ -15,8 +15,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -32,6 +31,7 @@ from ppml_helpers import private_training as engine
 from ppml_helpers.attacks import lira
 from ppml_helpers.attacks.lira import Members
 from ppml_helpers.attacks.membership import AttackResult, Scores, membership_attack, operating_point
+from ppml_helpers.attacks.shadow_training import Setting, train_block
 from ppml_helpers.errors import AttackError
 from ppml_helpers.files import replacing
 from ppml_helpers.private_training import Labels, Models, Progress, Recipe, Table
@@ -39,9 +39,9 @@ from ppml_helpers.private_training import Labels, Models, Progress, Recipe, Tabl
 OVERFITTED = Recipe(steps=300, learning_rate=0.02, clipping_norm=math.inf, averaged=0, hidden=64)
 """With ``adam=True``: a network that learns about a thousand records by heart. For showing a leak, not for use."""
 
-BLOCK_OF_REGRESSIONS, BLOCK_OF_NETWORKS = 64, 8  # models that are trained, and kept in a file, together
-_LAYOUT = 1  # of the files; a number that changes with whatever would make old files wrong
-_SECOND_DECAY, _TINY = 0.999, 1e-8  # Adam's (Kingma and Ba 2015); its first decay is the recipe's momentum
+# Models that are trained, and kept in a file, together.
+BLOCK_OF_REGRESSIONS, BLOCK_OF_NETWORKS, BLOCK_OF_CLASSIFIERS = 64, 8, 8
+_LAYOUT = 2  # of the files; a number that changes with whatever would make old files wrong
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,36 +179,31 @@ def train_shadows(
     table, labels = engine._checked(X, y)
     member = memberships(n_models, len(table), seed)
     _check_records(table, labels, member)
-    setting = _Setting(recipe, accounting.noise_multiplier(epsilon, recipe.sample_rate, recipe.steps, delta), adam)
+    setting = Setting(recipe, accounting.noise_multiplier(epsilon, recipe.sample_rate, recipe.steps, delta), adam)
     engine._noise_scales([setting.noise_multiplier], [0], recipe)  # refuses noise without clipping
-    fingerprint = _fingerprint(table, labels, setting, n_models, seed, dtype)
     size = BLOCK_OF_NETWORKS if recipe.hidden else BLOCK_OF_REGRESSIONS
-    blocks = []
-    for number, start in enumerate(range(0, n_models, size)):
-        numbers = range(start, min(start + size, n_models))
+    made_from = _fingerprint(table, labels, (size, setting, str(dtype)), n_models, seed)
 
-        def tell(fraction: float, numbers: range = numbers) -> None:
-            if progress is not None:
-                done = numbers.stop if fraction == 1 else numbers.start
-                share = (numbers.start + fraction * len(numbers)) / n_models
-                progress(share, f"{done} of {n_models} shadow models trained")
+    def train(numbers: range, tell: Callable[[float], None]) -> _Block:
+        seeds = [model_seed(seed, model) for model in numbers]
+        models = train_block(table.to(dtype), labels.to(dtype), member[numbers], setting, seeds, tell)
+        return _Block(lira.logit_confidence(models.logits(table.numpy()), labels.numpy()), models.weights)
 
-        file = None if folder is None else Path(folder) / f"block-{number:04d}.npz"
-        block = None if file is None else _kept(file, fingerprint)
-        if block is None:
-            seeds = [model_seed(seed, model) for model in numbers]
-            models = _train_block(table.to(dtype), labels.to(dtype), member[numbers], setting, seeds, tell)
-            block = _Block(lira.logit_confidence(models.logits(table.numpy()), labels.numpy()), models.weights)
-            if file is not None:
-                _keep(file, fingerprint, block)
-        blocks.append(block)
-        tell(1.0)
+    blocks = _in_blocks(n_models, size, train, folder, made_from, progress)
     weights = tuple(torch.cat(parts) for parts in zip(*(block.weights for block in blocks), strict=True))
     return Shadows(member, np.concatenate([block.scores for block in blocks]), Models(weights, recipe.hidden))
 
 
 def fit_shadows(
-    make: Callable[[int], Any], X: Table, y: Labels, n_models: int, seed: int, progress: Progress | None = None
+    make: Callable[[int], Any],
+    X: Table,
+    y: Labels,
+    n_models: int,
+    seed: int,
+    progress: Progress | None = None,
+    *,
+    folder: str | Path | None = None,
+    smallest: float = 1e-6,
 ) -> Shadows:
     """Fit shadow models of any scikit-learn classifier, one after the other.
 
@@ -216,8 +211,11 @@ def fit_shadows(
     ----------
     make : callable
         ``make(seed)`` returns a classifier that is not yet fitted.
-    X, y, n_models, seed, progress
-        As in `train_shadows`; the halves are the same.
+    X, y, n_models, seed, progress, folder
+        As in `train_shadows`; the halves are the same. The classifier's parameters, as ``get_params()`` gives them,
+        tell whose models a folder holds.
+    smallest : float
+        As in `lira.scores_of`.
 
     Returns
     -------
@@ -227,18 +225,28 @@ def fit_shadows(
     Raises
     ------
     AttackError, TrainingDataError
-        As `train_shadows` and `lira.scores_of`.
+        As `train_shadows` and `lira.scores_of`, and if there is a folder, but no way to tell whose models it holds.
     """
-    table, labels = (part.numpy() for part in engine._checked(X, y))
+    table, labels = engine._checked(X, y)
     member = memberships(n_models, len(table), seed)
-    _check_records(torch.from_numpy(table), torch.from_numpy(labels), member)
-    scores = np.empty(member.shape)
-    for number, chosen in enumerate(member):
-        model = make(model_seed(seed, number)).fit(table[chosen], labels[chosen])
-        scores[number] = lira.scores_of(model, table, labels)
-        if progress is not None:
-            progress((number + 1) / n_models, f"{number + 1} of {n_models} shadow models trained")
-    return Shadows(member, scores)
+    _check_records(table, labels, member)
+    made_from = ""
+    if folder is not None:
+        setting = (BLOCK_OF_CLASSIFIERS, _identity(make(0)), float(smallest))
+        made_from = _fingerprint(table, labels, setting, n_models, seed)
+
+    def train(numbers: range, tell: Callable[..., None]) -> _Block:
+        scores = np.empty((len(numbers), len(table)))
+        for place, number in enumerate(numbers):
+            half = member[number]
+            model = make(model_seed(seed, number)).fit(table.numpy()[half], labels.numpy()[half])
+            scores[place] = lira.scores_of(model, table.numpy(), labels.numpy(), smallest)
+            if place < len(numbers) - 1:
+                tell((place + 1) / len(numbers), place + 1)
+        return _Block(scores, ())
+
+    blocks = _in_blocks(n_models, BLOCK_OF_CLASSIFIERS, train, folder, made_from, progress)
+    return Shadows(member, np.concatenate([block.scores for block in blocks]))
 
 
 # Attacks with every shadow model as the target -------------------------------------------------------------------
@@ -376,176 +384,6 @@ def _paired(scores: ArrayLike, member: ArrayLike) -> tuple[Scores, Members]:
     return given, chosen
 
 
-# Training a block of models at once ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Setting:
-    recipe: Recipe
-    noise_multiplier: float
-    adam: bool
-
-
-def _train_block(
-    table: Tensor,
-    labels: Tensor,
-    member: Members,
-    setting: _Setting,
-    seeds: list[int],
-    tell: Callable[[float], None],
-) -> Models:
-    """Train one model a row of `member`, as `private_training.train` would on that row's records."""
-    recipe = setting.recipe
-    weights = engine._initial(recipe.hidden, table.shape[1], seeds, table.dtype)
-    shapes = [weight.shape[1:] for weight in weights]
-    flat = torch.cat([weight.flatten(1) for weight in weights], dim=1)
-    average = torch.zeros_like(flat)
-    first_averaged = min(round(recipe.steps * (1 - recipe.averaged)), recipe.steps - 1)
-    expected_batch = recipe.sample_rate * len(table) / 2
-    noise = _noise(flat, setting, seeds)
-    gradients = (_network_gradients if recipe.hidden else _regression_gradients)(table, labels, member, recipe, shapes)
-    update = (_adam if setting.adam else _momentum)(flat, recipe)
-    batches = torch.Generator().manual_seed(seeds[0] + 1_000_003)  # apart from the noise's stream
-    with _one_thread():
-        for step in range(recipe.steps):
-            chosen = None
-            if recipe.sample_rate < 1:
-                chosen = (torch.rand(len(table), generator=batches) < recipe.sample_rate).nonzero().squeeze(1)
-            gradient = gradients(flat, chosen)
-            if noise is not None:
-                gradient.add_(noise(step))
-            update(gradient.div_(expected_batch), step)
-            if step >= first_averaged and recipe.averaged > 0:
-                average.add_(flat, alpha=1 / (recipe.steps - first_averaged))
-            tell((step + 1) / recipe.steps)
-    trained = average if recipe.averaged > 0 else flat
-    return Models(tuple(weight.contiguous() for weight in engine._unflatten(trained, shapes)), recipe.hidden)
-
-
-Gradients = Callable[[Tensor, Tensor | None], Tensor]
-
-
-def _regression_gradients(
-    table: Tensor, labels: Tensor, member: Members, recipe: Recipe, shapes: list[torch.Size]
-) -> Gradients:
-    """Return (weights, batch) -> sums of clipped gradients of logistic regression, one row a model.
-
-    All models share one matrix product over all records. The residual of a record is a number between 0 and 1 (see
-    `private_training`), so one upper limit does three things: it clips, it lets members through (1 does not limit),
-    and it silences the others (0).
-    """
-    rows, longest = engine._patients(table, labels, 0, recipe.clipping_norm)
-    limit = torch.from_numpy(member).to(table.dtype) * longest.clamp(max=1.0)
-
-    def sums(flat: Tensor, chosen: Tensor | None) -> Tensor:
-        batch = rows if chosen is None else rows.index_select(0, chosen)
-        most = limit if chosen is None else limit.index_select(1, chosen)
-        residual = (flat @ batch.T).sigmoid_()
-        return torch.minimum(residual, most, out=residual) @ batch
-
-    return sums
-
-
-def _network_gradients(
-    table: Tensor, labels: Tensor, member: Members, recipe: Recipe, shapes: list[torch.Size]
-) -> Gradients:
-    """Return (weights, batch) -> sums of clipped gradients of the two-layer network, one row a model.
-
-    With full batches each model gets a copy of its own half, because work on the other half would be thrown away.
-    A sample is shared by all models, and a mask picks each model's members.
-    """
-    X, y, squares = engine._patients(table, labels, recipe.hidden, recipe.clipping_norm)
-    own = torch.stack([torch.from_numpy(np.flatnonzero(row)) for row in member])
-    full = recipe.sample_rate == 1
-    halves = (X[own], y[own], squares[own], None) if full else None
-    mask = torch.from_numpy(member).to(table.dtype)
-
-    def sums(flat: Tensor, chosen: Tensor | None) -> Tensor:
-        weights = engine._unflatten(flat, shapes)
-        if chosen is None:
-            return _clipped_sums(weights, *halves, recipe.clipping_norm)
-        batch = X[chosen].expand(len(flat), -1, -1), y[chosen], squares[chosen], mask.index_select(1, chosen)
-        return _clipped_sums(weights, *batch, recipe.clipping_norm)
-
-    return sums
-
-
-def _clipped_sums(
-    weights: list[Tensor], X: Tensor, y: Tensor, squares: Tensor, mask: Tensor | None, clipping_norm: float
-) -> Tensor:
-    """Add up clipped gradients over each model's records, X of shape (models, records, d).
-
-    The formula is that of `private_training.clipped_gradient_sums`.
-    """
-    first, first_bias, second, second_bias = weights
-    h = torch.baddbmm(first_bias[:, None, :], X, first).tanh_()
-    residual = torch.baddbmm(second_bias[:, None, :], h, second[:, :, None]).squeeze(2).sigmoid_().sub_(y)
-    slope = torch.addcmul(torch.ones((), dtype=h.dtype), h, h, value=-1).mul_(second[:, None, :])
-    if not math.isinf(clipping_norm):
-        longest = clipping_norm / torch.sqrt(_squared(h) + 1 + _squared(slope) * squares)
-        residual = residual.clamp_(-longest, longest)
-    if mask is not None:
-        residual.mul_(mask)
-    slope.mul_(residual[:, :, None])
-    parts = (
-        (X.transpose(1, 2) @ slope).flatten(1),
-        slope.sum(dim=1),
-        (residual[:, None, :] @ h).squeeze(1),
-        residual.sum(dim=1, keepdim=True),
-    )
-    return torch.cat(parts, dim=1)
-
-
-def _squared(units: Tensor) -> Tensor:
-    """Return the squared length of each record's row; a matrix product is faster than a sum over a short axis."""
-    return ((units * units) @ torch.ones(units.shape[2], 1, dtype=units.dtype)).squeeze(2)
-
-
-def _noise(flat: Tensor, setting: _Setting, seeds: list[int]) -> Callable[[int], Tensor] | None:
-    if setting.noise_multiplier == 0:
-        return None
-    scale = engine._noise_scales([setting.noise_multiplier] * len(seeds), seeds, setting.recipe).to(flat.dtype)
-    return engine._noise(flat.shape[1], seeds, setting.recipe.steps, scale)
-
-
-Update = Callable[[Tensor, int], None]
-
-
-def _momentum(flat: Tensor, recipe: Recipe) -> Update:
-    """Return (gradient, step) -> None that steps `flat` in place, with momentum."""
-    velocity = torch.zeros_like(flat)
-
-    def update(gradient: Tensor, step: int) -> None:
-        velocity.mul_(recipe.momentum).add_(gradient)
-        flat.sub_(velocity, alpha=recipe.learning_rate)
-
-    return update
-
-
-def _adam(flat: Tensor, recipe: Recipe) -> Update:
-    """Return (gradient, step) -> None that steps `flat` in place, by Adam."""
-    mean, square = torch.zeros_like(flat), torch.zeros_like(flat)
-
-    def update(gradient: Tensor, step: int) -> None:
-        mean.mul_(recipe.momentum).add_(gradient, alpha=1 - recipe.momentum)
-        square.mul_(_SECOND_DECAY).addcmul_(gradient, gradient, value=1 - _SECOND_DECAY)
-        spread = (square / (1 - _SECOND_DECAY ** (step + 1))).sqrt_().add_(_TINY)
-        flat.addcdiv_(mean, spread, value=-recipe.learning_rate / (1 - recipe.momentum ** (step + 1)))
-
-    return update
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep to one thread: handing such small steps out costs more than it saves, above all on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 # Keeping finished blocks -----------------------------------------------------------------------------------------
 
 
@@ -554,13 +392,54 @@ class _Block(NamedTuple):
     weights: tuple[Tensor, ...]
 
 
-def _fingerprint(table: Tensor, labels: Tensor, setting: _Setting, n_models: int, seed: int, dtype: torch.dtype) -> str:
+def _in_blocks(
+    n_models: int,
+    size: int,
+    train: Callable[[range, Callable[..., None]], _Block],
+    folder: str | Path | None,
+    made_from: str,
+    progress: Progress | None,
+) -> list[_Block]:
+    """Train one block of models after the other, or take it from the folder if it was kept there."""
+    blocks = []
+    for number, start in enumerate(range(0, n_models, size)):
+        numbers = range(start, min(start + size, n_models))
+
+        def tell(fraction: float, finished: int = 0, numbers: range = numbers) -> None:
+            if progress is not None:
+                share = (numbers.start + fraction * len(numbers)) / n_models
+                progress(share, f"{numbers.start + finished} of {n_models} shadow models trained")
+
+        file = None if folder is None else Path(folder) / f"block-{number:04d}.npz"
+        block = None if file is None else _kept(file, made_from)
+        if block is None:
+            block = train(numbers, tell)
+            if file is not None:
+                _keep(file, made_from, block)
+        blocks.append(block)
+        tell(1.0, len(numbers))
+    return blocks
+
+
+def _fingerprint(table: Tensor, labels: Tensor, setting: object, n_models: int, seed: int) -> str:
     """Return a hash of everything that the result depends on."""
-    sizes = (_LAYOUT, BLOCK_OF_REGRESSIONS, BLOCK_OF_NETWORKS, int(n_models), int(seed), tuple(table.shape))
-    digest = hashlib.sha256(repr((sizes, setting, str(dtype))).encode())
+    sizes = (_LAYOUT, int(n_models), int(seed), tuple(table.shape))
+    digest = hashlib.sha256(repr((sizes, setting)).encode())
     for part in (table, labels):
         digest.update(np.ascontiguousarray(part.numpy()).tobytes())
     return digest.hexdigest()
+
+
+def _identity(model: Any) -> str:
+    """Return what tells a classifier from others that would be fitted differently."""
+    kind = type(model)
+    settings = repr(sorted(model.get_params().items())) if hasattr(model, "get_params") else " at 0x"
+    if " at 0x" in settings:  # an address says where an object is, not what it is
+        raise AttackError(
+            f"{kind.__name__} has no parameters by which its models could be known again in a folder; leave the folder "
+            "out, or give a classifier whose get_params() names plain values."
+        )
+    return f"{kind.__module__}.{kind.__qualname__} {settings}"
 
 
 def _kept(file: Path, fingerprint: str) -> _Block | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq, linprog
 from scipy.stats import binom, norm
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
 from ppml_helpers import accounting, audit, cohort
 from ppml_helpers.audit import AuditResult, Canaries
 from ppml_helpers.errors import AuditError, KitError, PrivacyParameterError, TrainingDataError
-from ppml_helpers.private_training import RECIPES
+from ppml_helpers.private_training import RECIPES, train
 
 LOGISTIC = RECIPES["logistic regression"]
 DELTA = 1e-5
@@ -277,13 +280,16 @@ def test_an_audit_of_a_thousand_canaries_takes_two_seconds_at_most(patients):
     assert min(spent) < 2
 
 
-def test_the_bug_is_planted_between_accountant_and_engine_alone(some, monkeypatch):
+def test_the_bug_is_planted_between_accountant_and_engine_alone(some):
     given = []
-    engine = audit.train
-    monkeypatch.setattr(audit, "train", lambda *args, **named: given.append(args[3:5]) or engine(*args, **named))
-    sound, wrong = run(some, seed=6), run(some, seed=6, noise_divisor=8)
+
+    def noted(*args, **named):
+        given.append(args[2:])
+        return train(*args, **named)
+
+    sound, wrong = run(some, seed=6, trainer=noted), run(some, seed=6, noise_divisor=8, trainer=noted)
     sigma = accounting.noise_multiplier(1.0, 1.0, LOGISTIC.steps, DELTA)
-    assert given == [([sigma], [6]), ([sigma / 8], [6])]
+    assert given == [(LOGISTIC, [sigma], [6]), (LOGISTIC, [sigma / 8], [6])]
     assert sound.promised == sound.actual == wrong.promised
     assert wrong.actual == accounting.epsilon(sigma / 8, 1.0, LOGISTIC.steps, DELTA)
     assert (sound.included == wrong.included).all()
@@ -297,11 +303,14 @@ def test_the_seed_decides_everything(some):
     assert 100 < once.included.sum() < 200
 
 
-def test_only_included_canaries_are_trained_on_and_patients_are_left_alone(some, monkeypatch):
+def test_only_included_canaries_are_trained_on_and_patients_are_left_alone(some):
     seen = []
-    engine = audit.train
-    monkeypatch.setattr(audit, "train", lambda *args, **named: seen.append(args) or engine(*args, **named))
-    found = run(some)
+
+    def noted(*args, **named):
+        seen.append(args)
+        return train(*args, **named)
+
+    found = run(some, trainer=noted)
     table, labels = seen[0][:2]
     assert table.shape == (2000 + found.included.sum(), 39 + 300)
     np.testing.assert_array_equal(table[:2000, :39], some[0].to_numpy())
@@ -347,6 +356,141 @@ def test_the_network_can_be_audited_too(some):
     found = audit.audit_training(*small, RECIPES["MLP"], 1.0, canaries=60, seed=1)
     assert found.measured.epsilon_lower <= found.actual
     assert found.scores.shape == (60,)
+
+
+# Somebody else's trainer -----------------------------------------------------------------------------------------
+
+
+def clips_too_late(X, y, recipe, noise_multipliers, seeds, progress):
+    """Bound each gradient to eight times the norm that the noise is made for."""
+    late = dataclasses.replace(recipe, clipping_norm=8 * recipe.clipping_norm, learning_rate=recipe.learning_rate / 8)
+    return train(X, y, late, [sigma / 8 for sigma in noise_multipliers], seeds, progress=progress)
+
+
+def rounds_up(X, y, recipe, noise_multipliers, seeds, **rest):
+    """Add a little more noise than was asked for: no fault."""
+    return train(X, y, recipe, [1.1 * sigma for sigma in noise_multipliers], seeds, **rest)
+
+
+def ordinary(X, y, recipe, noise_multipliers, seeds, progress):
+    """Forget about privacy altogether."""
+    return LogisticRegression(C=10.0, max_iter=1000).fit(X, y)
+
+
+@pytest.mark.parametrize(("trainer", "honest"), [(clips_too_late, False), (ordinary, False), (rounds_up, True)])
+def test_a_colleagues_trainer_is_audited_as_a_black_box(some, patients, trainer, honest):
+    held_back = patients[0].iloc[2000:4000], patients[1].iloc[2000:4000]
+    for seed in range(4):
+        found, sound = run(some, seed=seed, trainer=trainer), run(some, seed=seed)
+        assert found.caught is not honest
+        assert found.promised == found.actual == sound.promised  # of what happens inside, nothing is known
+        assert (found.included == sound.included).all()
+        assert found.auc(*held_back) > sound.auc(*held_back) - 0.03  # and the accuracy tells nobody
+
+
+def test_the_default_trainer_is_that_of_the_course(some):
+    assert (run(some).scores == run(some, trainer=train).scores).all()
+
+
+def test_the_audited_model_comes_with_the_audit_and_predicts_patients(some, patients):
+    X, y = patients[0].iloc[2000:4000], patients[1].iloc[2000:4000]
+    found = run(some, epsilon=3.0)
+    assert (found.columns, found.codes) == (39, 300)
+    weights, intercept = (part.numpy()[0] for part in found.models.weights)
+    assert weights.shape == (339,)
+    assert found.auc(X, y) == pytest.approx(roc_auc_score(y, X.to_numpy() @ weights[:39] + intercept[0]), abs=1e-6)
+    with pytest.raises(AuditError, match="the patients have 38 columns; the audited model was trained on 39"):
+        found.auc(X.iloc[:, 1:], y)
+    with pytest.raises(AuditError, match="patients of both kinds"):
+        found.auc(X[y == 1], y[y == 1])
+    with pytest.raises(AuditError, match="features of patients have shape"):
+        found.auc(X, y.iloc[:-1])
+
+
+def test_ones_own_scorer_may_read_what_no_other_can(some):
+    def names_only(X, y, *_, **__):
+        return {"codes": X[2000:, 39:].any(axis=0)}  # a "model" that publishes who was in
+
+    found = run(some, trainer=names_only, scorer=lambda model, features, labels: model["codes"])
+    assert found.measured.correct == found.measured.guesses
+    assert found.caught
+    assert 3 < found.measured.epsilon_lower <= found.best_possible
+
+
+class Odd:
+    """A model that answers with what it was made of."""
+
+    def __init__(self, answer):
+        self.decision_function = lambda features: answer(len(features))
+
+
+def returns(model):
+    return lambda X, y, recipe, noise_multipliers, seeds, progress: model
+
+
+@pytest.mark.parametrize(
+    ("trainer", "says"),
+    [
+        (None, "trainer is of type NoneType, not a function"),
+        ("train", "trainer is of type str"),
+        (lambda X, y: None, r"cannot be called as trainer\(X, y, recipe, noise_multipliers, seeds, progress=...\)"),
+        (lambda X, y, recipe, noise_multipliers, seeds: None, "unexpected keyword argument 'progress'"),
+        (returns(None), "type NoneType, which has neither logits nor decision_function"),
+        (returns(LogisticRegression()), "no log-odds for the canaries"),
+        (returns(LogisticRegression().fit([[0.0], [1.0]], [0, 1])), "a model of all 339 columns"),
+        (returns(Odd(lambda n: np.zeros(n - 1))), r"shape \(299,\) for 300 records"),
+        (returns(Odd(lambda n: np.zeros((2, n)))), r"shape \(2, 300\)"),
+        (returns(Odd(lambda n: np.zeros((n, 1)))), r"shape \(300, 1\)"),
+        (returns(Odd(lambda n: ["low"] * n)), "no log-odds"),
+        (returns(Odd(lambda n: None)), r"shape \(\) for 300 records"),
+        (returns(Odd(lambda n: np.full(n, math.nan))), "NaN or infinite"),
+        (returns(Odd(lambda n: np.full(n, math.inf))), "NaN or infinite"),
+        (lambda X, y, recipe, sigmas, seeds, progress: train(X, y, recipe, sigmas * 2, seeds * 2), r"\(2, 300\)"),
+    ],
+)
+def test_trainers_that_cannot_be_audited_are_refused(some, trainer, says):
+    with pytest.raises(AuditError, match=says) as refused:
+        run(some, trainer=trainer)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_a_trainer_raises_itself_is_passed_on(some):
+    def broken(X, y, recipe, noise_multipliers, seeds, progress):
+        raise ZeroDivisionError("in the colleague's own lines")
+
+    with pytest.raises(ZeroDivisionError, match="own lines"):
+        run(some, trainer=broken)
+    with pytest.raises(TrainingDataError, match="trained on 39 columns"):
+        run(some, trainer=lambda X, y, *rest, **named: train(X[:, :39], y, *rest, **named))
+
+
+# Several settings on the same coins ------------------------------------------------------------------------------
+
+
+def test_a_sweep_gives_what_each_audit_alone_gives(some):
+    settings = [(0.3, 1.0), (1.0, 1.0), (1.0, 8.0), (10.0, 1)]
+    swept = audit.audit_sweep(*some, LOGISTIC, settings, canaries=300, seed=3)
+    for found, (epsilon, divisor) in zip(swept, settings, strict=True):
+        alone = run(some, epsilon=epsilon, noise_divisor=divisor, seed=3)
+        assert (found.included == alone.included).all()
+        np.testing.assert_allclose(found.scores, alone.scores, atol=2e-3 * np.abs(alone.scores).max())
+        assert abs(found.measured.correct - alone.measured.correct) <= 2
+        assert (found.promised, found.actual) == (alone.promised, alone.actual)
+        assert found.best_possible == alone.best_possible
+        assert len(found.models.weights[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "says"),
+    [
+        ([], AuditError, "settings is empty"),
+        ([(1.0, 0.0)], AuditError, "noise_divisor is 0.0"),
+        ([(1.0, 1.0), (-1.0, 1.0)], PrivacyParameterError, "epsilon is -1.0"),
+    ],
+)
+def test_sweeps_of_nothing_are_refused(some, settings, error, says):
+    with pytest.raises(error, match=says):
+        audit.audit_sweep(*some, LOGISTIC, settings, canaries=100)
 
 
 def test_rare_codes_are_at_right_angles_to_patients_and_each_other():

@@ -38,6 +38,8 @@ def test_a_chapter_uses_the_libraries_of_the_map(row: re.Match[str]) -> None:
     modules |= {name: name for name in ("hmac", "pyarrow", "cryptography")} | {
         "SQLCipher": "sqlcipher3",
         "OpenDP": "opendp",
+        "Flower": "flwr",
+        "TenSEAL": "tenseal",
     }
     code = "\n".join(cell.source for cell in course.read(ROOT / "notebooks" / row["name"]).cells)
     named = [module for library, module in modules.items() if library in row[0]]

@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 from ppml_helpers import accounting, attacks, cohort, private_training
@@ -375,6 +378,55 @@ def test_any_classifier_can_have_shadow_models():
     model = RandomForestClassifier(20, random_state=shadow.model_seed(0, 3)).fit(X[half], y[half])
     np.testing.assert_array_equal(shadows.scores[3], lira.scores_of(model, X, y))
     assert shadow.pooled(shadow.leave_one_out(shadows), shadows.member, resamples=100).auc > 0.7
+
+
+def test_classifiers_are_kept_in_a_folder_too_and_told_from_others(tmp_path):
+    X, y = table()
+    fitted: list[int] = []
+
+    def make(seed: int, trees: int = 5) -> RandomForestClassifier:
+        fitted.append(seed)
+        return RandomForestClassifier(trees, random_state=seed)
+
+    whole = shadow.fit_shadows(make, X, y, 20, 0)
+    with pytest.raises(Stopped, match="11 of 20 shadow models trained"):
+        shadow.fit_shadows(make, X, y, 20, 0, stop_at(0.54), folder=tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["block-0000.npz"]
+    fitted.clear()
+    said: list[str] = []
+    resumed = shadow.fit_shadows(make, X, y, 20, 0, lambda share, what: said.append(what), folder=tmp_path)
+    assert fitted == [0, *(shadow.model_seed(0, number) for number in range(8, 20))], "one more to know them by"
+    assert said == [f"{number} of 20 shadow models trained" for number in range(8, 21)]
+    np.testing.assert_array_equal(resumed.scores, whole.scores)
+    np.testing.assert_array_equal(shadow.fit_shadows(make, X, y, 20, 0, folder=tmp_path).scores, whole.scores)
+    for other, settings in (
+        (lambda seed: make(seed, 6), {}),
+        (lambda seed: ExtraTreesClassifier(5, random_state=seed), {}),
+        (make, {"smallest": 0.01}),
+    ):
+        with pytest.raises(AttackError, match="other data or settings"):
+            shadow.fit_shadows(other, X, y, 20, 0, folder=tmp_path, **settings)
+
+
+class Nameless:
+    """A classifier that says nothing about itself."""
+
+
+@pytest.mark.parametrize(
+    "make", [lambda seed: Nameless(), lambda seed: make_pipeline(FunctionTransformer(lambda X: X), DummyClassifier())]
+)
+def test_a_classifier_that_cannot_be_known_again_is_not_kept(make, tmp_path):
+    with pytest.raises(AttackError, match="leave the folder out"):
+        shadow.fit_shadows(make, *table(), 4, 0, folder=tmp_path)
+
+
+def test_half_a_vote_keeps_a_forests_sure_answers_near_its_others():
+    X, y = table()
+    make = lambda seed: RandomForestClassifier(10, random_state=seed)  # noqa: E731
+    usual, near = (shadow.fit_shadows(make, X, y, 4, 0, smallest=smallest).scores for smallest in (1e-6, 0.05))
+    assert np.abs(usual).max() == pytest.approx(math.log(1e6), rel=1e-6)
+    assert np.abs(near).max() == pytest.approx(math.log(1 / 0.05), rel=1e-6)
+    np.testing.assert_array_equal(usual[np.abs(usual) < 5], near[np.abs(usual) < 5])
 
 
 # --------------------------------------------------------------------------------------------------------- bad input

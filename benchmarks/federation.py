@@ -1,0 +1,164 @@
+"""Federated rounds in a notebook: ours in one process against Flower's simulation, which starts Ray.
+
+Both run the same ServerApp and ClientApp on the same files: 4 simulated hospitals, 10 rounds with an evaluation after
+each. Ray is started and ended by every run, because that is what happens on every call in a notebook cell; so its start
+is timed. In the first comparison both processes have imported everything before; in the second one each run is a new
+process, and imports are timed too. Both must arrive at the same model, bit for bit.
+
+Where the processor is busy, Ray may not start at all: then the peer is given up after five minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from _frame import Benchmark, BenchmarkError, Timing, Worker
+
+from ppml_helpers.federation import hospitals, in_process, results
+from ppml_helpers.federation.settings import settings
+
+# Ray stays out of the course's own environment. Everything else as in requirements.lock.
+PEER_REQUIREMENTS = [
+    "alembic==1.20.1",
+    "annotated-doc==0.0.7",
+    "annotated-types==0.8.0",
+    "anyio==4.16.0",
+    "attrs==23.2.0",
+    "certifi==2026.10.18",
+    "cffi==2.1.1",
+    "charset-normalizer==3.5.2",
+    "click==8.5.1",
+    "cryptography==50.0.2",
+    "fastapi==0.138.2",
+    "filelock==4.2.11",
+    "flwr==1.41.0",
+    "greenlet==3.5.6",
+    "grpcio-health-checking==1.81.1",
+    "grpcio==1.85.1",
+    "h11==0.16.0",
+    "httpcore==1.0.9",
+    "httptools==0.9.0",
+    "httpx==0.28.1",
+    "idna==3.20",
+    "iterators==0.0.2",
+    "jsonschema-specifications==2025.9.1",
+    "jsonschema==4.26.0",
+    "Mako==1.4.3",
+    "markdown-it-py==4.3.0",
+    "MarkupSafe==3.0.4",
+    "mdurl==0.1.2",
+    "msgpack==1.2.4",
+    "numpy==2.4.6",
+    "packaging==25.0",
+    "pathspec==1.1.1",
+    "prompt_toolkit==3.0.53",
+    "protobuf==6.33.6",
+    "pycparser==3.12",
+    "pycryptodome==3.24.1",
+    "pydantic==2.14.3",
+    "pydantic_core==2.50.4",
+    "Pygments==2.21.0",
+    "python-dotenv==1.2.4",
+    "PyYAML==6.0.3",
+    "ray==2.55.1",
+    "referencing==0.37.0",
+    "requests==2.34.2",
+    "rich==14.3.4",
+    "rpds-py==2026.9.1",
+    "shellingham==1.5.4",
+    "SQLAlchemy==2.1.9",
+    "starlette==1.3.1",
+    "tomli==2.5.0",
+    "tomli_w==1.2.0",
+    "typer==0.20.1",
+    "typing-inspection==0.4.5",
+    "typing_extensions==4.16.0",
+    "urllib3==2.8.0",
+    "uv==0.12.24",
+    "uvicorn==0.49.0",
+    "uvloop==0.23.0 ; sys_platform != 'win32'",
+    "watchfiles==1.3.0",
+    "wcwidth==0.9.4",
+    "websockets==17.4",
+]
+
+ROUNDS, HOSPITALS, BOUND = 10, 4, 15
+OURS = """
+import json, sys
+from ppml_helpers.federation import hospitals, in_process
+config = json.loads(sys.argv[2])
+tables = [hospitals.read(f"{sys.argv[1]}/hospital-{i}.npz") for i in range(config["num-hospitals"])]
+in_process.run(tables, config)
+"""
+
+
+def main() -> None:
+    """Compare in running processes, then in new ones.
+
+    Raises
+    ------
+    BenchmarkError
+        If the two models differ, or a process fails.
+    """
+    given = hospitals.simulated(n=HOSPITALS)
+    with (
+        tempfile.TemporaryDirectory(prefix="fed-") as scratch,
+        Worker("_ray_peer.py") as worker,
+        Benchmark(
+            "federation", "4 hospitals x 10 rounds: in one process against Flower's Ray simulation."
+        ) as benchmark,
+    ):
+        hospitals.write(given, scratch)
+        config = {**settings(given, {"num-server-rounds": ROUNDS}), "out": str(Path(scratch) / "peer.npz")}
+        peer = {"folder": scratch, "config": json.dumps(config)}
+        warm = benchmark.compare(
+            "in a running process",
+            ours=lambda: in_process.run(given, {"num-server-rounds": ROUNDS}),
+            peer=lambda: worker.call(**peer),
+            repeats=1 if benchmark.quick else 5,
+            unit="run",
+            note="start of Ray included, imports not; processor time of Ray's own processes not counted",
+            at_least=BOUND,
+            warmup=0 if benchmark.quick else 1,
+        )
+        ours, theirs = in_process.run(given, {"num-server-rounds": ROUNDS}), results.read(config["out"])
+        warm.facts = {"sha256": ours.sha256, "same_model": ours.sha256 == theirs.sha256, "auc": ours.auc}
+        if not warm.facts["same_model"]:
+            raise BenchmarkError(f"The models differ: {ours.sha256} and {theirs.sha256}.")
+        python = os.environ.get("KIT_PEER_PYTHON", sys.executable)
+        benchmark.compare(
+            "in a new process",
+            ours=lambda: whole([sys.executable, "-c", OURS, scratch, json.dumps({**config, "out": ""})]),
+            peer=lambda: whole([python, str(Path(__file__).with_name("_ray_peer.py")), *peer.values()]),
+            repeats=1 if benchmark.quick else 3,
+            unit="process",
+            note="imports and start of Ray included; ours also imports pandas, which the peer does without",
+            warmup=0,
+        )
+
+
+def whole(command: list[str]) -> Timing:
+    """Return the time of a process from its start to its end.
+
+    Raises
+    ------
+    BenchmarkError
+        If it fails.
+    """
+    wall, before = time.perf_counter(), os.times()
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    after = os.times()
+    if done.returncode:
+        raise BenchmarkError(f"A process failed: {' '.join(done.stderr.split())[-300:]}")
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Timing(time.perf_counter() - wall, cpu)
+
+
+if __name__ == "__main__":
+    main()

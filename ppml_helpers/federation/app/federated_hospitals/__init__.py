@@ -1,0 +1,1 @@
+"""Hospitals train a logistic regression together; each hospital's table stays in its own file."""

@@ -1,0 +1,125 @@
+"""A hospital's side of the run: answer the server's messages from the hospital's own table.
+
+The hospital's node is started with the node config `table` (path of its file), `partition-id` (its number) and
+`num-partitions`. With `noise-secret`, a text, its noise can be repeated, for lessons and tests; without it the noise
+comes from the operating system's randomness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from . import secure_aggregation, task
+from .settings import Settings
+
+REFUSED = 1000  # the code of an error that a hospital words itself; Flower's own codes are small numbers
+
+app = ClientApp()
+
+
+def train(message: Message, context: Context) -> Message:
+    """Train the server's model on this hospital's patients and send the result back."""
+    settings, weights, table = _opened(message, context)
+    config = message.content["config"]
+    server_round, mu = int(config["server-round"]), float(config.get("proximal-mu", 0.0))
+    metrics = {"num-examples": len(table.y_train), "hospital": _hospital(context)}
+    if settings.protection == "dp":
+        weights = task.train_privately(
+            weights,
+            table.X_train,
+            table.y_train,
+            settings.steps_a_round,
+            settings.sample_rate,
+            settings.clipping_norm,
+            settings.noise_multiplier,
+            settings.learning_rate,
+            _private_rng(settings, server_round, context),
+            mu,
+        )
+        metrics["steps"] = _count_steps(context, server_round, settings)
+    else:
+        rng = task.rng_for(settings.seed, server_round, _hospital(context))
+        weights = task.train(
+            weights,
+            table.X_train,
+            table.y_train,
+            settings.local_epochs,
+            settings.batch_size,
+            settings.learning_rate,
+            rng,
+            mu,
+        )
+    if not np.isfinite(weights).all():
+        raise task.RunError(f"its training ran to infinity in round {server_round}: lower learning-rate.")
+    arrays = ArrayRecord({"weights": Array(weights)})
+    return Message(RecordDict({"arrays": arrays, "metrics": MetricRecord(metrics)}), reply_to=message)
+
+
+def evaluate(message: Message, context: Context) -> Message:
+    """Measure the server's model on this hospital's test patients."""
+    _, weights, table = _opened(message, context)
+    found = task.evaluate(weights, table.X_test, table.y_test)
+    metrics = {"num-examples": found.patients, "hospital": _hospital(context), "auc": found.auc, "loss": found.loss}
+    return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
+
+
+def in_words(handler: Callable[[Message, Context], Message]) -> Callable[[Message, Context], Message]:
+    """Let a handler's refusal reach the server as a sentence that begins with the hospital's number."""
+
+    def answer(message: Message, context: Context) -> Message:
+        try:
+            return handler(message, context)
+        except task.RunError as error:
+            reason = f"Hospital {context.node_config.get('partition-id', '?')}: {error}"
+            return Message(Error(code=REFUSED, reason=reason), reply_to=message)
+
+    return answer
+
+
+app.train()(in_words(train))
+app.evaluate()(in_words(evaluate))
+secure_aggregation.register(app, train, in_words)
+
+
+def _opened(message: Message, context: Context) -> tuple[Settings, np.ndarray, task.Table]:
+    """Return the settings, the server's model and this hospital's table, checked against each other."""
+    settings = Settings.of(context.run_config)
+    if "table" not in context.node_config:
+        raise task.RunError("its node was started without a `table`: name the file of its patients in the node config.")
+    table = task.load(str(context.node_config["table"]))
+    weights = message.content["arrays"]["weights"].numpy()
+    if len(weights) != table.X_train.shape[1] + 1:
+        raise task.RunError(
+            f"its table has {table.X_train.shape[1]} features and the server's model {len(weights) - 1}: "
+            f"set num-features, or prepare the table like the other hospitals."
+        )
+    return settings, weights, table
+
+
+def _hospital(context: Context) -> int:
+    if "partition-id" not in context.node_config:
+        raise task.RunError("its node was started without a `partition-id`: number the hospitals from 0.")
+    return int(context.node_config["partition-id"])
+
+
+def _private_rng(settings: Settings, server_round: int, context: Context) -> np.random.Generator:
+    secret = str(context.node_config.get("noise-secret", ""))
+    if not secret:
+        return np.random.default_rng()
+    return task.rng_for(settings.seed, server_round, _hospital(context), secret)
+
+
+def _count_steps(context: Context, server_round: int, settings: Settings) -> int:
+    """Add this round's noisy steps to the ledger that the node keeps over the rounds, and return their number.
+
+    A node that was restarted has lost its ledger. Every hospital trains in every round, so at least the steps of
+    the rounds before are counted again: the ledger may say too much, never too little.
+    """
+    before = int(context.state["ledger"]["steps"]) if "ledger" in context.state else 0
+    steps = max(before, (server_round - 1) * settings.steps_a_round) + settings.steps_a_round
+    context.state["ledger"] = ConfigRecord({"steps": steps})
+    return steps

@@ -1,0 +1,157 @@
+"""What a federated run leaves behind: the model, and what the server saw in each round."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppml_helpers.errors import FederationError
+
+
+@dataclass(frozen=True)
+class Round:
+    """One complete round.
+
+    Parameters
+    ----------
+    number : int
+        From 1.
+    hospitals : int
+        How many hospitals' models are in the round's model.
+    auc : tuple of float
+        By hospital, on its own test patients, of the new model; NaN for a hospital that did not answer. Empty if
+        the round was not measured.
+    bytes_down, bytes_up : int
+        Content of all messages to and from the hospitals, envelopes not counted.
+    steps : tuple of int
+        Noisy steps of DP-SGD that each hospital has taken so far; empty without "dp".
+    """
+
+    number: int
+    hospitals: int
+    auc: tuple[float, ...]
+    bytes_down: int
+    bytes_up: int
+    steps: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class FederatedRun:
+    """A run, in this process or over a network: the same settings and seed give the same `sha256`.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (features + 1,)
+        The model: one weight a feature and, last, the intercept.
+    rounds : tuple of Round
+        The complete rounds.
+    settings : mapping
+        The run config.
+    patients : tuple of int
+        Training patients of each hospital, as the server learns them; empty with masks, which hide them.
+    """
+
+    weights: np.ndarray = field(repr=False)
+    rounds: tuple[Round, ...]
+    settings: Mapping[str, int | float | str] = field(repr=False)
+    patients: tuple[int, ...]
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the model's bytes, in hexadecimal."""
+        return hashlib.sha256(self.weights.astype("<f8").tobytes()).hexdigest()
+
+    @property
+    def auc(self) -> tuple[float, ...]:
+        """The last measured AUC of each hospital."""
+        return next((entry.auc for entry in reversed(self.rounds) if entry.auc), ())
+
+    @property
+    def bytes_down(self) -> int:
+        """Bytes sent to all hospitals in all rounds."""
+        return sum(entry.bytes_down for entry in self.rounds)
+
+    @property
+    def bytes_up(self) -> int:
+        """Bytes received from all hospitals in all rounds."""
+        return sum(entry.bytes_up for entry in self.rounds)
+
+    @property
+    def ledgers(self) -> tuple[tuple[float, float, int], ...]:
+        """Noise multiplier, sample rate and steps of each hospital under "dp": what `accounting.epsilon` takes."""
+        noise, rate = float(self.settings["noise-multiplier"]), float(self.settings["sample-rate"])
+        steps = self.rounds[-1].steps if self.rounds else ()
+        return tuple((noise, rate, count) for count in steps)
+
+
+class RunStopped(FederationError):
+    """A run ended before its last round.
+
+    Attributes
+    ----------
+    kept : FederatedRun or None
+        Model and books of the complete rounds; None if there was none.
+    """
+
+    def __init__(self, sentence: str, kept: FederatedRun | None = None) -> None:
+        super().__init__(sentence)
+        self.kept = kept
+
+
+def read(path: str | Path) -> FederatedRun:
+    """Read the server's result file.
+
+    Raises
+    ------
+    FederationError
+        If it does not exist, or is none.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return from_record(file["weights"], str(file["record"]))
+    except FileNotFoundError:
+        raise FederationError("The server left no result file: the run did not reach its end, run it again.") from None
+    except (OSError, KeyError, ValueError, TypeError, EOFError) as error:
+        raise FederationError(
+            f"The server's result file cannot be read ({type(error).__name__}): delete it and run again."
+        ) from None
+
+
+def stopped(out: str | Path, reason: str | None = None) -> RunStopped:
+    """Return the error for a run that ended early, with what its files kept.
+
+    Parameters
+    ----------
+    out : str or Path
+        The run's setting `out`; `out + ".kept"` and `out + ".error"` are looked at.
+    reason : str, optional
+        The sentence to say, if it is known from elsewhere; otherwise the server's own.
+    """
+    error, kept = Path(f"{out}.error"), Path(f"{out}.kept")
+    if reason is None:
+        reason = error.read_text("utf-8", "replace") if error.exists() else "The server ended without a reason."
+    return RunStopped(reason, read(kept) if kept.exists() else None)
+
+
+def from_record(weights: np.ndarray, record: str) -> FederatedRun:
+    """Return the run that the server wrote down."""
+    content: dict[str, Any] = json.loads(record)
+    weights = np.array(weights, dtype=np.float64)
+    weights.flags.writeable = False
+    return FederatedRun(
+        weights=weights,
+        rounds=tuple(_round(entry) for entry in content["rounds"]),
+        settings=content["settings"],
+        patients=tuple(content["patients"]),
+    )
+
+
+def _round(entry: dict[str, Any]) -> Round:
+    auc = tuple(float("nan") if value is None else float(value) for value in entry["auc"])
+    return Round(**{**entry, "auc": auc, "steps": tuple(entry["steps"])})

@@ -1,0 +1,121 @@
+"""Chapter 6 as a learner meets it: run the cells up to the explorer, then promise, measure and plant the bug."""
+
+from __future__ import annotations
+
+import re
+
+import lab
+import pytest
+from lab import changed
+from playwright.sync_api import Locator, expect
+
+CHAPTER = "06_attack_and_audit.ipynb"
+EXPLORER = "AuditExplorer("
+
+
+def switch(explorer: lab.ExplorerView) -> Locator:
+    return explorer.root.get_by_role("checkbox", name=re.compile("introduce a bug"))
+
+
+def says_its_knobs(explorer: lab.ExplorerView, now: lab.View) -> bool:
+    """Whether the sentence names the promise, the canaries, the runs and the program that the knobs show."""
+    runs = int(explorer.readout("runs"))
+    said = "with noise 8 times too small" if switch(explorer).is_checked() else "with the noise that it takes"
+    promise = f"Promised epsilon {float(explorer.readout('epsilon')):g} to "
+    words = (promise, said, f"{explorer.readout('canaries')} canaries", "one run " if runs == 1 else f"{runs} runs ")
+    return all(word in now.alt for word in words)
+
+
+def test_picture_and_sentence_say_the_same(explorer: lab.ExplorerView) -> None:
+    explorer.root.evaluate("node => node.scrollIntoView({block: 'center'})")
+    explorer.screenshot("audit_explorer")
+    now = explorer.look()
+    assert now.alt in now.text
+    assert says_its_knobs(explorer, now)
+    expect(explorer.root.get_by_role("img", name=now.alt, exact=True)).to_have_count(1)
+    assert now.natural_width > 700
+    assert now.width / now.height == pytest.approx(now.natural_width / now.natural_height, rel=0.01)
+
+
+def test_every_control_has_a_label_that_can_be_read(explorer: lab.ExplorerView) -> None:
+    assert len(explorer.controls()) == 4  # three sliders, and the number box of epsilon
+    assert explorer.poor_labels() == []
+    label = explorer.root.locator(".widget-checkbox .widget-label-basic")
+    expect(label).to_have_text("introduce a bug: noise 8 times too small")
+    assert label.evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
+def test_tab_reaches_every_control(explorer: lab.ExplorerView) -> None:
+    wanted = explorer.mark_focusable()
+    assert wanted >= 5
+    explorer.slider("epsilon").focus()
+    reached = {explorer.focused_mark()}
+    for _ in range(wanted):
+        explorer.page.keyboard.press("Tab")
+        reached.add(explorer.focused_mark())
+    assert set(range(wanted)) <= reached
+
+
+def test_the_switch_is_worked_by_the_space_bar_and_changes_the_verdict(explorer: lab.ExplorerView) -> None:
+    switch(explorer).set_checked(False)
+    sound = explorer.settled(lambda now: says_its_knobs(explorer, now), quiet=0.3)
+    assert "does not refute the promise" in sound.alt
+    switch(explorer).press("Space")
+    wrong = explorer.settled(lambda now: changed(sound, now) and says_its_knobs(explorer, now), quiet=0.3)
+    assert "which refutes the promise" in wrong.alt
+    explorer.screenshot("audit_explorer_bug")
+    switch(explorer).press("Space")
+    again = explorer.settled(lambda now: changed(wrong, now) and says_its_knobs(explorer, now), quiet=0.3)
+    assert (again.src, again.alt) == (sound.src, sound.alt)
+
+
+@pytest.mark.parametrize("key", ["End", "ArrowLeft", "Home", "ArrowRight"])
+def test_the_keyboard_moves_the_promise(explorer: lab.ExplorerView, key: str) -> None:
+    before = explorer.look()
+    explorer.slider("epsilon").press(key)
+    explorer.settled(lambda now: changed(before, now) and says_its_knobs(explorer, now), quiet=0.3)
+    assert explorer.readout("epsilon") == {"End": "10", "ArrowLeft": "5.6", "Home": "0.1", "ArrowRight": "0.18"}[key]
+
+
+def test_a_typed_promise_goes_to_the_nearest_stop_and_the_box_shows_it(explorer: lab.ExplorerView) -> None:
+    before = explorer.look()
+    box = explorer.number_box("epsilon")
+    box.fill("0.5")
+    box.press("Enter")
+    after = explorer.settled(lambda now: changed(before, now) and says_its_knobs(explorer, now), quiet=0.5)
+    assert after.alt.startswith("Promised epsilon 0.56 to")
+    assert explorer.readout("epsilon") == "0.56"
+
+
+def test_dragging_to_and_fro_ends_where_it_says(explorer: lab.ExplorerView) -> None:
+    for pixels in (60, -45):
+        before = explorer.look()
+        explorer.drag("epsilon", pixels)
+        explorer.settled(lambda now, old=before: changed(old, now) and says_its_knobs(explorer, now), quiet=0.5)
+
+
+def test_fewer_canaries_and_more_runs_get_their_own_picture(explorer: lab.ExplorerView) -> None:
+    before = explorer.look()
+    explorer.slider("canaries").press("Home")
+    few = explorer.settled(lambda now: changed(before, now) and says_its_knobs(explorer, now), quiet=0.3)
+    assert "100 canaries" in few.alt
+    explorer.slider("runs").press("End")
+    many = explorer.settled(lambda now: changed(few, now) and says_its_knobs(explorer, now), quiet=0.3)
+    assert "5 runs " in many.alt
+    explorer.screenshot("audit_explorer_few")
+
+
+def test_long_work_shows_progress_and_can_be_stopped(explorer: lab.ExplorerView) -> None:
+    explorer.slider("runs").press("End")
+    before = explorer.settled(lambda now: says_its_knobs(explorer, now), quiet=0.5)
+    explorer.slider("canaries").press("End")  # five runs of 2,000 canaries are due
+    stop = explorer.root.get_by_role("button", name="Stop")
+    expect(stop).to_be_visible()
+    expect(explorer.root.locator(".progress-bar").first).to_be_visible()
+    stop.click()
+    stopped = explorer.settled(lambda now: "Stopped" in now.text)
+    expect(stop).to_be_hidden()
+    assert (stopped.src, stopped.alt) == (before.src, before.alt)
+    explorer.slider("canaries").press("Home")  # and the explorer still works
+    explorer.slider("epsilon").press("ArrowLeft")
+    explorer.settled(lambda now: says_its_knobs(explorer, now) and "Stopped" not in now.text)

@@ -1,0 +1,130 @@
+"""Chapter 7 as a learner meets it: run the cells up to the explorer, then deal, train and protect."""
+
+from __future__ import annotations
+
+import lab
+import pytest
+from lab import changed
+from playwright.sync_api import Locator, expect
+
+CHAPTER = "07_federated_learning.ipynb"
+EXPLORER = "FederationExplorer("
+PROTECTED = {"none": "without protection", "masks": "under masks", "DP": "with DP at epsilon"}
+
+
+def counted(number: str, what: str) -> str:
+    return f"{number} {what}{'' if number == '1' else 's'}"
+
+
+def says_its_knobs(explorer: lab.ExplorerView, now: lab.View) -> bool:
+    """Whether the sentence names what every slider and drop-down shows."""
+    skew = explorer.readout("skew")
+    strategy, protection = (
+        explorer.control(name).locator("select").evaluate("node => node.selectedOptions[0].innerText")
+        for name in ("strategy", "protection")
+    )
+    words = [
+        f"{explorer.readout('hospitals')} simulated hospitals ",
+        "the same mix" if skew == "0" else f"skew {skew} ",
+        f"by {strategy}, {counted(explorer.readout('rounds'), 'round')} of ",
+        f"of {counted(explorer.readout('local epochs'), 'local epoch')}, ",
+        next(said for name, said in PROTECTED.items() if protection.startswith(name)),
+    ]
+    in_force = not protection.startswith("DP") or explorer.says_its_epsilon(now)
+    return in_force and all(word in now.alt for word in words)
+
+
+def protect(explorer: lab.ExplorerView, how: str) -> lab.View:
+    explorer.choose("protection", how)
+    return explorer.settled(lambda now: says_its_knobs(explorer, now) and PROTECTED[how] in now.alt, quiet=0.3)
+
+
+def stop_button(explorer: lab.ExplorerView) -> Locator:
+    return explorer.root.get_by_role("button", name="Stop")
+
+
+def test_picture_and_sentence_say_the_same(explorer: lab.ExplorerView) -> None:
+    explorer.root.evaluate("node => node.scrollIntoView({block: 'center'})")
+    explorer.screenshot("federation_explorer")
+    now = explorer.look()
+    assert now.alt in now.text
+    assert says_its_knobs(explorer, now)
+    expect(explorer.root.get_by_role("img", name=now.alt, exact=True)).to_have_count(1)
+    assert now.natural_width > 700
+    assert now.width / now.height == pytest.approx(now.natural_width / now.natural_height, rel=0.01)
+
+
+def test_every_control_has_a_label_that_can_be_read(explorer: lab.ExplorerView) -> None:
+    assert len(explorer.controls()) == 8  # seven knobs, and the number box of epsilon
+    assert explorer.poor_labels() == []
+
+
+def test_protections_change_what_the_server_reads(explorer: lab.ExplorerView) -> None:
+    bare = protect(explorer, "none")
+    assert "reads the patient's record exactly" in bare.alt
+    expect(explorer.number_box("epsilon")).to_be_disabled()
+    masked = protect(explorer, "masks")
+    assert "sees random numbers in place of A's update" in masked.alt
+    explorer.screenshot("federation_explorer_masks")
+    private = protect(explorer, "DP")
+    assert "guessing A's average" in private.alt
+    explorer.screenshot("federation_explorer_dp")
+    expect(explorer.number_box("epsilon")).to_be_enabled()
+    again = protect(explorer, "none")
+    assert (again.src, again.alt) == (bare.src, bare.alt)
+
+
+def test_tab_reaches_every_control(explorer: lab.ExplorerView) -> None:
+    protect(explorer, "DP")  # otherwise epsilon rests
+    wanted = explorer.mark_focusable()
+    assert wanted >= 8
+    explorer.slider("hospitals").focus()
+    reached = {explorer.focused_mark()}
+    for _ in range(wanted):
+        explorer.page.keyboard.press("Tab")
+        reached.add(explorer.focused_mark())
+    assert set(range(wanted)) <= reached
+
+
+@pytest.mark.parametrize("name", ["hospitals", "skew", "local epochs", "rounds"])
+def test_the_keyboard_moves_each_slider(explorer: lab.ExplorerView, name: str) -> None:
+    protect(explorer, "none")
+    for key in ("ArrowLeft", "ArrowRight"):
+        before, stood = explorer.look(), explorer.readout(name)
+        explorer.slider(name).press(key)
+        explorer.settled(lambda now, old=before: changed(old, now) and says_its_knobs(explorer, now), quiet=0.3)
+        assert explorer.readout(name) != stood
+
+
+def test_a_typed_epsilon_goes_to_the_nearest_stop_and_the_box_shows_it(explorer: lab.ExplorerView) -> None:
+    before = protect(explorer, "DP")
+    box = explorer.number_box("epsilon")
+    box.fill("0.24")
+    box.press("Enter")
+    after = explorer.settled(lambda now: changed(before, now) and says_its_knobs(explorer, now), quiet=0.3)
+    assert "with DP at epsilon 0.25" in after.alt
+    assert explorer.readout("epsilon") == "0.25"
+
+
+def test_dragging_to_and_fro_ends_where_it_says(explorer: lab.ExplorerView) -> None:
+    protect(explorer, "none")
+    for pixels in (70, -50):
+        before = explorer.look()
+        explorer.drag("hospitals", pixels)
+        explorer.settled(lambda now, old=before: changed(old, now) and says_its_knobs(explorer, now), quiet=0.5)
+
+
+def test_long_work_shows_progress_and_can_be_stopped(explorer: lab.ExplorerView) -> None:
+    for name in ("rounds", "hospitals"):
+        explorer.slider(name).press("End")
+    before = protect(explorer, "masks")
+    explorer.slider("local epochs").press("End")  # 20 rounds of 8 hospitals, 10 epochs each, under masks
+    expect(stop_button(explorer)).to_be_visible()
+    expect(explorer.root.locator(".progress-bar").first).to_be_visible()
+    stop_button(explorer).click()
+    stopped = explorer.settled(lambda now: "Stopped" in now.text)
+    expect(stop_button(explorer)).to_be_hidden()
+    assert (stopped.src, stopped.alt) == (before.src, before.alt)
+    explorer.slider("local epochs").press("Home")  # and the explorer still works
+    explorer.slider("rounds").press("Home")
+    explorer.settled(lambda now: says_its_knobs(explorer, now) and "Stopped" not in now.text)
