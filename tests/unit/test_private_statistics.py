@@ -341,6 +341,31 @@ def test_the_error_of_randomised_response_is_that_of_theory() -> None:
     assert estimates.std() == pytest.approx(math.sqrt(0.75 * 0.25 / people) / 0.5, rel=0.05)
 
 
+def noisy_winner(scores: np.ndarray) -> np.ndarray:
+    """Return each candidate's chance to win after exponential noise of scale 1: permute-and-flip, in closed form.
+
+    McKenna and Sheldon (2020), "Permute-and-flip: a new mechanism for differentially private selection"; that noisy
+    maximum and permute-and-flip are one is Ding, Kifer et al. (2021).
+    """
+    t = np.linspace(0, 60, 600_001)
+    gaps = t[None, :] + scores[:, None, None] - scores[None, :, None]  # winner's noisy score less each other's score
+    below = np.where(gaps > 0, -np.expm1(-np.maximum(gaps, 0)), 0.0)
+    below[np.arange(len(scores)), np.arange(len(scores))] = 1.0
+    return np.trapezoid(np.exp(-t) * below.prod(axis=1), t, axis=1)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_the_error_of_the_median_is_that_of_theory(scale: float) -> None:
+    data, candidates = np.array([*AGES, 20, 30, 97]), np.array([20, 45, 65, 95])
+    unbalance = np.array([abs((data < value).sum() - (data > value).sum()) for value in candidates])
+    chances = noisy_winner(-unbalance / 2 / scale)
+    assert chances.sum() == pytest.approx(1)
+    error = np.abs(draws(median(scale), data.tolist(), 20_000) - np.median(data))
+    theory = np.abs(candidates - np.median(data))
+    assert error.mean() == pytest.approx(chances @ theory, rel=0.05)
+    assert math.sqrt((error**2.0).mean()) == pytest.approx(math.sqrt(chances @ theory**2), rel=0.05)
+
+
 def test_opendp_answers_are_on_one_grid_whatever_the_data() -> None:
     space = dp.atom_domain(T=float, nan=False), dp.absolute_distance(T=float)
     laplace = space >> dp.m.then_laplace(scale=1.0, k=-20)
