@@ -99,8 +99,8 @@ def _with_nbval(paths: list[str]) -> tuple[str, ...]:
     return _NBVAL if any(path.split("::")[0].endswith(".ipynb") for path in paths) else ()
 
 
-# Unit tests share nothing but files of one test file, so every core gets whole files. The other stages wait for
-# processes, browsers and kernels, and run one after the other.
+# Tests of one file may share something, tests of two files do not: every core gets whole files. Notebooks and browsers
+# run one after the other, as they do for a learner.
 _PARALLEL = (f"--numprocesses={min(os.cpu_count() or 1, 4)}", "--dist=loadfile")
 
 _NBVAL = (
@@ -113,10 +113,9 @@ _NBVAL = (
 
 def _stages(only: str | None) -> Iterator[Stage | Result]:
     """Yield the stages; a chapter is a stage of its own, so that no chapter sees what another one saved."""
-    if only in (None, "unit"):
-        yield Stage("unit", (*_PARALLEL, str(TESTS / "unit")))
-    if only in (None, "faults"):
-        yield Stage("faults", (str(TESTS / "faults"),))
+    for name in ("unit", "faults"):
+        if only in (None, name):
+            yield Stage(name, (*_PARALLEL, str(TESTS / name)))
     if only in (None, "notebooks"):
         yield Stage("notebooks: hygiene", (str(TESTS / "notebooks"),))
         for chapter in sorted(places.NOTEBOOKS.glob("*.ipynb")):

@@ -64,6 +64,8 @@ def _judge_2(answer: object) -> Reply:
         return wrong("You count the steps of all ten hospitals. The patient was in the tables of two.")
     if close(value, epsilon(_NOISE, _RATE, 2 * _STEPS), 0.01):
         return wrong("That is one round. The noise of every round is new, and so is what leaks: count all rounds.")
+    if close(value, epsilon(_NOISE, 2 * _RATE, steps), 0.05):
+        return wrong("Each hospital draws on its own: twice the steps at probability 0.1, not twice the chance.")
     if close(value, epsilon(_NOISE, 1.0, 2 * steps), 0.5):
         return wrong("That lets the patient take part in every step. Each step draws them with probability 0.1.")
     if value <= 0:

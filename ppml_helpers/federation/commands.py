@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ppml_helpers.federation.certificates import ADDRESS, Keys
@@ -29,7 +29,7 @@ def server(port: int, keys: Keys) -> list[str]:
 
 
 def hospital(
-    port: int, own_port: int, authority: Path, key: Path | None, settings: dict[str, str | int], patience: int = 30
+    port: int, own_port: int, authority: Path, key: Path | None, settings: Mapping[str, str | int], patience: int = 30
 ) -> list[str]:
     """Start a hospital: it calls the server, nobody calls it; `own_port` serves the programs it starts itself.
 
@@ -41,15 +41,14 @@ def hospital(
         Certificate that the hospital trusts.
     key : Path or None
         Private key that it signs with.
-    settings : dict
+    settings : mapping
         Node config: what the app may know of this hospital, such as the place of its table.
     patience : int
         Seconds for which an unreachable server is tried again.
     """
     place = ["--superlink", f"{ADDRESS}:{port}", "--host", ADDRESS, "--port", own_port]
     trust = ["--root-certificates", authority, *([] if key is None else ["--auth-supernode-private-key", key])]
-    node_config = " ".join(f"{name}={quoted(value)}" for name, value in settings.items())
-    return _words("flower-supernode", *place, *trust, "--max-wait-time", patience, "--node-config", node_config)
+    return _words("flower-supernode", *place, *trust, "--max-wait-time", patience, "--node-config", in_toml(settings))
 
 
 def register(public_keys: Sequence[Path]) -> list[str]:
@@ -57,9 +56,9 @@ def register(public_keys: Sequence[Path]) -> list[str]:
     return _many([["supernode", "register", str(key), CONNECTION] for key in public_keys])
 
 
-def run(app: Path, run_config: str) -> list[str]:
+def run(app: Path, run_config: Mapping[str, int | float | str]) -> list[str]:
     """Submit a run of the app and repeat the server's log until it ends."""
-    return _words("flwr", "run", app, CONNECTION, "--stream", "--run-config", run_config)
+    return _words("flwr", "run", app, CONNECTION, "--stream", "--run-config", in_toml(run_config))
 
 
 def call_off(run_id: str) -> list[str]:
@@ -75,10 +74,14 @@ def connection(port: int, authority: Path) -> str:
     )
 
 
-def quoted(value: str | int) -> str:
-    """Write a value as Flower reads it: in TOML, but without a quotation mark inside a text, escaped or not."""
-    if isinstance(value, int):
-        return str(value)
+def in_toml(values: Mapping[str, int | float | str]) -> str:
+    """Write node config or run config as Flower reads it: in TOML, but without a quotation mark inside a text."""
+    return " ".join(f"{name}={_quoted(value)}" for name, value in values.items())
+
+
+def _quoted(value: int | float | str) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value)
     return '"' + json.dumps(value, ensure_ascii=False)[1:-1].replace(r"\"", r"\u0022") + '"'
 
 

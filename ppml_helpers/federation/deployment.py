@@ -24,7 +24,7 @@ from ppml_helpers.federation.certificates import ADDRESS, Keys, make_hospital_ke
 from ppml_helpers.federation.hospitals import Hospital, check, write
 from ppml_helpers.federation.processes import ProcessGroup
 from ppml_helpers.federation.results import FederatedRun
-from ppml_helpers.federation.settings import APP, as_run_config, settings
+from ppml_helpers.federation.settings import APP, settings
 
 START_LIMIT = 90.0  # seconds until a process must be ready; 15 are the rule on a busy machine
 REJOIN_LIMIT = 90.0  # seconds for which a hospital that was killed knocks again; Flower forgets it after 60
@@ -161,7 +161,8 @@ class Deployment:
         Parameters
         ----------
         config : mapping, optional
-            Run config of the app, such as ``{"num-server-rounds": 3, "seed": 7}``.
+            Run config of the app, such as ``{"num-server-rounds": 3, "seed": 7}``. `out` is not used: the result is
+            what is returned.
         progress : callable, optional
             Called with the share that is done and a few words, such as ``(0.33, "round 2 of 3")``.
         timeout : float
@@ -185,9 +186,9 @@ class Deployment:
         limit = checked_seconds(timeout)
         name = f"run-{self._runs + 1}"
         out = group.folder / f"{name}.npz"
-        chosen = settings(self.hospitals, {**(config or {}), "out": str(out)})
+        chosen = settings(self.hospitals, config) | {"out": str(out)}
         self._runs += 1
-        group.start(name, commands.run(self._app, as_run_config(chosen)))
+        group.start(name, commands.run(self._app, chosen))
         try:
             reason = self._watch(group, name, int(chosen["num-server-rounds"]), limit, progress)
         except KeyboardInterrupt:

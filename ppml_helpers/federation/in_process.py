@@ -11,6 +11,9 @@ Flower turns messages into bytes and back. Flower's version is pinned, and the t
 from __future__ import annotations
 
 import logging
+import os
+import re
+import shutil
 import tempfile
 import threading
 import uuid
@@ -20,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.app.exception import AppExitException
 from flwr.clientapp import ClientApp
@@ -38,6 +42,7 @@ from ppml_helpers.federation.results import FederatedRun, RunStopped
 from ppml_helpers.federation.settings import settings as complete
 
 LOST = "lost"  # a hook's answer: the reply never arrives
+_FOLDER = "ppml-hospitals-"  # and the number of the process that works in it
 SERVER = 0  # the server's node id; hospital i is node i + 1
 
 Progress = Callable[[float, str], None]
@@ -173,13 +178,33 @@ def _serve(
     fail: Iterable[int] | Mapping[int, int],
     progress: Progress | None,
 ) -> None:
+    if not isinstance(fail, Iterable):
+        raise FederationError(f"fail = {fail!r} must list the numbers of hospitals, such as [2]: correct it.")
     offline = dict(fail) if isinstance(fail, Mapping) else dict.fromkeys(fail, 1)
     for number in offline:
         if number not in range(len(hospitals)):
             raise FederationError(f"fail names hospital {number!r}, there are 0 to {len(hospitals) - 1}: correct it.")
-    with _one_at_a_time, tempfile.TemporaryDirectory(prefix="hospitals-") as folder, _quiet_flower():
+    with _one_at_a_time, _private_folder() as folder, _quiet_flower():
         nodes = _nodes(tables.write(hospitals, folder), context.run_config)
         server(InProcessGrid(client, nodes, on_message, offline, progress), context)
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """Make a folder for the hospitals' tables and remove it; and those of runs whose program was killed."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        made = re.fullmatch(_FOLDER + r"(\d{1,9})-\w{8}", path.name)
+        if made and not psutil.pid_exists(int(made[1])):
+            shutil.rmtree(path, ignore_errors=True)
+    folder = tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-")
+    try:
+        yield Path(folder.name)
+    finally:
+        try:
+            folder.cleanup()
+        except KeyboardInterrupt:  # pressed a second time
+            folder.cleanup()
+            raise
 
 
 def _kept(context: Context) -> FederatedRun | None:

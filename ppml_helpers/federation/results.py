@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +118,7 @@ def read(path: str | Path) -> FederatedRun:
             return from_record(file["weights"], str(file["record"]))
     except FileNotFoundError:
         raise FederationError("The server left no result file: the run did not reach its end, run it again.") from None
-    except (OSError, KeyError, ValueError, TypeError, EOFError) as error:
+    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise FederationError(
             f"The server's result file cannot be read ({type(error).__name__}): delete it and run again."
         ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,8 +51,3 @@ def settings(hospitals: Sequence[Hospital], config: Mapping[str, Any] | None = N
         return Settings.of({**known, **(config or {})}).as_run_config()
     except RunError as error:
         raise FederationError(str(error)) from None
-
-
-def as_run_config(run_config: Mapping[str, int | float | str]) -> str:
-    """Return a run config as the text that `flwr run --run-config` takes."""
-    return " ".join(f"{key}={json.dumps(value)}" for key, value in run_config.items())

@@ -207,23 +207,12 @@ class FederationExplorer(Explorer):
         promised = float(f"{epsilon:.2g}") if protection == "dp" else math.inf  # what the knob shows
         dealt = self._dealt(hospitals, skew, progress)
         config = _config(local_epochs, rounds, strategy, protection, promised) | {"seed": self._seed}
-        updates: list[Crossing] = []
-
-        def listen(crossing: Crossing) -> None:
-            """Keep what the first hospital sends in the first round."""
-            progress(0.2 + 0.7 * (crossing.round - 1) / rounds, f"round {crossing.round} of {rounds}")
-            if (crossing.round, crossing.hospital) == (1, 0) and crossing.kind.startswith("train"):
-                updates.append(crossing)
-
-        run = in_process.run(dealt.hospitals, config, on_message=listen)
-        (update,) = updates
-
-        def tell(fraction: float, what: str) -> None:
-            progress(0.9 + 0.1 * fraction, what)
-
-        first = dealt.hospitals[0]
-        knowledge = _knowledge(update, first, run.settings)
-        read = unknown_patient(_seen(update), knowledge, most_steps=12 if protection == "none" else 3, progress=tell)
+        run, update = _train_together(dealt.hospitals, config, progress)
+        knowledge = _knowledge(update, dealt.hospitals[0], run.settings)
+        most_steps = 12 if protection == "none" else 3
+        read = unknown_patient(
+            _seen(update), knowledge, most_steps, lambda fraction, what: progress(0.9 + 0.1 * fraction, what)
+        )
         aucs = [_aucs(dealt.hospitals, models) for models in (dealt.alone, [dealt.pooled] * hospitals)]
         return Federation(
             hospitals=hospitals,
@@ -338,6 +327,23 @@ def _trained_alone(hospital: Hospital, seed: int, number: int) -> np.ndarray:
     start = np.zeros(hospital.X_train.shape[1] + 1)
     how = (ALONE_EPOCHS, app["batch-size"], app["learning-rate"])
     return task.train(start, hospital.X_train, hospital.y_train, *how, rng)
+
+
+def _train_together(
+    hospitals: Sequence[Hospital], config: dict[str, Any], progress: Progress
+) -> tuple[FederatedRun, Crossing]:
+    """Return the run, and what the first hospital sent in the first round."""
+    updates: list[Crossing] = []
+    rounds = config["num-server-rounds"]
+
+    def listen(crossing: Crossing) -> None:
+        progress(0.2 + 0.7 * (crossing.round - 1) / rounds, f"round {crossing.round} of {rounds}")
+        if (crossing.round, crossing.hospital) == (1, 0) and crossing.kind.startswith("train"):
+            updates.append(crossing)
+
+    run = in_process.run(hospitals, config, on_message=listen)
+    (update,) = updates
+    return run, update
 
 
 def _scores(weights: np.ndarray, hospital: Hospital) -> np.ndarray:

@@ -95,6 +95,7 @@ WRONG = [
     ("07.2", epsilon(3000), "all ten hospitals"),
     ("07.2", epsilon(40), "That is one round"),
     ("07.2", epsilon(600, 1.0), "take part in every step"),
+    ("07.2", epsilon(300, 0.2), "not twice the chance"),
     ("07.2", 0, "above 0"),
     ("07.2", 600, "how many steps"),
     ("07.3", "masks", "its keys are 'line', 'server'"),

@@ -96,10 +96,10 @@ def test_flower_reads_the_node_config_as_it_was_meant(tmp_path: Path, keys: cert
 def test_flower_reads_the_run_config_as_it_was_meant() -> None:
     from flwr.common.config import parse_config_args
 
-    from ppml_helpers.federation.settings import as_run_config, settings
+    from ppml_helpers.federation.settings import settings
 
-    chosen = settings(hospitals.simulated(n=2), {"learning-rate": 1e-05, "out": "it's a = c/run.npz"})
-    assert parse_config_args([as_run_config(chosen)]) == chosen
+    chosen = settings(hospitals.simulated(n=2), {"learning-rate": 1e-05, "out": 'it\'s a "folder" = é 🏥/run.npz'})
+    assert parse_config_args([commands.in_toml(chosen)]) == chosen
 
 
 def test_a_simulated_hospital_knows_the_same_deployed_and_in_process(tmp_path: Path) -> None:

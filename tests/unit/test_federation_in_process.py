@@ -301,6 +301,8 @@ def test_an_offline_hospital_stops_the_run_in_its_round():
     assert [entry.number for entry in at.value.kept.rounds] == [1, 2]
     with pytest.raises(FederationError, match="there are 0 to 2"):
         in_process.run(made_up(), SMALL, fail=[3])
+    with pytest.raises(FederationError, match="fail = 2 must list"):
+        in_process.run(made_up(), SMALL, fail=2)
 
 
 def test_a_stalled_hospital_stops_the_run():
@@ -334,7 +336,7 @@ def test_an_interrupted_run_keeps_its_complete_rounds_and_no_table(tmp_path, mon
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def press(crossing: in_process.Crossing) -> None:
-        assert list(tmp_path.glob("hospitals-*/hospital-2.npz"))
+        assert list(tmp_path.glob("ppml-hospitals-*/hospital-2.npz"))
         if crossing.round == 3:
             raise KeyboardInterrupt
 
@@ -342,6 +344,30 @@ def test_an_interrupted_run_keeps_its_complete_rounds_and_no_table(tmp_path, mon
         in_process.run(made_up(), SMALL, on_message=press)
     np.testing.assert_allclose(at.value.kept.weights, by_hand(made_up(), 2), rtol=1e-12)
     assert not list(tmp_path.iterdir())
+
+
+KILLED = """
+import os, signal, sys, tempfile
+import numpy as np
+from ppml_helpers.federation import hospitals, in_process
+tempfile.tempdir = sys.argv[1]
+X, y = np.ones((4, 2)), np.array([0.0, 1.0, 0.0, 1.0])
+two = [hospitals.Hospital(name, X, y, X, y) for name in "AB"]
+in_process.run(two, on_message=lambda crossing: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as on Linux and macOS")
+def test_the_tables_of_a_killed_program_go_with_the_next_run(tmp_path, monkeypatch):
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=APP.parents[2], check=False)
+    assert len(list(tmp_path.glob("ppml-hospitals-*/hospital-*.npz"))) == 2
+    mine = tmp_path / f"ppml-hospitals-{os.getpid()}-abcdefgh"
+    others = tmp_path / "ppml-hospitals-2024-final"
+    mine.mkdir()
+    others.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    in_process.run(made_up(), {**SMALL, "num-server-rounds": 1})
+    assert set(tmp_path.iterdir()) == {mine, others}, "a run that goes on and somebody else's folder stay"
 
 
 OWN_TABLES = {
@@ -389,9 +415,10 @@ def test_a_hospital_that_cannot_take_part_is_refused_before_anything_is_sent():
     assert seen == []
 
 
-def test_a_node_without_its_settings_says_so():
+def test_a_node_without_its_settings_says_so(tmp_path):
+    path = hospitals.write(made_up(), tmp_path)[1]
     for missing in ("table", "partition_id"):
-        given = {"table": "x.npz", "partition_id": 1}
+        given = {"table": str(path), "partition_id": 1}
         del given[missing]
         context = in_process._context(1, settings(made_up(), SMALL), **given)
         with in_process._identity(0):
@@ -399,7 +426,7 @@ def test_a_node_without_its_settings_says_so():
             sent = Message(content, dst_node_id=1, message_type="train")
         answer = client_app.app(sent, context)
         assert answer.has_error()
-        assert missing.replace("_", "-") in answer.error.reason or "cannot be read" in answer.error.reason
+        assert f"its node was started without a `{missing.replace('_', '-')}`" in answer.error.reason
 
 
 def test_a_hooks_other_answers_are_delivered_or_refused():
@@ -447,12 +474,20 @@ def test_a_stopped_run_leaves_its_reason_and_what_is_kept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
 
 
+def test_a_place_where_no_file_can_be_written_is_refused_before_anything_is_sent(tmp_path):
+    seen = []
+    with pytest.raises(FederationError, match=r"out = .* cannot be written \(No such file"):
+        in_process.run(made_up(), {**SMALL, "out": str(tmp_path / "none" / "run.npz")}, on_message=seen.append)
+    assert seen == []
+
+
 def test_a_damaged_or_missing_file_is_refused(tmp_path):
     with pytest.raises(FederationError, match="left no result file"):
         results.read(tmp_path / "none.npz")
-    (tmp_path / "bad.npz").write_bytes(b"PK")
-    with pytest.raises(FederationError, match="cannot be read"):
-        results.read(tmp_path / "bad.npz")
+    for content in (b"PK", b"PK\x03\x04 and no more"):
+        (tmp_path / "bad.npz").write_bytes(content)
+        with pytest.raises(FederationError, match="cannot be read"):
+            results.read(tmp_path / "bad.npz")
     assert results.stopped(tmp_path / "none.npz").kept is None
 
 

@@ -13,10 +13,10 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from ppml_helpers import cohort
 from ppml_helpers.errors import FederationError
-from ppml_helpers.federation import hospitals
+from ppml_helpers.federation import commands, hospitals
 from ppml_helpers.federation.app.federated_hospitals import settings as app_settings
 from ppml_helpers.federation.app.federated_hospitals import task
-from ppml_helpers.federation.settings import APP, as_run_config, defaults, settings
+from ppml_helpers.federation.settings import APP, defaults, settings
 
 
 def made_up(patients: int = 400, features: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -197,11 +197,17 @@ def test_a_bad_table_is_refused_in_memory_and_in_a_file(said, tmp_path):
         hospitals.read(tmp_path / "bad.npz")
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no zip", "part"])
+@pytest.mark.parametrize("content", [None, b"", b"no zip", "part", "cut", "one array"])
 def test_a_damaged_file_is_refused_without_its_path(content, tmp_path):
     path = tmp_path / "secret-name.npz"
     if content == "part":
         np.savez(path, X_train=np.ones((2, 2)))
+    elif content == "cut":
+        np.savez(path, **table()._asdict())
+        path.write_bytes(path.read_bytes()[:5000])
+    elif content == "one array":
+        with path.open("wb") as file:
+            np.save(file, np.ones((2, 2)))
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(task.RunError, match="cannot be read") as refused:
@@ -272,8 +278,8 @@ def test_the_apps_defaults_are_complete_and_written_for_the_command_line():
     found = settings(both, {"seed": np.int64(3), "learning-rate": 1})
     assert found == {**defaults(), "num-hospitals": 2, "num-features": 5, "seed": 3, "learning-rate": 1.0}
     assert isinstance(found["learning-rate"], float)
-    assert 'strategy="fedavg"' in as_run_config(found)
-    assert "learning-rate=1.0" in as_run_config(found)
+    assert 'strategy="fedavg"' in commands.in_toml(found)
+    assert "learning-rate=1.0" in commands.in_toml(found)
 
 
 @pytest.mark.parametrize(

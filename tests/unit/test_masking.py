@@ -323,6 +323,12 @@ def test_wrong_answers_do_not_become_a_wrong_sum():
     changed = {i: answers[i] | {3: foreign[i]} for i in answers}
     with pytest.raises(FederationError, match="not its own"):
         masking.unmasked_sum(masked, public, changed, 4)
+    silent = {i: {about: share for about, share in answers[i].items() if about != 1} for i in masked}
+    with pytest.raises(FederationError, match="do not fit together"):  # nobody gave a share about hospital 1
+        masking.unmasked_sum(masked, public, silent, 4)
+    invented = {i: answers[i] | {7: foreign[i]} for i in masked}
+    with pytest.raises(FederationError, match="not its own"):
+        masking.unmasked_sum(masked, public, invented, 4)
     with pytest.raises(FederationError, match=r"lengths \[4, 5\]"):
         masking.unmasked_sum(masked | {0: masked[0][:4]}, public, answers, 4)
 

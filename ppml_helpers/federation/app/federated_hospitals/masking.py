@@ -434,12 +434,12 @@ def unmasked_sum(
     total = np.zeros(length, dtype=np.uint64)
     for vector in masked.values():
         total += vector
-    for about in sorted(set().union(*answers.values())):
+    for about in sorted(set(masked).union(*answers.values())):
         secret = combine({holder: shares[about] for holder, shares in answers.items() if about in shares})
         if about in masked:
             total -= keystream(secret, length)
             continue
-        if public_key(secret) != public[about].mask:
+        if about not in public or public_key(secret) != public[about].mask:
             raise MaskingError(f"The shares about hospital {about} restore a key that is not its own: start anew.")
         for other in masked:  # what `about` would have added, so that the others' halves of its masks vanish
             total += _pairwise(secret, public[other].mask, about, other, length)

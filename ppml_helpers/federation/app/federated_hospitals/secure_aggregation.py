@@ -16,6 +16,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
 from .masking import Hospital, Masked, MaskingError, PublicKeys, check_enough, decode, encode, unmasked_sum
+from .passing_grid import PassingGrid
 
 KEYS, SHARES, MASKED, UNMASK = "query.keys", "query.shares", "train.masked", "query.unmask"
 """The four types of messages, in order."""
@@ -110,28 +111,14 @@ def _metrics(content: RecordDict) -> MetricRecord:
 # At the server ---------------------------------------------------------------------------------------------------
 
 
-class MaskedGrid(Grid):
+class MaskedGrid(PassingGrid):
     """A grid that trains under masks: a strategy sends its messages and gets one reply, the average of all hospitals.
 
     That reply has the model's arrays as float64, and the metrics "num-examples" (patients of all hospitals in the
     sum), "hospitals" (how many they are) and "hospital" (-1). Messages other than for training pass unchanged.
-
-    Parameters
-    ----------
-    grid : Grid
-        The grid that carries the messages.
-
-    Attributes
-    ----------
-    replies : list of Message
-        The masked replies of the last round: all that the server has seen of each hospital.
     """
 
-    def __init__(self, grid: Grid) -> None:
-        self._grid = grid
-        self.replies: list[Message] = []
-
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         """Send messages and wait for the replies; training goes through the four exchanges.
 
         Raises
@@ -141,37 +128,8 @@ class MaskedGrid(Grid):
         """
         messages = list(messages)
         if not messages or messages[0].metadata.message_type != MessageType.TRAIN:
-            return list(self._grid.send_and_receive(messages, timeout=timeout))
-        return [_Sum(self._grid, messages, timeout).run(self.replies)]
-
-    def set_run(self, run: object) -> None:
-        """See `Grid`."""
-        self._grid.set_run(run)
-
-    @property
-    def run(self) -> object:
-        """See `Grid`."""
-        return self._grid.run
-
-    def create_message(self, *args: object, **settings: object) -> Message:
-        """See `Grid`."""
-        return self._grid.create_message(*args, **settings)
-
-    def get_node_ids(self) -> Iterable[int]:
-        """See `Grid`."""
-        return self._grid.get_node_ids()
-
-    def get_nodes(self) -> Iterable[object]:
-        """See `Grid`."""
-        return self._grid.get_nodes()
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """See `Grid`."""
-        return self._grid.push_messages(messages)
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """See `Grid`."""
-        return self._grid.pull_messages(message_ids)
+            return super().send_and_receive(messages, timeout=timeout)
+        return [_Sum(self._grid, messages, timeout).run()]
 
 
 class _Sum:
@@ -184,14 +142,14 @@ class _Sum:
         self._hospitals = len(messages)
         self._left: list[str] = []
 
-    def run(self, seen: list[Message]) -> Message:
+    def run(self) -> Message:
         try:
-            return self._run(seen)
+            return self._run()
         except MaskingError as error:
             reason = f" First reason given: {self._left[0]}" if self._left else ""
             raise MaskingError(f"{error}{reason}") from None
 
-    def _run(self, seen: list[Message]) -> Message:
+    def _run(self) -> Message:
         first = self._ask(KEYS, {node: RecordDict() for node in self._nodes})
         public = self._register(first)
         check_enough(len(public), self._hospitals, "sent keys")
@@ -203,7 +161,6 @@ class _Sum:
         post = {i: {j: letters[j][i] for j in letters if i in letters[j]} for i in letters}
         tasks = {i: RecordDict({**self._model, "letters": _table("from", post[i])}) for i in letters}
         replies = self._ask(MASKED, tasks)
-        seen[:] = replies.values()
         masked: dict[int, Masked] = {i: r.content["masked"]["masked"].numpy() for i, r in replies.items()}
         check_enough(len(masked), self._hospitals, "sent their vectors")
         arrived = RecordDict({"arrived": ConfigRecord({"of": list(masked)})})

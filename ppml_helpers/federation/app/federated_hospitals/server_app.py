@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord
 from flwr.serverapp import Grid, ServerApp
-from flwr.supercore.run import Run
 
 from . import secure_aggregation
+from .passing_grid import PassingGrid
 from .settings import Settings
 from .strategies import EveryHospital, strategy_for, wait_for_hospitals
+from .task import RunError
 
 app = ServerApp()
 
@@ -27,12 +28,11 @@ def main(grid: Grid, context: Context) -> None:
     Raises
     ------
     RunError
-        If a setting is impossible, a hospital is missing, or an answer cannot be used.
+        If a setting is impossible, a hospital is missing, an answer cannot be used, or `out` cannot be written.
     """
     out = str(context.run_config.get("out", ""))
     if out:
-        for ending in ("", ".kept", ".error"):  # of an earlier run
-            Path(out + ending).unlink(missing_ok=True)
+        _clear(out)
     try:
         _run(grid, context, Settings.of(context.run_config))
     except Exception as error:
@@ -106,11 +106,11 @@ class Books:
         }
 
 
-class Meter(Grid):
-    """Passes everything on to the real grid and counts the bytes of what the messages carry."""
+class Meter(PassingGrid):
+    """Counts the bytes of what the messages carry, to the real grid and back."""
 
     def __init__(self, grid: Grid) -> None:
-        self._grid = grid
+        super().__init__(grid)
         self._down = self._up = 0
 
     def read_and_reset(self) -> tuple[int, int]:
@@ -119,32 +119,15 @@ class Meter(Grid):
         self._down = self._up = 0
         return counted
 
-    def set_run(self, run: Run) -> None:
-        """Pass on."""
-        self._grid.set_run(run)
-
-    @property
-    def run(self) -> Run:
-        """The run, as the real grid knows it."""
-        return self._grid.run
-
-    def create_message(self, *arguments: Any, **named: Any) -> Message:
-        """Pass on."""
-        return self._grid.create_message(*arguments, **named)
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Pass on."""
-        return self._grid.get_node_ids()
-
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Count and pass on."""
         messages = list(messages)
         self._down += _bytes_of(messages)
-        return self._grid.push_messages(messages)
+        return super().push_messages(messages)
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Pass on and count."""
-        replies = list(self._grid.pull_messages(message_ids))
+        replies = list(super().pull_messages(message_ids))
         self._up += _bytes_of(replies)
         return replies
 
@@ -152,7 +135,7 @@ class Meter(Grid):
         """Count both ways."""
         messages = list(messages)
         self._down += _bytes_of(messages)
-        replies = list(self._grid.send_and_receive(messages, timeout=timeout))
+        replies = list(super().send_and_receive(messages, timeout=timeout))
         self._up += _bytes_of(replies)
         return replies
 
@@ -164,6 +147,19 @@ def _bytes_of(messages: list[Message]) -> int:
 def content_bytes(part: Any) -> int:
     """Return the bytes of a message's content as Flower sends it, without the envelope."""
     return len(part.deflate()) + sum(content_bytes(child) for child in (part.children or {}).values())
+
+
+def _clear(out: str) -> None:
+    """Remove the files of an earlier run, and see whether files can be written there before anybody trains."""
+    try:
+        for ending in (".error", ".kept", ""):
+            path = Path(out + ending)
+            path.touch()
+            path.unlink()
+    except OSError as error:
+        raise RunError(
+            f"out = {out!r} cannot be written ({error.strerror}): name a file in a folder that exists and has room."
+        ) from None
 
 
 def _save(path: Path, weights: np.ndarray, record: str) -> None:

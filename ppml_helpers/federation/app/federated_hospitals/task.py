@@ -8,6 +8,7 @@ bits in a notebook and in the processes of a real network on the same kind of ma
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +55,7 @@ def load(path: str | Path) -> Table:
     try:
         with np.load(path, allow_pickle=False) as file:
             parts = {name: np.asarray(file[name], dtype=np.float64) for name in PARTS}
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         reason = "it does not exist" if isinstance(error, FileNotFoundError) else type(error).__name__
         raise RunError(
             f"its table cannot be read ({reason}): give the node a `table` written by numpy.savez."
