@@ -69,3 +69,7 @@ class AuditError(KitError):
 
 class FederationError(KitError):
     """Hospitals cannot train together as asked, or one of them, or the network between them, failed."""
+
+
+class EncryptionError(KitError):
+    """Parameters, keys, values or a message cannot be encrypted, computed on or trusted as asked."""

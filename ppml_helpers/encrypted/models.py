@@ -1,0 +1,242 @@
+"""Models that can be scored on encrypted patients, and their plain twins.
+
+CKKS adds and multiplies, and nothing else, so every model here is a polynomial. `plain` computes the same polynomial
+in numpy: it is what an encrypted score must equal. How far the polynomial is from the model that it stands for is
+another question, and usually the larger error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ppml_helpers.errors import EncryptionError
+
+_GRID = 2001  # points of the fit
+
+
+def sigmoid_polynomial(bound: float = 5.0) -> tuple[float, float, float]:
+    """Fit a polynomial of degree 3 to the sigmoid by least squares.
+
+    Parameters
+    ----------
+    bound : float
+        The fit covers logits from -bound to bound, all weighted alike. Outside, the polynomial runs away.
+
+    Returns
+    -------
+    tuple of float
+        c0, c1, c3 of c0 + c1 z + c3 z^3; the sigmoid has no square term.
+
+    Raises
+    ------
+    EncryptionError
+        If bound is no number between 1 and 30.
+    """
+    if isinstance(bound, bool) or not isinstance(bound, int | float | np.number) or not 1 <= bound <= 30:
+        raise EncryptionError(f"bound = {bound!r} must be a number from 1 to 30: 5 covers most logits.")
+    z = np.linspace(-bound, bound, _GRID)
+    odd, *_ = np.linalg.lstsq(np.stack([z, z**3], axis=1), 1 / (1 + np.exp(-z)) - 0.5, rcond=None)
+    return 0.5, float(odd[0]), float(odd[1])
+
+
+class Linear:
+    """The logit of a logistic regression: bias + the weighted sum of the features.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names of the features, in the order of the weights.
+    weights : array of shape (features,)
+        One a feature; not all 0.
+    bias : float
+        Intercept.
+
+    Raises
+    ------
+    EncryptionError
+        If columns and weights do not belong together, a name is given twice, or a number is not finite.
+    """
+
+    depth: ClassVar[int] = 1  #: multiplications one after another
+    kind: ClassVar[str] = "logit"
+
+    def __init__(self, columns: Sequence[str], weights: Any, bias: float = 0.0) -> None:
+        self.columns = _names(columns)
+        self.weights = _finite(weights, "weights", (len(self.columns),))
+        self.bias = float(_finite(bias, "bias", ()))
+        if not self.weights.any():
+            raise EncryptionError("All weights are 0: there is nothing to compute, train the model first.")
+
+    def plain(self, X: Any) -> np.ndarray:
+        """Compute the same polynomial on patients in plain text.
+
+        Parameters
+        ----------
+        X : array or DataFrame of shape (patients, features)
+            Features in the order of `columns`.
+
+        Returns
+        -------
+        ndarray of shape (patients,)
+        """
+        return np.asarray(X, dtype=float) @ self.weights + self.bias
+
+    def reach(self, limit: float) -> float:
+        """Return the largest magnitude that any step can reach if no feature is beyond `limit`."""
+        shifted = limit + abs(self.bias) / np.abs(self.weights).max()  # Server puts the bias in before the weights
+        return max(self._logit_reach(limit), float(shifted))
+
+    def _logit_reach(self, limit: float) -> float:
+        return float(np.abs(self.weights).sum() * limit + abs(self.bias))
+
+
+class Sigmoid(Linear):
+    """The probability of a logistic regression, its sigmoid replaced by a polynomial of degree 3.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names of the features, in the order of the weights.
+    weights : array of shape (features,)
+        One a feature; not all 0.
+    bias : float
+        Intercept.
+    bound : float
+        Logits that the polynomial is fitted to; see `sigmoid_polynomial`.
+
+    Raises
+    ------
+    EncryptionError
+        As for `Linear`, or if bound is out of range.
+    """
+
+    depth: ClassVar[int] = 3
+    kind: ClassVar[str] = "probability"
+
+    def __init__(self, columns: Sequence[str], weights: Any, bias: float = 0.0, bound: float = 5.0) -> None:
+        super().__init__(columns, weights, bias)
+        self.coefficients = sigmoid_polynomial(bound)
+        self.bound = float(bound)
+
+    def logits(self, X: Any) -> np.ndarray:
+        """Return what the polynomial is applied to; shape (patients,)."""
+        return super().plain(X)
+
+    def plain(self, X: Any) -> np.ndarray:
+        """Compute the same polynomial on patients in plain text.
+
+        Parameters
+        ----------
+        X : array or DataFrame of shape (patients, features)
+            Features in the order of `columns`.
+
+        Returns
+        -------
+        ndarray of shape (patients,)
+            Near a probability inside the bound; can leave [0, 1] outside.
+        """
+        c0, c1, c3 = self.coefficients
+        z = self.logits(X)
+        return c0 + c1 * z + c3 * z**3
+
+    def reach(self, limit: float) -> float:
+        """Return the largest magnitude that any step can reach if no feature is beyond `limit`."""
+        c0, c1, c3 = (abs(c) for c in self.coefficients)
+        z = self._logit_reach(limit)
+        shrunk = np.cbrt(c3)  # the steps as Server takes them: v = cbrt(c3) z, then v^2 + c1 / cbrt(c3), then times v
+        return float(max(shrunk * z, (shrunk * z) ** 2 + c1 / shrunk, c0 + c1 * z + c3 * z**3))
+
+
+class SquareNetwork:
+    """The logit of a network with one hidden layer whose activation is the square (CryptoNets, 2016).
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names of the features.
+    hidden_weights : array of shape (features, units)
+        Into the hidden layer.
+    hidden_bias : array of shape (units,)
+        Of the hidden layer.
+    output_weights : array of shape (units,)
+        Out of the hidden layer; not all 0.
+    output_bias : float
+        Of the logit.
+
+    Raises
+    ------
+    EncryptionError
+        If shapes do not belong together, a name is given twice, a number is not finite, or no unit has any use.
+    """
+
+    depth: ClassVar[int] = 2
+    kind: ClassVar[str] = "logit"
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        hidden_weights: Any,
+        hidden_bias: Any,
+        output_weights: Any,
+        output_bias: float = 0.0,
+    ) -> None:
+        self.columns = _names(columns)
+        self.output_weights = _finite(output_weights, "output_weights", (np.size(output_weights),))
+        units = len(self.output_weights)
+        self.hidden_weights = _finite(hidden_weights, "hidden_weights", (len(self.columns), units))
+        self.hidden_bias = _finite(hidden_bias, "hidden_bias", (units,))
+        self.output_bias = float(_finite(output_bias, "output_bias", ()))
+        if not self.active().any():
+            raise EncryptionError("No hidden unit depends on a feature and reaches the output: train the model first.")
+
+    def active(self) -> np.ndarray:
+        """Return which units depend on a feature and reach the output; shape (units,)."""
+        return self.hidden_weights.any(axis=0) & (self.output_weights != 0)
+
+    def plain(self, X: Any) -> np.ndarray:
+        """Compute the same polynomial on patients in plain text.
+
+        Parameters
+        ----------
+        X : array or DataFrame of shape (patients, features)
+            Features in the order of `columns`.
+
+        Returns
+        -------
+        ndarray of shape (patients,)
+        """
+        hidden = np.asarray(X, dtype=float) @ self.hidden_weights + self.hidden_bias
+        return hidden**2 @ self.output_weights + self.output_bias
+
+    def reach(self, limit: float) -> float:
+        """Return the largest magnitude that any step can reach if no feature is beyond `limit`."""
+        hidden = np.abs(self.hidden_weights).sum(axis=0) * limit + np.abs(self.hidden_bias)
+        squares = np.abs(self.output_weights) * hidden**2
+        return float(max(squares.sum() + abs(self.output_bias), np.sqrt(squares).max()))
+
+
+def _names(columns: Sequence[str]) -> tuple[str, ...]:
+    names = (columns,) if isinstance(columns, str) else tuple(columns)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise EncryptionError(f"columns is {columns!r}: name every feature with a text.")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise EncryptionError(f"Column {twice!r} is named twice: give every feature a name of its own.")
+    return names
+
+
+def _finite(values: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        numbers = np.array(values, dtype=float)
+    except (TypeError, ValueError):
+        raise EncryptionError(f"{name} cannot be read as numbers: give an array of floats.") from None
+    if numbers.shape != shape:
+        raise EncryptionError(
+            f"{name} has the shape {numbers.shape}, not {shape}: columns, weights and biases must belong together."
+        )
+    if not np.isfinite(numbers).all():
+        raise EncryptionError(f"{name} holds a value that is not finite (NaN or infinite): train the model again.")
+    return numbers
