@@ -73,3 +73,11 @@ class FederationError(KitError):
 
 class EncryptionError(KitError):
     """Parameters, keys, values or a message cannot be encrypted, computed on or trusted as asked."""
+
+
+class DatasiteError(KitError):
+    """A hospital's datasite, a researcher or the folder between them cannot do what was asked."""
+
+
+class ReleaseRefused(DatasiteError):
+    """The owner's release gate will not review, run or release this job."""
