@@ -1,0 +1,84 @@
+"""Who may read and write what in a datasite, as syft itself decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ppml_helpers.errors import DatasiteError
+
+if TYPE_CHECKING:
+    from syft_rds import SyftRDSClient
+
+
+def access_matrix(
+    owner: SyftRDSClient, readers: Iterable[str | SyftRDSClient], paths: Iterable[str] | None = None
+) -> pd.DataFrame:
+    """Ask syft's permissions what each person may do with each file of a datasite.
+
+    The rules lie in files named `syft.pub.yaml`; syft takes those of the nearest folder above a file. They decide what
+    a synchronisation sends to whom, with two exceptions that hold whatever the rules say: nothing below `private/` is
+    ever sent, and the mock data below `public/syft_datasets/` goes to the approved readers of its data set.
+
+    Parameters
+    ----------
+    owner : syft_rds.SyftRDSClient
+        Whose datasite.
+    readers : iterable of str or syft_rds.SyftRDSClient
+        Addresses, or the clients of those who have them.
+    paths : iterable of str, optional
+        Files or folders of the datasite (they need not exist; a folder ends in "/"), such as
+        "public/syft_datasets/patients/"; default: every file there is, without the rules themselves and what syft
+        never sends (such as `.venv`).
+
+    Returns
+    -------
+    DataFrame
+        One row a path, one column a reader: "admin", "write", "read" or "". Who may write may read as well.
+
+    Raises
+    ------
+    DatasiteError
+        If a reader is no address, there is none, or a path leaves the datasite.
+    """
+    from syft_perms import SyftPermContext
+
+    people = [readers] if isinstance(readers, str) else [_address(reader) for reader in readers]
+    wrong = [person for person in people if "@" not in person]
+    if wrong or not people:
+        raise DatasiteError(
+            f"readers = {people} must be addresses such as 'rita@university.example': give at least one."
+        )
+    datasite = owner.syftbox_folder / owner.email
+    chosen = _files(datasite) if paths is None else [_checked(path) for path in paths]
+    context = SyftPermContext(datasite=datasite)
+    verdicts = [[_verdict(context.open(path), person) for person in people] for path in chosen]
+    return pd.DataFrame(verdicts, index=pd.Index(chosen, name="path"), columns=people, dtype="str")
+
+
+def _verdict(item: object, person: str) -> str:
+    for level in ("admin", "write", "read"):
+        if getattr(item, f"has_{level}_access")(person):
+            return level
+    return ""
+
+
+def _files(datasite: Path) -> list[str]:
+    from syft.sync.utils.path_filters import is_excluded_path
+    from syft_permissions import PERMISSION_FILE_NAME
+
+    found = (path.relative_to(datasite) for path in sorted(datasite.rglob("*")) if path.is_file())
+    return [path.as_posix() for path in found if path.name != PERMISSION_FILE_NAME and not is_excluded_path(path)]
+
+
+def _address(reader: str | SyftRDSClient) -> str:
+    return str(getattr(reader, "email", reader))
+
+
+def _checked(path: str) -> str:
+    if not isinstance(path, str) or not path or path.startswith("/") or ".." in PurePosixPath(path).parts:
+        raise DatasiteError(f"{path!r} is no path in the datasite: give one relative to it, without '..'.")
+    return path

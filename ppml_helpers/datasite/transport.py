@@ -1,0 +1,521 @@
+"""Messages between datasites through an ordinary folder: a memory stick, a network drive, a synchronised folder.
+
+PySyft comes with one transport, Google Drive. This one implements the same public base class over a folder that all
+people share::
+
+    people/<email>/                          version file and public keys, for everyone
+    datasites/<owner>/inbox/<peer>/          what a peer proposes to the owner (jobs)
+    datasites/<owner>/outbox/<peer>/         what the owner lets that peer read (job states, released outputs)
+    collections/<owner>/<prefix>_<tag>_<hash>/   published files (mock data) and the list of their readers
+
+What is one's own (list of peers, event log, checkpoints, archive) lies in a second folder that nobody shares: the event
+log holds the outputs of jobs before their release.
+
+Who may write to which part of the shared folder is a matter of its file system, as it is a matter of Google's accounts
+on Google Drive. Nothing here proves that a message in the folder of a peer was put there by that peer.
+
+This module imports syft, which takes a second and does not work on Windows: `network` imports it when it is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import syft_crypto_python
+from syft.sync.checkpoints.checkpoint import Checkpoint, IncrementalCheckpoint
+from syft.sync.connections.base_connection import ConnectionConfig, FileCollection, SyftboxPlatformConnection
+from syft.sync.connections.drive.gdrive_transport import CollectionFolder
+from syft.sync.events.file_change_event import FileChangeEventsMessageFileName
+from syft.sync.messages.proposed_filechange import FileNameParseError, MessageFileName, ProposedFileChangesMessage
+from syft.sync.utils.syftbox_utils import uncompress_data
+from syft.sync.version.version_info import VersionInfo
+
+from ppml_helpers.errors import DatasiteError
+from ppml_helpers.files import replacing
+
+READERS = ".readers.json"
+EVERYONE = "*"  # published for whoever is, or becomes, a peer
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+ -]*")
+_SETTLED = ("accepted", "rejected")
+
+
+class LocalFolderConnection(SyftboxPlatformConnection):
+    """One person's access to the shared folder, and to the folder that is theirs alone.
+
+    Syft makes it from a `LocalFolderConfig` and calls its methods; an identifier of a file is its path.
+
+    Parameters
+    ----------
+    email : str
+        Whose connection this is.
+    shared : Path
+        The folder that all people share; it must exist.
+    private : Path
+        A folder that only this person can read.
+
+    Raises
+    ------
+    DatasiteError
+        By any method: if the shared folder is gone, a name would leave it, or a file in it is damaged.
+    """
+
+    email: str
+    shared: Path
+    private: Path
+
+    @classmethod
+    def from_config(cls, config: LocalFolderConfig) -> LocalFolderConnection:
+        """Make the connection that a configuration describes."""
+        return cls(config=config, email=config.email, shared=config.shared, private=config.private)
+
+    def get_authenticated_email(self) -> str:
+        """Say whose connection this is: whoever opened the folder, for a folder checks no passwords."""
+        return self.email
+
+    # ---------------------------------------------------------------------------------------------------- files
+
+    def _shared(self, *names: str) -> Path:
+        """Give a place in the shared folder."""
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise DatasiteError(
+                    f"{name!r} cannot be a name in the shared folder: "
+                    f"use letters, digits, spaces and _ . @ + -, and begin with a letter, a digit or _."
+                )
+        if not self.shared.is_dir():
+            raise DatasiteError("The shared folder is gone: its network was closed, open a new one.")
+        return self.shared.joinpath(*names)
+
+    def _own(self, *names: str) -> Path:
+        self._shared()
+        return self.private.joinpath(*names)
+
+    def _known(self, file_id: str) -> Path:
+        """Give the path that an identifier stands for."""
+        path = Path(file_id)
+        if ".." in path.parts or not (path.is_relative_to(self.shared) or path.is_relative_to(self.private)):
+            raise DatasiteError(f"{file_id!r} lies outside the folders of this network: use identifiers that it gave.")
+        return path
+
+    def download_file(self, file_id: str) -> bytes:
+        """Read a file by its identifier."""
+        try:
+            return self._known(file_id).read_bytes()
+        except OSError as error:
+            raise DatasiteError(
+                f"The file {Path(file_id).name} cannot be read ({error.strerror}): sync again, or ask its sender."
+            ) from None
+
+    def delete_file_by_id(self, file_id: str) -> None:
+        """Delete a file or a folder; one that is gone already is no error."""
+        path = self._known(file_id)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def delete_multiple_files_by_ids(self, file_ids: list[str], **_: Any) -> None:
+        """Delete files or folders."""
+        for file_id in file_ids:
+            self.delete_file_by_id(file_id)
+
+    def gather_all_file_and_folder_ids(self) -> list[str]:
+        """List everything of this person's: what `delete_syftbox` deletes."""
+        shared = [self._shared(room, self.email) for room in ("people", "collections", "datasites")]
+        return [str(path) for path in (*shared, self.private) if path.exists()]
+
+    def find_orphaned_message_files(self) -> list[str]:
+        """List messages that lie in no folder: Google Drive has such, a file system has none."""
+        return []
+
+    def reset_caches(self) -> None:
+        """Forget what was kept in memory: nothing is."""
+
+    # ---------------------------------------------------------------------------------------------------- peers
+
+    def add_peer(self, peer_email: str) -> None:
+        """Make the folders through which two people exchange messages; the peer sees a request in them."""
+        for box in ("inbox", "outbox"):
+            self._shared("datasites", peer_email, box, self.email).mkdir(parents=True, exist_ok=True)
+
+    def get_peer_requests(self) -> list[str]:
+        """List who asked to become a peer and has no answer yet."""
+        asked = self._shared("datasites", self.email, "inbox")
+        known = self._get_peers_json()
+        names = sorted(path.name for path in asked.iterdir() if path.is_dir()) if asked.is_dir() else []
+        return [name for name in names if known.get(name, {}).get("state") not in _SETTLED]
+
+    def _get_peers_json(self, force_download: bool = False) -> dict[str, dict[str, Any]]:
+        """Read one's list of peers. Syft calls this name on its connections."""
+        return _json(self._own("peers.json"), dict, {})
+
+    def _update_peer_state(self, peer_email: str, state: str, public_encryption_bundle: dict | None = None) -> None:
+        """Note the state of a peer. Syft calls this name on its connections."""
+        peers = self._get_peers_json()
+        entry = peers.setdefault(peer_email, {})
+        entry["state"] = state
+        if public_encryption_bundle is not None:
+            entry["public_encryption_bundle"] = public_encryption_bundle
+        _put(self._own("peers.json"), json.dumps(peers, indent=1).encode())
+
+    def write_version_file(self, version_info: VersionInfo) -> None:
+        """Tell everyone which version of syft this person uses."""
+        _put(self._shared("people", self.email, "version.json"), version_info.to_json().encode())
+
+    def read_own_version_file(self) -> VersionInfo | None:
+        """Read what this person told of their version."""
+        return self.read_peer_version_file(self.email)
+
+    def read_peer_version_file(self, peer_email: str) -> VersionInfo | None:
+        """Read which version of syft a peer uses; None if they did not say."""
+        path = self._shared("people", peer_email, "version.json")
+        try:
+            return VersionInfo.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
+        except ValueError:
+            raise _damaged(path, "let its owner write it again with peer_manager.write_own_version()") from None
+
+    def share_version_file_with_peer(self, peer_email: str) -> None:
+        """Let a peer read one's version: everyone may, so it only has to be there."""
+        if self.read_own_version_file() is None:
+            self.write_version_file(VersionInfo.current())
+
+    def write_encryption_bundle(self, peer_email: str, bundle_json: str) -> None:
+        """Publish one's public keys for a peer."""
+        _put(self._shared("people", self.email, f"for_{peer_email}.json"), bundle_json.encode())
+
+    def share_encryption_bundles_folder(self, peer_email: str) -> None:
+        """Let a peer read one's public keys: everyone may."""
+
+    def read_peer_encryption_bundle(self, peer_email: str) -> str | None:
+        """Read the public keys that a peer published for this person; None if there are none."""
+        path = self._shared("people", peer_email, f"for_{self.email}.json")
+        keys = _json(path, dict, None)
+        return None if keys is None else json.dumps(keys)
+
+    # ------------------------------------------------------------------------------- messages to an owner's inbox
+
+    def watcher_send_raw_bytes_to_inbox(self, recipient: str, filename: str, data: bytes) -> None:
+        """Send a message to an owner."""
+        _put(self._shared("datasites", recipient, "inbox", self.email, filename), data)
+
+    def watcher_send_proposed_file_changes_message(
+        self, proposed_file_change_message: ProposedFileChangesMessage
+    ) -> None:
+        """Send proposed changes of files as they are; syft's router encrypts and sends raw bytes instead."""
+        for recipient in {change.datasite_email for change in proposed_file_change_message.proposed_file_changes}:
+            filename = proposed_file_change_message.message_filename.as_string()
+            self.watcher_send_raw_bytes_to_inbox(recipient, filename, proposed_file_change_message.as_compressed_data())
+
+    def waiting(self, sender_email: str) -> list[Path]:
+        """List the messages of a peer that lie in one's inbox, oldest first; other files there are no messages."""
+        return _dated(self._shared("datasites", self.email, "inbox", sender_email), _message_time)
+
+    def owner_download_next_raw_proposed_message_from_inbox(self, sender_email: str) -> tuple[bytes, str] | None:
+        """Read the oldest message of a peer; None if there is none."""
+        waiting = self.waiting(sender_email)
+        if not waiting:
+            return None
+        return _checked(self.download_file(str(waiting[0])), waiting[0]), str(waiting[0])
+
+    def owner_remove_proposed_filechange_message_from_inbox(self, message: ProposedFileChangesMessage) -> None:
+        """Move a message that was dealt with from the inbox to one's archive."""
+        path = self._known(message.platform_id)
+        archive = self._own("archive", path.parent.name)
+        archive.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, archive / path.name)
+
+    # ------------------------------------------------------------------------------- messages from an owner's outbox
+
+    def owner_write_raw_bytes_to_outbox(self, recipient: str, filename: str, data: bytes) -> None:
+        """Lay a message out for a peer."""
+        _put(self._shared("datasites", self.email, "outbox", recipient, filename), data)
+
+    def watcher_get_outbox_file_metadatas(self, peer_email: str, since_timestamp: float | None) -> list[dict[str, Any]]:
+        """List what an owner laid out for this person after a time, oldest first."""
+        box = self._shared("datasites", peer_email, "outbox", self.email)
+        return [
+            {"file_id": str(path), "file_name": path.name, "timestamp": _event_time(path.name)}
+            for path in _dated(box, _event_time, since_timestamp)
+        ]
+
+    def watcher_download_raw_events_from_outbox(self, peer_email: str, since_timestamp: float | None) -> list[bytes]:
+        """Read what an owner laid out for this person after a time."""
+        found = self.watcher_get_outbox_file_metadatas(peer_email, since_timestamp)
+        return [self.download_file(entry["file_id"]) for entry in found]
+
+    def _get_own_datasite_outbox_id(self, peer_email: str) -> str | None:
+        """Give the folder of what lies out for a peer. Syft calls this name when it merges old messages."""
+        box = self._shared("datasites", self.email, "outbox", peer_email)
+        return str(box) if box.is_dir() else None
+
+    def get_file_metadatas_from_folder(
+        self, folder_id: str, since_timestamp: float | None = None, **_: Any
+    ) -> list[dict[str, str]]:
+        """List the files of a folder after a time, newest first."""
+        found = _dated(self._known(folder_id), _event_time, since_timestamp)
+        return [{"id": str(path), "name": path.name} for path in reversed(found)]
+
+    # ---------------------------------------------------------------------------------- one's own log and checkpoints
+
+    def owner_write_raw_bytes_to_syftbox(self, filename: str, data: bytes) -> str:
+        """Add an entry to one's event log."""
+        return _put(self._own("events", filename), data)
+
+    def owner_download_raw_bytes_by_id(self, file_id: str) -> bytes:
+        """Read an entry of one's event log."""
+        return self.download_file(file_id)
+
+    def owner_get_all_accepted_event_file_ids(self, since_timestamp: float | None = None) -> list[str]:
+        """List the entries of one's event log after a time, oldest first."""
+        return [str(path) for path in _dated(self._own("events"), _event_time, since_timestamp)]
+
+    def owner_download_all_raw_events_from_syftbox(self) -> list[bytes]:
+        """Read one's whole event log."""
+        return self.download_raw_events_since_timestamp(None)
+
+    def download_raw_events_since_timestamp(self, since_timestamp: float | None) -> list[bytes]:
+        """Read the entries of one's event log after a time."""
+        return [self.download_file(path) for path in self.owner_get_all_accepted_event_file_ids(since_timestamp)]
+
+    def get_events_count_since_checkpoint(self, checkpoint_timestamp: float | None) -> int:
+        """Count the entries of one's event log after a time."""
+        return len(self.owner_get_all_accepted_event_file_ids(checkpoint_timestamp))
+
+    def upload_raw_checkpoint(self, filename: str, data: bytes) -> str:
+        """Keep a checkpoint in place of the older ones."""
+        older = _dated(self._own("checkpoints"), Checkpoint.filename_to_timestamp)
+        kept = _put(self._own("checkpoints", filename), data)
+        self.delete_multiple_files_by_ids([str(path) for path in older if str(path) != kept])
+        return kept
+
+    def download_raw_latest_checkpoint(self) -> bytes | None:
+        """Read the newest checkpoint; None if there is none."""
+        found = _dated(self._own("checkpoints"), Checkpoint.filename_to_timestamp)
+        return self.download_file(str(found[-1])) if found else None
+
+    def _incremental(self) -> list[Path]:
+        return _dated(self._own("checkpoints"), IncrementalCheckpoint.filename_to_sequence_number)
+
+    def upload_raw_incremental_checkpoint(self, filename: str, data: bytes) -> str:
+        """Keep one more incremental checkpoint."""
+        return _put(self._own("checkpoints", filename), data)
+
+    def download_all_raw_incremental_checkpoints(self) -> list[bytes]:
+        """Read the incremental checkpoints in their order."""
+        return [self.download_file(str(path)) for path in self._incremental()]
+
+    def get_incremental_checkpoint_count(self) -> int:
+        """Count the incremental checkpoints."""
+        return len(self._incremental())
+
+    def get_next_incremental_sequence_number(self) -> int:
+        """Give the number of the next incremental checkpoint, from 1."""
+        found = self._incremental()
+        return 1 + (IncrementalCheckpoint.filename_to_sequence_number(found[-1].name) if found else 0)
+
+    def delete_all_incremental_checkpoints(self) -> None:
+        """Delete the incremental checkpoints."""
+        self.delete_multiple_files_by_ids([str(path) for path in self._incremental()])
+
+    def upload_raw_rolling_state(self, filename: str, data: bytes) -> str:
+        """Keep what happened since the last checkpoint."""
+        self.delete_rolling_state()
+        return _put(self._own("rolling_state", filename), data)
+
+    def download_raw_rolling_state(self) -> bytes | None:
+        """Read what happened since the last checkpoint; None if nothing was kept."""
+        found = _files(self._own("rolling_state"))
+        return self.download_file(str(found[-1])) if found else None
+
+    def delete_rolling_state(self) -> None:
+        """Delete what was kept since the last checkpoint."""
+        self.delete_multiple_files_by_ids([str(path) for path in _files(self._own("rolling_state"))])
+
+    # ----------------------------------------------------------------------------------- collections: published files
+
+    def _collection(self, prefix: str, tag: str, content_hash: str, owner: str) -> Path:
+        name = CollectionFolder(prefix=prefix, tag=tag, content_hash=content_hash).folder_name
+        return self._shared("collections", owner, name)
+
+    def _collections(self, prefix: str, owner: str) -> Iterator[tuple[Path, CollectionFolder]]:
+        base = self._shared("collections", owner)
+        for folder in sorted(base.iterdir()) if base.is_dir() else []:
+            with contextlib.suppress(ValueError):  # the folder of another kind of collection
+                yield folder, CollectionFolder.from_name(prefix, folder.name)
+
+    def owner_create_collection_folder(self, prefix: str, tag: str, content_hash: str, owner_email: str) -> str:
+        """Make the folder of a collection."""
+        folder = self._collection(prefix, tag, content_hash, owner_email)
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(folder)
+
+    def owner_upload_collection_files(self, prefix: str, tag: str, content_hash: str, files: dict[str, bytes]) -> None:
+        """Publish the files of a collection."""
+        for name, data in files.items():
+            _put(self._collection(prefix, tag, content_hash, self.email) / Path(name).name, data)
+
+    def owner_share_collection(self, prefix: str, tag: str, content_hash: str, users: list[str]) -> None:
+        """Name readers of a collection, besides those that it has."""
+        folder = self._collection(prefix, tag, content_hash, self.email)
+        if not folder.is_dir():
+            raise DatasiteError(f"There is no collection {tag!r} with these contents to share: publish it first.")
+        _put(folder / READERS, json.dumps(sorted({*_readers(folder), *users})).encode())
+
+    def owner_tag_collection_as_any(self, prefix: str, tag: str, content_hash: str) -> None:
+        """Mark a collection as one for all peers. Syft then names each of them, also those approved later."""
+        self.owner_share_collection(prefix, tag, content_hash, [EVERYONE])
+
+    def owner_list_collections(self, prefix: str) -> list[str]:
+        """List the tags of one's own collections."""
+        return [collection.tag for _, collection in self._collections(prefix, self.email)]
+
+    def owner_list_all_collections_with_permissions(self, prefix: str) -> list[FileCollection]:
+        """List one's own collections, and which of them are for all peers."""
+        return [
+            FileCollection(
+                folder_id=str(folder),
+                tag=collection.tag,
+                content_hash=collection.content_hash,
+                has_any_permission=EVERYONE in _readers(folder),
+            )
+            for folder, collection in self._collections(prefix, self.email)
+        ]
+
+    def owner_delete_collection(self, prefix: str, tag: str) -> None:
+        """Withdraw a collection."""
+        for folder, collection in list(self._collections(prefix, self.email)):
+            if collection.tag == tag:
+                shutil.rmtree(folder)
+
+    def watcher_list_collections(self, prefix: str) -> list[dict[str, str]]:
+        """List the collections of others that name this person as a reader."""
+        base = self._shared("collections")
+        owners = sorted(path.name for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
+        return [
+            {"owner_email": owner, "tag": collection.tag, "content_hash": collection.content_hash}
+            for owner in owners
+            if owner != self.email
+            for folder, collection in self._collections(prefix, owner)
+            if self.email in _readers(folder)
+        ]
+
+    def watcher_get_collection_file_metadatas(
+        self, prefix: str, tag: str, content_hash: str, owner_email: str
+    ) -> list[dict[str, str]]:
+        """List the files of a collection."""
+        folder = self._collection(prefix, tag, content_hash, owner_email)
+        return [{"file_id": str(path), "file_name": path.name} for path in _files(folder)]
+
+    def watcher_download_collection(
+        self, prefix: str, tag: str, content_hash: str, owner_email: str
+    ) -> dict[str, bytes]:
+        """Read the files of a collection."""
+        found = self.watcher_get_collection_file_metadatas(prefix, tag, content_hash, owner_email)
+        return {entry["file_name"]: self.download_file(entry["file_id"]) for entry in found}
+
+    def watcher_download_collection_file(self, file_id: str) -> bytes:
+        """Read one file of a collection."""
+        return self.download_file(file_id)
+
+
+class LocalFolderConfig(ConnectionConfig):
+    """What syft needs to make a `LocalFolderConnection`.
+
+    Parameters
+    ----------
+    email : str
+        Whose connection it is.
+    shared, private : Path
+        The folder of all people, and the one of this person alone.
+    """
+
+    connection_type: ClassVar[type[SyftboxPlatformConnection]] = LocalFolderConnection
+    email: str
+    shared: Path
+    private: Path
+
+
+def _put(path: Path, data: bytes) -> str:
+    """Write a file in one step: whoever else uses the folder never reads half of one."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as scratch:
+            scratch.write_bytes(data)
+    except OSError as error:
+        raise DatasiteError(
+            f"The file {path.name} cannot be written ({error.strerror}): give the folder room and the right to write."
+        ) from None
+    return str(path)
+
+
+def _files(folder: Path) -> list[Path]:
+    """List the files of a folder by name: no hidden ones (half-written), no links (they may lead anywhere)."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink() and path.name[0] != ".")
+
+
+def _dated(folder: Path, time_of: Callable[[str], float | None], since: float | None = None) -> list[Path]:
+    """List the files of a folder whose names hold a time, oldest first: those after `since` only, if it is given."""
+    dated = [(time_of(path.name), path) for path in _files(folder)]
+    return [
+        path for time, path in sorted((time, path) for time, path in dated if time is not None and _after(time, since))
+    ]
+
+
+def _after(time: float, since: float | None) -> bool:
+    return math.isfinite(time) and (since is None or time > since)
+
+
+def _message_time(name: str) -> float | None:
+    try:
+        return MessageFileName.from_string(name).submitted_timestamp
+    except FileNameParseError:
+        return None
+
+
+def _event_time(name: str) -> float | None:
+    try:
+        return FileChangeEventsMessageFileName.from_string(name).timestamp
+    except ValueError:
+        return None
+
+
+def _checked(data: bytes, path: Path) -> bytes:
+    """Refuse a message that is neither a compressed one nor an encrypted one, whoever sent it."""
+    try:
+        uncompress_data(data)
+    except Exception:  # tarfile and zlib have many ways to say it, and no common one
+        try:
+            syft_crypto_python.parse_envelope(data)
+        except Exception:
+            raise _damaged(path, f"set it aside, and let {path.parent.name} send it again") from None
+    return data
+
+
+def _readers(folder: Path) -> list[str]:
+    return _json(folder / READERS, list, [])
+
+
+def _json(path: Path, kind: type, default: Any) -> Any:
+    if not path.exists():
+        return default
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError:
+        value = None
+    if not isinstance(value, kind):
+        raise _damaged(path, "restore it from a copy, or begin with a new network")
+    return value
+
+
+def _damaged(path: Path, mend: str) -> DatasiteError:
+    return DatasiteError(f"The file {path.name} in the folder {path.parent.name} is damaged: {mend}.")
