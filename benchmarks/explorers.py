@@ -13,6 +13,7 @@ from ppml_helpers.widgets import epsilon as epsilon_widget
 from ppml_helpers.widgets.anonymity import KS, AnonymityExplorer
 from ppml_helpers.widgets.audit import STOPS, AuditExplorer
 from ppml_helpers.widgets.budget import LEAST, MOST, BudgetExplorer
+from ppml_helpers.widgets.encryption import EncryptionExplorer
 from ppml_helpers.widgets.federation import LOCAL_EPOCHS, FederationExplorer
 
 
@@ -23,6 +24,7 @@ def main() -> None:
         move_epsilon(benchmark)
         toss_anew(benchmark)
         federate(benchmark)
+        encrypt(benchmark)
         patients = cohort.load_patients()
         move_share(benchmark, patients)
         move_k(benchmark, patients, 100_000, "9,105 patients", at_most=3)
@@ -107,6 +109,31 @@ def federate(benchmark: Benchmark) -> None:
         at_most=6,
     )
     assert set(rounds) == {10}
+
+
+def encrypt(benchmark: Benchmark) -> None:
+    """Make keys, and encrypt, multiply and decrypt patients at the largest setting that follows every move."""
+    explorer = EncryptionExplorer()
+    explorer.set(ring=8192, scale=36, depth=3)
+    multiplied: list[int] = []
+
+    def move() -> None:
+        explorer.forget()
+        explorer.set(depth=5 - explorer.values["depth"])
+        multiplied.append(len(explorer.result.costs.errors) - 1)
+
+    benchmark.compare(
+        "encryption explorer: depth, ring 8,192",
+        ours=move,
+        peer=explorer.redraw,
+        repeats=5 if benchmark.quick else 20,
+        unit="slider move",
+        note="3 or 2 multiplications at scale 2^36: new keys, two columns of 4,096 patients and one patient, drawing; "
+        "nothing is kept; the peer only draws",
+        ratio="ours/peer",
+        at_most=3,
+    )
+    assert set(multiplied) == {2, 3}
 
 
 def move_share(benchmark: Benchmark, patients: pd.DataFrame) -> None:

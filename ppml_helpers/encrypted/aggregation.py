@@ -17,7 +17,7 @@ import numpy as np
 import tenseal as ts
 
 from ppml_helpers.encrypted.parameters import check_bits
-from ppml_helpers.encrypted.parties import KeyHolder, Party, chunks, load, positive, whole
+from ppml_helpers.encrypted.parties import ComputingParty, KeyHolder, Party, chunks, load, positive, whole
 from ppml_helpers.errors import EncryptionError
 
 RING, PRIMES, SCALE_BITS = 4096, (54, 55), 40
@@ -95,15 +95,7 @@ class UpdatesHolder(KeyHolder):
 
 
 class UpdatesHospital(Party):
-    """Encrypts a hospital's update; holds the public key only.
-
-    Parameters
-    ----------
-    public_bytes, message_key : bytes
-        From the key holder.
-    name : str
-        Name of the hospital, in the clear in its message.
-    """
+    """Encrypts a hospital's update; holds the public key only; made as every `Party`, its name in the clear."""
 
     purpose = "updates"
 
@@ -145,19 +137,10 @@ class UpdatesHospital(Party):
         return self._mailbox.seal("update", parts, 0)
 
 
-class UpdatesServer(Party):
-    """Adds up updates that it cannot read.
-
-    Parameters
-    ----------
-    public_bytes, message_key : bytes
-        From the key holder.
-    """
+class UpdatesServer(ComputingParty):
+    """Adds up updates that it cannot read."""
 
     purpose = "updates"
-
-    def __init__(self, public_bytes: bytes, message_key: bytes) -> None:
-        super().__init__(public_bytes, message_key, "server")
 
     def add(self, messages: Sequence[bytes]) -> bytes:
         """Add up the updates of one round.

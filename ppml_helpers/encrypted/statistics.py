@@ -26,6 +26,7 @@ import tenseal.sealapi as seal
 
 from ppml_helpers.encrypted.parameters import LINEAR, drift
 from ppml_helpers.encrypted.parties import (
+    ComputingParty,
     KeyHolder,
     Party,
     Progress,
@@ -101,15 +102,7 @@ class MomentsHolder(KeyHolder):
 
 
 class MomentsHospital(Party):
-    """Encrypts a hospital's columns; holds the public key only.
-
-    Parameters
-    ----------
-    public_bytes, message_key : bytes
-        From the key holder.
-    name : str
-        Name of the hospital, in the clear in its message.
-    """
+    """Encrypts a hospital's columns; holds the public key only; made as every `Party`, its name in the clear."""
 
     purpose = "moments"
 
@@ -148,19 +141,10 @@ class MomentsHospital(Party):
         return self._mailbox.seal("columns", parts, len(wanted), list(ranges))
 
 
-class MomentsServer(Party):
-    """Adds up what it cannot read.
-
-    Parameters
-    ----------
-    public_bytes, message_key : bytes
-        From the key holder.
-    """
+class MomentsServer(ComputingParty):
+    """Adds up what it cannot read."""
 
     purpose = "moments"
-
-    def __init__(self, public_bytes: bytes, message_key: bytes) -> None:
-        super().__init__(public_bytes, message_key, "server")
 
     def pool(self, messages: Sequence[bytes]) -> bytes:
         """Add up the columns of all hospitals, and their squares.
@@ -325,15 +309,7 @@ class CountsHolder(KeyHolder):
 
 
 class CountsHospital(Party):
-    """Encrypts a hospital's counts; holds the public key only.
-
-    Parameters
-    ----------
-    public_bytes, message_key : bytes
-        From the key holder.
-    name : str
-        Name of the hospital, in the clear in its message.
-    """
+    """Encrypts a hospital's counts; holds the public key only; made as every `Party`, its name in the clear."""
 
     purpose = "counts"
 
@@ -365,19 +341,10 @@ class CountsHospital(Party):
         return self._mailbox.seal("counts", [ts.bfv_vector(self._context, checked).serialize()], patients, levels)
 
 
-class CountsServer(Party):
-    """Adds up counts that it cannot read.
-
-    Parameters
-    ----------
-    public_bytes, message_key : bytes
-        From the key holder.
-    """
+class CountsServer(ComputingParty):
+    """Adds up counts that it cannot read."""
 
     purpose = "counts"
-
-    def __init__(self, public_bytes: bytes, message_key: bytes) -> None:
-        super().__init__(public_bytes, message_key, "server")
 
     def add(self, messages: Sequence[bytes]) -> bytes:
         """Add up the counts of all hospitals.

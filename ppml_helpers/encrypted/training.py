@@ -31,8 +31,8 @@ import tenseal as ts
 from ppml_helpers.encrypted.models import sigmoid_polynomial
 from ppml_helpers.encrypted.parameters import Parameters, drift
 from ppml_helpers.encrypted.parties import (
+    ComputingParty,
     KeyHolder,
-    Party,
     Progress,
     check_range,
     checked_table,
@@ -273,7 +273,7 @@ class TrainingClient(KeyHolder):
         return ts.ckks_vector(self._context, values).serialize()
 
 
-class TrainingServer(Party):
+class TrainingServer(ComputingParty):
     """The server: built from bytes only, computes gradients that it cannot read.
 
     Parameters
@@ -290,7 +290,7 @@ class TrainingServer(Party):
     purpose = "training"
 
     def __init__(self, public_bytes: bytes, message_key: bytes) -> None:
-        super().__init__(public_bytes, message_key, "server")
+        super().__init__(public_bytes, message_key)
         self._circuit = Circuit.of(self._facts["bound"])
         self._columns: tuple[str, ...] = ()
 
