@@ -99,11 +99,17 @@ def _with_nbval(paths: list[str]) -> tuple[str, ...]:
     return _NBVAL if any(path.split("::")[0].endswith(".ipynb") for path in paths) else ()
 
 
-# Tests of one file may share something, tests of two files do not: every core gets whole files. Notebooks and browsers
-# run one after the other, as they do for a learner.
+# Tests of one file may share something, tests of two files do not: every core gets whole files (and its own JupyterLab
+# and browser). Chapters run one after the other, each alone, as they do for a learner.
 _PARALLEL = (f"--numprocesses={min(os.cpu_count() or 1, 4)}", "--dist=loadfile")
 
+# The plugins that the tests use, by name: to find them out itself, pytest loads every one that is installed, and reads
+# all files of their packages, each time it starts, which takes longer than many a stage.
+_PLUGINS = ("--disable-plugin-autoload", "-p", "timeout", "-p", "xdist", "-p", "hypothesispytest")
+
 _NBVAL = (
+    "-p",
+    "nbval",
     "--nbval",
     "--nbval-current-env",
     f"--nbval-cell-timeout={CELL_TIMEOUT}",
@@ -117,7 +123,7 @@ def _stages(only: str | None) -> Iterator[Stage | Result]:
         if only in (None, name):
             yield Stage(name, (*_PARALLEL, str(TESTS / name)))
     if only in (None, "notebooks"):
-        yield Stage("notebooks: hygiene", (str(TESTS / "notebooks"),))
+        yield Stage("notebooks: hygiene", (*_PARALLEL, str(TESTS / "notebooks")))
         for chapter in sorted(places.NOTEBOOKS.glob("*.ipynb")):
             yield Stage(f"notebooks: {chapter.stem}", (*_NBVAL, str(chapter)))
     if only in (None, "browser"):
@@ -125,7 +131,7 @@ def _stages(only: str | None) -> Iterator[Stage | Result]:
         if missing:
             yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
         else:
-            yield Stage("browser", (str(TESTS / "browser"),))
+            yield Stage("browser", (*_PARALLEL, str(TESTS / "browser")))
 
 
 def _run(stage: Stage, arguments: list[str]) -> Result:
@@ -133,7 +139,7 @@ def _run(stage: Stage, arguments: list[str]) -> Result:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kit-test-") as folder:
         report = Path(folder) / "report.xml"
-        command = ["-m", "pytest", "-q", f"--junitxml={report}", *stage.arguments, *arguments]
+        command = ["-m", "pytest", *_PLUGINS, "-q", f"--junitxml={report}", *stage.arguments, *arguments]
         code = in_course(command, Path(folder), {"KIT_CHROMIUM": find_chromium() or ""})
         counts = _counts(report)
     if code == NOTHING_COLLECTED and arguments:  # a filter like -k may leave a stage empty

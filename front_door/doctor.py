@@ -17,7 +17,7 @@ from pathlib import Path
 
 from front_door import places
 from front_door.checks import find_chromium
-from front_door.environment import python_of, site_packages, whats_wrong
+from front_door.environment import holds, python_of, site_packages, whats_wrong
 from front_door.lab import FIRST_PORT, free_port
 from front_door.terminal import Stop, say
 
@@ -40,7 +40,7 @@ class Finding:
 def doctor(root: Path = places.ROOT) -> int:
     """Look at everything, print a line each, and return 1 if something needs mending."""
     looks: list[Callable[[Path], Finding]] = [
-        python, writable, disk, memory, environment, packages, data, notebooks, browser, port,
+        python, writable, disk, memory, environment, packages, optional, data, notebooks, browser, port,
     ]  # fmt: skip
     findings = [look(root) for look in looks]
     for finding in findings:
@@ -135,6 +135,20 @@ def packages(root: Path) -> Finding:
         f"packages: {broken} cannot be imported ({reason[:150]})",
         "remove the folder .venv and run 'python3 kit.py lab': it installs again",
     )
+
+
+def optional(root: Path) -> Finding:
+    """Look which of the packages that not every computer can have are there."""
+    recipe = places.recipe_of(root)
+    pins = recipe.optional_pins()
+    absent = [pin for pin in pins if not holds(recipe.folder, pin)]
+    if site_packages(recipe.folder) is None:
+        return Finding("note", "optional packages: looked at after the set-up")
+    if not absent:
+        return Finding("ok", f"optional packages: {', '.join(pins) or 'none are listed'}")
+    told = "; ".join(f"without {pin} {pins[pin]}" for pin in absent)
+    again = f"{python_of(recipe.folder)} -m pip install --no-deps --only-binary :all: {' '.join(absent)}"
+    return Finding("note", f"optional packages: {told}", f"nothing needs to be done; to try once more: {again}")
 
 
 def data(root: Path) -> Finding:

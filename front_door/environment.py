@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from kit import supported
 STAMP = "kit-stamp.json"
 WINDOWS = os.name == "nt"
 AGAIN = "Nothing already done is lost: run the same command again and it goes on from there."
+_UNREACHABLE = re.compile(r"NewConnectionError|Name or service not known|Temporary failure|Max retries|timed out")
+_NOT_FOUND = re.compile(r"No matching distribution|Could not find a version")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Recipe:
         Free bytes below which an install begins with ``disk_warning``.
     disk_warning
         What may need that much, and how to do with less.
+    optional
+        A requirements file of pins that not every computer can have, or None. Behind each stands, as a comment, what is
+        done without it. The set-up tries each once and goes on without those that it cannot install.
+    warm_up
+        What is done last with the environment's Python, for example filling a cache, or None. It raises nothing.
     """
 
     name: str
@@ -63,10 +70,14 @@ class Recipe:
     disk_needed: int = 0
     disk_roomy: int = 0
     disk_warning: str = ""
+    optional: Path | None = None
+    warm_up: Callable[[Path], None] | None = None
 
     def key(self) -> str:
         """Return a hash over everything that decides what is installed, and where the project lives."""
         parts = [self._requirement_text()]
+        if self.optional is not None:
+            parts.append(self._optional_text())
         if self.project is not None:
             parts += [(self.project / "pyproject.toml").read_text("utf-8"), str(self.project.resolve())]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -75,6 +86,11 @@ class Recipe:
         """Return the requirements, one a line, without comments and options."""
         lines = (line.split("#")[0].strip() for line in self._requirement_text().splitlines())
         return [line for line in lines if line and not line.startswith("-")]
+
+    def optional_pins(self) -> dict[str, str]:
+        """Return the optional pins, each with what is done without it."""
+        lines = (line.partition("#") for line in self._optional_text().splitlines())
+        return {pin.strip(): remark.strip() for pin, _, remark in lines if pin.strip()}
 
     def pip_arguments(self) -> list[str]:
         """Return what pip is told to install."""
@@ -91,6 +107,12 @@ class Recipe:
             raise Stop(
                 f"{self.requirements} cannot be read ({error.strerror}): it belongs to the kit, fetch it again."
             ) from None
+
+    def _optional_text(self) -> str:
+        try:
+            return self.optional.read_text("utf-8", "replace") if self.optional is not None else ""
+        except OSError:
+            return ""  # then nothing is optional: no reason to stop
 
 
 def python_of(folder: Path) -> Path:
@@ -160,6 +182,17 @@ def site_packages(folder: Path) -> Path | None:
     version = interpreter_version(python_of(folder))
     found = folder / "lib" / f"python{'.'.join(version.split('.')[:2])}" / "site-packages"
     return found if version and found.is_dir() else None
+
+
+def holds(folder: Path, pin: str) -> bool:
+    """Say whether an environment holds a package in this version ("tiny==1.0"), by what pip wrote down."""
+    site = site_packages(folder)
+    written = {_plain(info.name.removesuffix(".dist-info")) for info in site.glob("*.dist-info")} if site else set()
+    return _plain(pin.replace("==", "-")) in written
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()  # one name may be written in several ways
 
 
 def _entries(folder: Path) -> set[str]:
@@ -233,6 +266,9 @@ def _make(recipe: Recipe, lock: int) -> None:
     _pip_install(recipe, lock)
     if recipe.project is not None:
         _install_project(recipe, lock)
+    _install_optional(recipe, lock)
+    if recipe.warm_up is not None:
+        recipe.warm_up(python_of(recipe.folder))
     _write_stamp(recipe)
 
 
@@ -332,6 +368,24 @@ def _install_project(recipe: Recipe, lock: int) -> None:
         raise Stop(pip_failed(lines), code=1)
 
 
+def _install_optional(recipe: Recipe, lock: int) -> None:
+    for pin, without in recipe.optional_pins().items():
+        # The lock decides about what it asks for, and nothing is built here: that takes compilers.
+        command = _pip(recipe, "install", "--no-deps", "--only-binary", ":all:", pin)
+        code, lines = _run(command, lock, lambda line: None, lambda: None)
+        if code:
+            say(f"{pin} is left out, since {_why_left_out(lines)}: {without}.")
+
+
+def _why_left_out(lines: list[str]) -> str:
+    text = "\n".join(lines)
+    if _UNREACHABLE.search(text):
+        return "pip could not reach its package index"
+    if _NOT_FOUND.search(text):
+        return "there is no build of it for this computer"
+    return f"pip says '{(lines or ['nothing'])[-1].strip()[:120]}'"
+
+
 def _pip(recipe: Recipe, *arguments: str) -> list[str]:
     return [str(python_of(recipe.folder)), "-m", "pip", "--no-input", "--disable-pip-version-check", *arguments]
 
@@ -396,9 +450,9 @@ def pip_failed(lines: list[str]) -> str:
     text = "\n".join(lines)
     if "No space left" in text:
         mend = "the disk is full: make room"
-    elif re.search(r"NewConnectionError|Name or service not known|Temporary failure|Max retries|timed out", text):
+    elif _UNREACHABLE.search(text):
         mend = "pip could not reach its package index: check the connection, or a proxy, and 'pip config list'"
-    elif "No matching distribution" in text or "Could not find a version" in text:
+    elif _NOT_FOUND.search(text):
         mend = (
             "a pinned package was not found on your package index for this computer: check the connection and "
             "'pip config list'"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,7 +32,16 @@ def recipe_of(root: Path) -> Recipe:
         disk_needed=3_000_000_000,  # with the CPU build of torch, the only one for macOS and Windows
         disk_roomy=10_000_000_000 if sys.platform == "linux" else 0,
         disk_warning=CUDA,
+        optional=root / "requirements-optional.lock",
+        warm_up=list_fonts,
     )
+
+
+def list_fonts(python: Path) -> None:
+    """Let matplotlib look for the fonts of this computer, so that no kernel does it in the middle of a lesson."""
+    command = [str(python), "-c", "import matplotlib.font_manager"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):  # then the first picture takes longer
+        subprocess.run(command, env=jupyter_environment(), capture_output=True, timeout=300, check=False)
 
 
 COURSE = recipe_of(ROOT)
@@ -40,7 +51,8 @@ def jupyter_environment(base: dict[str, str] | None = None) -> dict[str, str]:
     """Return environment variables that keep Jupyter inside the kit: its look comes from ``jupyter_config/``.
 
     Settings, workspaces and runtime files go to the git-ignored ``.kit/``, nothing to the person's own ``~/.jupyter``;
-    and nothing there (a kernel named python3, a start-up script) changes what the course prints.
+    and nothing there (a kernel named python3, a start-up script) changes what the course prints. matplotlib keeps its
+    list of fonts there too: one in the home, written by another program, may name fonts that are not there.
     """
     own = STATE / "jupyter"
     (own / "ipython").mkdir(parents=True, exist_ok=True)
@@ -53,11 +65,13 @@ def jupyter_environment(base: dict[str, str] | None = None) -> dict[str, str]:
         JUPYTERLAB_SETTINGS_DIR=str(own / "settings"),
         JUPYTERLAB_WORKSPACES_DIR=str(own / "workspaces"),
         IPYTHONDIR=str(own / "ipython"),
+        MPLCONFIGDIR=str(STATE / "matplotlib"),
     )
     # Kernels and the server talk over the loopback: a proxy meant for the outside must not catch that.
     for name in ("NO_PROXY", "no_proxy"):
         values[name] = ",".join(filter(None, [values.get(name), "127.0.0.1", "localhost"]))
-    values.pop("PYTHONSAFEPATH", None)
+    for name in ("PYTHONSAFEPATH", "MATPLOTLIBRC"):
+        values.pop(name, None)
     return values
 
 

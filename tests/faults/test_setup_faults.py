@@ -56,23 +56,24 @@ def digest(text: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
 
 
-def tiny_wheel(folder: Path, version: str = "1.0") -> None:
-    files = {"tiny/__init__.py": f'version = "{version}"\n', "tiny/table.txt": "0 1 2 3\n" * 50}
-    info = f"tiny-{version}.dist-info"
-    files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n"
-    files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    record = [f"{name},sha256={digest(text)},{len(text)}\n" for name, text in files.items()]
+def tiny_wheel(
+    folder: Path, version: str = "1.0", name: str = "tiny", tag: str = "py3-none-any", more: str = ""
+) -> None:
+    files = {f"{name}/__init__.py": f'version = "{version}"\n', f"{name}/table.txt": "0 1 2 3\n" * 50}
+    info = f"{name}-{version}.dist-info"
+    files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}"
+    files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n"
+    record = [f"{file},sha256={digest(text)},{len(text)}\n" for file, text in files.items()]
     files[f"{info}/RECORD"] = "".join(record) + f"{info}/RECORD,,\n"
-    with zipfile.ZipFile(folder / f"tiny-{version}-py3-none-any.whl", "w") as wheel:
-        for name, text in files.items():
-            wheel.writestr(name, text)
+    with zipfile.ZipFile(folder / f"{name}-{version}-{tag}.whl", "w") as wheel:
+        for file, text in files.items():
+            wheel.writestr(file, text)
 
 
-@pytest.fixture
-def kit(tmp_path: Path) -> Path:
-    """A kit with the real front door whose lock names one tiny local package."""
-    root = tmp_path / "a kit"  # the blank is meant
-    links = tmp_path / "links"
+def small_kit(folder: Path) -> Path:
+    """Write a kit with the real front door whose lock names one tiny local package; return where it is."""
+    root = folder / "a kit"  # the blank is meant
+    links = folder / "links"
     links.mkdir()
     tiny_wheel(links)
     shutil.copytree(REPO / "front_door", root / "front_door", ignore=shutil.ignore_patterns("__pycache__"))
@@ -88,6 +89,12 @@ def kit(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture
+def kit(tmp_path: Path) -> Path:
+    """The small kit, in which nothing has been done yet."""
+    return small_kit(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment with pip and nothing else, made once: copying it is faster than making it."""
@@ -97,19 +104,43 @@ def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def lend(folder: Path, target: Path) -> None:
+    """Copy a folder; what comes with Python, into which nobody writes, is linked, which is much faster."""
+    shared = {"pip", "setuptools", "pkg_resources"}
+
+    def one(source: str, copy: str) -> None:
+        os.link(source, copy) if shared & set(Path(source).parts) else shutil.copy2(source, copy)
+
+    shutil.copytree(folder, target, symlinks=True, copy_function=one)
+
+
 @pytest.fixture
 def begun(kit: Path, bare_environment: Path) -> Path:
     """The small kit with an environment in which nothing is installed yet."""
-    shutil.copytree(bare_environment, kit / ".venv", symlinks=True)
+    lend(bare_environment, kit / ".venv")
     return kit
 
 
-@pytest.fixture
-def ready(begun: Path) -> Path:
-    """The small kit, set up."""
-    answer = run(begun)
+@pytest.fixture(scope="session")
+def set_up(bare_environment: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Where a small kit was set up, and a copy of it: a kit knows its folder, so that it must be put back there."""
+    folder = tmp_path_factory.mktemp("ready")
+    root = small_kit(folder)
+    lend(bare_environment, root / ".venv")
+    answer = run(root)
     assert answer.returncode == 0, answer.stdout
-    return begun
+    kept = tmp_path_factory.mktemp("kept") / "copy"
+    lend(folder, kept)
+    return folder, kept
+
+
+@pytest.fixture
+def ready(set_up: tuple[Path, Path]) -> Path:
+    """The small kit, set up."""
+    folder, kept = set_up
+    shutil.rmtree(folder)
+    lend(kept, folder)
+    return folder / "a kit"
 
 
 def run(kit: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -229,6 +260,44 @@ def test_a_lock_file_left_by_a_dead_process_is_no_obstacle(begun: Path) -> None:
     (begun / ".kit").mkdir()
     (begun / ".kit" / "setup.lock").write_text("999999")
     assert "waiting" not in repaired(begun)
+
+
+# ------------------------------------------------------------------------------------------- optional packages
+
+
+def test_what_a_computer_cannot_have_is_said_once_and_stops_nothing(
+    begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = begun.parent / "links"
+    tiny_wheel(links, name="elsewhere", tag="py3-none-some_other_system")
+    tiny_wheel(links, name="extra", more="Requires-Dist: nowhere==1.0\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(links))
+    remarks = {name: f"{name} has stored outputs" for name in ("elsewhere", "nowhere", "extra")}
+    lines = [f"{name}==1.0  # {remark}\n" for name, remark in remarks.items()]
+    (begun / "requirements-optional.lock").write_text("".join(["# a comment\n\n", *lines]))
+    said = repaired(begun).splitlines()  # and a second call tries nothing again
+    for name in ("elsewhere", "nowhere"):
+        sentence = f"{name}==1.0 is left out, since there is no build of it for this computer: {remarks[name]}."
+        assert said.count(sentence) == 1
+    assert "ERROR" not in "".join(said)
+    assert "extra" not in "".join(said)
+    assert sorted(path.name for path in site(begun).glob("e*")) == ["extra", "extra-1.0.dist-info"]
+    doctor = run(begun, "doctor").stdout
+    assert f"optional packages: without elsewhere==1.0 {remarks['elsewhere']}; without nowhere==1.0" in doctor
+    assert remarks["extra"] not in doctor
+
+
+def test_an_optional_package_that_appears_in_the_list_is_installed(
+    ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_wheel(ready.parent / "links", name="extra")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(ready.parent / "links"))
+    (ready / "requirements-optional.lock").write_text("extra==1.0  # nothing is missing\n")
+    assert "left out" not in repaired(ready)
+    assert environment.holds(ready / ".venv", "extra==1.0")
+    assert "optional packages: extra==1.0" in run(ready, "doctor").stdout
 
 
 # --------------------------------------------------------------------------------------- interrupted in the middle

@@ -53,8 +53,16 @@ def test_the_learner_edition_has_everything_to_run_and_no_answers(kit: Path, tmp
 
 def test_the_kits_own_learner_edition_is_complete(tmp_path: Path) -> None:
     written = course.write_learner_edition(tmp_path / "out")
-    needed = {"kit.py", "requirements.lock", "pyproject.toml", "environment.yml", "LICENSE", "data/SHA256SUMS"}
-    needed |= {"data/support2.csv.gz", "data/DATA_CARD.md", "data/build.py", "ppml_helpers/course.py"}
+    needed = {
+        "kit.py",
+        "requirements.lock",
+        "requirements-optional.lock",
+        "pyproject.toml",
+        "environment.yml",
+        "LICENSE",
+    }
+    needed |= {"data/support2.csv.gz", "data/SHA256SUMS", "data/DATA_CARD.md", "data/build.py"}
+    needed |= {"ppml_helpers/course.py"}
     needed |= {"front_door/lab.py", "jupyter_config/jupyter_server_config.json"}
     assert needed <= set(written)
     assert not [name for name in written if name.startswith(("tests/", "benchmarks/", ".git/", ".venv"))]

@@ -143,6 +143,20 @@ def test_jupyter_stays_inside_the_kit_and_out_of_the_home(monkeypatch: pytest.Mo
     assert values["NO_PROXY"] == "example.org,127.0.0.1,localhost"
 
 
+def test_a_persons_matplotlib_stays_out_of_the_course(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MATPLOTLIBRC", "/their/own/matplotlibrc")
+    monkeypatch.setenv("MPLCONFIGDIR", "/their/own")
+    values = places.jupyter_environment()
+    assert "MATPLOTLIBRC" not in values
+    assert Path(values["MPLCONFIGDIR"]).is_relative_to(places.STATE)
+
+
+def test_listing_the_fonts_stops_nothing(tmp_path: Path) -> None:
+    places.list_fonts(tmp_path / "no python")
+    places.list_fonts(Path(sys.executable))
+    assert list((places.STATE / "matplotlib").glob("fontlist-*.json"))
+
+
 def test_the_first_view_asks_nothing_and_calls_nobody() -> None:
     folder = REPO / "jupyter_config"
     server = json.loads((folder / "jupyter_server_config.json").read_text())["LabApp"]
@@ -207,6 +221,22 @@ def test_a_failed_install_shows_pips_lines_and_the_mend(said: str, mend: str) ->
     assert said in message
     assert mend in message.splitlines()[-1]
     assert "run the same command again" in message.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            ["Retrying (Retry(total=0)) after connection broken by NewConnectionError", "No matching distribution"],
+            "reach",
+        ),
+        (["ERROR: No matching distribution found for psi==2.0.6"], "there is no build of it for this computer"),
+        (["a line", "ERROR: something new"], "pip says 'ERROR: something new'"),
+        ([], "pip says 'nothing'"),
+    ],
+)
+def test_a_package_that_is_left_out_has_a_reason(said: list[str], reason: str) -> None:
+    assert reason in environment._why_left_out(said)
 
 
 def test_pips_words_become_a_count(tmp_path: Path) -> None:
@@ -292,6 +322,28 @@ def test_the_key_follows_what_decides_and_nothing_else(tmp_path: Path) -> None:
     before = recipe("a==1", project=tmp_path)
     (tmp_path / "pyproject.toml").write_text("two")
     assert before != recipe("a==1", project=tmp_path)
+
+
+def test_the_key_follows_the_optional_packages_and_a_missing_list_is_an_empty_one(tmp_path: Path) -> None:
+    listed = tmp_path / "optional.lock"
+    recipe = environment.Recipe("x", tmp_path, tmp_path, ("a==1",), optional=listed)
+    keys = [recipe.key()]
+    assert recipe.optional_pins() == {}
+    for text in ("# only a remark\n", "b==2  # without it\n", "b==3  # without it\n"):
+        listed.write_text(text)
+        keys.append(recipe.key())
+    assert recipe.optional_pins() == {"b==3": "without it"}
+    assert len(set(keys)) == 4
+
+
+@pytest.mark.parametrize(("written", "there"), [("Open_Mined.psi-2.0.6", True), ("open_mined_psi-2.0.7", False)])
+def test_what_an_environment_holds_is_read_from_what_pip_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, there: bool
+) -> None:
+    assert not environment.holds(tmp_path, "open-mined-psi==2.0.6")
+    (tmp_path / f"{written}.dist-info").mkdir()
+    monkeypatch.setattr(environment, "site_packages", lambda folder: folder)
+    assert environment.holds(tmp_path, "open-mined-psi==2.0.6") is there
 
 
 # ------------------------------------------------------------------------------------------------------ doctor

@@ -6,14 +6,15 @@ import importlib.metadata
 import re
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-REPO = Path(__file__).resolve().parents[2]
+from front_door import places
+
+REPO = places.ROOT
 
 
 def requirements(name: str) -> dict[str, Requirement]:
@@ -37,6 +38,13 @@ def test_the_lock_holds_everything_that_is_asked_for_by_name() -> None:
     assert all(LOCK[name].specifier == one.specifier for name, one in wanted.items() if one.specifier)
 
 
+def test_an_optional_package_is_an_exact_pin_that_says_what_is_done_without_it() -> None:
+    pins = places.COURSE.optional_pins()
+    assert {"openmined-psi"} == set(requirements("requirements-optional.lock"))
+    assert not set(requirements("requirements-optional.lock")) & set(LOCK)
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) and remark for pin, remark in pins.items())
+
+
 def test_torch_is_pinned_as_agreed_and_cuda_is_left_to_pip() -> None:
     assert str(LOCK["torch"]) == "torch==2.13.0"
     assert not [name for name in LOCK if name.startswith(("nvidia-", "cuda-", "triton"))]
@@ -51,7 +59,8 @@ def test_the_editable_install_needs_nothing_beyond_the_lock() -> None:
 
 
 def test_nothing_names_an_index() -> None:
-    text = (REPO / "requirements.lock").read_text("utf-8") + (REPO / "environment.yml").read_text("utf-8")
+    names = ("requirements.lock", "requirements-optional.lock", "environment.yml")
+    text = "".join((REPO / name).read_text("utf-8") for name in names)
     assert "://" not in text
     assert not re.search(r"^\s*--?\w*(index|find-links)", text, re.MULTILINE)
 
