@@ -101,7 +101,8 @@ def _with_nbval(paths: list[str]) -> tuple[str, ...]:
 
 # Tests of one file may share something, tests of two files do not: every core gets whole files (and its own JupyterLab
 # and browser). Chapters run one after the other, each alone, as they do for a learner.
-_PARALLEL = (f"--numprocesses={min(os.cpu_count() or 1, 4)}", "--dist=loadfile")
+_WORKERS = f"--numprocesses={min(os.cpu_count() or 1, 4)}"
+_PARALLEL = (_WORKERS, "--dist=loadfile")
 
 # The plugins that the tests use, by name: to find them out itself, pytest loads every one that is installed, and reads
 # all files of their packages, each time it starts, which takes longer than many a stage.
@@ -123,7 +124,7 @@ def _stages(only: str | None) -> Iterator[Stage | Result]:
         if only in (None, name):
             yield Stage(name, (*_PARALLEL, str(TESTS / name)))
     if only in (None, "notebooks"):
-        yield Stage("notebooks: hygiene", (*_PARALLEL, str(TESTS / "notebooks")))
+        yield Stage("notebooks: hygiene", (_WORKERS, "--dist=worksteal", str(TESTS / "notebooks")))
         for chapter in sorted(places.NOTEBOOKS.glob("*.ipynb")):
             yield Stage(f"notebooks: {chapter.stem}", (*_NBVAL, str(chapter)))
     if only in (None, "browser"):

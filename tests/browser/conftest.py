@@ -1,4 +1,4 @@
-"""Fixtures of the browser tests: one server and one browser for all; each test module opens its own pages."""
+"""Fixtures of the browser tests: a server and a browser for each worker; each test module opens its own pages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def open_notebook(app: Browser, server: lab.Server) -> Iterator[Callable[[str], 
 def chapter(request: pytest.FixtureRequest, open_notebook: Callable[[str], lab.NotebookPage]) -> lab.NotebookPage:
     """The notebook CHAPTER of the test module, run as far as the cell that makes its EXPLORER."""
     notebook = open_notebook(request.module.CHAPTER)
-    assert all(notebook.stored_pictures())  # before the first run a stored picture stands in
+    assert all(notebook.stored_pictures())  # before the first run a stored picture stands in, and nothing complains
+    assert notebook.panel.locator(".jupyter-widgets").count() == 0
+    assert notebook.complaints.all_inner_texts() == []
     notebook.run_up_to(request.module.EXPLORER)
     return notebook
 

@@ -115,7 +115,7 @@ def copy_course(target: Path) -> Path:
 
 
 def _environment(course: Path, home: Path, mark: str) -> dict[str, str]:
-    places = {"HOME": "", "MPLCONFIGDIR": "matplotlib", "XDG_CACHE_HOME": "cache", "XDG_CONFIG_HOME": "config"}
+    places = {"HOME": "", "XDG_CACHE_HOME": "cache", "XDG_CONFIG_HOME": "config"}
     places |= {"PPML_PROGRESS": "progress", "PPML_RESULTS": "results"}
     return {
         **os.environ,
@@ -415,6 +415,28 @@ class ExplorerView:
             "() => { const mark = document.activeElement.dataset.kitMark;"
             " return mark === undefined ? null : Number(mark); }"
         )
+
+    def tab_misses(self, first: Locator) -> set[int]:
+        """The marks of what the keyboard should reach and Tab, pressed from `first` through to it again, does not."""
+        wanted = self.mark_focusable()
+        first.focus()
+        reached = {self.focused_mark()}
+        for _ in range(wanted):
+            self.page.keyboard.press("Tab")
+            reached.add(self.focused_mark())
+        return set(range(wanted)) - reached
+
+    def whole(self, name: str) -> View:
+        """Demand a picture in its true shape whose alternative text is the sentence below; keep a screenshot `name`."""
+        self.root.evaluate("node => node.scrollIntoView({block: 'center'})")
+        self.screenshot(name)
+        now = self.look()
+        assert now.alt
+        assert now.alt in now.text
+        expect(self.root.get_by_role("img", name=now.alt, exact=True)).to_have_count(1)
+        assert now.natural_width > max(700, 0.99 * now.width)
+        assert now.width / now.height == pytest.approx(now.natural_width / now.natural_height, rel=0.01)
+        return now
 
     def look(self) -> View:
         """What is to be seen now."""

@@ -7,7 +7,7 @@ import re
 import lab
 import pytest
 from lab import changed
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator
 
 CHAPTER = "03_anonymise.ipynb"
 EXPLORER = "AnonymityExplorer("
@@ -19,14 +19,7 @@ def slider(explorer: lab.ExplorerView, name: str) -> Locator:
 
 
 def test_picture_and_sentence_say_the_same(explorer: lab.ExplorerView) -> None:
-    explorer.root.evaluate("node => node.scrollIntoView({block: 'center'})")
-    explorer.screenshot("anonymity_explorer")
-    now = explorer.look()
-    assert now.alt in now.text
-    expect(explorer.root.get_by_role("img", name=now.alt, exact=True)).to_have_count(1)
-    assert now.natural_width > 700
-    assert now.natural_height > 500
-    assert now.width / now.height == pytest.approx(now.natural_width / now.natural_height, rel=0.01)
+    assert explorer.whole("anonymity_explorer").natural_height > 500
 
 
 @pytest.mark.parametrize("key", ["Home", "ArrowRight", "End", "ArrowLeft"])
@@ -44,14 +37,8 @@ def test_every_control_has_a_label_that_can_be_read(explorer: lab.ExplorerView) 
 
 
 def test_tab_reaches_every_control(explorer: lab.ExplorerView) -> None:
-    wanted = explorer.mark_focusable()
-    assert wanted >= 10
-    slider(explorer, "k").focus()
-    reached = {explorer.focused_mark()}
-    for _ in range(wanted):
-        explorer.page.keyboard.press("Tab")
-        reached.add(explorer.focused_mark())
-    assert set(range(wanted)) <= reached
+    assert explorer.mark_focusable() >= 10
+    assert explorer.tab_misses(slider(explorer, "k")) == set()
 
 
 def test_another_attribute_and_another_weight_get_their_own_picture(explorer: lab.ExplorerView) -> None:
