@@ -40,6 +40,8 @@ def test_a_chapter_uses_the_libraries_of_the_map(row: re.Match[str]) -> None:
         "OpenDP": "opendp",
         "Flower": "flwr",
         "TenSEAL": "tenseal",
+        "OpenMined PSI": "private_set_intersection",
+        "PySyft": "syft",
     }
     code = "\n".join(cell.source for cell in course.read(ROOT / "notebooks" / row["name"]).cells)
     named = [module for library, module in modules.items() if library in row[0]]

@@ -1,0 +1,127 @@
+"""Chapter 8 as a learner meets it: run the cells up to the explorer, then choose parameters for encrypted computing."""
+
+from __future__ import annotations
+
+import re
+
+import lab
+import pytest
+from lab import changed
+from playwright.sync_api import Locator, expect
+
+CHAPTER = "08_homomorphic_encryption.ipynb"
+EXPLORER = "EncryptionExplorer("
+LIMITS = {"2,048": 54, "4,096": 109, "8,192": 218, "16,384": 438}
+STOPS = {
+    "ring size": list(LIMITS),
+    "scale": ["20", "24", "28", "32", "36", "40", "45"],
+    "depth": [str(depth) for depth in range(1, 11)],
+}
+START = {"ring size": "8,192", "scale": "36", "depth": "3"}
+
+
+@pytest.fixture
+def explorer(explorer: lab.ExplorerView) -> lab.ExplorerView:
+    """The explorer with the knobs at START, wherever the chapter or the test before left them."""
+    for name, stop in START.items():
+        steps = STOPS[name].index(stop) - STOPS[name].index(explorer.readout(name))
+        for _ in range(abs(steps)):
+            explorer.slider(name).press("ArrowRight" if steps > 0 else "ArrowLeft")
+    explorer.settled(lambda now: "8,192, a scale of 2^36 and 3 multiplications" in now.alt, quiet=0.3)
+    return explorer
+
+
+def says_its_knobs(explorer: lab.ExplorerView, now: lab.View) -> bool:
+    """Whether the sentence names what every slider shows, and the bits that follow from it."""
+    ring, scale, depth = (explorer.readout(name) for name in ("ring size", "scale", "depth"))
+    bits = 2 * (int(scale) + 14) + int(depth) * int(scale)
+    words = [
+        f"A ring of {ring}, a scale of 2^{scale} and {depth} multiplication",
+        f"primes of {bits} bits together, and 128-bit security allows {LIMITS[ring]}",
+    ]
+    if bits > LIMITS[ring]:
+        words.append(f"{bits - LIMITS[ring]} bit")
+    return all(word in now.alt for word in words)
+
+
+def turned(explorer: lab.ExplorerView, name: str, key: str) -> lab.View:
+    """Press a key that moves a slider and wait for the new picture."""
+    before = explorer.look()
+    explorer.slider(name).press(key)
+    return explorer.settled(lambda now: changed(before, now) and says_its_knobs(explorer, now), quiet=0.3)
+
+
+def measure_button(explorer: lab.ExplorerView) -> Locator:
+    return explorer.root.get_by_role("button", name="Measure above ring 8,192 too")
+
+
+def test_picture_and_sentence_say_the_same(explorer: lab.ExplorerView) -> None:
+    assert says_its_knobs(explorer, explorer.whole("encryption_explorer"))
+
+
+def test_every_control_has_a_label_that_can_be_read(explorer: lab.ExplorerView) -> None:
+    assert len(explorer.controls()) == 4  # ring, scale, depth and packing; the button is its own label
+    assert explorer.poor_labels() == []
+    whole = measure_button(explorer).evaluate("node => node.scrollWidth <= node.clientWidth")
+    assert whole
+
+
+def test_tab_reaches_every_control(explorer: lab.ExplorerView) -> None:
+    assert explorer.mark_focusable() >= 5
+    assert explorer.tab_misses(explorer.slider("ring size")) == set()
+
+
+@pytest.mark.parametrize("name", ["scale", "depth"])
+def test_the_keyboard_moves_each_slider(explorer: lab.ExplorerView, name: str) -> None:
+    before = explorer.look()
+    there = turned(explorer, name, "ArrowLeft")
+    assert changed(before, there)
+    assert "typical error within a factor of two" in there.alt
+    back = turned(explorer, name, "ArrowRight")
+    assert (back.src, back.alt) == (before.src, before.alt)  # remembered
+
+
+def test_too_many_bits_are_said_and_nothing_breaks(explorer: lab.ExplorerView) -> None:
+    before = explorer.look()
+    small = turned(explorer, "ring size", "ArrowLeft")
+    assert "99 bits too many; at scale 2^36 this ring allows no multiplication; ring 8,192 would do." in small.alt
+    explorer.screenshot("encryption_explorer_too_many")
+    back = turned(explorer, "ring size", "ArrowRight")
+    assert (back.src, back.alt) == (before.src, before.alt)
+
+
+def test_packing_changes_what_is_said(explorer: lab.ExplorerView) -> None:
+    before = explorer.look()
+    explorer.choose("packing", "one patient")
+    after = explorer.settled(lambda now: "39 of 4,096 slots are in use" in now.alt, quiet=0.3)
+    assert changed(before, after)
+    explorer.choose("packing", "columns")
+    explorer.settled(lambda now: now.alt == before.alt, quiet=0.3)
+
+
+def test_dragging_to_and_fro_ends_where_it_says(explorer: lab.ExplorerView) -> None:
+    for pixels in (-60, 45):
+        before = explorer.look()
+        explorer.drag("depth", pixels)
+        explorer.settled(lambda now, old=before: changed(old, now) and says_its_knobs(explorer, now), quiet=0.5)
+
+
+def test_a_large_ring_is_measured_by_the_button_which_can_be_stopped(explorer: lab.ExplorerView) -> None:
+    turned(explorer, "ring size", "End")
+    too_many = turned(explorer, "depth", "End")
+    assert "22 bits too many; at scale 2^36 this ring allows 9 multiplications; " in too_many.alt
+    unmeasured = turned(explorer, "depth", "ArrowLeft")
+    assert "error and costs are not measured at this ring until you press the button" in unmeasured.alt
+    explorer.screenshot("encryption_explorer_unmeasured")
+    measure_button(explorer).press("Enter")
+    stop = explorer.root.get_by_role("button", name="Stop")
+    expect(stop).to_be_visible()
+    expect(explorer.root.locator(".progress-bar").first).to_be_visible()
+    stop.click()
+    stopped = explorer.settled(lambda now: "Stopped" in now.text or "8,192 patients" in now.alt)
+    expect(stop).to_be_hidden()
+    if "Stopped" in stopped.text:  # on a quick machine the work may be done before the click arrives
+        assert (stopped.src, stopped.alt) == (unmeasured.src, unmeasured.alt)
+    quicker = turned(explorer, "depth", "ArrowLeft")
+    assert re.search(r"8,192 patients, encrypted and raised to the power 9, .* 210 times as many", quicker.alt)
+    explorer.screenshot("encryption_explorer_large")
