@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ppml_helpers.datasite.lock import alone
+from ppml_helpers.datasite.visible import visible_name
 from ppml_helpers.errors import DatasiteError
 from ppml_helpers.files import replacing
 
@@ -231,4 +232,4 @@ def _shown(details: dict[str, Any]) -> str:
     rest = {key: value for key, value in details.items() if key not in ("job", "by", "fingerprint") and value}
     shown = [f"{key} {', '.join(value) if isinstance(value, list | dict) else value}" for key, value in rest.items()]
     whose = f"{details['job']!r} from {details['by']}" if "job" in details else ""
-    return "; ".join(part for part in (whose, *shown) if part)
+    return visible_name("; ".join(part for part in (whose, *shown) if part))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppml_helpers.datasite.snapshot import Snapshot, copy_aside
+from ppml_helpers.datasite.visible import visible_name
 from ppml_helpers.files import replacing
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class ClosedRoom:
         copy_aside(self.box / job.back, (path.removeprefix(f"{job.back}/") for path in found.logs), part / "logs")
         copy_aside(self.box, (*found.strays, *found.outside), part / "aside")
         strays = [path.removeprefix(f"{job.sent}/").removeprefix(f"{job.back}/") for path in found.strays]
-        removed = [path for path in strays if not _NOT_SENT.intersection(path.split("/"))]
+        removed = [visible_name(path) for path in strays if not _NOT_SENT.intersection(path.split("/"))]
         (part / "run.json").write_text(json.dumps({**about, "removed": removed}))
         held.parent.mkdir(parents=True, exist_ok=True)
         os.replace(part, held)
@@ -134,10 +135,10 @@ class ClosedRoom:
     def _kind(self, path: str, job: Folders, others: tuple[Folders, ...]) -> str:
         if path == self._rules or path == f"{job.back}/state.yaml":
             return ""  # the first is closed, the second is written anew
-        if path.endswith(RULES):
+        if path.casefold().endswith(RULES):  # some file systems take SYFT.PUB.YAML for the same file
             return "outside"  # who may read is never a job's business, wherever it says so
         if path.startswith(f"{job.back}/outputs/"):
-            return "outputs"
+            return "outputs" if path.isprintable() else "strays"  # syft cannot send a name that is no text
         if path in {f"{job.back}/{name}" for name in LOGS}:
             return "logs"
         if _within(path, job):

@@ -46,7 +46,7 @@ CANNOT_STOP = (
     "the code helps, and noise that the owner adds.",
     "When an answer arrives tells how long the job ran, and that can depend on a patient. Release at fixed times.",
     "Whether a job failed is one bit about the data, and costs no budget. Look into every failure.",
-    "A job runs as the owner: it can write outside the SyftBox folder, and to the network. Run it in a container "
-    "without one.",
+    "A job runs as the owner: it can write outside the SyftBox folder and to the network, leave a program behind that "
+    "hides, and keep the owner waiting. Run it in a container that allows none of it.",
     "Two researchers with a budget each, who share their answers, have spent both. Give budgets to projects.",
 )

@@ -54,7 +54,8 @@ class ReleaseGate:
     Raises
     ------
     DatasiteError
-        If the client is no owner's, or a researcher's total differs from the one that was fixed before.
+        If the client is no owner's, budgets or defences are something else, or a researcher's total differs from the
+        one that was fixed before.
     """
 
     def __init__(
@@ -65,6 +66,11 @@ class ReleaseGate:
     ) -> None:
         if not getattr(owner, "has_do_role", False):
             raise DatasiteError(f"{owner!r} owns no data; a gate stands before a data owner's: give such a client.")
+        if not isinstance(budgets, Mapping | None) or not isinstance(defences, Defences | None):
+            raise DatasiteError(
+                f"budgets = {budgets!r} must be a dictionary of totals by email, and defences = {defences!r} "
+                f"a Defences: give such, or leave them out."
+            )
         self.owner = owner
         self.defences = defences if defences is not None else Defences()
         box = Path(owner.syftbox_folder)
@@ -142,7 +148,7 @@ class ReleaseGate:
             raise ReleaseRefused(f"{review!r} is no review: read what gate.review(...) returns, then approve that.")
         if self.defences.budget or epsilon is not None:
             try:
-                Budget(epsilon, delta)
+                epsilon, delta = Budget(epsilon, delta).total
             except PrivacyParameterError as error:
                 raise ReleaseRefused(f"{review.job!r} is not approved: {error}") from None
         with self._alone():
@@ -208,10 +214,10 @@ class ReleaseGate:
         """
         with self._alone(), self._refusals():
             held = self._filing.check(run)
-            found = find_job(self.owner, run.job, run.by)
-            if run.status != "done":
-                raise ReleaseRefused(f"Job {run.job!r} has no result, it is {run.status}: drop it.")
-            if run.outputs != held.outputs:
+            found = find_job(self.owner, held.job, held.by)
+            if held.status != "done":
+                raise ReleaseRefused(f"Job {run.job!r} has no result, it is {held.status}: drop it.")
+            if run != held:
                 raise ReleaseRefused(f"The outputs of {run.job!r} changed after they were looked at: see gate.held().")
             if self.defences.budget and not self._ledger.paid(run.id):
                 raise ReleaseRefused(f"The run of {run.job!r} was not paid from a budget: drop it.")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ppml_helpers.datasite.visible import visible, visible_name
 from ppml_helpers.errors import ReleaseRefused
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _LINES = (  # of the run.sh that syft writes for a Python job
     r'uv pip install(?: "[^-"$`\\][^"$`\\]*")+',  # no $ and no `: the shell would run what stands there
     r"export PYTHONPATH=\.:\$\{PYTHONPATH:-\}",
 )
+_BESIDE = ("run.sh", "config.yaml")
 _ENTRY_POINT = re.compile(r"\w[\w-]*(?:[./][\w-]+)*\.py", re.ASCII)
 
 
@@ -40,7 +41,7 @@ class Review:
     kind : str
         ``"python"`` or ``"bash"``.
     code : str
-        What syft shows as ``job.code``: the entry point, nothing for a bash job.
+        Text of the file that a Python job starts, which syft shows as ``job.code``; nothing for a bash job.
     run_script : str
         What is really started.
     files : dict
@@ -70,8 +71,8 @@ class Review:
         parts = [f"{self.kind} job {self.job!r} from {self.by}", "--- run.sh", self.run_script.rstrip()]
         for path, text in self.files.items():
             note = "   (not in the sender's list of files)" if path in self.unlisted else ""
-            parts += [f"--- code/{path}{note}", text.rstrip()]
-        return "\n".join(_visible(part) for part in parts)
+            parts += [f"--- code/{visible_name(path)}{note}", text.rstrip()]
+        return "\n".join(visible(part) for part in parts)
 
 
 def read_job(job: JobInfo) -> Review:
@@ -80,41 +81,54 @@ def read_job(job: JobInfo) -> Review:
     Raises
     ------
     ReleaseRefused
-        If something in it is no ordinary file.
+        If something in it is no ordinary file, or lies where it would not be shown.
     """
     contents = _contents(job.job_submission_path, job.name)
     code = {path.removeprefix("code/"): data for path, data in contents.items() if path.startswith("code/")}
+    beside = [path for path in contents if not path.startswith("code/") and path not in _BESIDE]
+    if beside:
+        raise ReleaseRefused(
+            f"Job {job.name!r} has the file {visible_name(beside[0])!r} beside its code, where syft puts none: "
+            f"reject the job."
+        )
+    files = {path: _text(data) for path, data in code.items()}
     return Review(
         job=job.name,
         by=job.submitted_by,
         kind=job.job_metadata.type,
-        code=job.code,
+        code=files.get(job.job_metadata.entrypoint or "", "") if job.job_metadata.type == "python" else "",
         run_script=_text(contents.get("run.sh", b"")),
-        files={path: _text(data) for path, data in code.items()},
+        files=files,
         unlisted=tuple(path for path in code if path not in job.job_metadata.files),
         hashes={path: hashlib.sha256(data).hexdigest() for path, data in contents.items()},
     )
 
 
 def check_run_script(review: Review, entry_point: str | None) -> None:
-    """Refuse a Python job that is not started the way syft starts one.
+    """Refuse a job that is not started the way syft starts one.
 
-    The script is written on the sender's side. What is read as the code of the job says nothing if something else runs.
+    The script, and what kind of job it is, is written on the sender's side. What is read as the code of the job says
+    nothing if something else runs.
 
     Raises
     ------
     ReleaseRefused
-        Naming the first line that syft does not write.
+        Naming the first line that syft does not write, or what the job says it is.
     """
-    if review.kind != "python":
+    if review.kind == "bash" and review.run_script == review.files.get("script.sh"):
         return
+    if review.kind != "python":
+        raise ReleaseRefused(
+            f"Job {review.job!r} says that it is a {visible_name(review.kind)!r} job, and it is not made like one: "
+            f"reject it."
+        )
     if not entry_point or not _ENTRY_POINT.fullmatch(entry_point) or entry_point not in review.files:
         raise ReleaseRefused(
             f"Job {review.job!r} names {entry_point!r} as the file it starts, and that is no file of its code: "
             f"reject it."
         )
     expected = [*_LINES, re.escape(f"python {entry_point}")]
-    lines = review.run_script.splitlines()
+    lines = review.run_script.removesuffix("\n").split("\n")  # the ends of lines that the shell knows, and no others
     if "uv sync" not in review.run_script:
         expected.remove(_LINES[6])
     for line, pattern in zip(lines, expected, strict=False):
@@ -129,12 +143,12 @@ def difference(review: dict[str, str], now: dict[str, str]) -> str:
     changed = sorted(path for path in {*review, *now} if review.get(path) != now.get(path))
     what = "was changed" if changed[0] in review and changed[0] in now else "came" if changed[0] in now else "went"
     more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
-    return f"{changed[0]} {what}{more}"
+    return f"{visible_name(changed[0])} {what}{more}"
 
 
 def _strange(job: str, line: str) -> ReleaseRefused:
     return ReleaseRefused(
-        f"The run script of {job!r} has the line {_visible(line)[:80]!r}, which is none that syft writes for a Python "
+        f"The run script of {job!r} has the line {visible(line)[:80]!r}, which is none that syft writes for a Python "
         f"job: reject it, whatever its code looks like."
     )
 
@@ -154,9 +168,3 @@ def _text(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError:
         return f"<{len(data)} bytes that are no text, SHA-256 {hashlib.sha256(data).hexdigest()[:16]}>"
-
-
-def _visible(text: str) -> str:
-    """Write control and formatting characters as escapes: they can hide or reorder what is read."""
-    hidden = {c for c in text if unicodedata.category(c) in ("Cc", "Cf") and c not in "\n\t"}
-    return text.translate({ord(c): c.encode("unicode_escape").decode() for c in hidden})

@@ -15,6 +15,7 @@ from ppml_helpers.datasite.people import silence
 from ppml_helpers.datasite.runs import Run, load_run
 from ppml_helpers.datasite.snapshot import Snapshot
 from ppml_helpers.datasite.syft_jobs import end_processes, ended_as, other_approved, own_outputs, start, write_state
+from ppml_helpers.datasite.visible import visible_name
 from ppml_helpers.errors import ReleaseRefused
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Runner:
         """Put the gate's own records back, and name those that a job changed."""
         changed = records.changes()
         records.put_back(changed)
-        return tuple(f"the gate's {path}" for path in changed)
+        return tuple(f"the gate's {visible_name(path)}" for path in changed)
 
     def _clean(self, box: Snapshot, run: Run, folders: Folders, others: tuple[Folders, ...]) -> None:
         """Take out of the datasite what the defences take out, settle the cost, and open the datasite."""
@@ -144,8 +145,8 @@ class Runner:
 
 
 def _below(path: str) -> str:
-    """Leave out the name of the datasite."""
-    return path.partition("/")[2] or path
+    """Leave out the name of the datasite, and show what the name of a file hides."""
+    return visible_name(path.partition("/")[2] or path)
 
 
 def _more(paths: tuple[str, ...]) -> str:

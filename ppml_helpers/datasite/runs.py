@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ppml_helpers.datasite.visible import visible
 from ppml_helpers.private_statistics import Cost
 
 
@@ -50,7 +51,7 @@ class Run:
             lines += [f"--- outputs/{name} ({len(data)} bytes)", data.decode(errors="replace").rstrip()]
         lines += [f"withheld: {name} ({len(text)} characters)" for name, text in self.logs.items() if text]
         lines += [f"removed: {name}" for name in self.removed]
-        return "\n".join([*lines, *(f"put back: {name}" for name in self.outside)])
+        return visible("\n".join([*lines, *(f"put back: {name}" for name in self.outside)]))
 
 
 @dataclass(frozen=True)

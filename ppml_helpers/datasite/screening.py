@@ -1,25 +1,33 @@
 """Look at the messages that wait for an owner before syft does, and set the bad ones aside.
 
 Syft trusts the sender that a message names, and stops every later sync at the first message that it cannot read or
-that is out of date. Both are a matter of one file in the shared folder.
+apply. Both are a matter of one file in the shared folder.
 
-A message that arrives between the look and the sync is not looked at. If it is damaged, the sync stops, and it is found
-on the second look; if it plants a file in a job that was reviewed, the fingerprint of that job no longer fits.
+What is looked at are the bytes that syft then gets: a message that arrives, or is replaced, in the middle of a sync is
+looked at as well.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ppml_helpers.datasite.people import connection_of, silence
+from ppml_helpers.datasite.people import silence
+from ppml_helpers.datasite.visible import visible_name
 from ppml_helpers.errors import DatasiteError
 
 if TYPE_CHECKING:
-    from syft.sync.messages.proposed_filechange import ProposedFileChangesMessage
     from syft_rds import SyftRDSClient
+
+    from ppml_helpers.datasite.transport import LocalFolderConnection
+
+_LONGEST_PART, _LONGEST = 255, 2000  # bytes; room is left for the folders above the datasite
+# The owner's own trouble, which is no message's fault.
+_OWN_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 
 
 class SetAside(NamedTuple):
@@ -44,7 +52,7 @@ def screened_sync(
     senders : bool
         Refuse a message that names another sender than the one whose folder it lies in.
     unreadable : bool
-        Set aside what cannot be read or is out of date, and go on.
+        Set aside what cannot be read or applied, and go on.
     note : callable
         Told of each before it is moved.
 
@@ -54,6 +62,7 @@ def screened_sync(
         If the sync fails for another reason, or `unreadable` is off and a message stops it.
     """
     aside: list[SetAside] = []
+    given: list[Path] = []
 
     def set_aside(path: Path, why: str) -> None:
         found = SetAside(path.parent.name, path.name, why)
@@ -62,72 +71,52 @@ def screened_sync(
         shutil.move(path, folder / found.sender / found.file)
         aside.append(found)
 
-    with silence():
-        owner.load_peers()
+    def screen(path: Path, data: bytes) -> bool:
+        why = _objection(owner, path, data, senders, unreadable)
+        if why:
+            set_aside(path, why)
+        else:
+            given.append(path)
+        return not why
+
+    inbox: LocalFolderConnection = owner.sync_engine.datasite_owner_syncer.connection_router.connections[0]
+    with silence(), inbox.screening(screen):
         while True:
-            for path, why in _bad(owner, senders, unreadable):
-                set_aside(path, why)
             try:
                 owner.sync()
                 return tuple(aside)
             except Exception as error:  # syft raises whatever the message made it stumble over
-                stale = _stale(owner) if unreadable else None
-                if stale is None and not (unreadable and any(_bad(owner, senders, unreadable))):
+                # A message stays in the inbox until it is dealt with: this is where syft stopped.
+                stopped = given and given[-1].exists() and getattr(error, "errno", None) not in _OWN_TROUBLE
+                if not unreadable or not stopped:
                     raise DatasiteError(
                         f"{owner.email} cannot sync ({type(error).__name__}: {_first_line(error)}): a message in the "
                         f"inbox or the shared folder is at fault; set it aside."
                     ) from error
-            if stale is not None:
-                set_aside(*stale)
+                set_aside(given[-1], f"does not fit the files as they are ({type(error).__name__})")
 
 
-def _bad(owner: SyftRDSClient, senders: bool, unreadable: bool) -> Iterator[tuple[Path, str]]:
-    for path in _waiting(owner):
-        try:
-            named = _message(owner, path).sender_email
-        except Exception as error:  # any damage at all: the decryption, the archive, the JSON, the fields
-            if unreadable:
-                yield path, f"cannot be read ({type(error).__name__})"
-            continue
-        if senders and named != path.parent.name:
-            yield path, f"names {named} as its sender but lies in the folder of {path.parent.name}"
-
-
-def _stale(owner: SyftRDSClient) -> tuple[Path, str] | None:
-    """Find the message at which syft stopped: the oldest of its sender, and not applicable to the files as they are."""
-    syncer = owner.sync_engine.datasite_owner_syncer
-    heads: dict[str, Path] = {}
-    for path in _waiting(owner):
-        heads.setdefault(path.parent.name, path)
-    for path in heads.values():
-        for change in _message(owner, path).proposed_file_changes:
-            try:
-                conflict = syncer.event_cache.has_conflict(change)
-            except ValueError:  # a change of a file that is not there
-                conflict = True
-            if conflict or _blocked(owner.syftbox_folder / owner.email, change.path_in_datasite):
-                return path, f"changes {change.path_in_datasite.name}, which is not as the message expects it"
-    return None
-
-
-def _blocked(datasite: Path, path: Path) -> bool:
-    """Tell whether a file cannot be written because a folder has its name, or a file the name of its folder."""
-    target = datasite / path
-    return target.is_dir() or any(folder.is_file() for folder in target.parents)
-
-
-def _waiting(owner: SyftRDSClient) -> list[Path]:
-    connection = connection_of(owner)
-    return [path for peer in owner.peer_manager.approved_peers for path in connection.waiting(peer.email)]
-
-
-def _message(owner: SyftRDSClient, path: Path) -> ProposedFileChangesMessage:
+def _objection(owner: SyftRDSClient, path: Path, data: bytes, senders: bool, unreadable: bool) -> str:
+    """Say why a message is not let in; nothing if it is."""
     from syft.sync.messages.proposed_filechange import ProposedFileChangesMessage
 
-    store = owner.peer_manager.peer_store
-    return ProposedFileChangesMessage.from_compressed_data(
-        store.decrypt_and_verify_if_needed(path.parent.name, path.read_bytes())
-    )
+    sender, store = path.parent.name, owner.peer_manager.peer_store
+    try:
+        clear = store.decrypt_and_verify_if_needed(sender, data)
+        message = ProposedFileChangesMessage.from_compressed_data(clear)
+    except Exception as error:  # any damage at all: the decryption, the archive, the JSON, the fields
+        return f"cannot be read ({type(error).__name__})" if unreadable else ""
+    if senders and message.sender_email != sender:
+        return f"names {visible_name(message.sender_email)} as its sender but lies in the folder of {sender}"
+    if unreadable and not all(_is_name(change.path_in_datasite) for change in message.proposed_file_changes):
+        return "names a file as no file can be named"
+    return ""
+
+
+def _is_name(path: Path) -> bool:
+    """Tell whether a file can have this path: syft notes it before it fails to write, and then stumbles for ever."""
+    short = len(os.fsencode(path)) < _LONGEST and all(len(os.fsencode(part)) <= _LONGEST_PART for part in path.parts)
+    return short and str(path).isprintable() and not path.is_absolute() and ".." not in path.parts
 
 
 def _first_line(error: Exception) -> str:

@@ -49,8 +49,20 @@ class Snapshot:
 
     @classmethod
     def load(cls, root: Path, copy: Path) -> Snapshot:
-        """Return the snapshot that another process took."""
-        return cls(root, copy, json.loads((copy / "hashes.json").read_text()))
+        """Return the snapshot that another process took.
+
+        Raises
+        ------
+        DatasiteError
+            If it is not whole.
+        """
+        try:
+            return cls(root, copy, json.loads((copy / "hashes.json").read_text()))
+        except (OSError, ValueError):
+            raise DatasiteError(
+                f"The gate's copy of {root.name} was damaged while a job ran: restore {root.name} from a backup of "
+                f"your own, and take running.json out of the gate's folder."
+            ) from None
 
     def changes(self) -> tuple[str, ...]:
         """Name every file that was added, changed or removed since, sorted."""
@@ -97,6 +109,9 @@ def _hashes(root: Path) -> dict[str, str]:
     found = {}
     for folder, folders, files in os.walk(root):
         links = [name for name in folders if Path(folder, name).is_symlink()]
+        for name in set(folders).difference(links):
+            if not os.access(Path(folder, name), os.R_OK | os.W_OK | os.X_OK):
+                Path(folder, name).chmod(0o700)  # a job took the owner's rights away: what lies in it would seem gone
         for name in (*files, *links):
             path = Path(folder, name)
             found[path.relative_to(root).as_posix()] = _hash(path)

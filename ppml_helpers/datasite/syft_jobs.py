@@ -13,6 +13,7 @@ from ppml_helpers.errors import ReleaseRefused
 
 if TYPE_CHECKING:
     from syft_job.job import JobInfo
+    from syft_job.models import JobState
     from syft_rds import SyftRDSClient
 
 
@@ -29,8 +30,14 @@ def find_job(owner: SyftRDSClient, name: str, by: str | None) -> JobInfo:
     if not named:
         waiting = ", ".join(sorted({job.name for job in jobs})) or "none at all"
         raise ReleaseRefused(f"There is no job {name!r} from {by or 'anybody'}, there is {waiting}: sync first?")
+    senders = {job.submitted_by for job in named}
+    if len(senders) > 1:
+        raise ReleaseRefused(f"{len(senders)} researchers sent a job {name!r}: say whose with by=.")
     if len(named) > 1:
-        raise ReleaseRefused(f"{len(named)} researchers sent a job {name!r}: say whose with by=.")
+        raise ReleaseRefused(
+            f"{by or named[0].submitted_by} sent two jobs {name!r}, in an older and a newer layout of syft's: neither "
+            f"is taken, let them send one under a new name."
+        )
     return named[0]
 
 
@@ -70,13 +77,20 @@ def start(owner: SyftRDSClient, skipped: list[str], timeout: float) -> None:
 
 def ended_as(job: JobInfo) -> str:
     """Say how a job ended: ``"done"`` or ``"failed"``, which it also is if nothing says that it is done."""
-    from syft_job.models import JobState, JobStatus
+    from syft_job.models import JobStatus
+
+    state = _state(job.job_review_path / "state.yaml")
+    return "done" if state is not None and state.status == JobStatus.DONE else "failed"
+
+
+def _state(path: Path) -> JobState | None:
+    """Read syft's record of a job; None if a job made it unreadable."""
+    from syft_job.models import JobState
 
     try:
-        state = JobState.load(job.job_review_path / "state.yaml")
-    except (OSError, ValueError, TypeError):
-        return "failed"
-    return "done" if state.status == JobStatus.DONE else "failed"
+        return JobState.load(path)
+    except Exception:  # whatever stands there instead: no file, no YAML, no state
+        return None
 
 
 def end_processes(box: Path) -> None:
@@ -126,7 +140,7 @@ def write_state(box: Snapshot, path: str, done: bool, logs: bool, strays: bool) 
     from syft_job.models import JobState, JobStatus
 
     file = box.root / path
-    now = JobState.load(file) if file.exists() and not (logs and strays) else None
+    now = None if logs and strays else _state(file)
     if strays or now is None:
         box.put_back([path])
     state = JobState.load(file)

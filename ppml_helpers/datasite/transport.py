@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import syft_crypto_python
+from pydantic import PrivateAttr
 from syft.sync.checkpoints.checkpoint import Checkpoint, IncrementalCheckpoint
 from syft.sync.connections.base_connection import ConnectionConfig, FileCollection, SyftboxPlatformConnection
 from syft.sync.connections.drive.gdrive_transport import CollectionFolder
@@ -70,6 +71,7 @@ class LocalFolderConnection(SyftboxPlatformConnection):
     email: str
     shared: Path
     private: Path
+    _screen: Callable[[Path, bytes], bool] | None = PrivateAttr(default=None)
 
     @classmethod
     def from_config(cls, config: LocalFolderConfig) -> LocalFolderConnection:
@@ -220,10 +222,26 @@ class LocalFolderConnection(SyftboxPlatformConnection):
 
     def owner_download_next_raw_proposed_message_from_inbox(self, sender_email: str) -> tuple[bytes, str] | None:
         """Read the oldest message of a peer; None if there is none."""
-        waiting = self.waiting(sender_email)
-        if not waiting:
-            return None
-        return _checked(self.download_file(str(waiting[0])), waiting[0]), str(waiting[0])
+        for path in self.waiting(sender_email):
+            data = self.download_file(str(path))
+            if self._screen is None or self._screen(path, data):
+                return _checked(data, path), str(path)
+        return None
+
+    @contextlib.contextmanager
+    def screening(self, screen: Callable[[Path, bytes], bool]) -> Iterator[None]:
+        """Show every message, while the block runs, to `screen` before syft gets the same bytes.
+
+        Parameters
+        ----------
+        screen : callable
+            Told the file of a message and what was read from it. If it returns False, syft never sees the message.
+        """
+        self._screen = screen
+        try:
+            yield
+        finally:
+            self._screen = None
 
     def owner_remove_proposed_filechange_message_from_inbox(self, message: ProposedFileChangesMessage) -> None:
         """Move a message that was dealt with from the inbox to one's archive."""

@@ -201,9 +201,9 @@ def test_many_messages_are_merged_and_none_is_lost(network):
 def test_jobs_run_in_this_environment_and_nothing_is_installed(network):
     north, rita = network.hospital("north"), network.researcher("rita")
     network.pair()
-    script = f"import sys, torch\nopen('outputs/python', 'w').write(sys.prefix)\nassert sys.prefix == {sys.prefix!r}\n"
+    script = f"import sys, numpy\nopen('outputs/python', 'w').write(sys.prefix)\nassert sys.prefix == {sys.prefix!r}\n"
     code = network.write(rita, "where.py", script)
-    wanted = {"here": ["torch"], "absent": ["no-such-package"], "newer": ["pandas>=99"], "from-far": ["x @ file:///x"]}
+    wanted = {"here": ["numpy"], "absent": ["no-such-package"], "newer": ["pandas>=99"], "from-far": ["x @ file:///x"]}
     for name, dependencies in wanted.items():
         rita.submit_python_job(north.email, str(code), name, dependencies=dependencies)
     north.sync()
@@ -262,18 +262,6 @@ def test_a_job_gets_the_owner_s_environment_unless_it_is_lean(network, monkeypat
     said = [(job.job_review_path / "stdout.txt").read_text() for job in (wide, lean)]
     assert said == ["abc123/North\n", "/North\n"]
     assert dict(os.environ) == before
-
-
-def test_a_python_job_also_runs_in_the_lean_environment(network):
-    north, rita = network.hospital("north"), network.researcher("rita")
-    network.pair()
-    network.publish(north, "patients", PRIVATE, MOCK)
-    rita.submit_python_job(north.email, str(network.write(rita, "count.py", COUNT)), "count")
-    north.sync()
-    north.jobs["count"].approve()
-    with lean_environment():
-        north.process_approved_jobs(stream_output=False)
-    assert json.loads(north.jobs["count"].output_paths[0].read_text()) == {"died": 2}
 
 
 def test_lean_environment_wants_several_names():

@@ -83,15 +83,32 @@ def test_every_method_that_syft_calls_on_a_connection_is_there():
 
 
 def test_messages_come_oldest_first_by_time_and_not_by_name(north, rita):
-    for number, time in enumerate(["1000000010.5", "999999999.5", "1000000002.5"]):
-        rita.watcher_send_raw_bytes_to_inbox(NORTH, message(time, number), compress_data(time.encode()))
+    sent = {time: compress_data(time.encode()) for time in ("1000000010.5", "999999999.5", "1000000002.5")}
+    for number, (time, data) in enumerate(sent.items()):
+        rita.watcher_send_raw_bytes_to_inbox(NORTH, message(time, number), data)
     seen = []
     while (found := north.owner_download_next_raw_proposed_message_from_inbox(RITA)) is not None:
         data, place = found
         seen.append(data)
         north.owner_remove_proposed_filechange_message_from_inbox(SimpleNamespace(platform_id=place))
-    assert seen == [compress_data(time) for time in (b"999999999.5", b"1000000002.5", b"1000000010.5")]
+    assert seen == [sent[time] for time in ("999999999.5", "1000000002.5", "1000000010.5")]
     assert len(list((north.private / "archive" / RITA).iterdir())) == 3
+
+
+def test_a_screen_sees_each_message_before_syft_does_and_lets_it_in_or_not(north, rita):
+    sent = [compress_data(text) for text in (b"one", b"two")]
+    for number, data in enumerate(sent):
+        rita.watcher_send_raw_bytes_to_inbox(NORTH, message(float(number), number), data)
+    shown = []
+
+    def screen(path, data):
+        shown.append((path.name, data))
+        return data == sent[1]
+
+    with north.screening(screen):
+        assert north.owner_download_next_raw_proposed_message_from_inbox(RITA)[0] == sent[1]
+    assert shown == [(message(float(number), number), data) for number, data in enumerate(sent)]
+    assert north.owner_download_next_raw_proposed_message_from_inbox(RITA)[0] == sent[0]
 
 
 def test_what_is_no_message_is_not_taken_for_one(north, rita, tmp_path):

@@ -54,14 +54,25 @@ def test_the_fingerprint_is_of_every_file_and_its_name(job):
 
 
 def test_what_hides_text_is_shown(job):
-    (job.job_submission_path / "code" / "main.py").write_text("x = 1  # \u202e nothing\rprint(2)\x1b[2K\n")
+    (job.job_submission_path / "code" / "main.py").write_text("x = 1  # \u202e nothing\rprint(2)\x1b[2K\u2028x\n")
     (job.job_submission_path / "code" / "blob.bin").write_bytes(b"\xff\xfe\x00")
     text = str(read_job(job))
     assert "\\u202e" in text
     assert "\\r" in text
     assert "\\x1b" in text
+    assert "\\u2028" in text
     assert "<3 bytes that are no text" in text
     assert "code/blob.bin   (not in the sender's list of files)" in text
+
+
+@pytest.mark.parametrize("place", ["other.py", "code\r/main.py", "Code/main.py"])
+def test_what_lies_where_it_would_not_be_shown_is_refused(job, place):
+    if os.name == "nt" or (job.job_submission_path / "CODE").exists():
+        pytest.skip("a file system that knows no such name")
+    (job.job_submission_path / place).parent.mkdir(exist_ok=True)
+    (job.job_submission_path / place).write_text("print(2)")
+    with pytest.raises(ReleaseRefused, match=r"'count' has the file '.*\.py' beside its code, where syft puts none"):
+        read_job(job)
 
 
 @posix
@@ -89,7 +100,9 @@ def test_the_script_that_syft_writes_is_let_through(job, script):
         ('"pandas>=2,<4"', '"--index-url=http://elsewhere"', "uv pip install"),
         ("PYTHONPATH=.", "PYTHONPATH=/elsewhere", "export PYTHONPATH"),
         ("python main.py\n", "", "end"),
-        (RUN, "", "end"),
+        (RUN, "", "the line ''"),
+        ("cd code\n", "cd code\r\n", r"cd code\\r"),  # bash looks for a folder of that name
+        ("python main.py", "python main.py\x0c", r"python main.py\\x0c"),
     ],
 )
 def test_any_other_script_is_refused(job, old, new, named):
@@ -97,6 +110,19 @@ def test_any_other_script_is_refused(job, old, new, named):
     with pytest.raises(ReleaseRefused) as refused:
         check_run_script(read_job(job), "main.py")
     assert named in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["Python", "bash", "", "python "])
+def test_no_other_name_for_the_job_keeps_its_script_from_being_looked_at(job, kind):
+    job.job_metadata.type = kind
+    with pytest.raises(ReleaseRefused, match=f"'count' says that it is a '{kind}' job, and it is not made like one"):
+        check_run_script(read_job(job), "main.py")
+
+
+def test_a_bash_job_is_its_script(job):
+    job.job_metadata.type = "bash"
+    (job.job_submission_path / "code" / "script.sh").write_text(RUN)
+    check_run_script(read_job(job), None)
 
 
 @pytest.mark.parametrize("entry", [None, "", "other.py", "../main.py", "main.py; cp a b", "-c.py", "/main.py"])
@@ -151,6 +177,12 @@ def test_links_and_pipes_are_neither_followed_nor_opened(snapshot, tmp_path):
     assert snapshot.changes() == ()
 
 
+def test_a_copy_that_is_not_whole_is_not_used(snapshot):
+    (snapshot.copy / "hashes.json").write_text("{")
+    with pytest.raises(DatasiteError, match="The gate's copy of root was damaged while a job ran: restore root"):
+        Snapshot.load(snapshot.root, snapshot.copy)
+
+
 def test_a_copy_that_was_changed_is_not_put_back(snapshot):
     (snapshot.copy / "files" / "empty").write_text("forged")
     (snapshot.root / "empty").write_text("changed")
@@ -180,8 +212,3 @@ def test_a_lock_is_free_again_when_its_holder_was_killed(tmp_path):
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
     with alone(path, seconds=5), pytest.raises(DatasiteError, match="is held by another program"), alone(path, 0.1):
         pass
-
-
-def test_importing_the_gate_needs_no_syft():
-    code = "import sys; sys.modules['syft'] = sys.modules['syft_rds'] = None; import ppml_helpers.datasite.gate"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
