@@ -349,7 +349,7 @@ EDITION_FILES = (
     "README.md", "LICENSE", "environment.yml", "pyproject.toml", "requirements.in", "requirements.lock",
     "requirements-optional.lock", "kit.py", ".gitignore", ".gitattributes",
     "data/support2.csv.gz", "data/attack_study.json", "data/SHA256SUMS", "data/DATA_CARD.md", "data/build.py",
-    "benchmarks/results/encrypted.json",  # chapter 08 draws it
+    "benchmarks/results/encrypted.json", "benchmarks/results/encrypted-training.json",  # chapter 08 draws them
 )  # fmt: skip
 EDITION_FOLDERS = ("front_door", "jupyter_config", "ppml_helpers", "docs")
 

@@ -127,7 +127,7 @@ def _judge_2(answer: object) -> Reply:
 
 # --- 10.3: a job that answers without leaking -----------------------------------------------------------------------
 
-_EPSILON, _RUNS, _PATIENTS = 0.5, 300, 200
+_EPSILON, _RUNS, _PATIENTS = 0.25, 300, 200
 _TIMEOUT = 60  # seconds, for all runs together
 _COLUMNS = ("age", "sex", "dzgroup", "meanbp", "hospdead")
 
@@ -218,7 +218,7 @@ def _try_out(code: str) -> tuple[list[dict[str, Any]], int]:
         except subprocess.CalledProcessError:
             raise NotAnAnswer("this job ended the process that ran it") from None
         found = json.loads((scratch / "report.json").read_text(encoding="utf-8"))
-    return found, int(table.hospdead.sum())
+    return found, int(table.hospdead[table.dzgroup == "Coma"].sum())
 
 
 def _of_leaks(found: list[dict[str, Any]]) -> Reply | None:
@@ -272,22 +272,22 @@ def _of_answers(answers: list[dict[str, float]], truth: int) -> Reply:
         )
     if abs(float(np.median(errors))) > 2:
         return wrong(
-            f"Its answers lie around {truth + np.median(errors):.0f}, and {truth} of the {len(errors) // 2} "
-            f"invented patients died."
+            f"Its answers lie around {truth + np.median(errors):.0f}, and {truth} of the invented patients with coma "
+            f"died."
         )
     if spread < 0.75 * wanted:
         return wrong(
-            f"It is off by {spread:.1f} on average, and noise for epsilon 0.5 by about {wanted:.0f}: it has less "
-            f"noise than it says. One patient moves the count by 1, so the scale is 1 / epsilon."
+            f"It is off by {spread:.1f} on average, and noise for epsilon {_EPSILON} by about {wanted:.0f}: it has "
+            f"less noise than asked. One patient moves the count by 1, so the scale is 1 / epsilon."
         )
     if spread > 1.35 * wanted:
         return wrong(
-            f"It is off by {spread:.1f} on average, and {wanted:.0f} would do for epsilon 0.5. More noise than needed "
-            f"is paid for in answers, not in budget."
+            f"It is off by {spread:.1f} on average, and {wanted:.0f} would do for epsilon {_EPSILON}. More noise "
+            f"than needed is paid for in answers, not in budget."
         )
     return right(
         f"In {_RUNS} runs on invented patients it printed nothing, left one file, and was off by about {wanted:.0f}. "
-        f"You can say what it costs: epsilon 0.5."
+        f"You can say what it costs: epsilon {_EPSILON}."
     )
 
 
@@ -361,8 +361,8 @@ def _judge_4(answer: object) -> Reply:
     writers = {path: who for path, who in who_may(rules, "write").items() if who}
     if granted == READS and not writers:
         return right(
-            "Exactly these reads. What no rule mentions stays closed, the narrowest rule that fits a file is the one "
-            "that counts, and a file added tomorrow is open only where a rule of today fits it."
+            "Exactly these reads. What no rule mentions stays closed, the most specific rule that fits a file is the "
+            "one that counts, and a file added tomorrow is open only where a rule of today fits it."
         )
     return wrong(_first_fault(rules, granted, writers))
 
@@ -424,11 +424,11 @@ EXERCISES = (
     ),
     Exercise(
         name="10.3",
-        task="A job that counts deaths with noise, and leaks nothing.",
+        task="A job that counts deaths of one diagnosis with noise, and leaks nothing.",
         expects="the code of a job, a text",
         hints=(
-            "Take the noisy count of this chapter. What is in it that must go, and what is it asked to write?",
-            "Two geometric numbers, one minus the other, drawn with random.SystemRandom; and one json.dump.",
+            "Take the noisy count of this chapter. Whom does it count, and for which epsilon?",
+            'row["dzgroup"] is "Coma"; geometric() divides by epsilon; and no print.',
         ),
         judge=_judge_3,
     ),

@@ -264,7 +264,9 @@ def _draw_bits(axis: Axes, budget: Budget) -> None:
         axis.barh(0, bits, left=at, height=1, color=colour, edgecolor="white", linewidth=1.5)
         if bits / reach > 0.035:
             ink = "black" if end else "white"
-            axis.text(at + bits / 2, 0, str(bits), fontsize=10, ha="center", va="center", color=ink)
+            box = {"facecolor": colour, "edgecolor": "none", "pad": 1.5}  # or what is hatched could not be read
+            look = {"fontsize": 10, "ha": "center", "va": "center", "color": ink, "bbox": box, "zorder": 5}
+            axis.text(at + bits / 2, 0, str(bits), **look)
         at += bits
     if budget.excess:
         leak = figures.COLOURS["leak"]

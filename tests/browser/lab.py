@@ -217,6 +217,14 @@ _START_RUN = """() => { window.kitRun = 'busy';
     window.jupyterapp.commands.execute('notebook:run-all-cells')
         .then(() => { window.kitRun = 'done'; }, error => { window.kitRun = 'failed: ' + error; }); }"""
 
+_RUN_CELL_WITH = """async text => { const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
+    notebook.activeCellIndex = notebook.widgets.findIndex(
+        cell => cell.model.type === 'code' && cell.model.sharedModel.getSource().includes(text));
+    await app.commands.execute('notebook:run-cell');
+    const model = notebook.activeCell.model;
+    return model.executionCount !== null
+        && model.outputs.toJSON().every(output => output.output_type !== 'error'); }"""
+
 _START_RUN_UP_TO = """text => { window.kitRun = 'busy';
     const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
     const last = notebook.widgets.findIndex(
@@ -287,6 +295,10 @@ class NotebookPage:
         self.page.evaluate(_START_RUN_UP_TO, text)
         self.page.wait_for_function("() => window.kitRun !== 'busy'")
         assert self.page.evaluate("() => window.kitRun") == "done"
+
+    def run_only(self, text: str) -> None:
+        """Run the first cell whose code contains `text`, for a cell that needs none before it, without an error."""
+        assert self.page.evaluate(_RUN_CELL_WITH, text)
 
     def stored_pictures(self) -> list[bool]:
         """Whether each picture in the outputs is really there, before or after a run."""

@@ -18,14 +18,6 @@ DEFENCES += ("one job", "quarantine", "budget")
 
 START = ["logs", "stray files", "fingerprint"]  # on in the cell of the chapter
 
-_RUN_CELL_WITH = """async text => { const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
-    notebook.activeCellIndex = notebook.widgets.findIndex(
-        cell => cell.model.type === 'code' && cell.model.sharedModel.getSource().includes(text));
-    await app.commands.execute('notebook:run-cell');
-    const model = notebook.activeCell.model;
-    return model.executionCount !== null
-        && model.outputs.toJSON().every(output => output.output_type !== 'error'); }"""
-
 
 class GateView(lab.ExplorerView):
     """An explorer without a slider: it is found by its switches."""
@@ -68,7 +60,7 @@ def chapter(open_notebook: Callable[[str], lab.NotebookPage]) -> lab.NotebookPag
     notebook = open_notebook(CHAPTER)
     assert all(notebook.stored_pictures())
     assert notebook.complaints.all_inner_texts() == []
-    assert notebook.page.evaluate(_RUN_CELL_WITH, EXPLORER)
+    notebook.run_only(EXPLORER)
     return notebook
 
 

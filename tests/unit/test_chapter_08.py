@@ -264,6 +264,21 @@ def test_the_notebook_prints_no_digits_of_a_ciphertext_and_no_time() -> None:
             assert mark not in printed.split('"image/png"')[0], (cell.id, mark)
 
 
+def test_the_picture_of_the_costs_draws_what_its_labels_say() -> None:
+    """Score, risk and epoch, each with the same parameters on both sides, as the benchmarks stored them."""
+    scope: dict[str, Any] = {}
+    exec(cells()["cost-picture"].source, scope)
+    score, risk, epoch = scope["pairs"]
+    assert score["name"] == "linear, 4096 patients, one-patient packing"
+    assert risk["name"] == "sigmoid, 4096 patients, one-patient packing"
+    assert epoch["name"] == "ours deep, one patient a ciphertext deep"
+    assert epoch["unit"] == "epoch"
+    for pair in (score, risk, epoch):
+        ours, peer = (np.median([run["cpu"] for run in pair[side]]) for side in ("ours", "peer"))
+        assert ours < 10  # "at most seconds"
+        assert 45 < peer < 2400  # "minutes, or half an hour"
+
+
 PSI = ("psi-lists", "psi-run", "psi-typo")
 
 

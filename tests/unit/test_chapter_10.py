@@ -29,7 +29,9 @@ def reply(name: str, answer: object) -> str:
     return "" if verdict.right else verdict.text
 
 
-def job(line: str, noise: str = "geometric() - geometric()", epsilon: float = 0.5) -> str:
+def job(
+    line: str, noise: str = "geometric() - geometric()", epsilon: float = 0.25, whom: str = 'row["dzgroup"] == "Coma"'
+) -> str:
     """Give the code of a job that counts deaths with some noise, and ends in a line of its own."""
     return f"""
 import csv
@@ -42,7 +44,7 @@ def geometric():
     return math.floor(-math.log(1 - random.SystemRandom().random()) / {epsilon})
 
 rows = list(csv.DictReader(open(sy.resolve_dataset_file_path("patients"))))
-died = sum(row["hospdead"] == "1" for row in rows)
+died = sum(row["hospdead"] == "1" for row in rows if {whom})
 answer = died + {noise}
 {line}
 """
@@ -74,8 +76,9 @@ import numpy as np
 import pandas as pd
 import syft as sy
 
-died = pd.read_csv(sy.resolve_dataset_file_path("patients")).hospdead.sum()
-noisy = round(died + np.random.default_rng().laplace(scale=2))
+table = pd.read_csv(sy.resolve_dataset_file_path("patients"))
+died = table.query("dzgroup == 'Coma'").hospdead.sum()
+noisy = round(died + np.random.default_rng().laplace(scale=4))
 with open("outputs/result.json", "w") as file:
     file.write(json.dumps({"died": int(noisy)}))
 """
@@ -137,6 +140,7 @@ WRONG = [
     ("10.3", job("answer.nothing"), "stops with"),
     ("10.3", job(WRITE, "0"), "the exact count"),
     ("10.3", job(WRITE, "random.Random(0).randint(1, 9)"), "from a seed"),
+    ("10.3", job(WRITE, whom="True"), "patients with coma died"),
     ("10.4", "results/**", "a dict with the keys"),
     ("10.4", [], "a dict with the keys"),
     ("10.4", [{"pattern": "results/*"}], "field required"),
@@ -187,12 +191,12 @@ def test_10_3_says_what_is_wrong_with_what_a_job_leaves(left: dict[str, str], wo
 @pytest.mark.parametrize(
     ("noise", "words"),
     [
-        (lambda rng: rng.laplace(scale=2, size=300), "decimals"),
-        (lambda rng: rng.laplace(scale=2, size=300).round() + 100, "lie around"),
-        (lambda rng: rng.laplace(scale=1, size=300).round(), "less noise"),
-        (lambda rng: rng.laplace(scale=4, size=300).round(), "More noise than needed"),
+        (lambda rng: rng.laplace(scale=4, size=300), "decimals"),
+        (lambda rng: rng.laplace(scale=4, size=300).round() + 100, "lie around"),
+        (lambda rng: rng.laplace(scale=2, size=300).round(), "less noise"),  # as in the chapter
+        (lambda rng: rng.laplace(scale=8, size=300).round(), "More noise than needed"),
         (lambda rng: rng.integers(0, 2, 300), "less noise"),
-        (lambda rng: rng.laplace(scale=2, size=300).round(), "You can say what it costs"),
+        (lambda rng: rng.laplace(scale=4, size=300).round(), "You can say what it costs"),
     ],
 )
 def test_10_3_says_what_is_wrong_with_the_noise(noise: Callable[[np.random.Generator], Any], words: str) -> None:
@@ -255,7 +259,7 @@ def test_10_4_asks_for_what_the_table_in_the_notebook_shows() -> None:
     } == READS
 
 
-def test_10_4_is_judged_by_the_narrowest_rule_whatever_its_place() -> None:
+def test_10_4_is_judged_by_the_most_specific_rule_whatever_its_place() -> None:
     wide, narrow = rule("results/**", "*"), rule("results/draft.txt", RITA)
     for rules in ([wide, narrow], [narrow, wide]):
         assert who_may(rules)["results/draft.txt"] == {RITA}
@@ -270,4 +274,4 @@ def test_the_three_jobs_in_the_notebook_are_those_that_are_tried_here() -> None:
 def test_the_good_job_of_these_tests_answers_json() -> None:
     found, truth = chapter_10._try_out(GOOD)
     assert len(found) == chapter_10._RUNS
-    assert abs(json.loads(found[0]["files"][chapter_10._RESULT])["died"] - truth) < 60
+    assert abs(json.loads(found[0]["files"][chapter_10._RESULT])["died"] - truth) < 100

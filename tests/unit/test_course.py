@@ -44,7 +44,7 @@ def test_the_learner_edition_has_everything_to_run_and_no_answers(kit: Path, tmp
     assert set(course.EDITION_FILES) <= set(written)
     assert {"data/support2.csv.gz", "ppml_helpers/cohort.py", "front_door/lab.py"} <= set(written)
     folders = {path.name for path in out.iterdir() if path.is_dir()}
-    assert folders == {"data", "ppml_helpers", "front_door", "notebooks"}
+    assert folders == {"data", "benchmarks", "ppml_helpers", "front_door", "notebooks"}
     notebook = course.read(out / "notebooks" / "00_start_here.ipynb")
     assert [cell.id for cell in notebook.cells] == ["task", "fill", "last"]
     assert all(not cell.outputs and cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")
@@ -65,7 +65,9 @@ def test_the_kits_own_learner_edition_is_complete(tmp_path: Path) -> None:
     needed |= {"ppml_helpers/course.py"}
     needed |= {"front_door/lab.py", "jupyter_config/jupyter_server_config.json"}
     assert needed <= set(written)
-    assert not [name for name in written if name.startswith(("tests/", "benchmarks/", ".git/", ".venv"))]
+    measured = {name for name in written if name.startswith("benchmarks/")}
+    assert measured == {"benchmarks/results/encrypted.json", "benchmarks/results/encrypted-training.json"}
+    assert not [name for name in written if name.startswith(("tests/", ".git/", ".venv"))]
     for path in course.chapters():
         assert f"notebooks/{path.name}" in written
 
