@@ -10,9 +10,8 @@ The cohort is 4,096 patients, which fill the slots of one ciphertext. With 2,276
 full and the gain is smaller by that; the facts in the results file state both.
 
 The bound of 500 times holds for the sigmoid. The linear score is cheap for one patient too (six rotations, no product
-of ciphertexts), and encrypting the 39 columns is most of our time there: it comes close to 500, and its bound is 200. With a seed in place of its random half a
-column has half the bytes and takes the server a little longer to read; without, the linear score would be some 15 %
-faster.
+of ciphertexts), and encrypting the 39 columns is most of our time there: its bound is 200. A column travels with a seed
+in place of its random half: half the bytes, at the price of some time in which the server makes that half again.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Whoever holds the patients here also holds the secret key. TenSEAL encrypts by the public key all the same; SEAL's own
 classes, which TenSEAL ships, can do it by the secret key. Half of such a ciphertext is random numbers that need not be
-secret: SEAL writes the seed in their place, and whoever loads the ciphertext makes them again. It writes to a file only,
-so a ciphertext passes through a private temporary folder (it is encrypted already), and is wrapped as TenSEAL wraps its
-own: a protocol buffer with the number of values, the ciphertext and the scale.
+secret: SEAL writes the seed in their place, and whoever loads the ciphertext makes them again. It writes to a file
+only, so a ciphertext passes through a private temporary folder (it is encrypted already), and is wrapped as TenSEAL
+wraps its own: a protocol buffer with the number of values, the ciphertext and the scale.
 """
 
 from __future__ import annotations
