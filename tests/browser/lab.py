@@ -134,7 +134,7 @@ def lab_server(course: Path, home: Path) -> Iterator[Server]:
     log = home / "lab.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [sys.executable, str(course / "kit.py"), "lab", "--no-browser"],
+            [sys.executable, str(course / "kit.py"), "lab", "--no-browser", "--port", str(_first_port())],
             cwd=course,
             env=_environment(course, home, mark),
             stdin=subprocess.DEVNULL,
@@ -151,6 +151,11 @@ def lab_server(course: Path, home: Path) -> Iterator[Server]:
                 process.wait(30)
             end_processes(mark)
             process.wait(PATIENCE)
+
+
+def _first_port() -> int:
+    """Return where a worker's server begins to look for a port: two that start at once must not find the same."""
+    return 8888 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 def _printed_address(process: subprocess.Popen, log: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,7 +59,9 @@ def test_it_shows_what_a_direct_computation_gives(explorer, data, knobs, model):
     assert result.auc_test == pytest.approx(use, abs=1e-12)
     assert result.confidence.auc == pytest.approx(plain.auc, abs=1e-12)
     assert result.surprise.auc == pytest.approx(sharp.auc, abs=1e-12)
-    assert result.surprise.at_1_in_100 == sharp.at_1_in_100
+    found, expected = result.surprise.at_1_in_100, sharp.at_1_in_100
+    assert found.threshold == pytest.approx(expected.threshold, abs=1e-12)  # two threads add up the votes in any order
+    assert replace(found, threshold=0.0) == replace(expected, threshold=0.0)
     assert result.patients == knobs["patients"]
 
 
