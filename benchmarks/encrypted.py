@@ -11,7 +11,7 @@ full and the gain is smaller by that; the facts in the results file state both.
 
 The bound of 500 times holds for the sigmoid. The linear score is cheap for one patient too (six rotations, no product
 of ciphertexts), and encrypting the 39 columns is most of our time there: its bound is 200. A column travels with a seed
-in place of its random half: half the bytes, at the price of some time in which the server makes that half again.
+in place of its random half: half the bytes, in the same time end to end (468 times without, 461 with, in one run).
 """
 
 from __future__ import annotations

@@ -177,6 +177,12 @@ def test_columns_are_wrapped_as_tenseal_wraps_its_own(size: int) -> None:
     np.testing.assert_allclose(vector.decrypt(), column, atol=1e-7)
 
 
+def test_a_seed_takes_the_place_of_half_the_bytes() -> None:
+    context, column = LINEAR.context(), np.linspace(-1, 1, 4096)
+    (ours,) = encrypted_columns(context, [column])
+    assert len(ours) < 0.55 * len(ts.ckks_vector(context, column).serialize())
+
+
 def test_without_a_folder_in_memory_the_disk_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns_module, "MEMORY", "/there/is/no/such/folder")
     context = LINEAR.context()
