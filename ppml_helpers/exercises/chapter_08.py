@@ -142,7 +142,7 @@ def _near(scores: np.ndarray, others: np.ndarray) -> bool:
 # --------------------------------------------------------------------------------------------------------------
 
 
-def measured_error(parameters: Parameters, tries: int = 3) -> float:
+def measured_error(parameters: Parameters, tries: int = 9) -> float:
     """Encrypt made-up numbers, multiply them `DEPTH` times by themselves, and say how far off the result is.
 
     Parameters
