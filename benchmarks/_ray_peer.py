@@ -18,12 +18,12 @@ from typing import Any
 from _frame import serve
 
 ROOT = Path(__file__).resolve().parent.parent
-APP = ROOT / "ppml_helpers" / "federation" / "app"
+APP = ROOT / "ppml_helpers" / "federated_learning" / "app"
 sys.path[:0] = [str(APP), str(ROOT)]
 os.environ["FLWR_LOG_LEVEL"] = "ERROR"  # ours writes no log either
 os.environ["PYTHONPATH"] = os.pathsep.join([str(APP), os.environ.get("PYTHONPATH", "")])  # for Ray's own processes
 
-import ppml_helpers.federation  # noqa: E402, F401, I001  first: it switches off what Flower would report
+import ppml_helpers.federated_learning  # noqa: E402, F401, I001  first: it switches off what Flower would report
 from federated_hospitals import server_app  # noqa: E402
 from flwr.app import Context, Message  # noqa: E402
 from flwr.clientapp import ClientApp  # noqa: E402

@@ -20,8 +20,9 @@ from pathlib import Path
 import pandas as pd
 from _frame import Benchmark, BenchmarkError, Comparison, Timing, Worker
 
-from ppml_helpers import cohort, identities
-from ppml_helpers.anonymity import Lattice, Released, support2_hierarchies
+from ppml_helpers import cohort
+from ppml_helpers.anonymise import Lattice, Released, support2_hierarchies
+from ppml_helpers.people import identities
 
 # anjana pins numpy and pandas of another year, so it cannot live beside the kit.
 PEER_REQUIREMENTS = [

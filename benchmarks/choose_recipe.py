@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ppml_helpers import accounting
-from ppml_helpers.private_training import RECIPES, Recipe, train
+from ppml_helpers.private_training.engine import RECIPES, Recipe, train
 
 ROWS, COLUMNS, LABEL_SHARE = 6_800, 39, 0.26
 EPSILONS = (0.3, 1.0, 3.0)

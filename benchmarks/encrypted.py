@@ -29,9 +29,9 @@ from _frame import Benchmark, BenchmarkError, Timing, Worker
 from sklearn.linear_model import LogisticRegression
 
 from ppml_helpers import cohort
-from ppml_helpers.encrypted.models import Linear, Sigmoid
-from ppml_helpers.encrypted.parameters import LINEAR, SIGMOID, Parameters
-from ppml_helpers.encrypted.scoring import Client, Server
+from ppml_helpers.homomorphic_encryption.models import Linear, Sigmoid
+from ppml_helpers.homomorphic_encryption.parameters import LINEAR, SIGMOID, Parameters
+from ppml_helpers.homomorphic_encryption.scoring import Client, Server
 
 PEER_REQUIREMENTS = ["numpy==2.4.6", "seal-python==4.4.0"]
 

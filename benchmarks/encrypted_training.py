@@ -18,9 +18,9 @@ import tenseal as ts
 from _frame import Benchmark, Timing
 
 from ppml_helpers import cohort
-from ppml_helpers.encrypted import training
-from ppml_helpers.encrypted.models import sigmoid_polynomial
-from ppml_helpers.encrypted.parameters import DEEP, Parameters
+from ppml_helpers.homomorphic_encryption import training
+from ppml_helpers.homomorphic_encryption.models import sigmoid_polynomial
+from ppml_helpers.homomorphic_encryption.parameters import DEEP, Parameters
 
 TUTORIAL = Parameters("tutorial", 8192, (40, 21, 21, 21, 21, 21, 21, 40), 21)
 

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import pandas as pd
 from _frame import Benchmark
 
-from ppml_helpers import cohort, identities
-from ppml_helpers.widgets import Explorer
-from ppml_helpers.widgets import epsilon as epsilon_widget
-from ppml_helpers.widgets.anonymity import KS, AnonymityExplorer
-from ppml_helpers.widgets.audit import STOPS, AuditExplorer
-from ppml_helpers.widgets.budget import LEAST, MOST, BudgetExplorer
-from ppml_helpers.widgets.encryption import EncryptionExplorer
-from ppml_helpers.widgets.federation import LOCAL_EPOCHS, FederationExplorer
+from ppml_helpers import cohort
+from ppml_helpers.anonymise.explorer import KS, AnonymityExplorer
+from ppml_helpers.attack_and_audit.explorer import STOPS, AuditExplorer
+from ppml_helpers.explorer import Explorer
+from ppml_helpers.federated_learning.explorer import LOCAL_EPOCHS, FederationExplorer
+from ppml_helpers.homomorphic_encryption.explorer import EncryptionExplorer
+from ppml_helpers.people import identities
+from ppml_helpers.private_statistics.explorer import LEAST, MOST, BudgetExplorer
+from ppml_helpers.private_training import explorer as epsilon_widget
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from _frame import Benchmark, BenchmarkError, Timing, Worker
 
-from ppml_helpers.federation import hospitals, in_process, results
-from ppml_helpers.federation.settings import settings
+from ppml_helpers.federated_learning import hospitals, in_process, results
+from ppml_helpers.federated_learning.settings import settings
 
 # Ray stays out of the course's own environment. Everything else as in requirements.lock.
 PEER_REQUIREMENTS = [
@@ -91,7 +91,7 @@ PEER_REQUIREMENTS = [
 ROUNDS, HOSPITALS, BOUND = 10, 4, 15
 OURS = """
 import json, sys
-from ppml_helpers.federation import hospitals, in_process
+from ppml_helpers.federated_learning import hospitals, in_process
 config = json.loads(sys.argv[2])
 tables = [hospitals.read(f"{sys.argv[1]}/hospital-{i}.npz") for i in range(config["num-hospitals"])]
 in_process.run(tables, config)

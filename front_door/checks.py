@@ -120,9 +120,10 @@ _NBVAL = (
 
 def _stages(only: str | None) -> Iterator[Stage | Result]:
     """Yield the stages; a chapter is a stage of its own, so that no chapter sees what another one saved."""
-    for name in ("unit", "faults"):
+    ours = (*_PARALLEL, f"--ignore={TESTS / 'notebooks'}", str(TESTS))
+    for name, mark in (("unit", "not browser and not faults"), ("faults", "faults")):
         if only in (None, name):
-            yield Stage(name, (*_PARALLEL, str(TESTS / name)))
+            yield Stage(name, ("-m", mark, *ours))
     if only in (None, "notebooks"):
         yield Stage("notebooks: hygiene", (_WORKERS, "--dist=worksteal", str(TESTS / "notebooks")))
         for chapter in sorted(places.NOTEBOOKS.glob("*.ipynb")):
@@ -132,7 +133,7 @@ def _stages(only: str | None) -> Iterator[Stage | Result]:
         if missing:
             yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
         else:
-            yield Stage("browser", (*_PARALLEL, str(TESTS / "browser")))
+            yield Stage("browser", ("-m", "browser", *ours))
 
 
 def _run(stage: Stage, arguments: list[str]) -> Result:

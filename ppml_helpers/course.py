@@ -449,7 +449,7 @@ def prepare(path: Path) -> bool:
     """
     if path.stem != "06_attack_and_audit":
         return False
-    from ppml_helpers.attacks import study  # here, because it needs PyTorch, which takes a moment to load
+    from ppml_helpers.attack_and_audit import study  # here, because it needs PyTorch, which takes a moment to load
 
     try:
         return study.ensure(study.printed())

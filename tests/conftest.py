@@ -4,6 +4,18 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
+pytest_plugins = ["browser_fixtures"]
+
 # A shell starts background work with Ctrl-C ignored, and whoever is ignored passes that on to its children: the tests
 # that press Ctrl-C would wait for ever. A handler of our own is not inherited, so that children begin with the default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a browser, and what damages, kills or cuts off something, by the names of the files."""
+    for item in items:
+        for kind in ("browser", "faults"):
+            if item.path.stem.endswith(f"_{kind}"):
+                item.add_marker(kind)

@@ -6,7 +6,8 @@ For learners::
     hint("01.2")            # the next hint
     progress_bar()          # how far you are in the course
 
-To write a chapter's exercises, add a module ``chapter_05.py`` here that exports two names::
+To write a chapter's exercises, put a module ``exercises.py`` in its room that exports two names, and name the room in
+`ROOMS`::
 
     from ppml_helpers.exercises.frame import Exercise, Reply, as_number, close, right, wrong
 
@@ -26,8 +27,8 @@ from __future__ import annotations
 
 import html
 import importlib
-import pkgutil
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ppml_helpers.errors import ExerciseError
@@ -36,7 +37,21 @@ from ppml_helpers.exercises.frame import Exercise, Reply
 
 __all__ = ["Bar", "Count", "Progress", "Reply", "check", "hint", "progress", "progress_bar"]
 
-_CHAPTER = "chapter_"
+ROOMS = MappingProxyType(
+    {
+        "00": "start_here",
+        "01": "what_leaks",
+        "02": "pseudonymise",
+        "03": "anonymise",
+        "04": "private_statistics",
+        "05": "private_training",
+        "06": "attack_and_audit",
+        "07": "federated_learning",
+        "08": "homomorphic_encryption",
+        "10": "owner_in_control",
+    }
+)
+"""The chapters that have exercises, and the room of each; a new chapter adds its row here."""
 
 
 def check(name: str, answer: object, record: bool = True) -> Reply:
@@ -172,9 +187,8 @@ def progress_bar() -> Bar:
 
 
 def _chapters() -> dict[str, tuple[str, tuple[Exercise, ...]]]:
-    """Collect title and exercises of each chapter module of this package, in order."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name.startswith(_CHAPTER))
-    modules = {name.removeprefix(_CHAPTER): importlib.import_module(f"{__name__}.{name}") for name in names}
+    """Collect title and exercises of each chapter, in order."""
+    modules = {number: importlib.import_module(f"ppml_helpers.{room}.exercises") for number, room in ROOMS.items()}
     return {number: (module.TITLE, module.EXERCISES) for number, module in modules.items()}
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import struct
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from samples import code, prose, result, stored, stream, v4
 
 from ppml_helpers import course

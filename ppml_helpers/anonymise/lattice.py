@@ -1,0 +1,379 @@
+"""Optimal full-domain anonymisation: the node of the lattice that costs least and keeps k, l and t.
+
+Every quasi-identifier is generalised to one level of its hierarchy; the choices of levels form a lattice. Rows in
+classes that stay too small or too telling are suppressed, up to a limit. Of all nodes within the limit the one of least
+information loss is taken, exactly: not the first that a heuristic meets.
+
+Sources: Sweeney 2002 and Samarati 2001 (k-anonymity by generalisation and suppression); LeFevre et al. 2005
+("Incognito") and Kohlmayer et al. 2012 ("Flash"), searches of the lattice; Machanavajjhala et al. 2007 (l-diversity);
+Li et al. 2007 (t-closeness); Xu et al. 2006 (normalised certainty penalty).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ppml_helpers.anonymise.demand import Demand, Distance, Diversity, checked_demand, checked_weights, most_rows
+from ppml_helpers.anonymise.frequencies import Frequencies, Node, Whole, count_keys
+from ppml_helpers.anonymise.hierarchy import Hierarchy
+from ppml_helpers.anonymise.models import (
+    checked_columns,
+    checked_whole,
+    k_anonymity,
+    l_diversity,
+    ordered_codes,
+    t_closeness,
+    value_codes,
+)
+from ppml_helpers.anonymise.released import Released, order_of, ranks_of, release
+from ppml_helpers.anonymise.search import SLACK, Found, Profiles, Progress, Search, loss_of
+from ppml_helpers.anonymise.suppression import Held, kept_classes
+from ppml_helpers.errors import AnonymityError
+
+MOST_NODES = 2_000_000
+_CACHE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The node of least loss for some demands.
+
+    Parameters
+    ----------
+    node : dict of str to int
+        Level of each quasi-identifier.
+    k, l, t : int, int or float, float
+        What was demanded.
+    suppressed : int
+        Rows left out.
+    loss : float
+        Sum over the kept rows of the weighted mean penalty, plus the rows suppressed, divided by all rows: 0 nothing
+        lost, 1 everything.
+    diversity : {"distinct", "entropy"}
+        How l is counted.
+    """
+
+    node: dict[str, int]
+    k: int
+    l: float  # noqa: E741 - the field's name for it
+    t: float
+    suppressed: int
+    loss: float
+    diversity: Diversity = "distinct"
+
+
+class Lattice:
+    """All full-domain generalisations of a table.
+
+    Parameters
+    ----------
+    df : DataFrame
+        One row a person, any index. It is not changed, and must not be changed while the lattice is in use.
+    qi : iterable of column names
+        The quasi-identifiers.
+    hierarchies : mapping of column name to Hierarchy or dict of levels
+        At least one for each quasi-identifier.
+    sensitive : column name, optional
+        The attribute that nobody should learn; needed for l and t.
+    distance : {"equal", "ordered"}
+        How t-closeness measures (see `models.t_closeness`).
+
+    Raises
+    ------
+    AnonymityError
+        If the table is empty, a column is unknown, repeated or both sensitive and quasi-identifier, a hierarchy is
+        absent, not nested or lacks a value, or the lattice is too large.
+    """
+
+    def __init__(
+        self,
+        df: pd.DataFrame,
+        qi: Iterable[Hashable],
+        hierarchies: Mapping[Any, Hierarchy | Mapping[int, Iterable[Any]]],
+        sensitive: Hashable | None = None,
+        distance: Distance = "equal",
+    ) -> None:
+        names = checked_columns(df, qi, sensitive)
+        if distance not in ("equal", "ordered"):
+            raise AnonymityError(f"distance = {distance!r} is unknown: use 'equal' or 'ordered'.")
+        self.qi, self.sensitive, self.distance = tuple(names), sensitive, distance
+        self._df = df
+        self._hierarchies = {name: _hierarchy(df[name], hierarchies) for name in names}
+        nodes = math.prod(hierarchy.height + 1 for hierarchy in self._hierarchies.values())
+        if nodes > MOST_NODES:
+            raise AnonymityError(
+                f"The hierarchies span {nodes:,} nodes, at most {MOST_NODES:,} can be searched: take fewer "
+                f"quasi-identifiers, or leave levels out of the longest hierarchies."
+            )
+        self.nodes = nodes
+        self._frequencies = Frequencies(df, self._hierarchies)
+        self._values: Whole | None = None
+        if sensitive is not None:
+            self._values = ordered_codes(df[sensitive]) if distance == "ordered" else value_codes(df[sensitive])[0]
+        self._profiles: Profiles | None = None
+        self._held: OrderedDict[Node, Held] = OrderedDict()
+        self._held_bytes = 0
+        self._ranks: dict[Hashable, Whole] = {}
+
+    def __repr__(self) -> str:
+        """Show rows, quasi-identifiers and nodes."""
+        return f"<Lattice of {self.nodes:,} nodes: {len(self._df):,} rows, {', '.join(map(str, self.qi))}>"
+
+    # ------------------------------------------------------------------------------------------------------ solving
+
+    def precompute(self, k_max: int = 100, limit_max: float = 0.2, progress: Progress | None = None) -> Lattice:
+        """Visit every node once, so that `solve` answers at once for any k, limit and weights.
+
+        Parameters
+        ----------
+        k_max : int
+            Largest k to be quick for.
+        limit_max : float
+            Largest suppression limit to be quick for, 0 to 1.
+        progress : callable, optional
+            ``progress(fraction, what)`` is called now and then. An exception from it stops the work; the lattice is
+            then as it was before.
+
+        Returns
+        -------
+        Lattice
+            Itself. Beyond `k_max` and `limit_max`, `solve` is as right but slower.
+
+        Raises
+        ------
+        AnonymityError
+            If k_max or limit_max is out of range.
+        """
+        rows = len(self._df)
+        k_max = max(2, min(checked_whole(k_max, "k_max", 1, 10**9, "rows of any table"), rows))
+        self._profiles = Profiles(self._frequencies, k_max, most_rows(limit_max, "limit_max", rows), progress)
+        return self
+
+    def solve(
+        self,
+        k: int,
+        suppression_limit: float = 0.05,
+        l: float = 1,  # noqa: E741
+        t: float = 1.0,
+        diversity: Diversity = "distinct",
+        weights: Mapping[Any, float] | None = None,
+    ) -> Solution:
+        """Return the node of least loss that keeps k, l and t with no more rows suppressed than the limit allows.
+
+        Rows are suppressed by whole classes until nothing changes: drop the classes that have fewer than k rows,
+        fewer than l values, or are farther than t from the distribution of the rows kept so far (all rows at first).
+
+        Parameters
+        ----------
+        k : int
+            Rows a class must have, at least 1.
+        suppression_limit : float
+            Share of rows that may be left out, 0 to 1. All rows left out is no solution.
+        l : int or float
+            Values of the sensitive attribute a class must hold; a whole number if `diversity` is "distinct".
+        t : float
+            How far a class's distribution may be from that of the released rows, 0 to 1.
+        diversity : {"distinct", "entropy"}
+            How l is counted (see `models.l_diversity`).
+        weights : mapping of column name to float, optional
+            Importance of each quasi-identifier for the loss; those not named weigh 1.
+
+        Returns
+        -------
+        Solution
+            Of nodes with equal loss (to 12 decimals), the one with the smallest sum of levels, then the smallest
+            levels in the order of `qi`.
+
+        Raises
+        ------
+        AnonymityError
+            If a demand is out of range, or no node satisfies them all.
+        """
+        demand = self._demand(k, l, t, diversity)
+        most = most_rows(suppression_limit, "suppression_limit", len(self._df))
+        scale = checked_weights(weights, self.qi) / np.maximum(self._frequencies.width, 1)
+        found = self._best(demand, most, scale)
+        if found is None:
+            wishes = f"k = {demand.k}" + (f", l = {demand.l:g}, t = {demand.t:g}" if demand.beyond_k else "")
+            raise AnonymityError(
+                f"No generalisation reaches {wishes} with at most {most} of {len(self._df)} rows suppressed: raise the "
+                f"suppression limit, ask for less, or end each hierarchy in one '*'."
+            )
+        node = dict(zip(self.qi, found.node, strict=True))
+        return Solution(node, *demand[:3], found.suppressed, found.loss, demand.diversity)
+
+    def _best(self, demand: Demand, most: int, scale: NDArray[np.float64]) -> Found | None:
+        if demand.rows == 1 and not demand.beyond_k:
+            return Found(0.0, 0, (0,) * len(self.qi), 0)
+        ready = self._profiles
+        if ready is not None and 2 <= demand.rows <= ready.k_max and most <= ready.most:
+            if not demand.beyond_k:
+                return ready.best(demand.rows, most, scale)
+            return self._best_beyond_k(ready.rising(demand.rows, most, scale), demand, most, scale)
+        search = Search(self._frequencies, demand.rows, most, scale)
+        if not demand.beyond_k:
+            return search.best()
+        return self._best_beyond_k(search.rising(), demand, most, scale)
+
+    def _best_beyond_k(
+        self, rising: Iterator[Found], demand: Demand, most: int, scale: NDArray[np.float64]
+    ) -> Found | None:
+        """Take nodes in the order of their loss for k alone, which bounds their loss from below."""
+        best: Found | None = None
+        for bound in rising:
+            if best is not None and bound.loss > best.loss + SLACK:
+                break
+            held = self._held_at(bound.node)
+            kept = kept_classes(held, demand.k, demand.l, demand.t, demand.diversity, self.distance, most)
+            if kept is None:
+                continue
+            suppressed = int(held.size[~kept].sum())
+            loss = loss_of(held.size[kept] @ held.spread[kept], suppressed, scale, len(self._df))
+            tried = Found(float(loss), bound.height, bound.node, suppressed)
+            if best is None or tried < best:
+                best = tried
+        return best
+
+    def _held_at(self, node: Node) -> Held:
+        """Return the sensitive values of each class at a node; the last ones used are kept for the next move."""
+        held = self._held.get(node)
+        if held is None:
+            held = Held.count_at(self._frequencies, node, self._values)
+            self._held[node] = held
+            self._held_bytes += held.nbytes
+            while self._held_bytes > _CACHE_BYTES and len(self._held) > 1:
+                self._held_bytes -= self._held.popitem(last=False)[1].nbytes
+        else:
+            self._held.move_to_end(node)
+        return held
+
+    # ----------------------------------------------------------------------------------------------------- releasing
+
+    def apply(self, solution: Solution) -> Released:
+        """Generalise and suppress the table as a solution says, and check the outcome again by counting.
+
+        Returns
+        -------
+        Released
+            Quasi-identifiers as text labels; other columns as they were; order and index say nothing of the original.
+
+        Raises
+        ------
+        AnonymityError
+            If the solution is not one of this table, or the outcome does not keep its k, l and t.
+        """
+        node = self._checked_node(solution)
+        demand = self._demand(solution.k, solution.l, solution.t, solution.diversity)
+        kept = np.flatnonzero(self._kept_rows(node, demand))
+        lost = len(self._df) - len(kept)
+        if lost != solution.suppressed or not len(kept):
+            raise AnonymityError(
+                f"The solution suppresses {solution.suppressed} rows, but with this table it would be {lost}: solve it "
+                f"anew with this lattice, and leave the table unchanged meanwhile."
+            )
+        ranks = {name: rank[kept] for name, rank in self._ranks_at(node).items()}
+        order = order_of(len(kept), list(ranks.values()))
+        kept, ranks = kept[order], {name: rank[order] for name, rank in ranks.items()}
+        table, ncp = self._generalised(node, kept)
+        hierarchies = {name: (self._hierarchies[name], level) for name, level in zip(self.qi, node, strict=True)}
+        recoder = _Recoder(hierarchies)
+        released = release(table, self.qi, kept, len(self._df), ncp, dict(solution.node), recoder, ranks)
+        self._check_again(released, demand)
+        return released
+
+    def _kept_rows(self, node: Node, demand: Demand) -> NDArray[np.bool_]:
+        row_keys, size = self._frequencies.keys(node)
+        keys, sizes = count_keys(row_keys, size)
+        if not demand.beyond_k:
+            kept = sizes >= demand.k
+        else:
+            all_rows = len(self._df)
+            held = self._held_at(node)
+            kept = kept_classes(held, demand.k, demand.l, demand.t, demand.diversity, self.distance, all_rows)
+            kept = np.zeros(len(keys), dtype=bool) if kept is None else kept
+        return kept[np.searchsorted(keys, row_keys)]
+
+    def _ranks_at(self, node: Node) -> dict[Hashable, Whole]:
+        """Return the rank of each row's value in each column at a node, quasi-identifiers first."""
+        ranks: dict[Hashable, Whole] = {}
+        for column, (name, level) in enumerate(zip(self.qi, node, strict=True)):
+            labels = pd.Series(self._hierarchies[name].labels(level), dtype="str")
+            ranks[name] = ranks_of(labels)[self._frequencies.row_codes(column, level)]
+        for name in self._df.columns:
+            if name not in ranks:
+                if name not in self._ranks:  # the same at every node
+                    self._ranks[name] = ranks_of(self._df[name])
+                ranks[name] = self._ranks[name]
+        return ranks
+
+    def _generalised(self, node: Node, kept: Whole) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+        """Return the kept rows with labels, and the penalty of each quasi-identifier."""
+        others = {name: self._df[name].array for name in self._df.columns if name not in self.qi}
+        columns = {name: pd.Series(array.take(kept), dtype=array.dtype) for name, array in others.items()}
+        ncp = np.zeros((len(kept), len(self.qi)))
+        for column, (name, level) in enumerate(zip(self.qi, node, strict=True)):
+            labels = pd.array(self._hierarchies[name].labels(level), dtype="str")
+            columns[name] = labels.take(self._frequencies.row_codes(column, level)[kept])
+            spread = self._frequencies.row_spread(column, level)[kept]
+            ncp[:, column] = spread / max(1, self._frequencies.width[column])
+        table = self._df._constructor(columns, columns=self._df.columns)
+        table.attrs = dict(self._df.attrs)
+        return table, ncp
+
+    def _check_again(self, released: Released, demand: Demand) -> None:
+        """Measure the released table afresh: a mistake above must not leave the house."""
+        table, qi = released.table, list(released.qi)
+        reached: dict[str, tuple[float, bool]] = {"k": (k := k_anonymity(table, qi), k >= demand.k)}
+        if demand.l > 1:
+            reached["l"] = (l := l_diversity(table, qi, self.sensitive, demand.diversity), l >= demand.l - 1e-9)  # noqa: E741
+        if demand.t < 1:
+            reached["t"] = (t := t_closeness(table, qi, self.sensitive, self.distance), t <= demand.t + 1e-9)
+        for name, (value, held) in reached.items():
+            if not held:
+                raise AnonymityError(
+                    f"The released table has {name} = {value:g} where {getattr(demand, name):g} was asked for: do not "
+                    f"release it, and report this as a fault of the kit."
+                )
+
+    def _demand(self, k: Any, l: Any, t: Any, diversity: Any) -> Demand:  # noqa: E741
+        return checked_demand(k, l, t, diversity, len(self._df), self.sensitive, self._values)
+
+    def _checked_node(self, solution: Solution) -> Node:
+        if not isinstance(solution, Solution):
+            raise AnonymityError(f"{solution!r} is no Solution: pass what solve returned.")
+        heights = dict(zip(self.qi, self._frequencies.heights, strict=True))
+        node = solution.node
+        if set(node) != set(heights) or any(node[name] not in range(heights[name] + 1) for name in node):
+            raise AnonymityError(f"The node {node} is none of this lattice, whose highest is {heights}: solve it anew.")
+        return tuple(node[name] for name in self.qi)
+
+
+@dataclass(frozen=True)
+class _Recoder:
+    """Generalises the columns of another table to the levels of a release."""
+
+    levels: dict[Hashable, tuple[Hierarchy, int]]
+
+    def __call__(self, other: pd.DataFrame) -> pd.DataFrame:
+        recoded = other.copy()
+        for name, (hierarchy, level) in self.levels.items():
+            if name in recoded.columns:
+                recoded[name] = hierarchy.generalise(recoded[name], level)
+        return recoded
+
+
+def _hierarchy(column: pd.Series, hierarchies: Mapping[Any, Any]) -> Hierarchy:
+    if column.name not in hierarchies:
+        raise AnonymityError(
+            f"There is no hierarchy for {column.name!r}: add one to `hierarchies`, at least Hierarchy.suppression."
+        )
+    hierarchy = Hierarchy.of(hierarchies[column.name], column.name)
+    return hierarchy.with_missing() if column.isna().any() else hierarchy

@@ -1,0 +1,328 @@
+"""Privacy models of a table: k-anonymity, l-diversity and t-closeness, measured by counting.
+
+Rows that share all values of the quasi-identifiers form an equivalence class. All three models look at these classes
+only. Rows are taken by position, so any index will do. A missing value is a value of its own ("missing"): rows that
+lack the same entry are alike to somebody who reads the table.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Hashable, Iterable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ppml_helpers.anonymise.hierarchy import distinct
+from ppml_helpers.errors import AnonymityError
+
+Whole = NDArray[np.int64]
+Real = NDArray[np.float64]
+
+
+def classes(df: pd.DataFrame, qi: Iterable[Hashable]) -> Whole:
+    """Give each row the number of its equivalence class.
+
+    Parameters
+    ----------
+    df : DataFrame
+        One row a person.
+    qi : iterable of column names
+        The quasi-identifiers.
+
+    Returns
+    -------
+    ndarray of int64, shape (rows,)
+        The class of each row, 0, 1, ... in order of first appearance.
+
+    Raises
+    ------
+    AnonymityError
+        If the table is empty or has two columns of one name, `qi` names no column, a column twice or one that the
+        table lacks, or a column holds values that cannot be compared (numbers and text, lists).
+    """
+    return class_numbers(df[name] for name in checked_columns(df, qi))
+
+
+def k_anonymity(df: pd.DataFrame, qi: Iterable[Hashable]) -> int:
+    """Return the size of the smallest equivalence class (Samarati and Sweeney 1998).
+
+    Parameters and errors as for `classes`.
+
+    Returns
+    -------
+    int
+        The largest k for which the table is k-anonymous, at least 1.
+    """
+    return int(np.bincount(classes(df, qi)).min())
+
+
+def l_diversity(
+    df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable, kind: Literal["distinct", "entropy"] = "distinct"
+) -> int | float:
+    """Return how many values of the sensitive attribute the least diverse class holds (Machanavajjhala et al. 2007).
+
+    Parameters
+    ----------
+    df : DataFrame
+        One row a person.
+    qi : iterable of column names
+        The quasi-identifiers.
+    sensitive : column name
+        The attribute that nobody should learn. A missing entry counts as one more value, "missing".
+    kind : {"distinct", "entropy"}
+        "distinct" counts values. "entropy" gives the effective number of values, exp(entropy in nats): a class of
+        99 and 1 has two distinct values and 1.06 effective ones.
+
+    Returns
+    -------
+    int for "distinct", float for "entropy"
+        The largest l for which the table is l-diverse, at least 1.
+
+    Raises
+    ------
+    AnonymityError
+        As `classes`, and if the sensitive column is missing or among the quasi-identifiers, or `kind` is unknown.
+    """
+    if kind not in ("distinct", "entropy"):
+        raise AnonymityError(f"kind = {kind!r} is no kind of l-diversity: use 'distinct' or 'entropy'.")
+    qi = checked_columns(df, qi, sensitive)
+    held = holdings(class_numbers(df[name] for name in qi), value_codes(df[sensitive])[0])
+    if kind == "distinct":
+        return int(np.bincount(held.group).min())
+    share = held.count / held.size[held.group]
+    # A class with one value has an entropy of 0, and rounding must not make it less than one value.
+    return max(float(np.exp(np.bincount(held.group, -share * np.log(share)).min())), 1.0)
+
+
+def t_closeness(
+    df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable, distance: Literal["equal", "ordered"] = "equal"
+) -> float:
+    """Return how far a class's distribution of the sensitive attribute can be from the table's (Li et al. 2007).
+
+    The distance is the earth mover's: the least share of rows that must change their value, times how far they go.
+
+    Parameters
+    ----------
+    df : DataFrame
+        One row a person. For a released table that is the released rows, without the suppressed ones.
+    qi : iterable of column names
+        The quasi-identifiers.
+    sensitive : column name
+        The attribute that nobody should learn.
+    distance : {"equal", "ordered"}
+        "equal": every change costs 1 (total variation distance); a missing entry is one more value. "ordered": a
+        change costs the number of steps between the two values' ranks, divided by the steps from the lowest to the
+        highest; ranks are those of the values that occur in the table. The column must be of numbers, of dates or an
+        ordered pandas Categorical, without missing entries.
+
+    Returns
+    -------
+    float
+        The smallest t for which the table is t-close, from 0 to 1.
+
+    Raises
+    ------
+    AnonymityError
+        As `classes`, and if the sensitive column is missing or among the quasi-identifiers, `distance` is unknown,
+        or "ordered" is asked of a column without order or with missing entries.
+    """
+    if distance not in ("equal", "ordered"):
+        raise AnonymityError(f"distance = {distance!r} is unknown: use 'equal' or 'ordered'.")
+    qi = checked_columns(df, qi, sensitive)
+    codes = ordered_codes(df[sensitive]) if distance == "ordered" else value_codes(df[sensitive])[0]
+    held = holdings(class_numbers(df[name] for name in qi), codes)
+    overall = np.bincount(codes) / len(codes)
+    apart = ordered_distance(held, overall) if distance == "ordered" else equal_distance(held, overall)
+    return float(np.clip(apart.max(), 0, 1))
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Counting, shared with the rest of the package
+# --------------------------------------------------------------------------------------------------------------
+
+
+class Holdings(NamedTuple):
+    """Which sensitive values each class holds; only pairs that occur, sorted by class, then value.
+
+    Attributes
+    ----------
+    group, value, count : ndarray of shape (pairs,)
+        Class number, value number, and how many rows of the class have the value.
+    size : ndarray of shape (classes,)
+        Rows in each class.
+    """
+
+    group: Whole
+    value: Whole
+    count: Whole
+    size: Whole
+
+
+def holdings(groups: Whole, values: Whole) -> Holdings:
+    """Count the values (numbered 0, 1, ...) in each class (numbered 0, 1, ... without gaps)."""
+    width = int(values.max()) + 1
+    pairs, count = np.unique(groups * width + values, return_counts=True)
+    return Holdings(pairs // width, pairs % width, count, np.bincount(groups))
+
+
+def equal_distance(held: Holdings, overall: Real) -> Real:
+    """Total variation distance of each class: what it has too much of, which is also what it has too little of."""
+    excess = held.count / held.size[held.group] - overall[held.value]
+    return np.bincount(held.group, np.maximum(excess, 0))
+
+
+def ordered_distance(held: Holdings, overall: Real) -> Real:
+    """Earth mover's distance over ranks: the mean gap between the cumulative distributions F (table) and G (class).
+
+    G is a step function with few steps, so the gaps are summed step by step instead of value by value. On a step G is
+    constant and F rises: the ranks before `cross` have F < G, those from it on F >= G.
+    """
+    if len(overall) == 1:
+        return np.zeros(len(held.size))
+    last = len(overall) - 1  # at the highest rank both are 1
+    F = np.cumsum(overall)[:last]
+    F_before = np.concatenate(([0.0], np.cumsum(F)))
+    first_pair = np.concatenate(([0], np.cumsum(np.bincount(held.group))[:-1]))
+    running = np.cumsum(held.count)
+    G = (running - (running - held.count)[first_pair][held.group]) / held.size[held.group]
+    end = np.append(held.value[1:], last)
+    end[first_pair[1:] - 1] = last
+    start = np.minimum(held.value, last)
+    end = np.minimum(end, last)
+    cross = np.clip(np.searchsorted(F, G), start, end)
+    below = G * (cross - start) - (F_before[cross] - F_before[start])
+    above = (F_before[end] - F_before[cross]) - G * (end - cross)
+    before_first_step = F_before[np.minimum(held.value[first_pair], last)]  # G is 0 there
+    return (np.bincount(held.group, below + above) + before_first_step) / last
+
+
+def class_numbers(columns: Iterable[pd.Series]) -> Whole:
+    """Give each distinct row of some columns a number, in order of first appearance."""
+    first, *others = columns
+    groups = value_codes(first)[0]
+    for column in others:
+        codes, found = value_codes(column)
+        # Renumbering after each column keeps the products small enough for 64 bits, however many columns there are.
+        groups = pd.factorize(groups * (len(found) + 1) + codes)[0]
+    return pd.factorize(groups)[0].astype(np.int64)
+
+
+def value_codes(values: pd.Series) -> tuple[Whole, pd.Index]:
+    """Give each distinct value of a column a number, by first appearance; missing values share the last number.
+
+    Returns
+    -------
+    codes : ndarray of int64, shape (rows,)
+    found : Index
+        The distinct values, the missing one left out.
+    """
+    codes, found = distinct(values)
+    return np.where(codes < 0, len(found), codes).astype(np.int64), found
+
+
+def ordered_codes(values: pd.Series) -> Whole:
+    """Return the rank, 0, 1, ..., of each value among the values that occur in the column.
+
+    Raises
+    ------
+    AnonymityError
+        If the column has no order or misses entries.
+    """
+    dtype = values.dtype
+    ordered = isinstance(dtype, pd.CategoricalDtype) and dtype.ordered
+    timed = pd.api.types.is_datetime64_any_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype)
+    complex_numbers = pd.api.types.is_complex_dtype(dtype)
+    if not (ordered or timed or (pd.api.types.is_numeric_dtype(dtype) and not complex_numbers)):
+        raise AnonymityError(
+            f"Column {values.name!r} ({dtype}) has no order, which the ordered distance needs: use numbers, dates or "
+            f"an ordered pandas Categorical, or distance='equal'."
+        )
+    lacking = int(values.isna().sum())
+    if lacking:
+        raise AnonymityError(
+            f"Column {values.name!r} misses {lacking} of {len(values)} entries, and a missing value has no place in an "
+            f"order: fill or drop them, or use distance='equal'."
+        )
+    by_rank = values.cat.codes if ordered else values
+    return np.unique(by_rank.to_numpy(), return_inverse=True)[1].astype(np.int64)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Checks, shared with the rest of the package
+# --------------------------------------------------------------------------------------------------------------
+
+
+def checked_columns(df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable | None = None) -> list[Hashable]:
+    """Check a table, its quasi-identifiers and its sensitive column; return the quasi-identifiers as a list.
+
+    Raises
+    ------
+    AnonymityError
+        With the first thing that is wrong.
+    """
+    check_table(df)
+    try:
+        names = [qi] if isinstance(qi, str) else list(qi)
+    except TypeError:
+        raise AnonymityError(f"qi = {qi!r} must be a list of column names: give one.") from None
+    if not names:
+        raise AnonymityError("No quasi-identifier was named: name at least one column that others may know.")
+    for name in names if sensitive is None else [*names, sensitive]:
+        if not _is_column(df, name):
+            raise AnonymityError(f"The table has no column {name!r}: choose from {_listed(df.columns)}.")
+    repeated = [name for place, name in enumerate(names) if name in names[:place]]
+    if repeated:
+        raise AnonymityError(f"The quasi-identifier {repeated[0]!r} is named twice: name each column once.")
+    if sensitive is not None and sensitive in names:
+        raise AnonymityError(
+            f"Column {sensitive!r} is both sensitive and a quasi-identifier, it can be one of them: if others may know "
+            f"it, it is no secret to protect."
+        )
+    return names
+
+
+def check_table(df: pd.DataFrame) -> None:
+    """Refuse what is no table of people: not a DataFrame, no row, or two columns of one name."""
+    if not isinstance(df, pd.DataFrame):
+        raise AnonymityError(
+            f"The table is a {type(df).__name__}, it must be a pandas DataFrame (of a Released, pass its `table`)."
+        )
+    repeated = df.columns[df.columns.duplicated()]
+    if len(repeated):
+        raise AnonymityError(f"The table has two columns named {repeated[0]!r}, names must be unique: rename one.")
+    if df.empty:
+        raise AnonymityError(f"The table has {len(df)} rows and {df.shape[1]} columns, it needs at least one of each.")
+
+
+def checked_whole(value: Any, name: str, least: int, most: int, why_most: str) -> int:
+    """Return a whole number from `least` to `most`.
+
+    Raises
+    ------
+    AnonymityError
+        If it is none; `why_most` explains the upper end.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool | np.bool_) or number < least:
+        raise AnonymityError(f"{name} = {value!r} must be a whole number of at least {least}: choose one.")
+    if number > most:
+        raise AnonymityError(f"{name} = {number} is more than the {most} {why_most}: choose {most} or less.")
+    return number
+
+
+def _is_column(df: pd.DataFrame, name: Any) -> bool:
+    try:
+        return name in df.columns
+    except TypeError:  # a list or another name that cannot be looked up
+        return False
+
+
+def _listed(names: Iterable[Hashable]) -> str:
+    names = [str(name) for name in names]
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")

@@ -1,0 +1,401 @@
+"""Mondrian: k-anonymity by cutting the patients into boxes, each as small as k allows.
+
+LeFevre, DeWitt and Ramakrishnan 2006, "Mondrian multidimensional k-anonymity", the strict variant. A lattice coarsens
+whole columns; Mondrian coarsens only where patients are few. Think of each quasi-identifier as an axis. Cut the room at
+the median of its widest axis, then each half at the median of *its* widest axis, and stop where a cut would leave fewer
+than k patients on a side. No row is suppressed. The labels of two patients can overlap ("60-67", "60-79"), which makes
+such a table more exact and harder to analyse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ppml_helpers.anonymise.hierarchy import MISSING, TOP, Hierarchy, distinct, label_of
+from ppml_helpers.anonymise.models import Whole, checked_columns, checked_whole, value_codes
+from ppml_helpers.anonymise.released import Released, release
+from ppml_helpers.errors import AnonymityError
+
+_NAMES_LISTED = 4  # "asian|black"; more names than this become "first to last"
+
+
+def mondrian(
+    df: pd.DataFrame,
+    qi: Iterable[Hashable],
+    k: int,
+    hierarchies: Mapping[Hashable, Hierarchy | Mapping[int, Iterable[Any]]] | None = None,
+    sensitive: Hashable | None = None,
+    l: int = 1,  # noqa: E741 - the standard name
+) -> Released:
+    """Generalise a table into boxes of at least k rows and l distinct sensitive values.
+
+    Numbers and dates are ordered by size. Names are ordered so that those which a hierarchy joins are neighbours;
+    without a hierarchy in the order of a pandas Categorical, else by the alphabet. A missing value comes last. The
+    width of a box on an axis is the number of values from its lowest to its highest, less one, over the same of the
+    whole axis. The widest axis is tried first (of equal ones the first named), and cut beside its median so that the
+    halves differ least; an axis on which that cut is not allowed is not tried again for that box.
+
+    Parameters
+    ----------
+    df : DataFrame
+        One row a person, any index.
+    qi : iterable of column names
+        The quasi-identifiers.
+    k : int
+        Fewest rows a box, from 1 to the number of rows.
+    hierarchies : mapping of column name to Hierarchy or dict of levels, optional
+        Where given, level 0 says which values an axis has, in the table or not, and the levels how names are ordered.
+        Without it, the values that occur decide, and the labels then say something about the patients' extremes.
+    sensitive : column name, optional
+        The attribute whose values `l` counts; needed if ``l > 1``. A missing entry counts as a value.
+    l : int
+        Fewest distinct sensitive values a box.
+
+    Returns
+    -------
+    Released
+        ``node`` is None. A label spans the values of the box's own rows, whose extremes it therefore tells: a single
+        value, a range ("60-67", "1993-01-03/1993-02-07"), up to four names
+        ("asian|black"), or the first and last of more ("QA1 3 to QA2 0"); "*" covers everything and "|missing" is
+        added where a box holds missing values beside others. ``ncp`` is the width of the box on each axis.
+        ``recode`` drops other people down the same cuts; it needs all quasi-identifiers.
+
+    Raises
+    ------
+    AnonymityError
+        If the table or a column is not fit (see `k_anonymity`), k or l is out of range, the table holds fewer than l
+        distinct sensitive values, or a hierarchy lacks a value.
+    """
+    names = checked_columns(df, qi, sensitive)
+    k = checked_whole(k, "k", 1, len(df), "rows of the table")
+    secret = _checked_secret(df, sensitive, l)
+    axes = [_Axis.of(df[name], (hierarchies or {}).get(name)) for name in names]
+    points = np.column_stack([axis.codes(df[axis.name]) for axis in axes]).astype(np.int64)
+    cuts, box = _grow(points, np.array([axis.last for axis in axes]), k, secret, l)
+    order = np.argsort(box, kind="stable")
+    start = np.flatnonzero(np.diff(box[order], prepend=-1))
+    low, high = (of.reduceat(points[order], start, axis=0) for of in (np.minimum, np.maximum))
+    boxes = Boxes(tuple(axes), cuts, low, high, box)
+    table = df.copy()
+    for name, labels in boxes.labels(box).items():
+        table[name] = pd.Series(labels, index=df.index, dtype="str")
+    span = np.array([max(axis.last, 1) for axis in axes])
+    return release(table, names, np.arange(len(df)), len(df), ((high - low) / span)[box], recoder=boxes)
+
+
+def _checked_secret(df: pd.DataFrame, sensitive: Hashable | None, diversity: int) -> Whole | None:
+    diversity = checked_whole(diversity, "l", 1, len(df), "rows of the table")
+    if diversity == 1:
+        return None
+    if sensitive is None:
+        raise AnonymityError(f"l = {diversity} needs a sensitive column to count values of: name it with `sensitive`.")
+    secret = value_codes(df[sensitive])[0]
+    checked_whole(diversity, "l", 1, len(np.unique(secret)), f"distinct values of {sensitive!r} in the table")
+    return secret
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Cutting
+# --------------------------------------------------------------------------------------------------------------
+
+
+class Cuts(NamedTuple):
+    """The tree of cuts, one entry a node, the root first.
+
+    Attributes
+    ----------
+    axis : ndarray of int
+        The axis that the node is cut on, -1 for a box that is not cut.
+    at : ndarray of int
+        Codes up to this one go to the first half.
+    first : ndarray of int
+        The first half's node (the second half's is the next one), or the number of the box.
+    """
+
+    axis: Whole
+    at: Whole
+    first: Whole
+
+
+def _grow(points: Whole, last: Whole, k: int, secret: Whole | None, diversity: int) -> tuple[Cuts, Whole]:
+    """Cut all open boxes of one depth at once; return the tree, and the box of each row.
+
+    `rows` lists the rows of the open boxes, box after box; `size`, `node` and `barred` (axes that failed) say what
+    each open box is. A round costs one sort of the open rows instead of one Python call a box.
+    """
+    n, d = points.shape
+    most = 2 * (n // k)  # boxes hold k rows or more, and a binary tree of b boxes has 2b - 1 nodes
+    cuts = Cuts(np.full(most, -1), np.zeros(most, np.int64), np.zeros(most, np.int64))
+    box = np.empty(n, np.int64)
+    rows, size, node, barred = np.arange(n), np.array([n]), np.array([0]), np.zeros((1, d), bool)
+    nodes, boxes = 1, 0
+    while len(rows):
+        start = np.cumsum(size) - size
+        part = np.repeat(np.arange(len(size)), size)
+        axis, width = _widest_axis(points[rows], start, last, barred)
+        value = points[rows, axis[part]]
+        order = np.argsort(part * (int(last.max()) + 1) + value, kind="stable")
+        rows, value = rows[order], value[order]
+        left, at = _beside_the_median(value, start, size, part)
+        possible = (width > 0) & (size >= 2 * k)
+        good = possible & (left >= k) & (size - left >= k)
+        if secret is not None:
+            half = 2 * part + (np.arange(len(rows)) - start[part] >= left[part])
+            good &= _distinct(half, secret[rows], 2 * len(size)).reshape(-1, 2).min(axis=1) >= diversity
+        done = ~possible
+        number = boxes + np.cumsum(done) - 1
+        halves = nodes + 2 * (np.cumsum(good) - 1)
+        cuts.first[node[done]] = number[done]
+        box[rows[done[part]]] = number[part[done[part]]]
+        cuts.axis[node[good]], cuts.at[node[good]], cuts.first[node[good]] = axis[good], at[good], halves[good]
+        boxes, nodes = boxes + int(done.sum()), nodes + 2 * int(good.sum())
+        barred[np.arange(len(size)), axis] |= ~good
+        # What is done leaves, what was cut becomes two, what could not be cut here tries its next axis.
+        rows = rows[~done[part]]
+        parent = np.repeat(np.arange(len(size)), np.where(done, 0, np.where(good, 2, 1)))
+        cut, second = good[parent], np.diff(parent, prepend=-1) == 0
+        size = np.where(cut, np.where(second, (size - left)[parent], left[parent]), size[parent])
+        node = np.where(cut, halves[parent] + second, node[parent])
+        barred = barred[parent] & ~cut[:, None]
+    return Cuts(*(entry[:nodes] for entry in cuts)), box
+
+
+def _widest_axis(here: Whole, start: Whole, last: Whole, barred: NDArray[np.bool_]) -> tuple[Whole, NDArray]:
+    """Return the widest axis of each open box that is not barred, and its width (0 if there is none)."""
+    width = np.maximum.reduceat(here, start, axis=0) - np.minimum.reduceat(here, start, axis=0)
+    relative = np.where(barred, 0, width / np.maximum(last, 1))
+    return relative.argmax(axis=1), relative.max(axis=1)
+
+
+def _beside_the_median(value: Whole, start: Whole, size: Whole, part: Whole) -> tuple[Whole, Whole]:
+    """Cut before or after the rows that share the median; return the size of the first half and its highest code.
+
+    The cut that leaves the more equal halves is taken; of two that are as good, the one before.
+    """
+    median = value[start + size // 2]
+    before = np.add.reduceat(value < median[part], start, dtype=np.int64)
+    after = np.add.reduceat(value <= median[part], start, dtype=np.int64)
+    take_after = abs(2 * after - size) < abs(2 * before - size)
+    return np.where(take_after, after, before), np.where(take_after, median, median - 1)
+
+
+def _distinct(group: Whole, value: Whole, groups: int) -> Whole:
+    """Return how many distinct values each group holds."""
+    width = int(value.max()) + 1
+    return np.bincount(np.unique(group * width + value) // width, minlength=groups)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Axes and boxes
+# --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Axis:
+    """A quasi-identifier as whole numbers 0 to `last`, and the way back to labels.
+
+    Attributes
+    ----------
+    name : column name
+    values : Index
+        The values in order, without the missing one, which has the code ``len(values)`` if there is any.
+    texts : list of str
+        Label of each code.
+    """
+
+    name: Hashable
+    values: pd.Index
+    texts: list[str]
+
+    @classmethod
+    def of(cls, column: pd.Series, hierarchy: Any = None) -> _Axis:
+        values, missing = _ordered_values(column) if hierarchy is None else _hierarchy_values(column, hierarchy)
+        texts = [label_of(value) for value in values]
+        if missing and MISSING in texts:
+            raise AnonymityError(
+                f"The column {column.name!r} holds the text {MISSING!r} and missing values, which would get the same "
+                f"label: rename the text."
+            )
+        return cls(column.name, values, texts + [MISSING] * missing)
+
+    @property
+    def last(self) -> int:
+        return len(self.texts) - 1
+
+    @property
+    def dated(self) -> bool:
+        return pd.api.types.is_datetime64_any_dtype(self.values.dtype)
+
+    @cached_property
+    def numbers(self) -> NDArray[np.float64] | None:
+        """The values as numbers, None if they are names."""
+        return numbers_of(self.values)
+
+    def codes(self, column: pd.Series) -> NDArray[np.float64]:
+        """Return the place of each value on the axis: between two codes for a number or date that is between them.
+
+        A name that the axis does not have, and a missing value where it has none, is NaN.
+        """
+        number, found = distinct(column, self.name)
+        found = _like(found, self.values)
+        place = self.values.get_indexer(found).astype(float)
+        strange = place < 0
+        place[strange] = np.nan
+        if strange.any() and self.numbers is not None:
+            try:
+                place[strange] = self.values.searchsorted(found[strange]) - 0.5
+            except TypeError:
+                raise AnonymityError(
+                    f"The column {self.name!r} holds {label_of(found[strange][0])!r} where the release has "
+                    f"{label_of(self.values[0])!r}: give both the same type."
+                ) from None
+        return np.append(place, len(self.values) if self.texts[-1] == MISSING else np.nan)[number]
+
+    def label(self, low: int, high: int) -> str:
+        """Return the label of the codes from `low` to `high`."""
+        if low == high:
+            return self.texts[low]
+        if high - low == self.last:
+            return TOP
+        if high == len(self.values):
+            return f"{self.label(low, high - 1)}|{MISSING}"
+        first, final = self.texts[low], self.texts[high]
+        if self.dated:
+            return f"{first}/{final}"  # an interval of ISO 8601
+        if self.numbers is not None:
+            return f"{first} to {final}" if first.startswith("-") else f"{first}-{final}"
+        names = self.texts[low : high + 1]
+        return "|".join(names) if len(names) <= _NAMES_LISTED else f"{first} to {final}"
+
+
+def numbers_of(values: pd.Index) -> NDArray[np.float64] | None:
+    """Return values as numbers, dates as days since 1970; None if they are names (truth values are)."""
+    values = values.infer_objects()
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return ((values - pd.Timestamp(0, tz=values.tz)) / pd.Timedelta(days=1)).to_numpy(dtype=float)
+    if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
+        return values.to_numpy(dtype=float)
+    return None
+
+
+def _ordered_values(column: pd.Series) -> tuple[pd.Index, bool]:
+    """Return the values that occur, in order, and whether any is missing."""
+    number, found = distinct(column)
+    found = found.infer_objects()
+    if isinstance(column.dtype, pd.CategoricalDtype) and numbers_of(found) is None:
+        found = column.dtype.categories[column.dtype.categories.isin(found)]
+    else:
+        try:
+            found = found.sort_values()
+        except TypeError:
+            found = found[np.argsort([label_of(value) for value in found], kind="stable")]
+    return found, bool((number < 0).any())
+
+
+def _hierarchy_values(column: pd.Series, hierarchy: Any) -> tuple[pd.Index, bool]:
+    """Return the base values of a hierarchy, numbers and dates by size, names so that siblings are neighbours."""
+    hierarchy = Hierarchy.of(hierarchy, column.name)
+    hierarchy.find(column, column.name)  # refuses values that it lacks
+    base = hierarchy.values
+    order = np.lexsort([hierarchy.codes(level) for level in range(hierarchy.height + 1)])
+    values = base[order[~base.isna()[order]]].infer_objects()
+    return values if numbers_of(values) is None else values.sort_values(), bool(base.hasnans or column.isna().any())
+
+
+def _like(found: pd.Index, values: pd.Index) -> pd.Index:
+    """Return an index of objects with the type of another, if it can be had, so that the two can be compared."""
+    return found.infer_objects() if found.dtype == object and values.dtype != object else found
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """The boxes of a Mondrian release, and the cuts that lead to them. It stays with the holder, like `kept`.
+
+    Attributes
+    ----------
+    axes : tuple
+        The quasi-identifiers, in the order of the columns of `low` and `high`.
+    cuts : Cuts
+        The tree.
+    low, high : ndarray of int, shape (boxes, axes)
+        Smallest and largest code of the patients in each box.
+    box : ndarray of int, shape (rows of the original,)
+        The box of each row.
+    """
+
+    axes: tuple[_Axis, ...]
+    cuts: Cuts
+    low: Whole
+    high: Whole
+    box: Whole
+
+    def labels(self, box: Whole) -> dict[Hashable, NDArray[np.object_]]:
+        """Return the labels of some boxes, a column a quasi-identifier."""
+        found = {}
+        for axis, ends in zip(self.axes, np.stack([self.low, self.high], axis=2).swapaxes(0, 1), strict=True):
+            ranges, which = np.unique(ends, axis=0, return_inverse=True)
+            found[axis.name] = np.array([axis.label(*map(int, pair)) for pair in ranges], dtype=object)[which][box]
+        return found
+
+    def __call__(self, other: pd.DataFrame) -> pd.DataFrame:
+        """Return another table with the labels of the boxes that its people fall into."""
+        recoded = other.copy()
+        for name, labels in self.labels(self.find(other)).items():
+            recoded[name] = pd.Series(labels, index=other.index, dtype="str")
+        return recoded
+
+    def find(self, other: pd.DataFrame) -> Whole:
+        """Drop people down the cuts and return the box that each falls into.
+
+        Raises
+        ------
+        AnonymityError
+            If a quasi-identifier is missing, or a value is unknown to its axis.
+        """
+        names = [axis.name for axis in self.axes]
+        absent = [name for name in names if name not in other.columns]
+        if absent:
+            raise AnonymityError(
+                f"The table has no column {absent[0]!r}, and a Mondrian release can be repeated only with all its "
+                f"quasi-identifiers ({', '.join(map(str, names))}): add it."
+            )
+        points = np.column_stack([axis.codes(other[axis.name]) for axis in self.axes])
+        for axis, codes in zip(self.axes, points.T, strict=True):
+            if np.isnan(codes).any():
+                value = label_of(other[axis.name].iloc[int(np.isnan(codes).argmax())])
+                raise AnonymityError(
+                    f"The value {value!r} of {axis.name!r} does not occur in the released table: give `mondrian` a "
+                    f"hierarchy that has it."
+                )
+        node = np.zeros(len(points), np.int64)
+        open_ = self.cuts.axis[node] >= 0
+        while open_.any():
+            here = node[open_]
+            beyond = points[open_, self.cuts.axis[here]] > self.cuts.at[here]
+            node[open_] = self.cuts.first[here] + beyond
+            open_ = self.cuts.axis[node] >= 0
+        return self.cuts.first[node]
+
+    def inside(self, people: pd.DataFrame, on: list[Hashable], box: Whole) -> Whole:
+        """Return how many people lie inside each of some boxes on the axes `on` (a name the axis lacks: in none)."""
+        places = [[axis.name for axis in self.axes].index(name) for name in on]
+        points = [self.axes[place].codes(people[self.axes[place].name]) for place in places]
+        order = np.argsort(points[0], kind="stable")  # NaN last
+        points = [codes[order] for codes in points]
+        first = np.searchsorted(points[0], self.low[box, places[0]], side="left")
+        final = np.searchsorted(points[0], self.high[box, places[0]], side="right")
+        count = np.empty(len(box), np.int64)
+        for number, (one, start, end) in enumerate(zip(box, first, final, strict=True)):
+            within = np.ones(end - start, bool)
+            for place, codes in zip(places[1:], points[1:], strict=True):
+                here = codes[start:end]
+                within &= (here >= self.low[one, place]) & (here <= self.high[one, place])
+            count[number] = np.count_nonzero(within)
+        return count

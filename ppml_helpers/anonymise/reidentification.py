@@ -1,0 +1,133 @@
+"""Re-identification risk of a release: prosecutor, journalist and marketer.
+
+The three attackers of El Emam 2013, "Guide to the De-Identification of Personal Health Information", and Dankar and
+El Emam 2010. The **prosecutor** knows that somebody is in the table and knows all quasi-identifiers. The
+**journalist** does not know who is in it, has a register, and wants to name any one row. The **marketer** has the same
+register and wants to name as many rows as possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ppml_helpers.anonymise.models import Whole, check_table, checked_columns, class_numbers
+from ppml_helpers.anonymise.multidimensional import Boxes
+from ppml_helpers.anonymise.released import Released
+from ppml_helpers.errors import AnonymityError
+
+
+class Risk(NamedTuple):
+    """Chances that a released row is given its right name, from 0 to 1.
+
+    With n released rows in classes of f rows, and F people of the population in each class:
+
+    Attributes
+    ----------
+    prosecutor_max : float
+        1 / smallest f.
+    prosecutor_mean : float
+        Mean over rows of 1 / f, which is the number of classes / n.
+    journalist_max : float
+        1 / smallest F.
+    journalist_mean : float
+        The larger of the mean over rows of 1 / F (from a row to the register) and matched classes / sum of F
+        (from a person on the register to a row). NaN, as the next, without a register.
+    marketer : float
+        Mean over rows of 1 / F: the share of rows named rightly on average if all are matched at random.
+    """
+
+    prosecutor_max: float
+    prosecutor_mean: float
+    journalist_max: float = np.nan
+    journalist_mean: float = np.nan
+    marketer: float = np.nan
+
+
+def risk(released: Released, register: pd.DataFrame | None = None, on: Iterable[Hashable] | None = None) -> Risk:
+    """Measure the re-identification risk of a released table.
+
+    The population of a class is counted from the register: F people, but never fewer than the f rows of the class,
+    which are people too (a register may be incomplete). Hence prosecutor >= journalist >= marketer, as the definitions
+    of El Emam demand. A class of which the register lists nobody cannot be matched: its rows have a risk of 0, which
+    counts in the means. Another register gives other figures.
+
+    Parameters
+    ----------
+    released : Released
+        From `Lattice.apply` or `mondrian`.
+    register : DataFrame, optional
+        One row a person of the population, with original values; recoded here as the release was. For a Mondrian
+        release, whose boxes overlap in a part of the columns, F counts the people that lie inside the row's box.
+    on : iterable of column names, optional
+        The quasi-identifiers that the register knows; by default all that it has. Classes are taken by these columns
+        for journalist and marketer, and by all quasi-identifiers for the prosecutor.
+
+    Returns
+    -------
+    Risk
+        NaN for journalist and marketer without a register.
+
+    Raises
+    ------
+    AnonymityError
+        If the release has no rows, the register is empty or lacks a column, `on` names none or one that is no
+        quasi-identifier, is given without a register, or a register's value is unknown to the hierarchy.
+    """
+    if not isinstance(released, Released):
+        raise AnonymityError(
+            f"The release is a {type(released).__name__}, not a Released: pass what `Lattice.apply` or `mondrian` gave."
+        )
+    if released.table.empty:
+        raise AnonymityError(
+            f"All {released.n} rows were suppressed, so there is nothing to be found: choose a smaller k, l, or a "
+            f"larger t or suppression limit."
+        )
+    f = np.bincount(class_numbers(released.table[name] for name in released.qi))
+    prosecutor = Risk(1 / int(f.min()), len(f) / len(released.table))
+    if register is None:
+        if on is not None:
+            raise AnonymityError(f"on = {on!r} names columns of a register, but none was given: pass `register`.")
+        return prosecutor
+    f, F = _population(released, register, _checked_on(released, register, on))
+    listed, F = F > 0, np.maximum(F, f)
+    marketer = float((f / F)[listed].sum() / f.sum())
+    return prosecutor._replace(
+        journalist_max=1 / int(F[listed].min()) if listed.any() else 0.0,
+        journalist_mean=max(marketer, int(listed.sum()) / int(F.sum())),
+        marketer=marketer,
+    )
+
+
+def _checked_on(released: Released, register: pd.DataFrame, on: Iterable[Hashable] | None) -> list[Hashable]:
+    check_table(register)
+    names = [name for name in released.qi if name in register.columns] if on is None else on
+    if on is None and not names:
+        raise AnonymityError(
+            f"The register has none of the quasi-identifiers {', '.join(map(str, released.qi))}: rename its columns."
+        )
+    names = checked_columns(register, names)
+    strangers = [name for name in names if name not in released.qi]
+    if strangers:
+        raise AnonymityError(
+            f"Column {strangers[0]!r} is no quasi-identifier of the release ({', '.join(map(str, released.qi))}): "
+            f"leave it out of `on`."
+        )
+    return names
+
+
+def _population(released: Released, register: pd.DataFrame, on: list[Hashable]) -> tuple[Whole, Whole]:
+    """Return f and F of each class by the columns `on`: rows of the release and people of the register."""
+    rows = len(released.table)
+    if isinstance(released.recoder, Boxes):
+        group = class_numbers(released.table[name] for name in on)
+        member = np.unique(group, return_index=True)[1]
+        boxes = released.recoder
+        return np.bincount(group), boxes.inside(register, on, boxes.box[released.kept[member]])
+    people = released.recode(register[on])
+    both = class_numbers(pd.concat([released.table[name], people[name]], ignore_index=True) for name in on)
+    f = np.bincount(both[:rows])  # numbered by first appearance: the classes of the release come first
+    return f, np.bincount(both[rows:], minlength=len(f))[: len(f)]

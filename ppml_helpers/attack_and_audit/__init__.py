@@ -1,0 +1,23 @@
+"""Chapter 06: attacks by likelihood ratio with shadow models, inferred attributes, and an audit of epsilon."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "attribute": ["AttributeResult", "Guesses", "attribute_inference", "candidate_scores"],
+        "audit": [
+            "AuditResult",
+            "Canaries",
+            "audit_sweep",
+            "audit_training",
+            "best_possible",
+            "epsilon_lower_bound",
+            "rare_code_canaries",
+        ],
+        "exercises": ["COLLEAGUES"],
+        "explorer": ["AuditExplorer"],
+        "lira": ["attack_model", "logit_confidence", "scores_of"],
+        "shadow": ["Shadows", "fit_shadows", "train_shadows"],
+    },
+)

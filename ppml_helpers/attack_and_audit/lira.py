@@ -1,0 +1,393 @@
+"""The likelihood-ratio attack (LiRA) of Carlini et al. (2022), and the confidences that it compares.
+
+A record that every model finds easy gets a high confidence whether it was trained on or not, so one threshold for all
+records finds hardly anybody at few false alarms. LiRA asks for each record apart: is the target's confidence more like
+that of models which saw *this* record, or of models which did not? Such models, the shadow models, come from
+`shadow`; the functions here take scores, so that any model of any library can be attacked.
+
+References
+----------
+Carlini, Chien, Nasr, Song, Terzis and Tramèr (2022), "Membership inference attacks from first principles".
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from ppml_helpers.errors import AttackError
+from ppml_helpers.membership import AttackResult, Scores, membership_attack
+
+Members = NDArray[np.bool_]
+
+FEW_SHADOWS = 64
+"""With fewer shadow models, a variance for each record is worse than one for all (Carlini et al. 2022, section VI)."""
+
+_LEAST_VARIANCE = 1e-6  # a record that all shadow models score alike would otherwise be told apart with certainty
+
+
+# Confidences -----------------------------------------------------------------------------------------------------
+
+
+def logit_confidence(logits: ArrayLike, y: ArrayLike) -> Scores:
+    """Turn log-odds of label 1 into log-odds of what really happened: log(p / (1 - p)) of the true label.
+
+    On this scale confidences are roughly normal, which LiRA relies on. No probability is computed, so that nothing is
+    rounded to 0 or 1, however sure the model is.
+
+    Parameters
+    ----------
+    logits : array_like of shape (..., n)
+        Log-odds of label 1; leading dimensions are models.
+    y : array_like of shape (n,)
+        True labels, 0 or 1.
+
+    Returns
+    -------
+    ndarray
+        As `logits`.
+
+    Raises
+    ------
+    AttackError
+        If shapes do not fit, labels are not 0 or 1, or a number is missing or infinite.
+    """
+    labels = _array("y", y, 1)
+    if not np.isin(labels, (0, 1)).all():
+        odd = labels[~np.isin(labels, (0, 1))][0]
+        raise AttackError(f"y holds {odd:g}, but labels are 0 or 1; recode the outcome first.")
+    given = _array("the model's scores", logits)
+    if given.shape[-1:] != labels.shape:
+        raise AttackError(f"The scores have shape {given.shape} for {len(labels)} labels; give one for each record.")
+    return given * np.where(labels == 1, 1.0, -1.0)
+
+
+def scores_of(model: Any, X: Any, y: ArrayLike, smallest: float = 1e-6) -> Scores:
+    """Score records by a model's logit-scaled confidence in what really happened.
+
+    Parameters
+    ----------
+    model : object with ``predict_proba``, or torch.nn.Module, or callable
+        A fitted two-class classifier of scikit-learn's kind with classes 0 and 1; or a network or function that
+        returns log-odds of label 1, shape (n,) or (n, 1), or unnormalised log-probabilities of both, shape (n, 2).
+    X : array_like of shape (n, n_features)
+        The records. A network gets them as a tensor of its own type; everything else as they are.
+    y : array_like of shape (n,)
+        Labels 0 and 1.
+    smallest : float
+        Probabilities below it count as this one, in (0, 0.5). It matters for models that answer 0 or 1 sharp, such
+        as forests.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Raises
+    ------
+    AttackError
+        If the model gives no scores for labels 0 and 1, too many or too few, or one that is not finite.
+    """
+    if hasattr(model, "predict_proba"):
+        answers = _log_odds(model, X, smallest)
+    elif _is_network(model):
+        answers = _network_output(model, X)
+    elif callable(model):
+        answers = model(X)
+    else:
+        raise AttackError(
+            f"{type(model).__name__} has no predict_proba and cannot be called; give a classifier, or a function that "
+            "returns log-odds."
+        )
+    given = _array("the model's scores", answers)
+    if given.ndim == 2 and given.shape[1] == 2:
+        given = given[:, 1] - given[:, 0]
+    elif given.ndim == 2 and given.shape[1] == 1:
+        given = given[:, 0]
+    records = len(np.asarray(y))
+    if given.shape != (records,):
+        raise AttackError(
+            f"The model's scores have shape {given.shape} for {records} records; it must return one log-odds a record."
+        )
+    return logit_confidence(given, y)
+
+
+def _log_odds(model: Any, X: Any, smallest: float) -> NDArray[np.float64]:
+    classes = list(getattr(model, "classes_", []))
+    if classes != [0, 1]:
+        raise AttackError(f"{type(model).__name__} has classes {classes}, not [0, 1]; fit it on labels 0 and 1 first.")
+    if not 0 < smallest < 0.5:
+        raise AttackError(f"smallest is {smallest!r}, but must lie between 0 and 0.5; 1e-6 is usual.")
+    chances = _array("the model's probabilities", model.predict_proba(X))
+    if chances.ndim != 2 or chances.shape[1] != 2:
+        raise AttackError(f"The model's probabilities have shape {chances.shape}; two columns are needed, for 0 and 1.")
+    if chances.min() < 0 or chances.max() > 1:
+        odd = chances[(chances < 0) | (chances > 1)][0]
+        raise AttackError(f"A probability is {odd:g}, but must lie in [0, 1]; give the model's probabilities.")
+    # Both columns are used: 1 - p would lose a small probability of the other label to rounding.
+    logs = np.log(np.maximum(chances, smallest))
+    return logs[:, 1] - logs[:, 0]
+
+
+def _is_network(model: Any) -> bool:
+    torch = sys.modules.get("torch")  # whoever holds a network has imported it; nobody else should wait for it
+    return torch is not None and isinstance(model, torch.nn.Module)
+
+
+def _network_output(model: Any, X: Any) -> NDArray[np.float64]:
+    torch = sys.modules["torch"]
+    weight = next(model.parameters(), torch.zeros(1))
+    records = torch.as_tensor(np.asarray(X, dtype=float)).to(weight)
+    training = model.training
+    model.eval()  # dropout would make the answer random
+    try:
+        with torch.no_grad():
+            return model(records).double().cpu().numpy()
+    finally:
+        model.train(training)
+
+
+def attack_model(
+    model: Any,
+    members: tuple[Any, ArrayLike],
+    nonmembers: tuple[Any, ArrayLike],
+    scorer: Callable[[Any, Any, ArrayLike], ArrayLike] = scores_of,
+    **settings: Any,
+) -> AttackResult:
+    """Attack one model by its loss alone (Yeom et al. 2018), without shadow models.
+
+    Parameters
+    ----------
+    model : object
+        Whatever `scorer` takes.
+    members, nonmembers : tuple of (X, y)
+        Records that trained the model, and records that did not.
+    scorer : callable
+        ``scorer(model, X, y)`` gives one score a record, higher for "more likely a member".
+    **settings
+        Of `membership_attack`.
+
+    Returns
+    -------
+    AttackResult
+
+    Raises
+    ------
+    AttackError
+        If a record is on both sides, or the scores are missing, not finite or not one a record.
+    """
+    check_apart(members[0], nonmembers[0])
+    sides = []
+    for name, (X, y) in (("members", members), ("nonmembers", nonmembers)):
+        given = _array(f"the scores of the {name}", scorer(model, X, y))
+        if given.shape != (len(X),):
+            raise AttackError(
+                f"The scorer gave scores of shape {given.shape} for {len(X)} {name}; it must give one a record."
+            )
+        sides.append(given)
+    return membership_attack(*sides, **settings)
+
+
+def check_apart(members: Any, nonmembers: Any) -> None:
+    """Refuse records that are on both sides: they would be a member and none.
+
+    Parameters
+    ----------
+    members, nonmembers : DataFrame or array_like, shape (n, d)
+        The same record is the same values and, where both are DataFrames, the same label.
+
+    Raises
+    ------
+    AttackError
+        Naming a record.
+    """
+    labelled = isinstance(members, pd.DataFrame) and isinstance(nonmembers, pd.DataFrame)
+    first, second = ({row: i for i, row in enumerate(_rows(side, labelled))} for side in (members, nonmembers))
+    common = [row for row in first if row in second]
+    if common:
+        name = repr(members.index[first[common[0]]]) if labelled else f"in row {first[common[0]]} of the members"
+        raise AttackError(
+            f"{len(common)} records are both members and non-members, such as the one {name}; "
+            "give records that did not train the model as non-members."
+        )
+
+
+def _rows(table: Any, labelled: bool) -> list[Any]:
+    """Return something that can be compared for each row."""
+    values = np.ascontiguousarray(np.asarray(table, dtype=float)) + 0.0  # so that -0.0 is 0.0
+    content = [row.tobytes() for row in values]
+    return list(zip(table.index, content, strict=True)) if labelled else content
+
+
+# The attack ------------------------------------------------------------------------------------------------------
+
+
+class _Normal(NamedTuple):
+    """Mean and variance of each record's confidence, in models that saw it or in models that did not."""
+
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+
+def online(
+    target_scores: ArrayLike,
+    shadow_scores: ArrayLike,
+    shadow_member: ArrayLike,
+    *,
+    fixed_variance: bool | None = None,
+) -> Scores:
+    """Score records by the likelihood ratio of "trained on" to "not trained on" (Algorithm 1).
+
+    Each record needs shadow models that were trained on it and ones that were not, so the attacker trains after
+    having chosen whom to look for.
+
+    Parameters
+    ----------
+    target_scores : array_like of shape (n,)
+        The attacked model's logit-scaled confidences, see `scores_of`.
+    shadow_scores : array_like of shape (models, n)
+        The shadow models' confidences in the same records.
+    shadow_member : array_like of bool, shape (models, n)
+        Which model was trained on which record.
+    fixed_variance : bool, optional
+        Whether all records share one variance within "in" and one within "out". By default with fewer than 64
+        shadow models, as the paper recommends. It is pooled within records, around each record's own mean.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Logarithm of the ratio; above 0 means "more likely a member".
+
+    Raises
+    ------
+    AttackError
+        If shapes do not fit, a score is not finite, or a record has too few shadow models on either side.
+    """
+    target, scores, member = _checked(target_scores, shadow_scores, shadow_member)
+    fixed = len(scores) < FEW_SHADOWS if fixed_variance is None else fixed_variance
+    seen, unseen = _fit(scores, member, fixed, "trained on"), _fit(scores, ~member, fixed, "not trained on")
+    return _log_density(target, seen) - _log_density(target, unseen)
+
+
+def offline(
+    target_scores: ArrayLike,
+    shadow_scores: ArrayLike,
+    shadow_member: ArrayLike,
+    *,
+    fixed_variance: bool | None = None,
+) -> Scores:
+    """Score records by how surprising the target's confidence is for a model that was not trained on them.
+
+    Needs only models that never saw the record, so the attacker trains them once, before knowing whom to look for.
+    Weaker than `online`.
+
+    Parameters
+    ----------
+    target_scores, shadow_scores, shadow_member, fixed_variance
+        As in `online`; where `shadow_member` is true the shadow score is not used.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Standard deviations above the mean of models that were not trained on the record. The paper's one-sided
+        test, 1 - P(Z > score), grows with it, so both are the same attack.
+
+    Raises
+    ------
+    AttackError
+        As `online`.
+    """
+    target, scores, member = _checked(target_scores, shadow_scores, shadow_member)
+    fixed = len(scores) < FEW_SHADOWS if fixed_variance is None else fixed_variance
+    unseen = _fit(scores, ~member, fixed, "not trained on")
+    return (target - unseen.mean) / np.sqrt(unseen.variance)
+
+
+def _fit(scores: Scores, chosen: Members, fixed: bool, what: str) -> _Normal:
+    """Fit a normal distribution to each record's chosen scores."""
+    count = chosen.sum(axis=0)
+    needed = 1 if fixed else 2
+    if count.min() < needed:
+        few = int(count.argmin())
+        raise AttackError(
+            f"Record {few} has {count[few]} shadow models that were {what} it, but {needed} are needed; train more "
+            "shadow models, each on a random half."
+        )
+    mean = np.where(chosen, scores, 0).sum(axis=0) / count
+    squares = (np.where(chosen, scores - mean, 0) ** 2).sum(axis=0)
+    if not fixed:
+        return _Normal(mean, np.maximum(squares / (count - 1), _LEAST_VARIANCE))
+    freedom = (count - 1).sum()
+    if freedom == 0:
+        raise AttackError(
+            f"Every record has a single shadow model that was {what} it, which shows no spread; train more of them."
+        )
+    return _Normal(mean, np.full(len(mean), max(squares.sum() / freedom, _LEAST_VARIANCE)))
+
+
+def _log_density(scores: Scores, normal: _Normal) -> Scores:
+    """Return the logarithm of the normal density, without the constant that cancels."""
+    return -((scores - normal.mean) ** 2) / (2 * normal.variance) - 0.5 * np.log(normal.variance)
+
+
+# What is refused -------------------------------------------------------------------------------------------------
+
+
+def _checked(
+    target_scores: ArrayLike, shadow_scores: ArrayLike, shadow_member: ArrayLike
+) -> tuple[Scores, Scores, Members]:
+    target, scores = _array("target_scores", target_scores, 1), _array("shadow_scores", shadow_scores, 2)
+    member = checked_members(shadow_member)
+    if scores.shape[1] != len(target):
+        raise AttackError(
+            f"There are {len(target)} target scores, but shadow scores of {scores.shape[1]} records; score the same "
+            "records in the same order."
+        )
+    if member.shape != scores.shape:
+        raise AttackError(
+            f"shadow_member has shape {member.shape} and shadow_scores {scores.shape}; both are (models, records)."
+        )
+    return target, scores, member
+
+
+def checked_members(member: ArrayLike) -> Members:
+    """Return which model was trained on which record as truth values.
+
+    Parameters
+    ----------
+    member : array_like of bool, or of 0 and 1, shape (models, records)
+
+    Returns
+    -------
+    ndarray of bool, shape (models, records)
+
+    Raises
+    ------
+    AttackError
+        If it holds anything else.
+    """
+    given = np.asarray(member)
+    if given.ndim != 2 or given.size == 0 or given.dtype.kind not in "biuf" or not np.isin(given, (0, 1)).all():
+        raise AttackError(
+            f"Members have shape {given.shape} and type {given.dtype}; give true or false for each model and record."
+        )
+    return given.astype(bool)
+
+
+def _array(name: str, values: ArrayLike, dimensions: int | None = None) -> NDArray[np.float64]:
+    """Return finite numbers, or say what is wrong with them."""
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise AttackError(f"{name} must hold numbers, one a record; this is a {type(values).__name__}.") from None
+    if array.size == 0 or array.ndim == 0 or dimensions not in (None, array.ndim):
+        wanted = {1: "one number a record", 2: "one row a model, one column a record"}.get(dimensions, "some numbers")
+        raise AttackError(f"{name} has shape {array.shape}; give {wanted}.")
+    if not np.isfinite(array).all():
+        odd = array[~np.isfinite(array)]
+        raise AttackError(f"{name} holds {len(odd)} values such as {odd[0]}; every record needs a finite number.")
+    return array

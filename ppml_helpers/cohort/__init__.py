@@ -1,0 +1,43 @@
+"""The patients: load and check them, turn them into features, split them, deal them to simulated hospitals."""
+
+from ppml_helpers.cohort.table import (
+    COLUMNS,
+    DATA_FILE,
+    DATA_FOLDER,
+    DIAGNOSES,
+    INCOMES,
+    RACES,
+    SUPPORT2,
+    Category,
+    Column,
+    Number,
+    Schema,
+    Split,
+    check_patients,
+    expected_sha256,
+    features,
+    hospitals,
+    load_patients,
+    split,
+)
+
+__all__ = [
+    "COLUMNS",
+    "DATA_FILE",
+    "DATA_FOLDER",
+    "DIAGNOSES",
+    "INCOMES",
+    "RACES",
+    "SUPPORT2",
+    "Category",
+    "Column",
+    "Number",
+    "Schema",
+    "Split",
+    "check_patients",
+    "expected_sha256",
+    "features",
+    "hospitals",
+    "load_patients",
+    "split",
+]

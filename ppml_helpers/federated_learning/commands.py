@@ -1,0 +1,93 @@
+"""Flower's command lines for a server and its hospitals, as they are typed on real machines too."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ppml_helpers.federated_learning.certificates import ADDRESS, Keys
+
+CONNECTION = "federation"  # what the server is called in Flower's configuration
+
+# Many commands in one process: to start Flower's command line takes longer than what it does.
+_MANY = """
+import json, sys
+from flwr.cli.app import app
+for command in json.loads(sys.argv[1]):
+    app(command, standalone_mode=False)
+"""
+
+
+def server(port: int, keys: Keys) -> list[str]:
+    """Start the server: one port over TLS for hospitals and for those who submit runs; hospitals must hold a key."""
+    tls = ["--ssl-ca-certfile", keys.authority, "--ssl-certfile", keys.certificate, "--ssl-keyfile", keys.server_key]
+    place = ["--host", ADDRESS, "--port", port]
+    rules = ["--enable-supernode-auth", "--disable-runtime-dependency-installation"]
+    return _words("flower-superlink", *place, *tls, *rules)
+
+
+def hospital(
+    port: int, own_port: int, authority: Path, key: Path | None, settings: Mapping[str, str | int], patience: int = 30
+) -> list[str]:
+    """Start a hospital: it calls the server, nobody calls it; `own_port` serves the programs it starts itself.
+
+    Parameters
+    ----------
+    port, own_port : int
+        Of the server, and of this hospital.
+    authority : Path
+        Certificate that the hospital trusts.
+    key : Path or None
+        Private key that it signs with.
+    settings : mapping
+        Node config: what the app may know of this hospital, such as the place of its table.
+    patience : int
+        Seconds for which an unreachable server is tried again.
+    """
+    place = ["--superlink", f"{ADDRESS}:{port}", "--host", ADDRESS, "--port", own_port]
+    trust = ["--root-certificates", authority, *([] if key is None else ["--auth-supernode-private-key", key])]
+    return _words("flower-supernode", *place, *trust, "--max-wait-time", patience, "--node-config", in_toml(settings))
+
+
+def register(public_keys: Sequence[Path]) -> list[str]:
+    """Put hospitals' public keys on the server's list."""
+    return _many([["supernode", "register", str(key), CONNECTION] for key in public_keys])
+
+
+def run(app: Path, run_config: Mapping[str, int | float | str]) -> list[str]:
+    """Submit a run of the app and repeat the server's log until it ends."""
+    return _words("flwr", "run", app, CONNECTION, "--stream", "--run-config", in_toml(run_config))
+
+
+def call_off(run_id: str) -> list[str]:
+    """Stop a run."""
+    return _many([["stop", run_id, CONNECTION]])
+
+
+def connection(port: int, authority: Path) -> str:
+    """Give the configuration (``config.toml`` in Flower's home) by which the command line finds the server."""
+    return (
+        f'[superlink]\ndefault = "{CONNECTION}"\n\n[superlink.{CONNECTION}]\n'
+        f'address = "{ADDRESS}:{port}"\nroot-certificates = {json.dumps(str(authority))}\n'
+    )
+
+
+def in_toml(values: Mapping[str, int | float | str]) -> str:
+    """Write node config or run config as Flower reads it: in TOML, but without a quotation mark inside a text."""
+    return " ".join(f"{name}={_quoted(value)}" for name, value in values.items())
+
+
+def _quoted(value: int | float | str) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return '"' + json.dumps(value, ensure_ascii=False)[1:-1].replace(r"\"", r"\u0022") + '"'
+
+
+def _many(commands: list[list[str]]) -> list[str]:
+    return _words(sys.executable, "-P", "-c", _MANY, json.dumps(commands))
+
+
+def _words(*words: object) -> list[str]:
+    return [str(word) for word in words]

@@ -1,0 +1,420 @@
+"""The same federation on a real network: a server and one process a hospital, on this machine, over TLS.
+
+Flower calls the server's process the SuperLink and a hospital's process its SuperNode. Both are started by the command
+lines of real machines (`commands`, ``workshop/real-network.md``); only the addresses differ. The keys are made anew for
+every deployment and are gone with it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, get_args
+
+from ppml_helpers.errors import FederationError
+from ppml_helpers.federated_learning import commands, flower_log, results
+from ppml_helpers.federated_learning.certificates import (
+    ADDRESS,
+    Keys,
+    make_hospital_key,
+    make_keys,
+    make_strange_authority,
+)
+from ppml_helpers.federated_learning.hospitals import Hospital, check, write
+from ppml_helpers.federated_learning.processes import ProcessGroup
+from ppml_helpers.federated_learning.results import FederatedRun
+from ppml_helpers.federated_learning.settings import APP, settings
+
+START_LIMIT = 90.0  # seconds until a process must be ready; 15 are the rule on a busy machine
+REJOIN_LIMIT = 90.0  # seconds for which a hospital that was killed knocks again; Flower forgets it after 60
+STOP_LIMIT = 20.0  # seconds for calling off a run
+Mistake = Literal["wrong authority", "no key", "unregistered key"]
+Progress = Callable[[float, str], None]
+
+_PAUSE = 0.2  # seconds between two looks at the processes
+_SERVER = "server"
+_SERVER_LOST = "The server has ended. Stop this deployment and start a new one; nothing is lost at the hospitals."
+
+
+class Deployment:
+    """A server and its hospitals as processes of this machine, connected over TLS. Use it in a ``with`` block.
+
+    At the end no process, port or key is left: also after an error or an interrupt, and some seconds after this
+    program is killed.
+
+    Parameters
+    ----------
+    hospitals : sequence of Hospital
+        Each gets a table, a key pair and a process of its own.
+    folder : str or Path, optional
+        Where the private folder for keys, tables and logs is made; default: where temporary files go.
+    port : int, optional
+        Port of the server on 127.0.0.1; default: one that is free.
+    app : str or Path, optional
+        Folder of the Flower app that the hospitals run; default: the kit's own.
+
+    Raises
+    ------
+    FederationError
+        If the hospitals cannot train together, the port is taken or a process is not ready after `START_LIMIT` seconds.
+    """
+
+    def __init__(
+        self,
+        hospitals: Sequence[Hospital],
+        folder: str | Path | None = None,
+        port: int | None = None,
+        app: str | Path = APP,
+    ) -> None:
+        check(hospitals)
+        self.hospitals = tuple(hospitals)
+        self.port = port
+        self._app = Path(app)
+        self._parent = None if folder is None else Path(folder)
+        self._processes: ProcessGroup | None = None
+        self._runs = 0
+        self._strangers = 0
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"Deployment({len(self.hospitals)} hospitals, {len(self.connected)} connected)"
+
+    @property
+    def connected(self) -> tuple[int, ...]:
+        """Numbers of the hospitals whose process runs; none if the server does not."""
+        group, everyone = self._processes, range(len(self.hospitals))
+        if group is None or not group.is_alive(_SERVER):
+            return ()
+        return tuple(number for number in everyone if group.is_alive(_name(number)))
+
+    def start(self) -> Self:
+        """Make the keys, start the server, register and start every hospital. Nothing is left if that fails."""
+        if self._processes is not None:
+            raise FederationError("This deployment runs already: use it, or stop() it first.")
+        self._server_port = free_ports(1)[0] if self.port is None else checked_port(self.port)
+        self._processes = group = ProcessGroup(self._parent)
+        try:
+            self._prepare(group.folder)
+            self._start_server(group)
+            self._command(group, commands.register([key.with_name(f"{key.name}.pub") for key in self._keys.hospitals]))
+            for number, key in enumerate(self._keys.hospitals):
+                self._launch(group, _name(number), number, self._keys.authority, key)
+            for number in range(len(self.hospitals)):
+                self._await_connection(group, _name(number), number)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End every process and remove the folder with keys, tables and logs. May be called again."""
+        if self._processes is not None:
+            self._processes.end()
+            self._processes = None
+
+    def start_node(self, number: int, mistake: Mistake | None = None) -> None:
+        """Start a hospital again that was ended, with the key that it had.
+
+        After a `kill` this takes about a minute: so long does the server believe that the hospital is still there.
+
+        Parameters
+        ----------
+        number : int
+            Which hospital, from 0.
+        mistake : {"wrong authority", "no key", "unregistered key"}, optional
+            Start a stranger beside the hospital that makes this mistake, to see it refused.
+
+        Raises
+        ------
+        FederationError
+            If the hospital runs already, or the server and the one who knocks do not accept each other.
+        """
+        group, number = self._running(), self._checked(number)
+        if mistake is None:
+            return self._rejoin(group, number)
+        self._strangers += 1
+        name = f"stranger-{self._strangers}"
+        authority, key = self._strange_keys(mistake, group.folder / name, number)
+        try:
+            self._launch(group, name, number, authority, key)
+            self._await_connection(group, name, number)
+        finally:
+            group.kill(name)
+
+    def kill(self, who: int | Literal["server"]) -> None:
+        """End a hospital, or the server, at once and without a word, as a power cut would."""
+        self._running().kill(_SERVER if who == _SERVER else _name(self._checked(who)))
+
+    def run(
+        self, config: Mapping[str, object] | None = None, progress: Progress | None = None, timeout: float = 300.0
+    ) -> FederatedRun:
+        """Train once, as `in_process.run` does: the same settings give the same bits.
+
+        Parameters
+        ----------
+        config : mapping, optional
+            Run config of the app, such as ``{"num-server-rounds": 3, "seed": 7}``. `out` is not used: the result is
+            what is returned.
+        progress : callable, optional
+            Called with the share that is done and a few words, such as ``(0.33, "round 2 of 3")``.
+        timeout : float
+            Seconds after which the run is called off.
+
+        Returns
+        -------
+        FederatedRun
+
+        Raises
+        ------
+        FederationError
+            If a setting is wrong or a hospital is not connected, before anything is sent.
+        RunStopped
+            A FederationError: a hospital or the server was lost, answered wrongly or not in time, or the run was
+            interrupted. Its `kept` has the rounds that were complete. A hospital that did not answer in time is
+            ended: `start_node` it before the next run.
+        """
+        group = self._running()
+        self._demand_everyone(group)
+        limit = checked_seconds(timeout)
+        name = f"run-{self._runs + 1}"
+        out = group.folder / f"{name}.npz"
+        chosen = settings(self.hospitals, config) | {"out": str(out)}
+        self._runs += 1
+        group.start(name, commands.run(self._app, chosen))
+        try:
+            reason = self._watch(group, name, int(chosen["num-server-rounds"]), limit, progress)
+        except KeyboardInterrupt:
+            self._call_off(group, name)
+            raise results.stopped(out, "The run was interrupted before its last round was complete.") from None
+        except BaseException:
+            self._call_off(group, name)
+            raise
+        if reason is None and out.exists():
+            if progress is not None:
+                progress(1.0, "all rounds done")
+            return results.read(out)
+        if reason is not None:
+            self._call_off(group, name)
+        raise results.stopped(out, reason or self._own_reason(group, name, out))
+
+    def _prepare(self, folder: Path) -> None:
+        self._keys: Keys = make_keys(folder, len(self.hospitals))
+        self._tables = write(self.hospitals, folder)
+        home = folder / "flower"
+        home.mkdir(mode=0o700)
+        (home / "config.toml").write_text(
+            commands.connection(self._server_port, self._keys.authority), encoding="utf-8"
+        )
+
+    def _start_server(self, group: ProcessGroup) -> None:
+        group.start(_SERVER, commands.server(self._server_port, self._keys))
+        trust = ssl.create_default_context(cafile=str(self._keys.authority))
+        no_proxy, https = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
+        opener, url = urllib.request.build_opener(no_proxy, https), f"https://{ADDRESS}:{self._server_port}/health"
+        deadline = time.monotonic() + START_LIMIT
+        while True:
+            try:
+                with opener.open(url, timeout=2):
+                    return
+            except OSError:
+                pass
+            if not group.is_alive(_SERVER):
+                why = flower_log.refusal(group.log(_SERVER)) or flower_log.last_words(group.log(_SERVER))
+                raise FederationError(f"The server did not start: {why or 'it ended without a word'}")
+            if time.monotonic() > deadline:
+                raise FederationError(
+                    f"The server was not ready after {START_LIMIT:.0f} s: the machine is busy, or something forbids "
+                    f"connections to {ADDRESS}. Close other programs and try again."
+                )
+            time.sleep(_PAUSE)
+
+    def _launch(self, group: ProcessGroup, name: str, number: int, authority: Path, key: Path | None) -> None:
+        about = node_config(number, len(self.hospitals), self._tables[number])
+        own_port = free_ports(1)[0]
+        group.log_file(name).unlink(missing_ok=True)
+        group.start(name, commands.hospital(self._server_port, own_port, authority, key, about))
+
+    def _await_connection(self, group: ProcessGroup, name: str, number: int) -> None:
+        deadline = time.monotonic() + START_LIMIT
+        while not flower_log.connected(log := group.log(name)):
+            refusal = flower_log.refusal(log)
+            if refusal or not group.is_alive(name):
+                group.kill(name)
+                why = refusal or flower_log.last_words(log) or "it ended without a word."
+                raise FederationError(f"{_title(number)} could not connect: {why}")
+            if not group.is_alive(_SERVER):
+                group.kill(name)
+                raise FederationError(f"{_title(number)} could not connect. {_SERVER_LOST}")
+            if time.monotonic() > deadline:
+                group.kill(name)
+                raise FederationError(
+                    f"{_title(number)} was not connected after {START_LIMIT:.0f} s: the machine is busy, or the server "
+                    f"does not answer. Close other programs and start it again."
+                )
+            time.sleep(_PAUSE)
+
+    def _rejoin(self, group: ProcessGroup, number: int) -> None:
+        name, deadline = _name(number), time.monotonic() + REJOIN_LIMIT
+        while True:
+            self._launch(group, name, number, self._keys.authority, self._keys.hospitals[number])
+            try:
+                return self._await_connection(group, name, number)
+            except FederationError:
+                # After a kill the server believes a hospital connected, and refuses a second one with its key, until
+                # two heartbeats have failed to come.
+                if not flower_log.unknown(group.log(name)) or time.monotonic() > deadline:
+                    raise
+            time.sleep(5 * _PAUSE)
+
+    def _strange_keys(self, mistake: Mistake, path: Path, number: int) -> tuple[Path, Path | None]:
+        if mistake == "wrong authority":
+            return make_strange_authority(path), self._keys.hospitals[number]
+        if mistake == "no key":
+            return self._keys.authority, None
+        if mistake == "unregistered key":
+            return self._keys.authority, make_hospital_key(path)
+        choices = ", ".join(map(repr, get_args(Mistake)))
+        raise FederationError(f"There is no mistake {mistake!r}: choose one of {choices}.")
+
+    def _command(self, group: ProcessGroup, command: list[str]) -> None:
+        done = group.ask(command, START_LIMIT)
+        if done is None or done.returncode != 0:
+            why = flower_log.last_words(done.stdout) if done else f"no answer within {START_LIMIT:.0f} s"
+            raise FederationError(f"The server did not take the hospitals' keys: {why}")
+
+    def _watch(
+        self, group: ProcessGroup, name: str, rounds: int, limit: float, progress: Progress | None
+    ) -> str | None:
+        """Wait for the end of a run; say why it has to be called off, or nothing if it ended by itself."""
+        everyone = range(len(self.hospitals))
+        before = {number: len(group.log(_name(number))) for number in everyone}
+        deadline, told = time.monotonic() + limit, 0
+        while group.is_alive(name):
+            if not group.is_alive(_SERVER):
+                return _SERVER_LOST
+            if lost := [number for number in everyone if number not in self.connected]:
+                return f"{_titles(lost)} ended during the run. {_mend(lost)}"
+            if time.monotonic() > deadline:
+                logs = {number: group.log(_name(number))[before[number] :] for number in everyone}
+                late = flower_log.late(logs)
+                for number in late:
+                    group.stop(_name(number))  # it would still be at its old task when the next run begins
+                who = f"{_titles(late)} did not answer" if late else "The run did not end"
+                return f"{who} within {limit:g} s. {_mend(late)}"
+            number = flower_log.current_round(group.log(name))
+            if progress is not None and number > told:
+                progress((number - 1) / rounds, f"round {number} of {rounds}")
+                told = number
+            time.sleep(_PAUSE)
+        return None
+
+    def _call_off(self, group: ProcessGroup, name: str) -> None:
+        run_id = flower_log.run_id(group.log(name))
+        group.kill(name)
+        if run_id is not None and group.is_alive(_SERVER):
+            group.ask(commands.call_off(run_id), STOP_LIMIT)
+
+    def _own_reason(self, group: ProcessGroup, name: str, out: Path) -> str | None:
+        if out.with_name(f"{out.name}.error").exists():
+            return None
+        return f"The run ended without a result: {flower_log.last_words(group.log(name)) or 'Flower does not say why.'}"
+
+    def _demand_everyone(self, group: ProcessGroup) -> None:
+        if not group.is_alive(_SERVER):
+            raise FederationError(_SERVER_LOST)
+        if away := [number for number in range(len(self.hospitals)) if number not in self.connected]:
+            raise FederationError(f"{_titles(away)} cannot take part, because it does not run. {_mend(away)}")
+
+    def _running(self) -> ProcessGroup:
+        if self._processes is None:
+            raise FederationError("This deployment does not run: start() it, or use it in a with block.")
+        return self._processes
+
+    def _checked(self, number: object) -> int:
+        if not isinstance(number, Integral) or isinstance(number, bool) or not 0 <= number < len(self.hospitals):
+            raise FederationError(f"There is no hospital {number!r}: choose one of 0 to {len(self.hospitals) - 1}.")
+        return int(number)
+
+
+def node_config(number: int, hospitals: int, table: Path) -> dict[str, str | int]:
+    """Give what a simulated hospital's node knows, as `in_process` tells it.
+
+    The secret makes its noise under "dp" repeatable, for lessons. A real hospital gets none: its noise comes from the
+    operating system.
+    """
+    own = {"table": str(table), "partition-id": number, "num-partitions": hospitals}
+    return own | {"noise-secret": f"simulated hospital {number}"}
+
+
+def free_ports(count: int) -> list[int]:
+    """Find ports of this machine that nobody uses at present."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind((ADDRESS, 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def checked_port(port: object) -> int:
+    """Return the port if it is one and free.
+
+    Raises
+    ------
+    FederationError
+        If it is no port, or another program uses it.
+    """
+    if not isinstance(port, Integral) or isinstance(port, bool) or not 1 <= port <= 65535:
+        raise FederationError(f"port = {port!r} must be a whole number from 1 to 65535: choose one, or leave it out.")
+    with socket.socket() as probe:
+        if os.name != "nt":  # there it would let two programs share a port; here it forgives connections just ended
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, int(port)))
+        except OSError as error:
+            raise FederationError(
+                f"Port {port} is not free: another program uses it, or it is reserved. Choose another, or leave port "
+                f"out and a free one is taken."
+            ) from error
+    return int(port)
+
+
+def checked_seconds(timeout: object) -> float:
+    """Return a time limit if it is one."""
+    if not isinstance(timeout, Real) or isinstance(timeout, bool) or not 0 < timeout < float("inf"):
+        raise FederationError(f"timeout = {timeout!r} must be a number of seconds above 0: choose another.")
+    return float(timeout)
+
+
+def _name(number: int) -> str:
+    return f"hospital-{number}"
+
+
+def _title(number: int) -> str:
+    return f"Hospital {number}"
+
+
+def _titles(numbers: Sequence[int]) -> str:
+    return " and ".join(_title(number) for number in numbers)
+
+
+def _mend(numbers: Sequence[int]) -> str:
+    if not numbers:
+        return "Give it more time or fewer rounds."
+    return "Start again with " + " and ".join(f"start_node({number})" for number in numbers) + ", then run once more."

@@ -1,0 +1,176 @@
+"""Simulated hospitals: the patients of each, as arrays in memory and as a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ppml_helpers import cohort
+from ppml_helpers.errors import FederationError, TrainingDataError
+from ppml_helpers.federated_learning.app.federated_hospitals import task
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """One hospital's patients, prepared for training.
+
+    Parameters
+    ----------
+    name : str
+        What to call it in a picture.
+    X_train, y_train : ndarray of float64
+        Features (patients, features) and labels (patients,) to train on.
+    X_test, y_test : ndarray of float64
+        The same for the patients whom no training sees.
+    """
+
+    name: str
+    X_train: np.ndarray
+    y_train: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+
+    @property
+    def patients(self) -> int:
+        """Patients to train on."""
+        return len(self.y_train)
+
+
+def simulated(
+    patients: pd.DataFrame | None = None,
+    n: int = 4,
+    seed: int = 0,
+    skew: float = 0.0,
+    by: str = "dzgroup",
+    test_share: float = 0.25,
+    columns: Iterable[str] | None = None,
+) -> tuple[Hospital, ...]:
+    """Deal the patients to simulated hospitals, and split each hospital's into training and test patients.
+
+    Parameters
+    ----------
+    patients : DataFrame, optional
+        Without it the kit's own patients.
+    n, seed, skew, by
+        As in `cohort.hospitals`.
+    test_share : float
+        Share of each hospital's patients that are kept for testing.
+    columns : iterable of str, optional
+        Which columns become features, as in `cohort.features`.
+
+    Returns
+    -------
+    tuple of Hospital
+        Not real hospitals: SUPPORT2 does not say which patient was where.
+
+    Raises
+    ------
+    DataError
+        If the patients cannot be dealt like that.
+    FederationError
+        If a hospital would be left with too few deaths or survivors to train and test on.
+    """
+    patients = cohort.load_patients() if patients is None else patients
+    columns = None if columns is None else list(columns)
+    dealt = []
+    for number, (name, table) in enumerate(cohort.hospitals(patients, n, seed, skew, by).items()):
+        X, y = cohort.features(table, columns)
+        try:
+            parts = cohort.split(X, y, seed + number, test_share)
+        except TrainingDataError as error:
+            raise FederationError(
+                f"{name} cannot take part: {error} Or choose fewer hospitals or a smaller skew."
+            ) from None
+        numbers = {key: np.ascontiguousarray(part.to_numpy(np.float64)) for key, part in parts._asdict().items()}
+        dealt.append(Hospital(name, **numbers))
+    return tuple(dealt)
+
+
+def pooled(hospitals: Sequence[Hospital]) -> Hospital:
+    """Return all patients in one place: what federated learning is compared with, and wants to avoid."""
+    check(hospitals)
+    parts = {part: np.concatenate([getattr(hospital, part) for hospital in hospitals]) for part in task.PARTS}
+    return Hospital("All patients pooled", **parts)
+
+
+def write(hospitals: Sequence[Hospital], folder: str | Path) -> list[Path]:
+    """Write each hospital's table to a file of its own, `hospital-0.npz` and so on.
+
+    Parameters
+    ----------
+    hospitals : sequence of Hospital
+        At least two.
+    folder : str or Path
+        An existing folder. The files hold real patients: keep it private, and delete it.
+
+    Raises
+    ------
+    FederationError
+        If a hospital cannot take part, or a file cannot be written.
+    """
+    check(hospitals)
+    paths = [Path(folder) / f"hospital-{number}.npz" for number in range(len(hospitals))]
+    for hospital, path in zip(hospitals, paths, strict=True):
+        try:
+            np.savez(path, **{part: getattr(hospital, part) for part in task.PARTS})
+        except OSError as error:
+            raise FederationError(
+                f"The table of {hospital.name} cannot be written ({error.strerror}): "
+                f"give a folder that exists and has room."
+            ) from None
+    return paths
+
+
+def read(path: str | Path, name: str = "hospital") -> Hospital:
+    """Read a hospital's file.
+
+    Raises
+    ------
+    FederationError
+        If it cannot be read or trained on.
+    """
+    try:
+        return Hospital(name, *task.load(path))
+    except task.RunError as error:
+        raise FederationError(f"Hospital {name!r} cannot take part: {error}") from None
+
+
+def check(hospitals: Sequence[Hospital]) -> None:
+    """Refuse hospitals that cannot train together.
+
+    Raises
+    ------
+    FederationError
+        If there are fewer than two, one has no patient or one class only or a value that is no finite number, or
+        they have different features.
+    """
+    if isinstance(hospitals, Mapping) or not all(isinstance(hospital, Hospital) for hospital in hospitals):
+        raise FederationError(
+            f"The hospitals are a {type(hospitals).__name__} of other things, they must be a sequence of Hospital: "
+            f"make them with hospitals.simulated()."
+        )
+    if len(hospitals) < 2:
+        raise FederationError(f"Hospitals given: {len(hospitals)}; a federation needs at least 2: add hospitals.")
+    for number, hospital in enumerate(hospitals):
+        who = f"Hospital {number} ({hospital.name})"
+        try:
+            task.check_table(task.Table(*(_numbers(getattr(hospital, part), part) for part in task.PARTS)))
+        except task.RunError as error:
+            raise FederationError(f"{who} cannot take part: {error}") from None
+        width = hospitals[0].X_train.shape[1]
+        if hospital.X_train.shape[1] != width:
+            raise FederationError(
+                f"{who} has {hospital.X_train.shape[1]} features and the first hospital {width}: "
+                f"prepare all tables with the same columns."
+            )
+
+
+def _numbers(values: np.ndarray, part: str) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise task.RunError(f"its {part} holds something that is no number: prepare it with cohort.features.") from None

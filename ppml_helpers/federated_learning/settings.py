@@ -1,0 +1,53 @@
+"""The settings of a run, as the app's pyproject.toml has them, changed as asked and checked."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ppml_helpers.errors import FederationError
+from ppml_helpers.federated_learning.app.federated_hospitals.settings import Settings
+from ppml_helpers.federated_learning.app.federated_hospitals.task import RunError
+from ppml_helpers.federated_learning.hospitals import Hospital, check
+
+#: The folder that a hospital is given.
+APP = Path(__file__).resolve().parent / "app"
+
+
+def defaults() -> dict[str, Any]:
+    """Return the run config of the app's pyproject.toml."""
+    return tomllib.loads((APP / "pyproject.toml").read_text("utf-8"))["tool"]["flwr"]["app"]["config"]
+
+
+def settings(hospitals: Sequence[Hospital], config: Mapping[str, Any] | None = None) -> dict[str, int | float | str]:
+    """Return the complete run config for these hospitals.
+
+    Parameters
+    ----------
+    hospitals : sequence of Hospital
+        Decide `num-hospitals` and `num-features`.
+    config : mapping, optional
+        Settings that differ from the defaults, such as ``{"num-server-rounds": 3}``.
+
+    Raises
+    ------
+    FederationError
+        If the hospitals cannot train together, or a setting is unknown, of the wrong type, out of range, or
+        contradicts the hospitals.
+    """
+    check(hospitals)
+    if config is not None and not isinstance(config, Mapping):
+        raise FederationError(f"config = {config!r} must map settings to values, such as {{'seed': 1}}: correct it.")
+    known = defaults()
+    known |= {"num-hospitals": len(hospitals), "num-features": hospitals[0].X_train.shape[1]}
+    for key in ("num-hospitals", "num-features"):
+        if config and key in config and config[key] != known[key]:
+            raise FederationError(
+                f"{key} = {config[key]!r}, but the hospitals that were given say {known[key]}: leave it out."
+            )
+    try:
+        return Settings.of({**known, **(config or {})}).as_run_config()
+    except RunError as error:
+        raise FederationError(str(error)) from None

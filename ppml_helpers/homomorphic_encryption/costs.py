@@ -1,0 +1,317 @@
+"""What a choice of CKKS parameters costs: bits of the primes against the limit, error, time and bytes.
+
+Whether a ring has room for a scale and a depth is arithmetic and SEAL's own limit, and known at once. Error, time and
+bytes are measured: a column of patients is really encrypted and multiplied by itself again and again.
+
+The noise that is left at the end is rounding: SEAL rounds when it encrypts and at each rescaling, and a rounding error
+of a ring of N numbers, read with the secret key, comes out as about N / 6 units of the scale in every slot.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tenseal as ts
+import tenseal.sealapi as seal
+
+from ppml_helpers.errors import EncryptionError
+from ppml_helpers.homomorphic_encryption.parameters import RINGS, Parameters, drift, most_bits
+from ppml_helpers.homomorphic_encryption.parties import whole
+
+HEADROOM = 14
+"""Bits of the first and the last prime beyond the scale: numbers up to 2 ** 13 fit."""
+
+SCALES = (20, 46)  # smallest and largest, in bits: primes have 20 to 60
+DEPTHS = (1, 20)
+
+Progress = Callable[[float, str], None]
+
+
+class Budget(NamedTuple):
+    """The bits that a setting needs, and those that are allowed."""
+
+    ring: int
+    scale_bits: int
+    depth: int  # multiplications one after another
+    allowed: int  # bits of all primes together at 128-bit security, as SEAL answers
+    exists: bool  # whether there are enough primes of these sizes; True where there are too many bits anyway
+
+    @property
+    def primes(self) -> tuple[int, ...]:
+        """Bits of each prime: the first, one of the scale for each multiplication, the last."""
+        ends = self.scale_bits + HEADROOM
+        return (ends, *(self.scale_bits,) * self.depth, ends)
+
+    @property
+    def used(self) -> int:
+        """Bits of all primes together."""
+        return sum(self.primes)
+
+    @property
+    def excess(self) -> int:
+        """Bits too many; 0 if they fit."""
+        return max(self.used - self.allowed, 0)
+
+    @property
+    def possible(self) -> bool:
+        """Whether SEAL makes keys for this setting."""
+        return not self.excess and self.exists
+
+    @property
+    def slots(self) -> int:
+        """Numbers in one ciphertext."""
+        return self.ring // 2
+
+    def parameters(self) -> Parameters:
+        """Return the setting as parameters to make keys with.
+
+        Raises
+        ------
+        EncryptionError
+            If 128-bit security does not allow it.
+        """
+        return Parameters("explored", self.ring, self.primes, self.scale_bits)
+
+
+def budget(ring: int, scale_bits: int, depth: int) -> Budget:
+    """Return what a setting needs and what is allowed.
+
+    Parameters
+    ----------
+    ring : int
+        Ring size, one of `parameters.RINGS`.
+    scale_bits : int
+        The scale is 2 ** scale_bits.
+    depth : int
+        Multiplications one after another.
+
+    Returns
+    -------
+    Budget
+
+    Raises
+    ------
+    EncryptionError
+        If the ring is unknown, or a number is out of range.
+    """
+    allowed = most_bits(ring)
+    one = Budget(ring, whole(scale_bits, "scale_bits", *SCALES), whole(depth, "depth", *DEPTHS), allowed, True)
+    return one if one.excess else one._replace(exists=_exist(ring, one.primes))
+
+
+def _exist(ring: int, primes: tuple[int, ...]) -> bool:
+    """Ask SEAL for the primes: each must be 1 modulo 2 x ring, and small ones of that kind are few."""
+    try:
+        seal.CoeffModulus.Create(ring, list(primes))
+    except RuntimeError:
+        return False
+    return True
+
+
+def deepest(ring: int, scale_bits: int) -> int:
+    """Return how many multiplications one after another a ring allows at a scale; 0 if none.
+
+    Raises
+    ------
+    EncryptionError
+        If the ring is unknown, or the scale out of range.
+    """
+    possible = (budget(ring, scale_bits, depth).possible for depth in range(DEPTHS[0], DEPTHS[1] + 1))
+    return next((depth for depth, fits in enumerate(possible) if not fits), DEPTHS[1])
+
+
+def smallest_ring(scale_bits: int, depth: int) -> int | None:
+    """Return the smallest ring that allows a scale and a depth, or None.
+
+    Raises
+    ------
+    EncryptionError
+        If a number is out of range.
+    """
+    return next((ring for ring in RINGS if budget(ring, scale_bits, depth).possible), None)
+
+
+# --------------------------------------------------------------------------------------------------------------
+# What is measured
+# --------------------------------------------------------------------------------------------------------------
+
+
+class Packing(NamedTuple):
+    """The price of one way to lay patients out in ciphertexts; without keys."""
+
+    patients: int  # served by one request
+    ciphertexts: int  # that one request sends
+    seconds_to_answer: float  # processor time of both sides for one request
+    bytes_to_answer: int  # sent and returned for one request
+
+    @property
+    def seconds_per_patient(self) -> float:
+        """Processor time of one patient among as many as fit."""
+        return self.seconds_to_answer / self.patients
+
+    @property
+    def bytes_per_patient(self) -> float:
+        """Bytes of one patient among as many as fit."""
+        return self.bytes_to_answer / self.patients
+
+
+class Costs(NamedTuple):
+    """What was measured for one setting; errors are by number of multiplications, from 0 to the depth."""
+
+    errors: tuple[float, ...]  # root mean square over the slots: the typical error
+    largest: tuple[float, ...]
+    drifting: tuple[float, ...]  # typical error if the drift of the scale is left in
+    drift: tuple[float, ...]  # what the drift alone makes of it, known from the primes
+    expected: tuple[float, ...]  # typical error that rounding lets expect
+    key_seconds: float  # processor time to make the keys
+    columns: Packing
+    one_patient: Packing
+
+
+def measure(
+    chosen: Budget, features: np.ndarray, column: int = 0, progress: Progress = lambda fraction, what: None
+) -> Costs:
+    """Encrypt, compute and decrypt at one setting, and measure error, time and bytes.
+
+    One feature of as many patients as there are slots is raised to the power of depth + 1 by multiplying it with
+    itself, and so are all features of one patient. Every ciphertext is measured on its way from the client to the
+    server and back, bytes included; one ciphertext a layout, the costs of all features are worked out from it.
+
+    Parameters
+    ----------
+    chosen : Budget
+        A possible setting.
+    features : ndarray of shape (patients, features)
+        Values in [-1, 1].
+    column : int
+        The feature whose error is measured.
+    progress : callable
+        Called with a fraction and a few words before every step of SEAL, during which Python stands still.
+
+    Returns
+    -------
+    Costs
+
+    Raises
+    ------
+    EncryptionError
+        If the setting is not possible, or the features are no table of numbers in [-1, 1].
+    """
+    features = _checked(features, chosen.slots)
+    progress(0.0, "making keys")
+    begun = time.thread_time()
+    context = chosen.parameters().context()
+    key_seconds = time.thread_time() - begun
+    values = features[: chosen.slots, column]
+    steps = _Steps(progress, total=3 * (chosen.depth + 2))
+    errors, largest, drifting, drifted = _errors(context, values, chosen.depth, steps)  # warms up what is timed next
+    by_column = _round_trip(context, values, chosen.depth, steps)
+    by_patient = _round_trip(context, features[0], chosen.depth, steps)
+    number = features.shape[1]
+    return Costs(
+        errors,
+        largest,
+        drifting,
+        drifted,
+        expected_errors(chosen, values),
+        key_seconds,
+        Packing(len(values), number, number * by_column[0], number * by_column[1]),
+        Packing(1, 1, *by_patient),
+    )
+
+
+def expected_errors(chosen: Budget, values: np.ndarray) -> tuple[float, ...]:
+    """Return the typical error that rounding lets expect, by number of multiplications.
+
+    A rounded polynomial of N coefficients has errors of variance 1/12 in itself and, multiplied with a secret key of
+    -1, 0 and 1, N/18 in each coefficient; a slot sums N of them, half of it in its real part: N/6 units of the scale.
+    Encrypting rounds once, and so does each rescaling; a product takes over the errors of both factors.
+
+    Parameters
+    ----------
+    chosen : Budget
+    values : ndarray of shape (patients,)
+        What is multiplied by itself.
+
+    Returns
+    -------
+    tuple of float
+        Root mean square, from 0 to `chosen.depth` multiplications.
+    """
+    unit = chosen.ring / 6 / 2.0**chosen.scale_bits
+    parts = [np.ones_like(values)]  # how much of each rounding error is in the power; the first is of the encryption
+    typical = [unit]
+    for power in range(1, chosen.depth + 1):
+        parts = [part * values for part in parts]
+        parts[0] = parts[0] + values**power
+        parts.append(np.ones_like(values))
+        typical.append(unit * float(np.sqrt(np.mean(np.square(parts).sum(axis=0)))))
+    return tuple(typical)
+
+
+class _Steps:
+    """Counts steps of a known number and reports each."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def __call__(self, what: str) -> None:
+        self._done += 1
+        self._progress(0.2 + 0.8 * (self._done - 1) / self._total, what)
+
+
+def _errors(context: ts.Context, values: np.ndarray, depth: int, step: _Steps) -> Iterator[tuple[float, ...]]:
+    """Return typical, largest and drifting errors of the powers and the drift alone, each level by level."""
+    step("encrypting a column")
+    power = base = ts.ckks_vector(context, values)
+    found, too_small = [], 1.0
+    for level, factor in enumerate([1.0, *drift(context)[:depth]]):
+        if level:
+            step(f"multiplication {level} of {depth}")
+            power = power * base
+        too_small *= factor
+        truth, read = values ** (level + 1), np.array(power.decrypt())
+        error = read * too_small - truth
+        found.append((_rms(error), float(np.abs(error).max()), _rms(read - truth), _rms(truth * (1 / too_small - 1))))
+    step("the errors are known")
+    return zip(*found, strict=True)
+
+
+def _rms(error: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(error))))
+
+
+def _round_trip(context: ts.Context, values: np.ndarray, depth: int, step: _Steps) -> tuple[float, int]:
+    """Return processor time and bytes of one ciphertext from client to server and back."""
+    step("sending a ciphertext")
+    seconds = -time.thread_time()
+    request = ts.ckks_vector(context, values).serialize()
+    power = base = ts.ckks_vector_from(context, request)
+    seconds += time.thread_time()
+    for level in range(1, depth + 1):
+        step(f"multiplication {level} of {depth}")
+        seconds -= time.thread_time()
+        power = power * base
+        seconds += time.thread_time()
+    step("returning it")
+    seconds -= time.thread_time()
+    answer = power.serialize()
+    ts.ckks_vector_from(context, answer).decrypt()
+    return seconds + time.thread_time(), len(request) + len(answer)
+
+
+def _checked(features: np.ndarray, slots: int) -> np.ndarray:
+    try:
+        table = np.asarray(features, dtype=float)
+    except (TypeError, ValueError):
+        table = np.empty(0)
+    if table.ndim != 2 or not table.size or not (np.abs(table) <= 1).all():
+        raise EncryptionError("The features are no table of numbers from -1 to 1: give what cohort.features returns.")
+    if table.shape[1] > slots:
+        raise EncryptionError(
+            f"{table.shape[1]} features of a patient do not fit the {slots} slots of a ciphertext: use a larger ring."
+        )
+    return table

@@ -1,0 +1,367 @@
+"""The explorer of chapter 08: what ring, scale, depth and packing cost in bits, error, time and bytes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import ipywidgets as W
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ppml_helpers import cohort, figures
+from ppml_helpers.errors import ExplorerError, KitError
+from ppml_helpers.explorer import LOOK, Explorer, Progress
+from ppml_helpers.homomorphic_encryption import costs
+from ppml_helpers.homomorphic_encryption.costs import Budget, Costs, Packing
+
+RINGS = (2048, 4096, 8192, 16384)
+SCALES = (20, 24, 28, 32, 36, 40, 45)  # bits
+DEPTHS = (1, 10)  # fewest, most multiplications one after another
+PACKINGS = ("columns", "one patient")
+
+LIVE = 8192
+"""Largest ring that is measured at every move: about a quarter of a second. A larger one is measured when asked."""
+
+FEATURE = "age"
+"""The column whose powers are computed, scaled to [-1, 1] by public bounds."""
+
+_AS_EXPECTED = 2.0  # a measured error within this factor of the expected one is as expected
+_SIZE = (7.0, 5.2)  # inches
+_GREY = "#555555"
+
+
+class Encryption(NamedTuple):
+    """What one setting of the knobs gives."""
+
+    budget: Budget
+    packing: str
+    features: int  # of a patient
+    costs: Costs | None  # None if the setting is not possible, or was not measured
+
+    @property
+    def chosen(self) -> Packing | None:
+        """What the packing on the knob costs."""
+        if self.costs is None:
+            return None
+        return self.costs.columns if self.packing == "columns" else self.costs.one_patient
+
+
+class EncryptionExplorer(Explorer):
+    """Choose CKKS parameters, see whether 128-bit security has room for them, and what they cost.
+
+    The limit is asked of SEAL at every move. If the setting is possible, patients of the course are really encrypted,
+    computed on and decrypted by TenSEAL: at every move up to ring 8,192, above it only while the button is pressed.
+
+    Parameters
+    ----------
+    patients : DataFrame, optional
+        A table with the columns of SUPPORT2; by default the patients of the course.
+
+    Raises
+    ------
+    ExplorerError
+        If it is given something that is no table of patients.
+
+    Notes
+    -----
+    The first and the last prime have 14 bits more than the scale, the others its size. The work is a power: the age of
+    as many patients as there are slots is multiplied by itself as often as the depth says. No patient's numbers are
+    added up, so neither packing needs rotations or Galois keys. A model does add up: one patient a ciphertext then
+    costs several rotations more, and patients in columns one ciphertext of the answer in place of one a feature.
+
+    Errors and bytes differ a little from run to run, times more. The sentence says the error only by what rounding lets
+    expect (`costs.expected_errors`) and whether the measured one is within a factor of two of it; times and bytes are
+    on the picture alone. `result.costs` has all that was measured.
+    """
+
+    title = "What encrypted computing costs"
+
+    def __init__(self, patients: pd.DataFrame | None = None) -> None:
+        if patients is not None and not isinstance(patients, pd.DataFrame):
+            kind = type(patients).__name__
+            raise ExplorerError(
+                f"the patients are of type {kind}, not a table: give what cohort.load_patients returns."
+            )
+        try:
+            X, _ = cohort.features(cohort.load_patients() if patients is None else patients)
+        except KitError as error:
+            raise ExplorerError(f"these patients cannot be encrypted: {error}") from None
+        self._features, self._column = X.to_numpy(np.float64), X.columns.get_loc(FEATURE)
+        self._measured: dict[Budget, Costs] = {}
+        super().__init__()
+        self._figure.set_size_inches(*_SIZE)
+
+    # The knobs ---------------------------------------------------------------------------------------------------
+
+    def controls(self) -> dict[str, W.Widget]:
+        """Return ring size, scale, depth, packing, and the button for large rings."""
+        rings = [(f"{ring:,}", ring) for ring in RINGS]
+        names = ("patients in columns", "one patient a ciphertext")
+        packings = list(zip(names, PACKINGS, strict=True))
+        return {
+            "ring": W.SelectionSlider(options=rings, value=8192, description="ring size", **LOOK),
+            "scale": W.SelectionSlider(options=SCALES, value=36, description="scale (bits)", **LOOK),
+            "depth": W.IntSlider(min=DEPTHS[0], max=DEPTHS[1], value=3, description="depth", **LOOK),
+            "packing": W.Dropdown(options=packings, value="columns", description="packing", **LOOK),
+            "measure": W.ToggleButton(
+                value=False,
+                description=f"Measure above ring {LIVE:,} too",
+                tooltip="Encrypt and compute at large rings as well: a few seconds a setting",
+                layout={"width": "270px"},
+            ),
+        }
+
+    # The work ----------------------------------------------------------------------------------------------------
+
+    def compute(self, progress: Progress, ring: int, scale: int, depth: int, packing: str, measure: bool) -> Encryption:
+        """Ask SEAL for the limit and, if the setting is possible and wanted, measure it."""
+        budget = costs.budget(ring, scale, depth)
+        found = None
+        if budget.possible and (ring <= LIVE or measure):
+            if budget not in self._measured:  # packing and button alone change nothing that is measured
+                self._measured[budget] = costs.measure(budget, self._features, self._column, progress)
+            found = self._measured[budget]
+        return Encryption(budget, packing, self._features.shape[1], found)
+
+    def forget(self) -> None:
+        """Drop every remembered result and everything measured."""
+        super().forget()
+        self._measured = {}
+
+    # The picture and the words -----------------------------------------------------------------------------------
+
+    def draw(self, figure: Figure, result: Encryption) -> None:
+        """Draw the primes against the limit, and error, time and bytes or what each ring would allow."""
+        figure.set_layout_engine("none")
+        _draw_bits(figure.add_axes((0.02, 0.795, 0.96, 0.085)), result.budget)
+        headline, mend = _verdict(result.budget)
+        figure.text(0.02, 0.7, f"{headline}.", fontsize=10, va="center", weight="bold")
+        if result.costs is None:
+            figure.text(0.02, 0.655, f"{mend or _UNMEASURED}.", fontsize=10, va="center")
+            _draw_rings(figure.add_axes((0.2, 0.2, 0.6, 0.3)), result.budget)
+            return
+        _draw_errors(figure.add_axes((0.105, 0.245, 0.345, 0.335)), result)
+        _draw_time(figure.add_axes((0.665, 0.455, 0.2, 0.145)), result)
+        _draw_bytes(figure.add_axes((0.665, 0.245, 0.2, 0.1)), result)
+        note = (
+            f"Error: {FEATURE} of {result.costs.columns.patients:,} patients, scaled to \u22121 to 1, is encrypted and "
+            f"multiplied by itself;\nthe bar ends at the largest error. Costs: all {result.features} features, client "
+            "and server together on\none core of this machine, without keys."
+        )
+        figure.text(0.02, 0.012, note, fontsize=10, va="bottom", linespacing=1.25)
+
+    def say(self, result: Encryption) -> str:
+        """Say whether the setting fits, the error that is left, and what each packing sends."""
+        budget = result.budget
+        times = _count(budget.depth, "multiplication") + (" one after another" if budget.depth > 1 else "")
+        setting = (
+            f"A ring of {budget.ring:,}, a scale of 2^{budget.scale_bits} and {times} need primes of {budget.used} "
+            f"bits together, and 128-bit security allows {budget.allowed}"
+        )
+        if result.costs is not None:
+            return f"{setting}; {_error(result)}; {_packed(result)}."
+        headline, mend = _verdict(budget)
+        return f"{setting}: {_in_sentence(headline)}; {_in_sentence(mend or _UNMEASURED)}."
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The words
+# --------------------------------------------------------------------------------------------------------------
+
+
+_UNMEASURED = "Error and costs are not measured at this ring until you press the button"
+
+
+def _verdict(budget: Budget) -> tuple[str, str]:
+    """Say whether the setting is possible and, if not, what would be."""
+    if budget.possible:
+        return f"It fits with {_count(budget.allowed - budget.used, 'bit')} to spare", ""
+    if not budget.excess:
+        needed = _count(budget.depth, "prime") + f" of {budget.scale_bits} bits that suit ring {budget.ring:,}"
+        return "There are too few such primes", f"SEAL needs {needed}: take a larger scale or less depth"
+    deepest = costs.deepest(budget.ring, budget.scale_bits)
+    here = _count(deepest, "multiplication") if deepest else "no multiplication"
+    enough = costs.smallest_ring(budget.scale_bits, budget.depth)
+    there = f"ring {enough:,} would do" if enough in RINGS else "no ring on offer would do"
+    mend = f"At scale 2^{budget.scale_bits} this ring allows {here}; {there}"
+    return f"{_count(budget.excess, 'bit')} too many", mend
+
+
+def _error(result: Encryption) -> str:
+    """Say the error in words that are the same in every run."""
+    measured, expected = result.costs.errors[-1], result.costs.expected[-1]
+    within = expected / _AS_EXPECTED <= measured <= expected * _AS_EXPECTED
+    said = "within a factor of two of" if within else "far from"
+    return (
+        f"the {FEATURE} of {result.costs.columns.patients:,} patients, encrypted and raised to the power "
+        f"{result.budget.depth + 1}, comes back with a typical error {said} the {_power(expected)} that rounding lets "
+        f"expect; the drift of the scale, if it is left in, makes {_power(result.costs.drift[-1])} of it"
+    )
+
+
+def _packed(result: Encryption) -> str:
+    """Say how many ciphertexts each packing takes: bytes and time are in proportion to them."""
+    patients, ciphertexts = result.costs.columns.patients, result.costs.columns.ciphertexts
+    if result.packing == "columns":
+        return (
+            f"in columns {_count(ciphertexts, 'ciphertext')} carry {patients:,} patients, and one patient a ciphertext "
+            f"takes {patients / ciphertexts:.3g} times as many"
+        )
+    return (
+        f"with one patient a ciphertext {result.features} of {result.budget.slots:,} slots are in use, and "
+        f"{patients:,} patients take {patients / ciphertexts:.3g} times as many ciphertexts as in columns"
+    )
+
+
+def _in_sentence(text: str) -> str:
+    """Make of a whole sentence a part of a longer one; a name keeps its capitals."""
+    return text if text[:2].isupper() else text[0].lower() + text[1:]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _power(value: float) -> str:
+    """Write a small number with one digit, such as 3e-8."""
+    digit, exponent = f"{value:.0e}".split("e")
+    return f"{digit}e{int(exponent)}"
+
+
+def _size(amount: float) -> str:
+    """Write an amount of bytes with two digits."""
+    unit, divisor = ("MB", 1e6) if amount >= 995_000 else ("kB", 1e3)
+    return f"{_two_digits(amount / divisor)} {unit}"
+
+
+def _duration(seconds: float) -> str:
+    """Write a time with two digits."""
+    unit, factor = ("s", 1) if seconds >= 0.995 else ("ms", 1e3)
+    return f"{_two_digits(seconds * factor)} {unit}"
+
+
+def _two_digits(number: float) -> str:
+    return f"{float(f'{number:.2g}'):g}"
+
+
+# --------------------------------------------------------------------------------------------------------------
+# The picture
+# --------------------------------------------------------------------------------------------------------------
+
+
+def _draw_bits(axis: Axes, budget: Budget) -> None:
+    """Draw the primes one after another, what is beyond the limit hatched, and the limit."""
+    figures.style(axis)
+    reach = 1.02 * max(budget.used, budget.allowed)
+    at = 0
+    for place, bits in enumerate(budget.primes):
+        end = place in (0, len(budget.primes) - 1)
+        colour = figures.COLOURS["baseline"] if end else figures.COLOURS["utility"]
+        axis.barh(0, bits, left=at, height=1, color=colour, edgecolor="white", linewidth=1.5)
+        if bits / reach > 0.035:
+            ink = "black" if end else "white"
+            box = {"facecolor": colour, "edgecolor": "none", "pad": 1.5}  # or what is hatched could not be read
+            look = {"fontsize": 10, "ha": "center", "va": "center", "color": ink, "bbox": box, "zorder": 5}
+            axis.text(at + bits / 2, 0, str(bits), **look)
+        at += bits
+    if budget.excess:
+        leak = figures.COLOURS["leak"]
+        axis.barh(0, budget.excess, left=budget.allowed, height=1, color="none", edgecolor=leak, hatch="//", zorder=3)
+    axis.plot([budget.allowed] * 2, [-0.75, 0.75], "--", color=figures.COLOURS["promise"], linewidth=2, zorder=4)
+    left = budget.allowed > 0.5 * reach
+    label = f"128-bit limit of ring {budget.ring:,}: {budget.allowed} bits"
+    axis.text(budget.allowed, 0.85, label, fontsize=10, ha="right" if left else "left", va="bottom")
+    axis.set(xlim=(0, reach), ylim=(-0.75, 0.75), yticks=[])
+    axis.grid(False)
+    axis.spines[["left", "bottom"]].set_visible(False)
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    title = f"bits of the primes: one for each multiplication (blue), first and last (grey); {budget.used} together"
+    axis.set_title(title, fontsize=10, loc="left", pad=20)
+
+
+def _draw_rings(axis: Axes, budget: Budget) -> None:
+    """Draw how many multiplications each ring allows at this scale, and how many are asked for."""
+    figures.style(axis)
+    places = np.arange(len(RINGS))[::-1]
+    deepest = [costs.deepest(ring, budget.scale_bits) for ring in RINGS]
+    for place, ring, depth in zip(places, RINGS, deepest, strict=True):
+        colour = figures.COLOURS["utility"] if ring == budget.ring else figures.COLOURS["baseline"]
+        axis.barh(place, depth, height=0.6, color=colour)
+        axis.text(depth + 0.15, place, str(depth), fontsize=10, va="center")
+    axis.axvline(budget.depth, color=figures.COLOURS["promise"], linestyle="--", linewidth=1.2)
+    asked = f"asked for: {budget.depth}"
+    axis.text(budget.depth, len(RINGS) - 0.45, asked, fontsize=10, ha="center", va="bottom")
+    axis.set_yticks(places, [f"ring {ring:,}" for ring in RINGS])
+    axis.set(xlim=(0, 1.08 * max(*deepest, budget.depth)), ylim=(-0.6, len(RINGS) - 0.4))
+    axis.grid(False, axis="y")
+    axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axis.set_xlabel(f"multiplications one after another that are possible at scale 2^{budget.scale_bits}", fontsize=10)
+
+
+def _draw_errors(axis: Axes, result: Encryption) -> None:
+    """Draw typical and largest error after each multiplication, what rounding lets expect, and the drift."""
+    figures.style(axis)
+    found, steps = result.costs, np.arange(result.budget.depth + 1)
+    look = {"markersize": 6, "clip_on": False}
+    axis.semilogy(steps, found.drifting, "^:", color=figures.COLOURS["control"], **look)
+    axis.semilogy(steps, found.expected, "--", color=figures.COLOURS["promise"], linewidth=1.2)
+    axis.vlines(steps, found.errors, found.largest, color=figures.COLOURS["utility"], linewidth=2)
+    axis.semilogy(steps, found.errors, "o", color=figures.COLOURS["utility"], zorder=3, **look)
+    everything = [*found.errors, *found.largest, *found.expected, *found.drifting]
+    low, high = (np.floor(np.log10(min(everything)) - 0.3), np.ceil(np.log10(max(everything)) + 0.7))
+    axis.set(xlim=(-0.3, steps[-1] + 0.3), ylim=(10.0**low, 10.0**high))
+    tens = np.arange(low, high + 1, max(1, np.ceil((high - low) / 5)))
+    axis.set_yticks(10.0**tens, [f"1e{ten:.0f}" for ten in tens])
+    axis.minorticks_off()
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axis.set_xlabel("multiplications", fontsize=10)
+    axis.set_title("typical error (dashed: expected)\ntriangles: the scale's drift left in", fontsize=10, loc="left")
+
+
+def _draw_time(axis: Axes, result: Encryption) -> None:
+    """Draw processor time per patient in both packings, and until a full request is answered."""
+    found = result.costs
+    rows = [
+        ("columns: each", found.columns.seconds_per_patient, "columns"),
+        (f"columns: all {found.columns.patients:,}", found.columns.seconds_to_answer, "columns"),
+        ("one patient", found.one_patient.seconds_per_patient, "one patient"),
+    ]
+    _draw_rows(axis, [(name, value, _duration(value), packing) for name, value, packing in rows], result.packing)
+    axis.set_title("processor time (log scale)", fontsize=10, loc="left")
+
+
+def _draw_bytes(axis: Axes, result: Encryption) -> None:
+    """Draw bytes per patient in both packings."""
+    found = result.costs
+    rows = [
+        ("columns: each", found.columns.bytes_per_patient, "columns"),
+        ("one patient", found.one_patient.bytes_per_patient, "one patient"),
+    ]
+    _draw_rows(axis, [(name, value, _size(value), packing) for name, value, packing in rows], result.packing)
+    axis.set_title("bytes both ways (log scale)", fontsize=10, loc="left")
+
+
+def _draw_rows(axis: Axes, rows: list[tuple[str, float, str, str]], chosen: str) -> None:
+    """Draw one dot a row on a logarithmic axis, filled where it belongs to the chosen packing."""
+    figures.style(axis)
+    looks = {"columns": ("o", figures.COLOURS["utility"]), "one patient": ("s", figures.COLOURS["control"])}
+    places = np.arange(len(rows))[::-1]
+    for place, (_, value, text, packing) in zip(places, rows, strict=True):
+        marker, colour = looks[packing]
+        inside = colour if packing == chosen else "white"
+        axis.plot(
+            value, place, marker, color=colour, markerfacecolor=inside, markeredgewidth=2, markersize=8, clip_on=False
+        )
+        weight = "bold" if packing == chosen else "normal"
+        axis.text(1.08, place, text, transform=axis.get_yaxis_transform(), fontsize=10, va="center", weight=weight)
+    values = [value for _, value, _, _ in rows]
+    low, high = np.floor(np.log10(min(values))), np.ceil(np.log10(max(values)))
+    axis.set_xscale("log")
+    axis.set(xlim=(10.0**low, 10.0 ** max(high, low + 1)), ylim=(-0.6, len(rows) - 0.4))
+    axis.set_xticks(10.0 ** np.arange(low, high + 1), [])
+    axis.minorticks_off()
+    axis.set_yticks(places, [name for name, *_ in rows])
+    axis.tick_params(axis="y", length=0)

@@ -1,0 +1,123 @@
+"""The attacks of `datasite` in a process of their own, so that a notebook can go on, and one can be ended at once.
+
+An attack redirects what is printed and borrows variables of the environment. In the process of a notebook that would
+take hold of whatever else runs there at the time.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ppml_helpers.errors import AttackError, DatasiteError, KitError
+from ppml_helpers.owner_in_control.attacks import Leak, attack
+from ppml_helpers.owner_in_control.defences import Defences
+from ppml_helpers.owner_in_control.folder import clear_leftovers
+from ppml_helpers.owner_in_control.people import demand_syft
+
+_MOMENT = 0.05  # seconds between two calls of `meanwhile`
+
+
+class AttackProcess:
+    """A process that carries out attacks one at a time, and ends with its ``with`` block.
+
+    However the block ends, an attack that is at work is ended with its jobs, and its folders are removed.
+
+    Raises
+    ------
+    DatasiteError
+        On Windows, where PySyft does not run. By `attack`: without PySyft.
+    """
+
+    def __enter__(self) -> Self:
+        """Start the process, which then imports PySyft in its own time."""
+        if sys.platform == "win32":
+            demand_syft()  # says why not
+        self._line, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", __name__, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # Ctrl-C in a terminal reaches this process, which then ends that one
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the process, and clear up behind an attack that it was at."""
+        self._process.kill()
+        self._process.wait()
+        self._line.close()
+        clear_leftovers(Path(tempfile.gettempdir()))
+
+    def attack(self, name: str, defences: Defences | None, meanwhile: Callable[[], None] = lambda: None) -> Leak:
+        """Carry out one attack on 60 patients of SUPPORT2.
+
+        Parameters
+        ----------
+        name, defences
+            As of `datasite.attack`.
+        meanwhile : callable
+            Called again and again until the attack is over. It may raise: the attack is ended with the block.
+
+        Returns
+        -------
+        Leak
+
+        Raises
+        ------
+        AttackError
+            If there is no such attack, or it could not be carried out.
+        DatasiteError
+            If PySyft does not run on this computer.
+        """
+        try:
+            self._line.send((name, defences))
+            while not self._line.poll(_MOMENT):
+                meanwhile()
+            answer = self._line.recv()
+        except (EOFError, OSError):
+            code = self._process.wait()
+            raise AttackError(
+                f"The process that carried out the attack {name!r} ended early, with code {code}: try once more."
+            ) from None
+        if isinstance(answer, KitError):
+            raise answer
+        return answer
+
+
+def _answer(name: str, defences: Defences | None) -> Leak | KitError:
+    try:
+        return attack(name, defences)
+    except DatasiteError as error:
+        return DatasiteError(str(error))
+    except AttackError as error:
+        return error
+    except Exception as error:  # whatever it is, the process that asked must hear of it
+        return AttackError(f"The attack {name!r} could not be carried out ({type(error).__name__}: {error}).")
+
+
+def main() -> None:
+    """Answer what comes over the connection whose number is the program's argument, until its other end closes."""
+    with Connection(int(sys.argv[1])) as line:
+        while True:
+            try:
+                asked = line.recv()
+            except EOFError:
+                return
+            line.send(_answer(*asked))
+
+
+if __name__ == "__main__":
+    main()

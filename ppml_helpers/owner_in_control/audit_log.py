@@ -1,0 +1,235 @@
+"""An append-only log in which every line vouches for all lines before it.
+
+One JSON object a line. Each holds the hash of the line before, so a line that is edited, dropped or moved no longer
+fits its neighbours. Whoever may write the file can still write a whole new one: note the `AuditLog.head` elsewhere
+(on paper, with a colleague) and hand it to `AuditLog.verify`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ppml_helpers.errors import DatasiteError
+from ppml_helpers.files import replacing
+from ppml_helpers.owner_in_control.lock import alone
+from ppml_helpers.owner_in_control.visible import visible_name
+
+START = "0" * 64  # what the first line gives as the hash of the line before it
+_FIELDS = ("number", "at", "event", "details", "previous", "hash")
+
+
+class Head(NamedTuple):
+    """The end of a log: how many lines there are, and the hash of the last."""
+
+    lines: int
+    hash: str
+
+
+class Verdict(NamedTuple):
+    """What `AuditLog.verify` found.
+
+    Parameters
+    ----------
+    sound : bool
+        Every line is as it was written, in its place, and none is missing.
+    line : int or None
+        The first line that is not, counted from 1.
+    why : str
+        One sentence.
+    """
+
+    sound: bool
+    line: int | None
+    why: str
+
+
+class AuditLog:
+    """Write events to a file, one after another, and find out later whether anybody touched them.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file (``*.jsonl``); its folder must exist. Beside it lie ``<path>.head``, which tells a log whose end was
+        cut off, and ``<path>.lock``.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._head_path = self.path.with_name(self.path.name + ".head")
+        self._lock_path = self.path.with_name(self.path.name + ".lock")
+
+    def append(self, event: str, **details: Any) -> dict[str, Any]:
+        """Write one line, on the disk before this returns.
+
+        An unfinished last line, left by a crash in the middle of writing, is moved to ``<path>.torn`` first.
+
+        Parameters
+        ----------
+        event : str
+            What happened, one or two words.
+        **details
+            Whatever JSON can hold: who, which job, how much.
+
+        Returns
+        -------
+        dict
+            The line as written.
+
+        Raises
+        ------
+        DatasiteError
+            If the log does not verify (a new line would cover that up), or the details are no JSON.
+        """
+        with alone(self._lock_path):
+            verdict, lines, torn = self._read(None)
+            if not verdict.sound:
+                raise DatasiteError(f"Nothing is added to {self.path.name}: {verdict.why} Restore it from a backup.")
+            if torn:
+                self._set_aside(torn)
+            line = _sealed(len(lines) + 1, lines[-1]["hash"] if lines else START, event, details)
+            with self.path.open("ab") as stream:
+                stream.write(_text(line) + b"\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+            self._note(Head(line["number"], line["hash"]))
+        return line
+
+    @property
+    def entries(self) -> tuple[dict[str, Any], ...]:
+        """All lines, oldest first: ``number``, ``at`` (UTC), ``event``, ``details``, ``previous``, ``hash``.
+
+        Raises
+        ------
+        DatasiteError
+            If the log does not verify.
+        """
+        with alone(self._lock_path):
+            verdict, lines, _ = self._read(None)
+        if not verdict.sound:
+            raise DatasiteError(f"{self.path.name} cannot be trusted: {verdict.why}")
+        return tuple(lines)
+
+    @property
+    def head(self) -> Head:
+        """How far the log goes now. Kept elsewhere, it also proves that nobody wrote the log anew."""
+        lines = self.entries
+        return Head(len(lines), lines[-1]["hash"] if lines else START)
+
+    def verify(self, head: Head | None = None) -> Verdict:
+        """Check every line, its place, and the end of the log.
+
+        Parameters
+        ----------
+        head : Head, optional
+            An earlier `head` that was kept elsewhere: the log must still contain it.
+        """
+        with alone(self._lock_path):
+            return self._read(head)[0]
+
+    def __len__(self) -> int:
+        """Return the number of lines."""
+        return len(self.entries)
+
+    def __repr__(self) -> str:
+        """Show the lines without their times."""
+        rows = [f"{line['number']:>4}  {line['event']:<12} {_shown(line['details'])}" for line in self.entries]
+        return "\n".join(rows) or "AuditLog: no line yet"
+
+    def _read(self, noted: Head | None) -> tuple[Verdict, list[dict[str, Any]], bytes]:
+        """Return the verdict, the lines up to the first bad one, and an unfinished last line."""
+        data = self.path.read_bytes() if self.path.exists() else b""
+        *whole, torn = data.split(b"\n")
+        lines: list[dict[str, Any]] = []
+        for number, text in enumerate(whole, start=1):
+            line, why = _checked(text, number, lines[-1]["hash"] if lines else START)
+            if line is None:
+                return Verdict(False, number, why), lines, torn
+            lines.append(line)
+        for head in (noted, self._noted(lines)):
+            verdict = _ends_well(lines, head)
+            if not verdict.sound:
+                return verdict, lines, torn
+        unfinished = " (an unfinished line after it was never part of the log)" if torn else ""
+        return Verdict(True, None, f"All {len(lines)} lines are as they were written{unfinished}."), lines, torn
+
+    def _noted(self, lines: list[dict[str, Any]]) -> Head | None:
+        """Return the head that the last `append` noted; None before the first. A missing note fits no line."""
+        try:
+            return Head(*json.loads(self._head_path.read_text()))
+        except FileNotFoundError:
+            return Head(len(lines), "") if len(lines) > 1 else None  # a crash can leave one line without a note
+        except (ValueError, TypeError):
+            return Head(len(lines), "")
+
+    def _note(self, head: Head) -> None:
+        with replacing(self._head_path) as scratch:
+            scratch.write_text(json.dumps(head))
+
+    def _set_aside(self, torn: bytes) -> None:
+        with self.path.with_name(self.path.name + ".torn").open("ab") as stream:
+            stream.write(torn + b"\n")
+        with self.path.open("rb+") as stream:
+            stream.truncate(stream.seek(0, os.SEEK_END) - len(torn))
+
+
+def _sealed(number: int, previous: str, event: str, details: dict[str, Any]) -> dict[str, Any]:
+    line = {
+        "number": number,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "event": event,
+        "details": details,
+        "previous": previous,
+    }
+    return {**line, "hash": _hash(line)}
+
+
+def _hash(line: dict[str, Any]) -> str:
+    return hashlib.sha256(_text({key: value for key, value in line.items() if key != "hash"})).hexdigest()
+
+
+def _text(line: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(line, sort_keys=True, ensure_ascii=True, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise DatasiteError(
+            f"The details of {line.get('event')!r} are no JSON ({error}): use text or numbers."
+        ) from None
+
+
+def _checked(text: bytes, number: int, previous: str) -> tuple[dict[str, Any] | None, str]:
+    """Return the line, or None and what is wrong with it."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        line = None
+    if not isinstance(line, dict) or set(line) != set(_FIELDS) or _text(line) != text:
+        return None, f"Line {number} is no line that this log wrote."
+    if line["hash"] != _hash(line):
+        return None, f"Line {number} was edited: it does not have the hash that it gives."
+    if line["previous"] != previous or line["number"] != number:
+        return None, f"Line {number} does not follow line {number - 1}: a line was dropped, added or moved here."
+    return line, ""
+
+
+def _ends_well(lines: list[dict[str, Any]], head: Head | None) -> Verdict:
+    """Compare the log with its head as it was noted once."""
+    if head is None or head.lines == 0:
+        return Verdict(True, None, "")
+    if len(lines) < head.lines:
+        return Verdict(False, len(lines) + 1, f"Line {len(lines) + 1} is missing: the log once had {head.lines}.")
+    if lines[head.lines - 1]["hash"] != head.hash:
+        return Verdict(False, head.lines, f"Line {head.lines} is not the one that was noted when it was written.")
+    return Verdict(True, None, "")
+
+
+def _shown(details: dict[str, Any]) -> str:
+    """Show what happened to which job, and leave out hashes and what is empty."""
+    rest = {key: value for key, value in details.items() if key not in ("job", "by", "fingerprint") and value}
+    shown = [f"{key} {', '.join(value) if isinstance(value, list | dict) else value}" for key, value in rest.items()]
+    whose = f"{details['job']!r} from {details['by']}" if "job" in details else ""
+    return visible_name("; ".join(part for part in (whose, *shown) if part))

@@ -1,0 +1,445 @@
+"""Exercises of chapter 10: the owner stays in control."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_choice, as_number, close, right, wrong
+
+TITLE = "The owner in control"
+
+# --- 10.1: a budget -------------------------------------------------------------------------------------------------
+
+_TOTAL, _EACH = 1.75, 0.5
+
+
+def _judge_1(answer: object) -> Reply:
+    value = as_number(answer)
+    if close(value, _TOTAL - 2 * _EACH, 1e-6):
+        return right(
+            "0.75: the dropped run and the released one are paid for. A failed run gives no answer and costs nothing; "
+            "but that it failed is a bit about the patients, so look into every failure."
+        )
+    if close(value, 2 * _EACH, 1e-6):
+        return wrong("That is what is spent. Asked is what is left of 1.75.")
+    if close(value, _TOTAL - _EACH, 1e-6):
+        return wrong(
+            "Only the released one counts there. The dropped one was looked at, and that the owner keeps it back says "
+            "something too: it stays spent."
+        )
+    if close(value, _TOTAL - 3 * _EACH, 1e-6):
+        return wrong("One too many is charged. Which of these runs has no result at all?")
+    if close(value, _TOTAL - 4 * _EACH, 1e-6):
+        return wrong("That charges all four, and below 0 the gate would not have run the last. One never started.")
+    if close(value, _TOTAL, 1e-6):
+        return wrong("Nothing is spent there, and yet an answer lies with the researcher.")
+    return wrong("Go through the four: did the job run, did it give a result? If so it costs 0.5, else nothing.")
+
+
+# --- 10.2: the leak in three jobs -----------------------------------------------------------------------------------
+
+_HEAD = """
+import pandas as pd
+import syft as sy
+
+table = pd.read_csv(sy.resolve_dataset_file_path("patients"))
+"""
+
+THREE_JOBS = {
+    "A": _HEAD
+    + """
+for row in table.to_dict("records"):
+    assert 20 < row["meanbp"] < 180, f"unlikely pressure: {row}"
+table.meanbp.describe().round().to_csv("outputs/pressure.csv")
+""",
+    "B": _HEAD
+    + """
+table.to_pickle("prepared.pkl")  # saves time in the next step
+table = pd.read_pickle("prepared.pkl")
+table.groupby("dzgroup").age.mean().round().to_csv("outputs/ages.csv")
+""",
+    "C": _HEAD
+    + """
+groups = table.groupby(["dzgroup", "sex", table.age.round()])
+groups.hospdead.agg(["size", "mean"]).to_csv("outputs/deaths.csv")
+""",
+}
+"""The code of the three jobs of 10.2, by letter."""
+
+STOPPED_BY = ("logs", "stray_files", "fingerprint", "datasite_diff", "nothing")
+"""What 10.2 offers."""
+
+_WHY: dict[str, tuple[str, dict[str, str]]] = {
+    "A": (
+        "logs",
+        {
+            "stray_files": "It leaves no file but its output. What becomes of the text behind an assert that fails?",
+            "nothing": "Its output is a summary of all. Look at the line before: what happens at an unlikely pressure?",
+        },
+    ),
+    "B": (
+        "stray_files",
+        {
+            "logs": "It prints nothing. Where does prepared.pkl lie when the job is done?",
+            "datasite_diff": "prepared.pkl lies in the job's own folder, beside its code; another defence looks there.",
+            "nothing": "Its output is a mean a diagnosis. But it makes a second file.",
+        },
+    ),
+    "C": (
+        "nothing",
+        {
+            "logs": "It prints nothing, and asserts nothing.",
+            "stray_files": "Its only file is the output, which the gate releases.",
+            "datasite_diff": "It writes nowhere but into outputs/. How many patients are behind each row there?",
+        },
+    ),
+}
+_NOT_HERE = {
+    "fingerprint": "The code is what was reviewed; nobody swaps it. The leak is in plain sight.",
+    "datasite_diff": "It writes nothing outside its own folder.",
+}
+
+
+def _judge_2(answer: object) -> Reply:
+    if not isinstance(answer, Mapping) or set(answer) != set(_WHY):
+        raise NotAnAnswer("its keys are 'A', 'B' and 'C'")
+    chosen = {job: as_choice(answer[job], STOPPED_BY) for job in _WHY}
+    missed = [job for job, (fits, _) in _WHY.items() if chosen[job] != fits]
+    if not missed:
+        return right(
+            "The traceback of A, the file of B, and the answer of C itself: many of its groups are one patient, and "
+            "the mean of one patient's death is that death. No gate counts heads; whoever reads the code must."
+        )
+    first, rest = missed[0], len(missed) - 1
+    said = {**_NOT_HERE, **_WHY[first][1]}[chosen[first]]
+    return wrong(f"{first}: {said}" + (f" And {rest} more to think over." if rest else ""))
+
+
+# --- 10.3: a job that answers without leaking -----------------------------------------------------------------------
+
+_EPSILON, _RUNS, _PATIENTS = 0.25, 300, 200
+_TIMEOUT = 60  # seconds, for all runs together
+_COLUMNS = ("age", "sex", "dzgroup", "meanbp", "hospdead")
+
+# Runs the job again and again in one process, each time in a new folder: importing syft takes most of the time.
+_DRIVER = """
+import contextlib, io, json, os, sys, traceback
+import syft
+
+def once(code, folder):
+    os.makedirs(os.path.join(folder, "outputs"))
+    os.chdir(folder)
+    said, error = io.StringIO(), ""
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            exec(code, {"__name__": "__main__"})
+        except BaseException as reason:
+            error = f"{type(reason).__name__}: {reason}"
+    files = {}
+    for place, _, names in os.walk("."):
+        for name in names:
+            with open(os.path.join(place, name), errors="replace") as file:
+                files[os.path.relpath(os.path.join(place, name), ".")] = file.read()
+    return {"said": said.getvalue(), "error": error, "files": files}
+
+job, runs, folder, report = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+code = compile(open(job).read(), "job.py", "exec")
+found = []
+for number in range(runs):
+    found.append(once(code, os.path.join(folder, str(number))))
+    if found[-1]["error"]:
+        break
+json.dump(found, open(report, "w"))
+"""
+
+
+def _judge_3(answer: object) -> Reply:
+    if not isinstance(answer, str):
+        raise NotAnAnswer("give the code itself, as a text in quotes")
+    try:
+        compile(answer, "job.py", "exec")
+    except SyntaxError as error:
+        return wrong(f"Python cannot read it: {error.msg}, in line {error.lineno}.")
+    if "resolve_dataset_file_path" not in answer:
+        return wrong('It must find the table with sy.resolve_dataset_file_path("patients"), there and here.')
+    _demand_syft()
+    found, truth = _try_out(answer)
+    return _of_leaks(found) or _of_answers([json.loads(run["files"][_RESULT]) for run in found], truth)
+
+
+def _demand_syft() -> None:
+    from ppml_helpers.errors import DatasiteError
+    from ppml_helpers.owner_in_control.people import demand_syft
+
+    try:
+        demand_syft()
+    except DatasiteError as error:
+        raise NotAnAnswer(f"it cannot be tried on this computer. {str(error).removesuffix('.')}") from None
+
+
+_RESULT = os.path.join("outputs", "result.json")
+
+
+def _try_out(code: str) -> tuple[list[dict[str, Any]], int]:
+    """Run a job many times on invented patients, published as a hospital would; give what it left, and the truth."""
+    from ppml_helpers.owner_in_control import Network, lean_environment, mock_patients
+
+    table = mock_patients(_COLUMNS, rows=_PATIENTS, seed=10)
+    with Network() as network, tempfile.TemporaryDirectory() as folder:
+        hospital = network.hospital("exercise")
+        network.publish(hospital, "patients", private=table, mock=table)
+        scratch = Path(folder)
+        (scratch / "job.py").write_text(code, encoding="utf-8")
+        (scratch / "runs").mkdir()
+        with lean_environment():
+            where = {"SYFTBOX_FOLDER": str(hospital.syftbox_folder), "SYFTBOX_EMAIL": hospital.email}
+            settings = {**os.environ, **where, "SYFT_IS_IN_JOB": "true"}
+        places = (str(scratch / "job.py"), str(_RUNS), str(scratch / "runs"), str(scratch / "report.json"))
+        try:
+            subprocess.run(
+                [sys.executable, "-c", _DRIVER, *places],
+                env=settings,
+                timeout=_TIMEOUT,
+                capture_output=True,
+                check=True,
+            )
+        except subprocess.TimeoutExpired:
+            raise NotAnAnswer(f"{_RUNS} runs of this job take longer than {_TIMEOUT} seconds") from None
+        except subprocess.CalledProcessError:
+            raise NotAnAnswer("this job ended the process that ran it") from None
+        found = json.loads((scratch / "report.json").read_text(encoding="utf-8"))
+    return found, int(table.hospdead[table.dzgroup == "Coma"].sum())
+
+
+def _of_leaks(found: list[dict[str, Any]]) -> Reply | None:
+    last = found[-1]
+    if last["error"]:
+        return wrong(
+            f"On 200 invented patients the job stops with {last['error'][:120]!r}. A traceback goes into the log, and "
+            f"the log to the researcher."
+        )
+    if any(run["said"] for run in found):
+        return wrong(
+            "It prints something. What a job prints lies in the log, and goes to the researcher: print nothing."
+        )
+    strays = sorted({name for run in found for name in run["files"]} - {_RESULT})
+    if strays:
+        return wrong(f"Besides its answer it leaves {strays[0]!r}, and that goes to the researcher as well.")
+    if any(_RESULT not in run["files"] for run in found):
+        return wrong("It leaves no outputs/result.json, the one file that is to be released.")
+    for run in found:
+        try:
+            content = json.loads(run["files"][_RESULT])
+        except ValueError:
+            return wrong("outputs/result.json holds no JSON: write it with json.dump.")
+        if not isinstance(content, dict) or set(content) != {"died"}:
+            return wrong('outputs/result.json must hold {"died": ...} and nothing else: what was not asked may leak.')
+        if isinstance(content["died"], bool) or not isinstance(content["died"], int | float):
+            return wrong('The value of "died" must be a number.')
+        if not math.isfinite(content["died"]):
+            return wrong('The value of "died" must be a finite number.')
+    return None
+
+
+def _of_answers(answers: list[dict[str, float]], truth: int) -> Reply:
+    errors = np.array([answer["died"] for answer in answers], dtype=float) - truth
+    spread, wanted = float(np.abs(errors).mean()), 1 / _EPSILON
+    moved = errors - np.median(errors)
+    if not errors.any():
+        return wrong(
+            "It answers with the exact count, each time. Two such counts, with a patient and without, tell about the "
+            "one: add noise."
+        )
+    if not moved.any():
+        return wrong(
+            "Its noise is the same in every run: it comes from a seed, and who knows the seed takes it off. Draw it "
+            "from the operating system."
+        )
+    if np.any(errors % 1):
+        return wrong(
+            "Its answers have decimals. Noise with decimals leaks in the last digits (chapter 04): round, or "
+            "draw whole numbers."
+        )
+    if abs(float(np.median(errors))) > 2:
+        return wrong(
+            f"Its answers lie around {truth + np.median(errors):.0f}, and {truth} of the invented patients with coma "
+            f"died."
+        )
+    if spread < 0.75 * wanted:
+        return wrong(
+            f"It is off by {spread:.1f} on average, and noise for epsilon {_EPSILON} by about {wanted:.0f}: it has "
+            f"less noise than asked. One patient moves the count by 1, so the scale is 1 / epsilon."
+        )
+    if spread > 1.35 * wanted:
+        return wrong(
+            f"It is off by {spread:.1f} on average, and {wanted:.0f} would do for epsilon {_EPSILON}. More noise "
+            f"than needed is paid for in answers, not in budget."
+        )
+    return right(
+        f"In {_RUNS} runs on invented patients it printed nothing, left one file, and was off by about {wanted:.0f}. "
+        f"You can say what it costs: epsilon {_EPSILON}."
+    )
+
+
+# --- 10.4: a policy that lets exactly the stated reads through ------------------------------------------------------
+
+_SITE, _RITA, _EVE = "north@hospital.example", "rita@university.example", "eve@university.example"
+_STRANGER = "max@elsewhere.example"
+
+READS = {
+    "results/summary.json": {_RITA, _EVE},
+    "results/rita/model.json": {_RITA},
+    "results/rita/notes/first.txt": {_RITA},
+    "results/eve/count.json": {_EVE},
+    "results/draft.txt": set(),
+    "tables/patients.csv": set(),
+}
+"""The paths of 10.4 in the datasite, and who shall read each."""
+
+_PEOPLE = (_RITA, _EVE, _STRANGER, "finn@university.example")
+
+
+def who_may(rules: object, level: str = "read") -> dict[str, set[str]]:
+    """Say what syft's own permissions make of rules that lie in ``syft.pub.yaml`` at the top of a datasite.
+
+    Parameters
+    ----------
+    rules : list of dict
+        Each ``{"pattern": "results/*", "access": {"read": ["rita@university.example"]}}``.
+    level : {"read", "write", "admin"}
+        Which right.
+
+    Returns
+    -------
+    dict
+        The people who have it, for every path of 10.4.
+
+    Raises
+    ------
+    NotAnAnswer
+        If syft cannot read the rules.
+    """
+    from pydantic import ValidationError
+    from syft_permissions import PERMISSION_FILE_NAME
+    from syft_permissions.spec.ruleset import RuleSet
+    from syft_perms import SyftPermContext
+
+    try:
+        ruleset = RuleSet.model_validate({"rules": rules})
+    except ValidationError as error:
+        first = error.errors()[0]
+        rule, *where = first["loc"][1:]
+        place = "".join(f"[{part!r}]" for part in where)
+        raise NotAnAnswer(f"syft cannot read rule {rule + 1}{place}: {first['msg'].lower()}") from None
+    with tempfile.TemporaryDirectory() as folder:
+        site = Path(folder) / _SITE
+        site.mkdir()
+        ruleset.save(site / PERMISSION_FILE_NAME)
+        context = SyftPermContext(datasite=site)
+        ask = f"has_{level}_access"
+        return {path: {who for who in _PEOPLE if getattr(context.open(path), ask)(who)} for path in READS}
+
+
+def _judge_4(answer: object) -> Reply:
+    if isinstance(answer, Mapping) and "rules" in answer:
+        answer = answer["rules"]
+    if not isinstance(answer, list | tuple) or not answer or not all(isinstance(rule, Mapping) for rule in answer):
+        raise NotAnAnswer("a rule is a dict with the keys 'pattern' and 'access'")
+    rules = [dict(rule) for rule in answer]
+    _demand_syft()
+    granted = who_may(rules)
+    writers = {path: who for path, who in who_may(rules, "write").items() if who}
+    if granted == READS and not writers:
+        return right(
+            "Exactly these reads. What no rule mentions stays closed, the most specific rule that fits a file is the "
+            "one that counts, and a file added tomorrow is open only where a rule of today fits it."
+        )
+    return wrong(_first_fault(rules, granted, writers))
+
+
+def _first_fault(rules: list[dict[str, Any]], granted: dict[str, set[str]], writers: dict[str, set[str]]) -> str:
+    if writers:
+        path, who = next(iter(writers.items()))
+        return f"{min(who)} may write {path}. Reading was asked for, and who may write may read."
+    strangers = [(path, person) for path in READS for person in _PEOPLE[2:] if person in granted[path]]
+    if strangers:
+        path, person = strangers[0]
+        return f"{person} may read {path}. A star stands for everybody, also for those who come later: name people."
+    path = next(path for path in READS if granted[path] != READS[path])
+    if more := granted[path] - READS[path]:
+        return f"{min(more)} may read {path}, which is more than was asked for.{_about_more(path)}"
+    person = min(READS[path] - granted[path])
+    return f"{person} may not read {path}, and should.{_about_fewer(path, rules)}"
+
+
+def _about_more(path: str) -> str:
+    if path == "results/draft.txt":
+        return " A pattern such as 'results/*' fits every file of the folder: name the one that is meant."
+    if path.startswith("results/"):
+        return " ** reaches through all folders below, * stays in one."
+    return " Leave out what nobody shall read: without a rule a file is closed."
+
+
+def _about_fewer(path: str, rules: list[dict[str, Any]]) -> str:
+    patterns = [str(rule.get("pattern")) for rule in rules]
+    if len(set(patterns)) < len(patterns):
+        return " Two rules with the same pattern do not add up, the first one counts: put all readers into one rule."
+    if path == "results/rita/notes/first.txt":
+        return " * stays in one folder; ** reaches through all folders below."
+    if any(pattern.endswith("/") for pattern in patterns):
+        return " A pattern that ends in / fits no file: say 'results/rita/**'."
+    return " Is there a rule whose pattern fits it, from the datasite's top, and has it the whole address?"
+
+
+EXERCISES = (
+    Exercise(
+        name="10.1",
+        task="What four jobs leave of a budget.",
+        expects="a number, the epsilon that is left",
+        hints=(
+            "A budget pays for what somebody learns from an answer. Which of the four gave one, to anybody?",
+            "The owner looked at the dropped one before dropping it. The failed one has no result to look at.",
+        ),
+        judge=_judge_1,
+    ),
+    Exercise(
+        name="10.2",
+        task="The leak in three jobs, and the defence that stops it.",
+        expects="a dict with a defence for each of the jobs A, B and C",
+        hints=(
+            "Three ways out: what is printed (also by an error), what is left lying about, and the answer.",
+            "One of the three does nothing but answer. Think of a woman of 93 with a rare diagnosis.",
+        ),
+        judge=_judge_2,
+    ),
+    Exercise(
+        name="10.3",
+        task="A job that counts deaths of one diagnosis with noise, and leaks nothing.",
+        expects="the code of a job, a text",
+        hints=(
+            "Take the noisy count of this chapter. Whom does it count, and for which epsilon?",
+            'row["dzgroup"] is "Coma"; geometric() divides by epsilon; and no print.',
+        ),
+        judge=_judge_3,
+    ),
+    Exercise(
+        name="10.4",
+        task="A policy that lets exactly the stated reads through.",
+        expects="a list of rules",
+        hints=(
+            'A rule is {"pattern": "results/summary.json", "access": {"read": [...]}}; three of them are enough.',
+            "Rita's folder has a folder in it: that takes **. Draft and table need no rule.",
+        ),
+        judge=_judge_4,
+    ),
+)

@@ -1,0 +1,270 @@
+"""Exercises of chapter 01: what leaks from a table without names and from an ordinary model."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_number, close, right, wrong
+
+TITLE = "What leaks"
+
+_LEAVES = (1, 2, 5, 10, 20, 50, 100)  # the explorer's choices
+_POLICY = 0.60  # highest AUC of the surprise attack that 01.3 allows
+
+
+class _Attacked(NamedTuple):
+    """A forest of the chapter: both attacks on it, and its share of right labels for members and others."""
+
+    confidence: float  # AUC
+    surprise: float  # AUC
+    advantage: float  # of the confidence attack
+    right_members: float
+    right_others: float
+
+
+def _attack_forest(leaf: int) -> _Attacked:
+    """Grow and attack the chapter's forest anew, as its cells do."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    from ppml_helpers import cohort, membership
+
+    data = cohort.split(*cohort.features(cohort.load_patients()), seed=0)
+    own_X, others_X, own_y, others_y = cohort.split(data.X_test, data.y_test, seed=0, test_share=0.5)
+    forest = RandomForestClassifier(100, min_samples_leaf=leaf, random_state=0, n_jobs=2)
+    forest.fit(data.X_train, data.y_train)
+    calm = LogisticRegression(max_iter=1000).fit(own_X, own_y)
+    sides = ((data.X_train, data.y_train), (others_X, others_y))
+    member, other = (membership.scores(forest, *side) for side in sides)
+    expected, expected_other = (membership.scores(calm, *side) for side in sides)
+    plain = membership.membership_attack(member, other, resamples=100)
+    return _Attacked(
+        confidence=plain.auc,
+        surprise=membership.membership_attack(member - expected, other - expected_other, resamples=100).auc,
+        advantage=plain.advantage,
+        right_members=forest.score(*sides[0]),
+        right_others=forest.score(*sides[1]),
+    )
+
+
+def _judge_1(answer: object) -> Reply:
+    value = as_number(answer)
+    if close(value, 0.29, 0.0049):
+        return right("Of 100 members 30 are found, of 100 others 1 is accused: 0.30 - 0.01 = 0.29.")
+    if close(value, 29, 0.51):
+        return wrong("The idea is right; give it as a share of 1, not in percent.")
+    if close(value, 0.30, 0.0049):
+        return wrong("That is the share of members found. An attack that accuses everybody finds all of them.")
+    if close(value, 0.31, 0.0049):
+        return wrong("False alarms count against the attack, and you added them.")
+    if close(value, 0.645, 0.006):
+        return wrong("That is the share of right guesses when both are equally many; it starts from 0.5, not from 0.")
+    if close(value, 0.01, 0.0051):
+        return wrong("That is the share of false alarms alone.")
+    if close(value, 30, 0.51):
+        return wrong("The advantage is at most 1, and it takes the false alarms off.")
+    return wrong("The advantage is the share of members found, less the share of others accused.")
+
+
+def _judge_2(answer: object) -> Reply:
+    value = as_number(getattr(answer, "auc", answer))
+    forest = _attack_forest(leaf=20)
+    truth = forest.confidence
+    if close(value, truth, 0.008):
+        return right(
+            f"With at least 20 patients a leaf the attack's AUC is {truth:.2f}: close to guessing. On this forest the "
+            f"surprise attack comes out nearly the same ({forest.surprise:.2f}), so this check cannot tell them apart."
+        )
+    if close(value, 1 - truth, 0.008):
+        return wrong("Below 0.5: the scores of members and non-members have changed places.")
+    if close(value, 0.5, 1e-9):
+        return wrong("0.5 is what guessing gives; the forest is a little worse off. Run the attack.")
+    if 0.8 <= value <= 0.9:
+        return wrong("That is how well the forest predicts death. Attack it: who was trained on?")
+    if 0.65 <= value <= 0.79:
+        return wrong("That is the leak of a fully grown forest. Give this one min_samples_leaf=20.")
+    if value > 1 or value < 0:
+        return wrong("An AUC lies between 0 and 1.")
+    return wrong("Not the AUC of the confidence attack with members from training and the 1,138 others.")
+
+
+def _judge_3(answer: object) -> Reply:
+    value = as_number(answer)
+    if value not in _LEAVES:
+        raise NotAnAnswer(f"this is {value:g}, which the explorer does not offer")
+    place = _LEAVES.index(int(value))
+    leak = _attack_forest(_LEAVES[place]).surprise
+    if leak > _POLICY:
+        return wrong(f"With {value:g} the surprise attack still has AUC {leak:.2f}: above the policy's 0.60.")
+    smaller = _attack_forest(_LEAVES[place - 1]).surprise if place else 1.0
+    if smaller <= _POLICY:
+        return wrong(f"That keeps the policy, but so does {_LEAVES[place - 1]}: look for the smallest leaf that does.")
+    return right(
+        f"AUC {leak:.2f} with {value:g}, {smaller:.2f} with {_LEAVES[place - 1]}. "
+        "The policy is kept for this attack; a better attack may come."
+    )
+
+
+def _judge_4(answer: object) -> Reply:
+    value = as_number(getattr(answer, "advantage", answer))
+    if close(value, 0, 1e-9):
+        return wrong("Labels leak too: the forest is right more often about patients it was trained on.")
+    forest = _attack_forest(leaf=1)
+    truth = forest.right_members - forest.right_others
+    if close(value, truth, 0.016):
+        return right(
+            f"Guess 'member' whenever the label is right: that finds {100 * forest.right_members:.0f} % of the members "
+            f"and accuses {100 * forest.right_others:.0f} % of the others. Hiding the probabilities brings the "
+            f"advantage from {forest.advantage:.2f} (confidence attack) down to {truth:.2f}: less, not nothing."
+        )
+    if close(value, 100 * truth, 1.6):
+        return wrong("The idea is right; give it as a share of 1, not in percent.")
+    if close(value, -truth, 0.016):
+        return wrong("The sign is turned: take the others' share from the members'.")
+    if close(value, forest.right_others, 0.016):
+        return wrong("That is how often the label is right for others: the false alarms. What of the members?")
+    if close(value, forest.right_members, 0.005):
+        return wrong("All members are found, yes. How many others would the same guess accuse?")
+    if close(value, (1 + truth) / 2, 0.01):
+        return wrong("That is the share of right guesses. The advantage is members found less others accused.")
+    if 0.35 <= value <= 0.5:
+        return wrong("That attack reads probabilities. Here only the label comes out: use forest.predict.")
+    return wrong("Guess 'member' where the label is right, and take the share for others from the share for members.")
+
+
+class _Linked(NamedTuple):
+    """Patients named by the register of the chapter, from an extract with ages in bands of ten years."""
+
+    patients: int
+    right: int
+    wrong: int
+    guessed: float  # expected right names if one candidate is guessed for every row
+    by_year: int  # right names if ages are in whole years
+    one_side: int  # right names if the extract has bands and the register still has years
+    without_sex: int
+    by_district: int
+
+
+@cache  # the patients do not change, and the answer is wanted for each try
+def _link_bands() -> _Linked:
+    """Make and attack the chapter's extract anew, as its cells do."""
+    import pandas as pd
+
+    from ppml_helpers import cohort
+    from ppml_helpers.people import linkage
+    from ppml_helpers.people.identities import deidentified, identities, register
+
+    def banded(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(age=table["age"] // 10 * 10, district=table["postcode"].str.split().str[0])
+
+    patients = cohort.load_patients()
+    people = identities(patients, seed=0)
+    extract = deidentified(patients, people)
+    public, truth = register(people, seed=0)
+    on = ["age", "sex", "postcode"]
+    mine, theirs = banded(extract), banded(public)
+    score = linkage.link(mine, theirs, on).score(truth)
+    return _Linked(
+        patients=score.n,
+        right=score.n_right,
+        wrong=score.n_wrong,
+        guessed=score.expected * score.n,
+        by_year=linkage.link(extract, public, on).score(truth).n_right,
+        one_side=linkage.link(mine, public, on).score(truth).n_right,
+        without_sex=linkage.link(mine, theirs, ["age", "postcode"]).score(truth).n_right,
+        by_district=linkage.link(mine, theirs, ["age", "sex", "district"]).score(truth).n_right,
+    )
+
+
+def _judge_5(answer: object) -> Reply:
+    value = as_number(getattr(answer, "n_right", answer))
+    linked = _link_bands()
+    if close(value, linked.right, 0.5):
+        return right(
+            f"{linked.right} patients, where whole years named {linked.by_year:,}. Fewer, not none; and who guesses "
+            f"one candidate for every row still names {100 * linked.guessed / linked.patients:.0f} % rightly."
+        )
+    if close(value, linked.right + linked.wrong, 0.5):
+        return wrong(
+            f"So many are named; {linked.wrong} of the names belong to somebody else. Score them by the truth."
+        )
+    if close(value, linked.wrong, 0.5):
+        return wrong("So many are named wrongly: strangers who happen to share the values. How many rightly?")
+    if close(value, linked.by_year, 0.5):
+        return wrong("That is the attack on whole years of age. Put the ages of both tables into bands of ten first.")
+    if value == 0 or close(value, linked.one_side, 0.5):
+        return wrong(
+            "The ages of the two tables must be in the same bands, or people do not meet: change both of them."
+        )
+    if close(value, linked.without_sex, 0.5):
+        return wrong("That is without sex. The extract still gives it: link on age, sex and postcode.")
+    if close(value, linked.by_district, 0.5):
+        return wrong("That is by district. The extract still gives the whole postcode.")
+    share = linked.right / linked.patients
+    if close(value, share, 0.0005) or close(value, 100 * share, 0.05):
+        return wrong("That is the share. Give the number of patients: score.n_right.")
+    if close(value, linked.guessed, 1) or close(value, linked.guessed / linked.patients, 0.001):
+        return wrong(
+            "That is for an attacker who guesses among several candidates. Count only rows that have just one."
+        )
+    return wrong("Put both tables' ages into bands of ten, link on age, sex and postcode, and score by the truth.")
+
+
+_SHARE = "a number between 0 and 1, such as 0.25"
+
+EXERCISES = (
+    Exercise(
+        name="01.1",
+        task="Compute the membership advantage of an attack from what it finds and whom it accuses.",
+        expects=_SHARE,
+        hints=(
+            "An attack that accuses everybody finds every member, and is worth nothing.",
+            "Take the share of others that are accused from the share of members that are found.",
+        ),
+        judge=_judge_1,
+    ),
+    Exercise(
+        name="01.2",
+        task="Attack a forest whose leaves hold at least 20 patients.",
+        expects="an AUC between 0 and 1, or the result of membership_attack",
+        hints=(
+            "RandomForestClassifier(100, min_samples_leaf=20, random_state=0).fit(*members)",
+            "membership.scores(model, *members), and the same for the others.",
+            "membership.membership_attack(members' scores, others' scores).auc",
+        ),
+        judge=_judge_2,
+    ),
+    Exercise(
+        name="01.3",
+        task="Choose the smallest leaf that keeps a policy.",
+        expects="one of the explorer's leaf sizes: " + ", ".join(map(str, _LEAVES)),
+        hints=(
+            "The policy is about the surprise attack's AUC: the diamond in the right panel.",
+            "explorer.set(leaf=5).result.surprise.auc gives it without turning the knob by hand.",
+        ),
+        judge=_judge_3,
+    ),
+    Exercise(
+        name="01.4",
+        task="Break the defence of publishing labels instead of probabilities.",
+        expects=_SHARE,
+        hints=(
+            "For whom is the fully grown forest's label always right?",
+            "Guess 'member' where forest.predict(X) == y.",
+            "np.mean(forest.predict(X) == y) for the members, less the same for the others.",
+        ),
+        judge=_judge_4,
+    ),
+    Exercise(
+        name="01.5",
+        task="Count the patients whom linkage still names when ages come in bands of ten years.",
+        expects="a number of patients, or the score of a linkage",
+        hints=(
+            "The attacker puts the register's ages into the same bands: nothing keeps them from it.",
+            'table.assign(age=table["age"] // 10 * 10) gives the bands, for the extract and for the register.',
+            "linkage.link(banded_extract, banded_register, on).score(truth).n_right",
+        ),
+        judge=_judge_5,
+    ),
+)

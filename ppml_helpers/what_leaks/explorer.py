@@ -1,0 +1,200 @@
+"""The explorer of chapter 01: what makes a model give away who trained it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import ipywidgets as W
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from ppml_helpers import cohort, figures, membership
+from ppml_helpers.errors import ExplorerError
+from ppml_helpers.explorer import LOOK, Explorer, Progress
+
+PATIENTS = (300, 1_000, 3_000)
+LEAVES = (1, 2, 5, 10, 20, 50, 100)
+"""Least number of patients a leaf that the forest's knob offers."""
+
+_LEFT_OUT = 200  # half of them are non-members: with fewer, 1 % false alarms would be less than one patient
+_TREES, _STEP = 100, 10  # trees in a forest, and how many are grown between two reports of progress
+_FLOOR = 1e-3  # lowest share on the logarithmic axes: 0.1 %
+
+
+class Attacked(NamedTuple):
+    """What one setting of the knobs gives: the model's use and the two attacks on it."""
+
+    model: str
+    patients: int
+    auc_train: float
+    auc_test: float
+    confidence: membership.AttackResult
+    surprise: membership.AttackResult
+
+
+class AttackExplorer(Explorer):
+    """Train a model on some of the patients, attack it twice, and show its use beside its leak.
+
+    The confidence attack scores a patient by the model's confidence in what really happened. The surprise attack
+    subtracts the confidence of the attacker's own calm model, trained on half of the patients who were left out; the
+    other half are the non-members of both attacks.
+
+    Parameters
+    ----------
+    split : Split
+        Patients to train on, and patients left out (see `cohort.split`).
+    seed : int
+        Of the deal of those left out, and of the forest.
+
+    Raises
+    ------
+    ExplorerError
+        If `split` is not a Split, or there are fewer than 300 training patients or 200 left out.
+    """
+
+    title = "What makes a model give away who trained it"
+
+    def __init__(self, split: cohort.Split, seed: int = 0) -> None:
+        if not isinstance(split, cohort.Split):
+            raise ExplorerError(
+                f"the explorer needs a Split, and this is of type {type(split).__name__}: "
+                "give it what cohort.split(X, y, seed=0) returns."
+            )
+        for name, patients, least in (("training", split.y_train, PATIENTS[0]), ("test", split.y_test, _LEFT_OUT)):
+            if len(patients) < least:
+                raise ExplorerError(
+                    f"there are {len(patients)} {name} patients; the explorer needs {least} or more: "
+                    "give it a larger table."
+                )
+        self._split, self._seed = split, seed
+        self._attackers, self._others = halves(split, seed)
+        self._own = LogisticRegression(max_iter=1000).fit(*self._attackers)
+        super().__init__()
+
+    def controls(self) -> dict[str, W.Widget]:
+        """Model, least patients a leaf, and patients trained on."""
+        everybody = len(self._split.y_train)
+        counts = [(f"{n:,}", n) for n in PATIENTS if n < everybody] + [(f"all {everybody:,}", everybody)]
+        models = [("random forest", "forest"), ("logistic regression", "logistic")]
+        return {
+            "model": W.Dropdown(options=models, description="model", **LOOK),
+            "leaf": W.SelectionSlider(options=LEAVES, description="least per leaf", **LOOK),
+            "patients": W.SelectionSlider(options=counts, value=everybody, description="patients", **LOOK),
+        }
+
+    def compute(self, progress: Progress, model: str, leaf: int, patients: int) -> Attacked:
+        """Train the model for real and attack it."""
+        X, y = self._split.X_train.iloc[:patients], self._split.y_train.iloc[:patients]
+        if model == "forest":
+            fitted, name = self._forest(X, y, leaf, progress), f"forest (leaf of {leaf} or more)"
+        else:
+            fitted, name = LogisticRegression(max_iter=1000).fit(X, y), "logistic regression"
+        progress(0.9, "attacking")
+        member, other = membership.scores(fitted, X, y), membership.scores(fitted, *self._others)
+        expected, expected_other = membership.scores(self._own, X, y), membership.scores(self._own, *self._others)
+        return Attacked(
+            name,
+            patients,
+            auc_train=roc_auc_score(y, fitted.predict_proba(X)[:, 1]),
+            auc_test=roc_auc_score(self._split.y_test, fitted.predict_proba(self._split.X_test)[:, 1]),
+            confidence=membership.membership_attack(member, other, resamples=200),
+            surprise=membership.membership_attack(member - expected, other - expected_other, resamples=200),
+        )
+
+    def _forest(self, X: Any, y: Any, leaf: int, progress: Progress) -> RandomForestClassifier:
+        """Grow a forest a few trees at a time: the same forest as in one go, but it can be stopped."""
+        forest = RandomForestClassifier(0, min_samples_leaf=leaf, random_state=self._seed, warm_start=True, n_jobs=2)
+        for trees in range(_STEP, _TREES + 1, _STEP):
+            progress(0.9 * (trees - _STEP) / _TREES, f"{trees - _STEP} of {_TREES} trees grown")
+            forest.set_params(n_estimators=trees).fit(X, y)
+        return forest
+
+    def draw(self, figure: Figure, result: Attacked) -> None:
+        """Draw both attacks on logarithmic axes, and the model's use beside them."""
+        left, right = figure.subplots(1, 2, width_ratios=(2, 1))
+        for axis in (left, right):
+            figures.style(axis)
+        draw_attacks(left, {"surprise attack": result.surprise, "confidence attack": result.confidence})
+        _draw_use(right, result)
+
+    def say(self, result: Attacked) -> str:
+        """Say use and leak in one sentence."""
+        at, plain = result.surprise.at_1_in_100, result.confidence.at_1_in_100
+        return (
+            f"A {result.model} trained on {result.patients:,} patients predicts death with AUC "
+            f"{result.auc_test:.2f} for new patients ({result.auc_train:.2f} for those it was trained on); "
+            f"at 1 % false alarms the surprise attack finds {_percent(at.tpr)} of the members "
+            f"(95 % interval {_percent(at.tpr_interval.low)} to {_percent(at.tpr_interval.high)}, for the members "
+            f"alone), the confidence attack {_percent(plain.tpr)}, and guessing would find 1 %."
+        )
+
+
+def halves(split: cohort.Split, seed: int) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Deal the patients who were left out to the attacker (records of their own) and to the non-members.
+
+    Parameters
+    ----------
+    split : Split
+        Its test part is dealt.
+    seed : int
+        Of the deal.
+
+    Returns
+    -------
+    attackers, others : tuple of (X, y)
+    """
+    dealt = cohort.split(split.X_test, split.y_test, seed=seed, test_share=0.5)
+    return (dealt.X_train, dealt.y_train), (dealt.X_test, dealt.y_test)
+
+
+def draw_attacks(axis: Axes, results: dict[str, membership.AttackResult]) -> None:
+    """Draw attacks on logarithmic axes with the chance line and each attack's point at 1 % false alarms.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+    results : dict of str to AttackResult
+        At most four, by the name to show.
+    """
+    for (name, result), line, marker in zip(results.items(), ("-", "--", "-.", ":"), "oDs^", strict=False):
+        at, colour = result.at_1_in_100, figures.COLOURS["leak"]
+        axis.step(result.fpr.clip(_FLOOR), result.tpr.clip(_FLOOR), line, where="post", color=colour)
+        low, high = (max(end, _FLOOR) for end in at.tpr_interval)
+        axis.plot([at.target] * 2, [low, high], color=colour, linewidth=1)
+        axis.plot(
+            at.target, max(at.tpr, _FLOOR), marker, color=colour, linestyle=line, label=f"{name}: {_percent(at.tpr)}"
+        )
+    axis.plot([_FLOOR, 1], [_FLOOR, 1], color=figures.COLOURS["baseline"], linewidth=1, label="guessing: 1 %")
+    axis.axvline(0.01, color=figures.COLOURS["baseline"], linewidth=0.6, linestyle=":")
+    axis.set(xscale="log", yscale="log", xlim=(_FLOOR, 1.1), ylim=(_FLOOR * 0.85, 1.1))
+    axis.set(xticks=(0.001, 0.01, 0.1, 1), yticks=(0.001, 0.01, 0.1, 1))
+    for direction in (axis.xaxis, axis.yaxis):
+        direction.set_ticklabels(["0.1 %", "1 %", "10 %", "100 %"])
+    axis.set(xlabel="false alarms (share of non-members)", ylabel="members found (share)")
+    axis.legend(title="found at 1 % false alarms", fontsize=10, title_fontsize=10, frameon=False, loc="lower right")
+
+
+def _draw_use(axis: Axes, result: Attacked) -> None:
+    """Draw how well the model predicts, for its own patients and for new ones, and the better attack's AUC."""
+    use, leak = figures.COLOURS["utility"], figures.COLOURS["leak"]
+    points = (
+        ("trained\non", result.auc_train, "o", use, "white"),
+        ("new\npatients", result.auc_test, "o", use, use),
+        ("surprise\nattack", result.surprise.auc, "D", leak, leak),
+    )
+    for place, (_, value, marker, edge, face) in enumerate(points):
+        axis.plot(place, value, marker, markersize=9, markeredgecolor=edge, markerfacecolor=face)
+        axis.annotate(f"{value:.2f}", (place, value), (0, 9), textcoords="offset points", ha="center")
+    axis.axhline(0.5, color=figures.COLOURS["baseline"], linewidth=1)
+    axis.annotate("guessing", (-0.45, 0.5), (0, 3), textcoords="offset points", fontsize=10)
+    axis.set(xlim=(-0.5, 2.5), ylim=(0.42, 1.1), yticks=(0.5, 0.6, 0.7, 0.8, 0.9, 1.0), ylabel="AUC")
+    axis.set_xticks(range(3), [name for name, *_ in points], fontsize=10)
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent: below 10 with one decimal, so that 1.4 % does not read as guessing's 1 %."""
+    percent = 100 * share
+    return f"{percent:.1f} %" if 0 < percent < 9.95 else f"{percent:.0f} %"

@@ -1,0 +1,210 @@
+"""The exercises of chapter 03: right answers in several forms, and what wrong ones are told."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ppml_helpers import cohort, course
+from ppml_helpers.anonymise import Hierarchy, Lattice, k_anonymity, support2_hierarchies
+from ppml_helpers.anonymise import exercises as chapter_03
+from ppml_helpers.cohort import DIAGNOSES
+from ppml_helpers.exercises import check
+from ppml_helpers.people import identities
+
+SEPSIS, CHF, COPD, CIRRHOSIS, COLON, COMA, LUNG, CANCER_MOSF = DIAGNOSES
+BY_OUTCOME = {"mild": [CHF, COPD, COLON, LUNG], "middle": [SEPSIS, CIRRHOSIS], "grave": [COMA, CANCER_MOSF]}
+
+
+def reply(name: str, answer: object) -> str:
+    """Judge an answer without counting it as anybody's work; wrong ones give their sentence."""
+    verdict = check(name, answer, record=False)
+    return "" if verdict.right else verdict.text
+
+
+def grouped(groups: dict[str, list[str]]) -> Hierarchy:
+    return Hierarchy.groups(DIAGNOSES, groups)
+
+
+def levels(*between: list[str], top: str | None = "*") -> dict[int, list[str]]:
+    """A hierarchy as the dict that other packages take."""
+    rows = [list(DIAGNOSES), *between] + ([] if top is None else [[top] * len(DIAGNOSES)])
+    return dict(enumerate(rows))
+
+
+@pytest.fixture(scope="module")
+def hospital() -> chapter_03._Hospital:
+    return chapter_03._hospital()
+
+
+@pytest.fixture(scope="module")
+def neighbour() -> chapter_03._Neighbour:
+    return chapter_03._neighbour()
+
+
+@pytest.fixture
+def remembered(
+    monkeypatch: pytest.MonkeyPatch, hospital: chapter_03._Hospital, neighbour: chapter_03._Neighbour
+) -> None:
+    """Make the tables and the two releases once for all answers."""
+    monkeypatch.setattr(chapter_03, "_hospital", lambda: hospital)
+    monkeypatch.setattr(chapter_03, "_neighbour", lambda: neighbour)
+    share = float(hospital.table["dementia"].mean())
+    monkeypatch.setattr(chapter_03, "_dementia", lambda: share)
+
+
+@pytest.mark.parametrize("answer", [13, 13.0, np.int64(13), np.array([13]), Fraction(13)])
+def test_03_1_right(answer: object) -> None:
+    assert reply("03.1", answer) == ""
+
+
+def test_03_2_right_exact_and_rounded() -> None:
+    truth = 3 * chapter_03._dementia()
+    for answer in (truth, round(truth, 3), np.float32(truth), pd.Series([truth])):
+        assert reply("03.2", answer) == ""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        grouped(BY_OUTCOME),
+        grouped({"often": [CANCER_MOSF, COMA, SEPSIS, CIRRHOSIS], "seldom": [CHF, COPD, COLON, LUNG]}),
+        levels(["b", "a", "a", "b", "a", "c", "a", "c"], top="anything"),
+    ],
+    ids=["three groups", "two groups", "a dict of levels"],
+)
+def test_03_3_right(remembered: None, answer: object) -> None:
+    assert reply("03.3", answer) == ""
+
+
+def test_03_3_says_what_was_gained(remembered: None) -> None:
+    said = check("03.3", grouped(BY_OUTCOME), record=False).text
+    assert "AUC 0.74 instead of 0.57" in said
+    assert "loss of 0.33 instead of 0.35" in said
+    assert "certain for 0 %" in said
+
+
+def test_03_4_right_to_the_dollar(remembered: None, neighbour: chapter_03._Neighbour) -> None:
+    for answer in (neighbour.own, int(neighbour.own), np.array(neighbour.own), pd.Series([neighbour.own])):
+        assert reply("03.4", answer) == ""
+
+
+WRONG = [
+    ("03.1", 12, "Rounding down"),
+    ("03.1", 12.5, "whole patients"),
+    ("03.1", 8, "1 / 8 = 0.125"),
+    ("03.1", 0.08, "That is a risk"),
+    ("03.1", 5, "a risk of 0.200"),
+    ("03.1", 20, "more than it must"),
+    ("03.1", 13.4, "whole number"),
+    ("03.1", -13, "at least 1"),
+    ("03.2", 1, "asks for nothing"),
+    ("03.2", 2, "looks like an l"),
+    ("03.2", 0.1248, "take 0.031 off"),
+    ("03.2", 0.0312, "may double"),
+    ("03.2", 9.36, "not in percent"),
+    ("03.2", 40, "from 0 to 1"),
+    ("03.2", -0.09, "from 0 to 1"),
+    ("03.2", 0.05, "2.6 times as suspect"),
+    ("03.2", 0.2, "reach 0.23"),
+    ("03.2", 0.1, "promise the bound"),  # the chapter's own release at 0.1 stays at four times
+    ("03.3", BY_OUTCOME, "Hierarchy.groups(DIAGNOSES, groups)"),
+    ("03.3", [BY_OUTCOME], "is a list"),
+    ("03.3", grouped({"one": list(DIAGNOSES)}), "One group for all"),
+    ("03.3", Hierarchy.suppression(DIAGNOSES), "you have 0"),
+    ("03.3", levels(list("abcdefgh")), "at most 4 groups"),
+    ("03.3", levels(list("abcdaacd"), list("xyxyxxxy")), "you have 2"),
+    ("03.3", levels(list("aabbaabb"), top=None), "share one label"),
+    ("03.3", {0: ["CHF", "COPD"], 1: ["*", "*"]}, "lacks the diagnosis 'ARF/MOSF w/Sepsis'"),
+    ("03.3", Hierarchy.suppression([*DIAGNOSES, "Flu"]), "'Flu' is no diagnosis"),
+    ("03.3", levels(list("abababab"), list("aabbbbbb")), "not nested"),
+    ("03.3", {**levels(list("aabbaabb")), 1: ["a"]}, "8 base values but 1 labels"),
+    (
+        "03.3",
+        grouped({"a": [CHF, COPD], "b": [LUNG, COLON], "c": [SEPSIS, CIRRHOSIS], "d": [COMA, CANCER_MOSF]}),
+        "gives the diagnosis up again (AUC 0.57)",
+    ),
+    (
+        "03.3",
+        grouped({"a": [CHF, COMA, LUNG], "b": [COLON, SEPSIS], "c": [CANCER_MOSF, COPD, CIRRHOSIS]}),
+        "AUC 0.59, and 0.65",
+    ),
+    ("03.4", 70724, "number on the register"),
+    ("03.4", 35, "cost 35 dollars"),
+    ("03.4", 1e9, "cost 1e+09 dollars"),
+    ("03.4", 41_700, "to the dollar"),
+    ("03.4", 97_668, "age and sex. The second release"),
+    ("03.4", 267_221, "district. The first release"),
+    ("03.4", 12_345_6.7, "neither class"),
+]
+
+
+@pytest.mark.parametrize(("name", "answer", "words"), WRONG)
+def test_a_wrong_answer_gets_its_own_sentence(remembered: None, name: str, answer: object, words: str) -> None:
+    assert words in reply(name, answer)
+
+
+def test_an_average_of_one_release_is_told_so(remembered: None, neighbour: chapter_03._Neighbour) -> None:
+    for charges in (neighbour.by_age, neighbour.by_place):
+        for answer in (charges.mean(), charges.median()):
+            said = reply("03.4", answer)
+            assert "all that one release alone tells" in said or "rule them out" in said  # the median may be somebody's
+    assert "all that one release alone tells" in reply("03.4", neighbour.by_age.mean())
+
+
+def test_03_3_given_groups_fail_by_their_own_rule(remembered: None) -> None:
+    assert "gives the diagnosis up again" in reply("03.3", chapter_03._given_groups())
+
+
+def test_03_3_is_not_a_close_call(hospital: chapter_03._Hospital) -> None:
+    assert chapter_03._optimum(hospital, chapter_03._given_groups()).auc < chapter_03._NEEDED - 0.05
+    assert chapter_03._optimum(hospital, grouped(BY_OUTCOME)).auc > chapter_03._NEEDED + 0.05
+
+
+def test_03_4_both_releases_are_needed_and_enough(
+    hospital: chapter_03._Hospital, neighbour: chapter_03._Neighbour
+) -> None:
+    """Each release alone hides the neighbour among five or more; one row has the place in both."""
+    assert len(neighbour.by_age) >= 5
+    assert len(neighbour.by_place) >= 5
+    qi = list(chapter_03._QI)
+    wide = Lattice(hospital.table, qi, support2_hierarchies(hospital.table)).precompute()
+    person = hospital.register.table.loc[[chapter_03._PERSON], ["age", "sex", "postcode"]]
+    wishes = {"age": 9, "sex": 3}, {"postcode": 9, "admission": 3}
+    both = [wide.apply(wide.solve(5, weights=dict.fromkeys(qi, 0) | weights)) for weights in wishes]
+    for released in both:
+        assert k_anonymity(released.table, qi) >= 5
+    raw = [name for name in hospital.table.columns if name not in qi]
+    joined = both[0].table.merge(both[1].table, on=raw, suffixes=(" 1", " 2"))
+    first, second = (released.recode(person).iloc[0] for released in both)
+    fits = (joined["age 1"] == first.age) & (joined["sex 1"] == first.sex) & (joined["postcode 2"] == second.postcode)
+    assert joined.loc[fits, "charges"].tolist() == [neighbour.own]
+    assert hospital.register.truth[chapter_03._PERSON] in hospital.table.index
+
+
+def test_different_mistakes_get_different_sentences(remembered: None) -> None:
+    said = {(name, reply(name, answer)) for name, answer, _ in WRONG}
+    assert len(said) == len(WRONG) - 2  # no whole number above 0, and a t outside 0 to 1: two ways each
+
+
+def test_the_judges_use_the_hierarchies_of_the_notebook(hospital: chapter_03._Hospital) -> None:
+    """The chapter designs its hierarchies before the reader's eyes; the judges take them from the package."""
+    notebook = course.read(course.ROOT / "notebooks" / "03_anonymise.ipynb")
+    cells = {cell.id: cell.source for cell in notebook.cells}
+    seen: dict[str, Any] = {"cohort": cohort, "identities": identities, "pd": pd, "table": hospital.table}
+    for name in ("hierarchies", "hierarchies-groups"):
+        exec(cells[name], seen)  # two cells of our own notebook
+    judged = support2_hierarchies(hospital.table)
+    assert set(seen["hierarchies"]) == set(judged) == set(chapter_03._QI)
+    for name, hierarchy in judged.items():
+        ours = seen["hierarchies"][name].with_missing()
+        shared = pd.Series(hierarchy.with_missing().values)
+        assert ours.height == hierarchy.height, name
+        for level in range(ours.height + 1):
+            labels = (ladder.generalise(shared, level) for ladder in (ours, hierarchy.with_missing()))
+            first, second = (pd.factorize(label)[0] for label in labels)
+            assert np.array_equal(first, second), (name, level)  # the same classes, whatever they are called

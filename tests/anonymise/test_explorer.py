@@ -1,0 +1,445 @@
+"""The explorer of chapter 03, without a browser, and the pictures of both explorers of records."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from readable import assert_readable
+from sklearn.linear_model import LogisticRegression
+
+from ppml_helpers import anonymise as anonymity
+from ppml_helpers import cohort
+from ppml_helpers.anonymise import explorer as widget
+from ppml_helpers.anonymise.explorer import KS, LINKED, QUASI_IDENTIFIERS, SENSITIVE, AnonymityExplorer
+from ppml_helpers.errors import AnonymityError, ExplorerError
+from ppml_helpers.explorer import Stopped
+from ppml_helpers.people import identities, linkage
+from ppml_helpers.pseudonymise.explorer import PseudonymExplorer
+
+QI = list(QUASI_IDENTIFIERS)
+FEW = (1, 2, 5, 100)
+START = {"k": 5, "limit": 0.05, "l": 1, "t": 1.0, "sensitive": "dzgroup", **dict.fromkeys(QI, 1)}
+
+
+def made(patients: pd.DataFrame, size: int) -> tuple[pd.DataFrame, identities.Register]:
+    people = identities.identities(patients, seed=0)
+    return identities.deidentified(patients, people), identities.register(people, size=size, seed=0)
+
+
+@pytest.fixture(scope="module")
+def everybody() -> tuple[pd.DataFrame, identities.Register]:
+    return made(cohort.load_patients(), 100_000)
+
+
+@pytest.fixture(scope="module")
+def some() -> tuple[pd.DataFrame, identities.Register]:
+    return made(cohort.load_patients().iloc[:2000], 50_000)
+
+
+@pytest.fixture(scope="module")
+def explorer(some: tuple) -> AnonymityExplorer:
+    """A quick explorer of 2,000 patients; each test says all the knobs that it depends on."""
+    return AnonymityExplorer(*some, ks=FEW)
+
+
+# ---------------------------------------------------------------------------------------------------- the numbers
+
+
+def by_hand(extract: pd.DataFrame, register: identities.Register, knobs: dict) -> dict:
+    """The same figures from the library and plain pandas, without the explorer."""
+    sensitive, weights = knobs["sensitive"], {name: knobs[name] for name in QI}
+    lattice = anonymity.Lattice(extract, QI, anonymity.support2_hierarchies(extract), sensitive)
+    solution = lattice.solve(knobs["k"], knobs["limit"], l=knobs["l"], t=knobs["t"], weights=weights)
+    released = lattice.apply(solution)
+    rows = released.table.assign(patient=extract.index[released.kept])
+    people = released.recode(register.table[list(LINKED)]).assign(patient=register.truth)
+    alone = people[~people.duplicated(list(LINKED), keep=False)]
+    pairs = rows.merge(alone, on=list(LINKED))
+    groups = rows.fillna({sensitive: "missing"}).groupby(QI)[sensitive]
+    sure, harm = groups.transform("nunique") == 1, SENSITIVE[sensitive].harm
+    asked = sure if harm is None else sure[rows[sensitive] == harm]
+    return {
+        "node": solution.node,
+        "suppressed": len(extract) - len(rows),
+        "loss": anonymity.ncp(released, weights),
+        "named": (pairs.patient_x == pairs.patient_y).sum() / len(extract),
+        "certain": asked.mean(),
+        "risk": anonymity.risk(released, register.table, LINKED),
+    }
+
+
+@pytest.mark.parametrize(
+    "turned",
+    [
+        {},
+        {"k": 2, "limit": 0.2, "sensitive": "hospdead"},
+        {"k": 2, "sensitive": "dnr", "postcode": 3, "admission": 0},
+        {"l": 4, "t": 0.3},
+        {"t": 0.3, "sensitive": "ca", "age": 3, "race": 0},
+        {"k": 1, "limit": 0.0, "sensitive": "dementia"},
+    ],
+)
+def test_it_shows_what_the_library_gives(explorer: AnonymityExplorer, some: tuple, turned: dict) -> None:
+    knobs = START | turned
+    result, expected = explorer.set(**knobs).result, by_hand(*some, knobs)
+    assert result.solution.node == expected["node"]
+    assert result.suppressed == expected["suppressed"]
+    assert result.solution.loss == pytest.approx(expected["loss"], abs=1e-9)
+    assert result.named == pytest.approx(expected["named"], abs=1e-12)
+    assert result.certain == pytest.approx(expected["certain"], abs=1e-12)
+    assert result.risk == expected["risk"]
+    for name in ("named", "certain"):
+        assert result.present[name] == getattr(result, name)
+    assert result.present.loss == result.solution.loss
+    if knobs["k"] == 1:
+        assert result.named == pytest.approx(result.raw.named)
+        assert result.present.auc == result.raw.auc
+
+
+def test_the_raw_table_is_attacked_as_chapter_01_does(everybody: tuple) -> None:
+    extract, register = everybody
+    result = AnonymityExplorer(extract, register, ks=(100,)).set(limit=0.0).result
+    found = linkage.link(extract, register.table, list(LINKED)).score(register.truth)
+    assert result.raw.named == found.right > 0.25
+    assert result.named < 0.01
+    assert result.raw.certain > 0.99
+    assert result.raw.auc > result.raw.auc_alone + 0.15
+    assert result.patients == 9105
+    assert result.registered == 100_000
+
+
+def test_no_class_is_smaller_than_k_and_the_loss_never_falls_with_k(explorer: AnonymityExplorer) -> None:
+    results = [explorer.set(**START | {"k": k}).result for k in FEW]
+    for k, result in zip(FEW, results, strict=True):
+        assert result.risk.prosecutor_max <= 1 / k
+        assert result.risk.marketer <= result.risk.prosecutor_max
+        assert result.suppressed <= 0.05 * result.patients
+    losses = [result.solution.loss for result in results]
+    assert losses == sorted(losses)
+    assert losses == results[0].curves.loss.tolist()
+
+
+def test_a_column_that_matters_more_keeps_at_least_as_much(explorer: AnonymityExplorer) -> None:
+    plain = explorer.set(**START).result.solution.node
+    for name in ("age", "postcode"):
+        weighed = explorer.set(**START | dict.fromkeys(QI, 0) | {name: 3}).result.solution.node
+        assert weighed[name] <= plain[name]
+    assert weighed != plain
+
+
+# ---------------------------------------------------------------------------------------------------- what is kept
+
+
+def test_moving_k_trains_and_precomputes_nothing(some: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = {"fit": 0, "precompute": 0, "link": 0}
+
+    def count(name: str, original: object) -> object:
+        def counted(*args: object, **kwargs: object) -> object:
+            done[name] += 1
+            return original(*args, **kwargs)
+
+        return counted
+
+    monkeypatch.setattr(LogisticRegression, "fit", count("fit", LogisticRegression.fit))
+    monkeypatch.setattr(anonymity.Lattice, "precompute", count("precompute", anonymity.Lattice.precompute))
+    monkeypatch.setattr(linkage, "link", count("link", linkage.link))
+    explorer = AnonymityExplorer(*some, ks=FEW)
+    explorer.set()
+    models = done["fit"]
+    assert models >= len(FEW)
+    assert done["precompute"] == 1
+    linked = done["link"]
+    for number, k in enumerate((2, 100), 1):
+        explorer.set(k=k)
+        assert done == {"fit": models, "precompute": 1, "link": linked + number}  # the attack is run anew
+    explorer.set(limit=0.1)
+    assert models < done["fit"] <= 2 * models
+    assert done["precompute"] == 1
+    explorer.set(limit=0.05, k=1)
+    assert done["fit"] <= 2 * models
+    explorer.set(sensitive="ca")
+    assert done["precompute"] == 2
+    assert len(explorer._bench._points) == 3
+    explorer.forget()
+    assert explorer._bench is None
+
+
+def test_a_stopped_curve_goes_on_where_it_was(some: tuple) -> None:
+    explorer, seen = AnonymityExplorer(*some, ks=FEW), []
+
+    def impatient(fraction: float, what: str = "") -> None:
+        seen.append(what)
+        if what.endswith("k = 5"):
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        explorer.compute(impatient, **START)
+    assert seen[-1].endswith("k = 5")
+    begun = len(seen)
+    result = explorer.compute(lambda fraction, what="": seen.append(what), **START)
+    assert seen[begun].endswith("k = 5")
+    assert list(result.curves.index) == list(FEW)
+    assert not result.curves.isna().any(axis=None)
+
+
+def test_nothing_is_made_before_the_first_look(monkeypatch: pytest.MonkeyPatch, some: tuple) -> None:
+    loaded = []
+    monkeypatch.setattr(cohort, "load_patients", lambda: loaded.append(1))
+    AnonymityExplorer()
+    AnonymityExplorer(*some)
+    assert loaded == []
+
+
+# ---------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("turned", "last", "words"),
+    [
+        ({"sensitive": "ca"}, {"l": 6}, r"l = 6 is more than the 3 values that 'ca' has"),
+        ({"sensitive": "dementia"}, {"l": 3}, r"l = 3 is more than the 2 values"),
+        (dict.fromkeys(QI[1:], 0), {"age": 0}, r"All weights are 0"),
+    ],
+)
+def test_an_impossible_setting_is_said_and_raised(
+    explorer: AnonymityExplorer, turned: dict, last: dict, words: str
+) -> None:
+    before = explorer.set(**START | turned)._image.value
+    with pytest.raises(AnonymityError, match=words) as no:
+        explorer.set(**last)
+    assert "\n" not in str(no.value)
+    explorer.set(**START | turned)
+    ((name, value),) = last.items()
+    explorer._controls[name].value = value  # as in the browser
+    deadline = time.monotonic() + 60
+    while explorer._worker is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "This setting cannot be shown: " in explorer._status.value
+    assert re.search(words.replace("'", "&#x27;"), explorer._status.value)
+    assert explorer._image.value == before
+    explorer.set(**START | turned)
+    assert explorer._status.value == ""
+
+
+@pytest.mark.parametrize(
+    ("knobs", "words"),
+    [
+        ({"k": 7}, "k = 7 is not on offer; choose one of 1, 2, 5, 100"),
+        ({"k": "5"}, "not on offer"),
+        ({"limit": 0.03}, "limit = 0.03 is not on offer"),
+        ({"t": 0}, "t = 0 is not on offer"),
+        ({"sensitive": "age"}, "sensitive = 'age' is not on offer"),
+        ({"age": 2}, "age = 2 is not on offer; choose one of 0, 1, 3"),
+        ({"edu": 1}, "no knob 'edu'; it has k, l, t, limit, sensitive, age, sex, race, postcode, admission"),
+    ],
+)
+def test_a_knob_or_value_that_is_not_there_is_refused(explorer: AnonymityExplorer, knobs: dict, words: str) -> None:
+    with pytest.raises(ExplorerError, match=words):
+        explorer.set(**knobs)
+
+
+def test_unfit_tables_are_refused_in_one_sentence(some: tuple) -> None:
+    extract, register = some
+    for given, words in (
+        ((extract, None), "give both, or neither"),
+        ((None, register), "give both, or neither"),
+        (("patients.csv", register), "the extract is of type str"),
+        ((extract.drop(columns="postcode"), register), "lacks the column 'postcode'"),
+        ((extract.drop(columns="hospdead"), register), "lacks the column 'hospdead'"),
+        ((extract.iloc[:99], register), "has 99 patients"),
+        ((extract, register.table), "the register is of type Fictional"),
+    ):
+        with pytest.raises(ExplorerError, match=words) as no:
+            AnonymityExplorer(*given)
+        assert "\n" not in str(no.value)
+
+
+@pytest.mark.parametrize("ks", [(), (0, 5), (5, 2), (5, 5), (2.5,), (True, 2)])
+def test_ks_that_make_no_slider_are_refused(ks: tuple) -> None:
+    with pytest.raises(ExplorerError, match="must be increasing whole numbers of at least 1: try"):
+        AnonymityExplorer(ks=ks)
+
+
+def test_the_usual_ks_run_from_1_to_100(some: tuple) -> None:
+    slider = AnonymityExplorer(*some)._controls["k"]
+    assert (slider.options[0], slider.options[-1], slider.value) == (1, 100, 5)
+    assert tuple(slider.options) == KS
+
+
+# ---------------------------------------------------------------------------------------------------- the example
+
+
+def test_the_example_is_a_real_class_of_the_release(explorer: AnonymityExplorer, some: tuple) -> None:
+    extract, _ = some
+    hierarchies = anonymity.support2_hierarchies(extract)
+    for sensitive, k in (("dzgroup", 2), ("dnr", 5), ("ca", 100)):
+        result = explorer.set(**START | {"sensitive": sensitive, "k": k}).result
+        example, node = result.example, result.solution.node
+        pd.testing.assert_frame_equal(example.before, pd.DataFrame(extract.loc[example.before.index, [*QI, sensitive]]))
+        for name in QI:
+            labels = hierarchies[name].with_missing().generalise(example.before[name], node[name])
+            assert set(labels) == {example.after[name]}
+        assert example.patients == example.values.sum() >= max(k, len(example.before))
+        assert len(example.before) == min(4, example.patients)
+
+
+def release(rows: list[tuple[str, str]]) -> tuple[anonymity.Released, pd.DataFrame]:
+    table = pd.DataFrame(rows, columns=["age", "dzgroup"])
+    lattice = anonymity.Lattice(table, ["age"], {"age": anonymity.Hierarchy.suppression(sorted(set(table.age)))})
+    return lattice.apply(lattice.solve(2, 0.0)), table
+
+
+def test_a_class_with_one_value_is_shown_before_others() -> None:
+    rows = [*[("a", "CHF")] * 4, ("a", "COPD"), *[("b", "COPD")] * 2, *[("c", "CHF")] * 9, ("c", "Coma")]
+    example = widget.pick(*release(rows), "dzgroup")
+    assert (example.after, example.patients, example.values.to_dict()) == ({"age": "b"}, 2, {"COPD": 2})
+    without = [row for row in rows if row[0] != "b"]
+    assert widget.pick(*release(without), "dzgroup").after == {"age": "c"}
+
+
+def test_among_equal_classes_the_rarest_value_wins_then_the_largest() -> None:
+    rows = [*[("a", "CHF")] * 6, *[("b", "COPD")] * 2, *[("c", "COPD")] * 3, ("d", "COPD"), ("d", "CHF")]
+    for seed in range(5):
+        shuffled = [rows[place] for place in np.random.default_rng(seed).permutation(len(rows))]
+        example = widget.pick(*release(shuffled), "dzgroup")
+        assert (example.after, example.patients) == ({"age": "c"}, 3)
+
+
+@pytest.mark.parametrize(
+    ("sensitive", "values", "said"),
+    [
+        ("ca", {"no": 7, "metastatic": 3}, "3 of 10: metastatic"),
+        ("ca", {"no": 8, "yes": 2}, "0 of 10: metastatic"),
+        ("ca", {"yes": 10}, "all: yes"),
+        ("dzgroup", {"CHF": 6, "COPD": 4}, "6 of 10: CHF"),
+        ("dementia", {0: 9, 1: 1}, "1 of 10: yes"),
+        ("dnr", {np.nan: 10}, "all: missing"),
+        ("ca", {"no": 999, "metastatic": 1}, "0.1 %: metastatic"),
+    ],
+)
+def test_the_example_counts_what_harms(sensitive: str, values: dict, said: str) -> None:
+    example = widget.Example(pd.DataFrame(), {}, sum(values.values()), pd.Series(values))
+    assert widget._counted(example, SENSITIVE[sensitive]) == said
+
+
+def test_a_release_without_the_value_that_harms_gives_nobody_away() -> None:
+    table = pd.DataFrame({"age": ["a", "a", "b"], "ca": ["no", "yes", "no"]})
+    assert widget.certain(table, ["age"], "ca") == 0.0
+    assert widget.certain(table.assign(ca=["no", "yes", "metastatic"]), ["age"], "ca") == 1.0
+
+
+# ---------------------------------------------------------------------------------------------------- words, picture
+
+
+def test_the_sentence_says_the_numbers(explorer: AnonymityExplorer) -> None:
+    result = explorer.set(**START | {"k": 2, "limit": 0.2, "sensitive": "hospdead"}).result
+    sentence = explorer.sentence
+    assert sentence.startswith("At k = 2, l = 1, t = 1 and at most 20 % left out, ")
+    for share in (result.suppressed / result.patients, result.named, result.raw.named, result.certain):
+        assert widget._percent(share) in sentence
+    assert "of the 2,000 patients" in sentence
+    assert "a register of 50,000 people" in sentence
+    assert f"AUC {result.present.auc:.2f} against {result.raw.auc:.2f}" in sentence
+    assert "those released who died in hospital" in sentence
+    for name in QI:
+        assert f"{name} " in sentence
+    assert sentence.count(".") - len(re.findall(r"\d\.\d", sentence)) == 1  # one sentence
+
+
+def test_what_is_left_as_it_was_or_left_out_is_said(explorer: AnonymityExplorer) -> None:
+    assert "released as they were" in explorer.set(**START | {"k": 1}).sentence
+    sentence = explorer.set(**START | {"k": 100, "limit": 0.0, "age": 3}).sentence
+    assert any(f"{name} left out" in sentence for name in QI)
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0, "0 %"), (1e-5, "less than 0.01 %"), (0.0003, "0.03 %"), (0.0172, "1.7 %"), (0.31, "31 %"), (1.0, "100 %")],
+)
+def test_shares_are_said_with_the_digits_they_need(share: float, said: str) -> None:
+    assert widget._percent(share) == said
+
+
+def test_the_sentence_is_the_alternative_text_and_follows_every_knob(explorer: AnonymityExplorer) -> None:
+    explorer.set(**START)
+    seen = []
+    for turned in (
+        {},
+        {"k": 100},
+        {"limit": 0.2},
+        {"l": 4, "t": 0.3},
+        {"sensitive": "ca"},
+        {"postcode": 3, "age": 0},
+    ):
+        bundle, metadata = explorer.set(**START | turned)._repr_mimebundle_()
+        assert bundle["text/plain"] == metadata["image/png"]["alt"] == explorer.sentence
+        assert bundle["image/png"].startswith(b"\x89PNG")
+        seen.append((bundle["text/plain"], bundle["image/png"]))
+    sentences, pictures = zip(*seen, strict=True)
+    assert len(set(sentences)) == len(set(pictures)) == len(seen)
+
+
+def test_drawing_twice_gives_the_same_picture(explorer: AnonymityExplorer) -> None:
+    explorer.set(**START)
+    assert explorer.redraw() == explorer.redraw()
+
+
+def test_the_picture_marks_the_present_point_and_the_promise(explorer: AnonymityExplorer) -> None:
+    result = explorer.set(**START | {"k": 2}).result
+    leak, use, loss, _ = explorer._figure.axes
+    promise = leak.lines[0]
+    assert promise.get_linestyle() == "--"
+    np.testing.assert_allclose(promise.get_ydata(), 1 / np.array(FEW))
+    points = {
+        tuple(line.get_xydata()[0]) for axis in (leak, use, loss) for line in axis.lines if len(line.get_xdata()) == 1
+    }
+    assert {(2, result.named), (2, result.certain), (2, result.risk.prosecutor_max)} <= points
+    assert {(2, result.present.auc), (2, result.present.auc_alone), (2, result.solution.loss)} <= points
+
+
+def test_what_is_made_up_is_marked_on_the_picture(explorer: AnonymityExplorer) -> None:
+    explorer.set(**START)
+    written = [text.get_text() for text in explorer._figure.axes[-1].texts]
+    assert {"postcode*", "admission*", "age", "sex", "race"} <= set(written)
+    assert any("* fictional" in text for text in written)
+    assert any("trained once and kept while only k moves" in text for text in written)
+
+
+@pytest.mark.parametrize("sensitive", SENSITIVE)
+def test_no_text_is_small_cut_off_or_overlapped(explorer: AnonymityExplorer, sensitive: str) -> None:
+    for k in (1, 5):
+        assert_readable(explorer.set(**START | {"sensitive": sensitive, "k": k, "limit": 0.05}))
+
+
+@pytest.mark.parametrize("sensitive", SENSITIVE)
+def test_the_longest_words_fit_on_the_picture(explorer: AnonymityExplorer, sensitive: str) -> None:
+    explorer.set(**START | {"sensitive": sensitive})
+    longest = max(cohort.COLUMNS[sensitive].levels or (1,), key=lambda value: len(widget._written(value, {})))
+    result = explorer.result
+    before = result.example.before.assign(race="hispanic", postcode="QA12 9", **{sensitive: longest})
+    after = {"age": "100-104", "sex": "female", "race": "hispanic", "postcode": "QA12 9", "admission": "1993-12-29"}
+    values = pd.Series({longest: 88, "other": 11})
+    example = widget.Example(before, after, 99, values)
+    explorer._figure.clear()
+    explorer.draw(explorer._figure, result._replace(example=example))
+    explorer._figure.canvas.draw()
+    assert_readable(explorer)
+
+
+def test_the_other_explorer_of_records_is_readable_too() -> None:
+    explorer = PseudonymExplorer(identities.identities(cohort.load_patients()))
+    explorer.set()
+    assert explorer._png.startswith(b"\x89PNG")
+    assert_readable(explorer)
+
+
+def test_the_knobs_stand_in_rows_and_each_has_a_label(explorer: AnonymityExplorer) -> None:
+    rows = explorer._box.children[1].children
+    shown = [knob for row in rows for knob in getattr(row, "children", (row,))]
+    knobs = list(explorer._controls.values())
+    assert [knob for knob in shown if knob in knobs] == knobs
+    assert all(knob.description for knob in knobs)

@@ -1,0 +1,280 @@
+"""Hierarchies: constructors, labels, missing values, refusals; and the released table's order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ppml_helpers import cohort
+from ppml_helpers.anonymise import Hierarchy, release, support2_hierarchies
+from ppml_helpers.anonymise.hierarchy import distinct, label_of
+from ppml_helpers.anonymise.released import order_of, ranks_of
+from ppml_helpers.errors import AnonymityError
+from ppml_helpers.people import identities
+
+# ------------------------------------------------------------------------------------------------ constructors
+
+
+def labels(hierarchy: Hierarchy, values: list[Any], level: int) -> list[str]:
+    return hierarchy.generalise(pd.Series(values, name="x"), level).tolist()
+
+
+def test_bands() -> None:
+    ages = Hierarchy.bands(18, 104, (5, 10, 20, 40))
+    assert ages.height == 5
+    assert labels(ages, [18, 63, 65, 104], 0) == ["18", "63", "65", "104"]
+    assert labels(ages, [18, 63, 65, 104], 1) == ["18-19", "60-64", "65-69", "100-104"]
+    assert labels(ages, [18, 63, 65, 104], 4) == ["18-39", "40-79", "40-79", "80-104"]
+    assert labels(ages, [18, 104], 5) == ["*", "*"]
+    assert ages.leaves(1).tolist()[:3] == [2, 5, 5]
+    assert ages.leaves(5).tolist() == [87]
+    assert labels(Hierarchy.bands(-3, 5, (5,)), [-3, -1, 0, 5], 1) == ["-3--1", "-3--1", "0-4", "5"]
+
+
+def test_prefixes() -> None:
+    codes = Hierarchy.prefixes(["12345", "12399", "2", "ä1"], (3, 1))
+    assert labels(codes, ["12345", "12399", "2", "ä1"], 1) == ["123*", "123*", "2*", "ä1*"]
+    assert labels(codes, ["12345", "ä1"], 2) == ["1*", "ä*"]
+    assert codes.height == 3
+
+
+def test_groups() -> None:
+    race = Hierarchy.groups(("a", "b", "c"), {"x": ["a", "b"], "y": "c"}, {"xy": ["a", "b", "c"]})
+    assert [race.labels(level).tolist() for level in range(4)] == [["a", "b", "c"], ["x", "y"], ["xy"], ["*"]]
+
+
+def test_periods() -> None:
+    days = Hierarchy.periods("1992-12-30", "1993-04-02")
+    assert len(days.values) == 94
+    some = list(pd.to_datetime(["1992-12-31", "1993-04-01"]))
+    assert [labels(days, some, level) for level in range(5)] == [
+        ["1992-12-31", "1993-04-01"],
+        ["1992-12", "1993-04"],
+        ["1992 Q4", "1993 Q2"],
+        ["1992", "1993"],
+        ["*", "*"],
+    ]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_days_of_any_resolution_are_found(unit: str) -> None:
+    column = pd.Series(pd.to_datetime(["1993-02-01"])).astype(f"datetime64[{unit}]")
+    assert Hierarchy.periods("1993-01-01", "1993-12-31").generalise(column, 1).tolist() == ["1993-02"]
+
+
+def test_suppression_and_a_dict() -> None:
+    assert Hierarchy.suppression(["f", "m"]).levels == (("f", "m"), ("*", "*"))
+    given_ = Hierarchy.suppression(["f", "m"])
+    assert Hierarchy.of(given_) is given_
+    as_dict = Hierarchy.of({0: np.array(["f", "m"]), 1: pd.Series(["*", "*"])}, "sex")
+    assert as_dict.levels == given_.levels
+    assert repr(given_) == "<Hierarchy 2 > 1 labels>"
+
+
+# ------------------------------------------------------------------------------------------------ values, labels
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (pd.Series([1, 2]), ["1", "2"]),
+        (pd.Series([1.0, None]), ["1", "missing"]),
+        (pd.Series([1, None], dtype="Int64"), ["1", "missing"]),
+        (pd.Series([2, 1], dtype=object), ["2", "1"]),
+        (pd.Series([2, None], dtype="category"), ["2", "missing"]),
+        (pd.Series([np.int8(2), 1.0], dtype=object), ["2", "1"]),
+    ],
+)
+def test_the_same_number_in_any_dtype(column: pd.Series, expected: list[str]) -> None:
+    column.index = [5] * len(column)
+    generalised = Hierarchy.suppression([1, 2]).generalise(column, 0)
+    assert generalised.tolist() == expected
+    assert generalised.dtype == "str"
+    assert generalised.index.tolist() == [5] * len(column)
+
+
+@pytest.mark.parametrize("dtype", ["str", object, "category", "string"])
+def test_the_same_text_in_any_dtype(dtype: Any) -> None:
+    column = pd.Series(["ß", None, "a"], dtype=dtype)
+    assert Hierarchy.suppression(["a", "ß"]).generalise(column, 0).tolist() == ["ß", "missing", "a"]
+
+
+def test_a_missing_value_is_a_value_below_the_top() -> None:
+    race = Hierarchy.groups(("a", "b"), {"x": ["a"], "y": ["b"]})
+    assert [labels(race, ["a", None], level) for level in range(3)] == [["a", "missing"], ["x", "missing"], ["*", "*"]]
+    full = race.with_missing()
+    assert full.leaves(2).tolist() == [3]
+    assert full.levels[1] == ("x", "y", "missing")
+    assert full.with_missing() is full
+    assert [labels(full, ["a", None], level) for level in range(3)] == [["a", "missing"], ["x", "missing"], ["*", "*"]]
+    without_top = Hierarchy([["a", "b"], ["x", "y"]])
+    assert labels(without_top, ["a", None], 1) == ["x", "missing"]
+    assert without_top.with_missing().levels[1] == ("x", "y", "missing")
+    own = Hierarchy([["a", None], ["known", "unknown"], ["*", "*"]])
+    assert labels(own, ["a", None], 1) == ["known", "unknown"]
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        ("ä", "ä"),
+        (60.0, "60"),
+        (0.5, "0.5"),
+        (np.float64(2), "2"),
+        (True, "True"),
+        (None, "missing"),
+        (pd.NaT, "missing"),
+        (np.nan, "missing"),
+        (pd.Timestamp("1993-04-01"), "1993-04-01"),
+        (pd.Timestamp("1993-04-01 10:00"), "1993-04-01 10:00:00"),
+        (np.inf, "inf"),
+    ],
+)
+def test_labels_of_values(value: Any, label: str) -> None:
+    assert label_of(value) == label
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(["b", "a", None, "ü"]), min_size=1), st.booleans())
+def test_distinct_numbers_every_row(values: list[str | None], category: bool) -> None:
+    column = pd.Series(values, dtype="category" if category else "str")
+    codes, found = distinct(column)
+    assert [None if code < 0 else found[code] for code in codes] == values
+    assert len(set(found)) == len(found)
+
+
+# ------------------------------------------------------------------------------------------------ SUPPORT2
+
+
+def test_the_hierarchies_of_the_extract_cover_it_and_the_register() -> None:
+    patients = cohort.load_patients()
+    people = identities.identities(patients, seed=0)
+    extract = identities.deidentified(patients, people)
+    hierarchies = support2_hierarchies(extract)
+    assert list(hierarchies) == ["age", "sex", "race", "edu", "income", "postcode", "admission"]
+    assert [h.height + 1 for h in hierarchies.values()] == [6, 2, 3, 4, 3, 4, 4]
+    register = identities.register(people, size=50_000).table
+    for name, hierarchy in hierarchies.items():
+        assert set(hierarchy.levels[-1]) == {"*"}
+        assert set(hierarchy.generalise(extract[name], hierarchy.height)) == {"*"}
+        if name in register:
+            assert set(hierarchy.generalise(register[name], hierarchy.height)) == {"*"}
+    assert set(hierarchies["postcode"].levels[2]) == {"QA", "QB", "QC", "QD", "QE"}
+    assert len(set(hierarchies["postcode"].levels[1])) == 60
+    assert labels(hierarchies["edu"], [8, 9.0, 12, 17, None], 1) == ["0-8", "9-11", "12", "17 or more", "missing"]
+    assert list(support2_hierarchies(register)) == ["age", "sex", "postcode"]
+    with pytest.raises(AnonymityError, match="has none of the columns age, sex"):
+        support2_hierarchies(pd.DataFrame({"height": [1]}))
+
+
+# ------------------------------------------------------------------------------------------------ refusals
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Hierarchy([]), "The hierarchy has no values"),
+        (lambda: Hierarchy([[], []]), "The hierarchy has no values"),
+        (lambda: Hierarchy([["a", "b"], ["*"]]), "has 2 base values but 1 labels at level 1"),
+        (lambda: Hierarchy([["a", "a"]]), "names the value 'a' twice at level 0"),
+        (lambda: Hierarchy([[1, "1"]]), "names the value '1' twice"),
+        (lambda: Hierarchy([[None, np.nan]]), "names the value 'missing' twice"),
+        (
+            lambda: Hierarchy([["a", "b", "c"], ["x", "x", "y"], ["p", "q", "q"]], "race"),
+            "The hierarchy of 'race' is not nested: the label 'x' of level 1 (values 'a', 'b') falls into both",
+        ),
+        (lambda: Hierarchy.of({0: ["a"], 2: ["*"]}, "sex"), "the hierarchy of 'sex' has the levels 0, 2"),
+        (lambda: Hierarchy.of({}), "has the levels"),
+        (lambda: Hierarchy.of("sex", "sex"), "the hierarchy of 'sex' is a str"),
+        (lambda: Hierarchy.bands(5, 1), "The bands end at 1, before they begin at 5"),
+        (lambda: Hierarchy.bands(0, 9, (5, 12)), "A band of 12 does not consist of whole bands of 5"),
+        (lambda: Hierarchy.bands(0, 9, (0,)), "A band of 0"),
+        (lambda: Hierarchy.bands(0.5, 9), "The low is 0.5, it must be a whole number"),
+        (lambda: Hierarchy.prefixes([12345], (3,)), "The value 12345 is no text"),
+        (lambda: Hierarchy.prefixes(["123"], (1, 2)), "The prefix lengths are [1, 2], they must fall"),
+        (lambda: Hierarchy.prefixes(["123"], (-1,)), "they must fall"),
+        (lambda: Hierarchy.groups(["a", "b"], {"x": ["a"]}), "At level 1 no group holds the value 'b'"),
+        (lambda: Hierarchy.groups(["a"], {"x": ["a", "z"]}), "At level 1 a group names the unknown value 'z'"),
+        (lambda: Hierarchy.groups(["a"], {"x": ["a"], "y": ["a"]}), "The value 'a' is in the groups 'x' and 'y'"),
+        (lambda: Hierarchy.periods("1993-02-01", "1993-01-01"), "The days end on 1993-01-01, before they begin"),
+        (lambda: Hierarchy.periods("soon", "later"), "The days 'soon' to 'later' cannot be read"),
+        (lambda: Hierarchy.periods("1993", "1994", ("year", "month")), "from fine to coarse"),
+        (lambda: Hierarchy.periods("1993", "1994", ("week",)), "must be some of ('month', 'quarter', 'year')"),
+    ],
+)
+def test_a_wrong_hierarchy_is_refused(make: Any, says: str) -> None:
+    with pytest.raises(AnonymityError) as refused:
+        make()
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "level", "says"),
+    [
+        (
+            pd.Series([1, 7], name="age"),
+            0,
+            "hierarchy of 'age' lacks 1 value of the column: '7'. Add it at level 0",
+        ),
+        (pd.Series([4, 5, 6, 7], name="age"), 0, "lacks 4 values of the column: '4', '5', '6' and 1 more"),
+        (pd.Series([1, "one"], name="age"), 0, "The column 'age' mixes numbers and text, such as 1 and 'one'"),
+        (pd.Series([[1], [2]], name="age"), 0, "The column 'age' holds values that cannot be compared"),
+        (pd.Series([1], name="age"), 2, "has no level 2: choose 0 to 1"),
+        (pd.Series([1], name="age"), -1, "has no level -1"),
+        (pd.Series([1], name="age"), 0.5, "has no level 0.5"),
+    ],
+)
+def test_a_wrong_column_is_refused(column: pd.Series, level: Any, says: str) -> None:
+    with pytest.raises(AnonymityError) as refused:
+        Hierarchy.suppression([1, 2]).generalise(column, level)
+    assert says in str(refused.value)
+
+
+def test_the_text_missing_beside_missing_values_is_refused() -> None:
+    with pytest.raises(AnonymityError, match="holds the text 'missing' and missing values"):
+        Hierarchy.suppression(["missing", "a"]).with_missing()
+
+
+# ------------------------------------------------------------------------------------------------ released order
+
+MIXED = st.one_of(st.none(), st.integers(-5, 5), st.floats(-5, 5), st.sampled_from(["b", "ä", "", "10"]), st.booleans())
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(MIXED, min_size=2, max_size=8), st.randoms(use_true_random=False))
+def test_the_order_depends_on_the_released_values_alone(values: list[Any], random: Any) -> None:
+    """Whichever rows were suppressed, and in whatever order the kept ones came, they stand in the same order."""
+    table = pd.DataFrame({"q": "*", "x": pd.Series(values, dtype=object)})
+    rows = list(range(len(values)))
+    half = rows[: len(rows) // 2 + 1]
+    first = release(table.iloc[half], ["q"], np.array(half), len(rows), np.zeros((len(half), 1)))
+    random.shuffle(half)
+    whole = ranks_of(table["x"])
+    ranks = {"x": whole[half]}  # ranks that were worked out with the suppressed rows there
+    again = release(table.iloc[half], ["q"], np.array(half), len(rows), np.zeros((len(half), 1)), ranks=ranks)
+    assert [repr(v) for v in first.table["x"]] == [repr(v) for v in again.table["x"]]
+    assert [repr(values[i]) for i in again.kept] == [repr(v) for v in again.table["x"]]
+
+
+def test_rows_are_sorted_by_their_values_from_the_first_column_on() -> None:
+    ranks = [np.array([1, 0, 1, 0]), np.array([0, 1, 0, 0]), np.array([3, 2, 1, 0])]
+    assert order_of(4, ranks).tolist() == [3, 1, 2, 0]
+    wide = [np.array([2**40, 5]), np.array([2**40, 0]), np.array([1, 2])]
+    assert order_of(2, wide).tolist() == [1, 0]
+
+
+def test_a_release_that_cannot_be_repeated_says_so() -> None:
+    released = release(pd.DataFrame({"q": ["*"]}), ["q"], np.array([0]), 2, np.ones((1, 1)))
+    assert released.suppressed == 1
+    with pytest.raises(AnonymityError, match="made without a rule that can be repeated"):
+        released.recode(pd.DataFrame({"q": [1]}))
+
+
+def test_values_that_cannot_be_hashed_are_ordered_as_text() -> None:
+    released = release(pd.DataFrame({"q": "*", "x": [[2], [1]]}), ["q"], np.arange(2), 2, np.ones((2, 1)))
+    assert released.table["x"].tolist() == [[1], [2]]

@@ -1,0 +1,611 @@
+"""The lattice: optimal by brute force, released tables that keep their promise, and refusals."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import math
+from collections import Counter, defaultdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ppml_helpers.anonymise import Hierarchy, Lattice, Released, Solution, support2_hierarchies
+from ppml_helpers.anonymise import lattice as lattice_module
+from ppml_helpers.errors import AnonymityError
+
+# ------------------------------------------------------------------------------------------------ brute force
+
+NONE = "missing"
+
+
+class Case(NamedTuple):
+    table: pd.DataFrame
+    levels: dict[str, list[list[Any]]]
+    demand: dict[str, Any]
+    distance: str
+
+
+def labelled(case: Case, name: str) -> list[dict[Any, str]]:
+    """Label of each base value at each level; a missing value joins a single top only."""
+    levels = case.levels[name]
+    maps = [{value: str(label) for value, label in zip(levels[0], level, strict=True)} for level in levels]
+    if case.table[name].isna().any():
+        for number, labels in enumerate(maps):
+            single = number > 0 and len(set(labels.values())) == 1
+            labels[None] = next(iter(labels.values())) if single else NONE
+    return maps
+
+
+def distance_of(rows: list[Any], reference: list[Any], distance: str) -> Fraction:
+    p, q = Counter(rows), Counter(reference)
+    values = sorted(q, key=lambda value: (value is None, value))
+    differences = [Fraction(p[v], len(rows)) - Fraction(q[v], len(reference)) for v in values]
+    if distance == "equal":
+        return sum((abs(d) for d in differences), Fraction(0)) / 2
+    steps = list(itertools.accumulate(differences))[:-1]
+    return sum((abs(s) for s in steps), Fraction(0)) / max(1, len(steps))
+
+
+def diversity_of(rows: list[Any], kind: str) -> float:
+    counts = Counter(rows).values()
+    if kind == "distinct":
+        return len(counts)
+    return math.exp(-sum(c / len(rows) * math.log(c / len(rows)) for c in counts))
+
+
+def kept_at(
+    case: Case, groups: dict[tuple[str, ...], list[int]], secret: list[Any]
+) -> dict[tuple[str, ...], list[int]]:
+    """Drop all failing classes at once, take the distribution of what is left, and go on until none fails."""
+    d = case.demand
+    kept = dict(groups)
+    while True:
+        everybody = [secret[i] for rows in kept.values() for i in rows]
+        stay = {}
+        for labels, rows in kept.items():
+            values = [secret[i] for i in rows]
+            if (
+                len(rows) >= d["k"]
+                and diversity_of(values, d["diversity"]) >= d["l"] - 1e-9
+                and distance_of(values, everybody, case.distance) <= Fraction(d["t"]) + Fraction(1, 10**9)
+            ):
+                stay[labels] = rows
+        if len(stay) == len(kept):
+            return kept
+        kept = stay
+
+
+def brute_force(case: Case) -> tuple[Fraction, tuple[int, ...], int] | None:
+    """Every node, every class, exact fractions."""
+    table, d = case.table, case.demand
+    names, rows = list(case.levels), len(case.table)
+    columns = {name: [None if pd.isna(v) else v for v in table[name]] for name in names}
+    secret = [None if pd.isna(v) else v for v in table["secret"]]
+    maps = {name: labelled(case, name) for name in names}
+    weights = {name: Fraction(d["weights"].get(name, 1)) for name in names}
+    best = None
+    for node in itertools.product(*(range(len(maps[name])) for name in names)):
+        chosen = {name: maps[name][level] for name, level in zip(names, node, strict=True)}
+        leaves = {name: Counter(labels.values()) for name, labels in chosen.items()}
+        groups = defaultdict(list)
+        for i in range(rows):
+            groups[tuple(chosen[name][columns[name][i]] for name in names)].append(i)
+        kept = kept_at(case, groups, secret)
+        stay = sum(len(members) for members in kept.values())
+        if not stay or rows - stay > d["suppression_limit"] * rows + 1e-9:
+            continue
+        loss = Fraction(rows - stay)
+        for labels, members in kept.items():
+            for name, label in zip(names, labels, strict=True):
+                most = sum(leaves[name].values()) - 1
+                ncp = Fraction(leaves[name][label] - 1, most) if most else Fraction(0)
+                loss += len(members) * ncp * weights[name] / sum(weights.values())
+        candidate = (loss / rows, sum(node), node, rows - stay)
+        if best is None or candidate[:3] < best[:3]:
+            best = candidate
+    return best and (best[0], best[2], best[3])
+
+
+# ----------------------------------------------------------------------------------------------- random cases
+
+
+@st.composite
+def hierarchies(draw: st.DrawFn, base: list[Any]) -> list[list[Any]]:
+    """Nested levels over base values: each level merges labels of the one below at random."""
+    levels: list[list[Any]] = [list(base)]
+    group = list(range(len(base)))
+    for number in range(draw(st.integers(0, 3))):
+        merged = {g: draw(st.integers(0, max(0, len(base) - 1 - number))) for g in sorted(set(group))}
+        group = [merged[g] for g in group]
+        levels.append([f"{number}:{g}" for g in group])
+    if draw(st.integers(0, 2)):
+        levels.append(["*"] * len(base))
+    return levels
+
+
+BASES = (
+    ["äß", "ø o", "漢", "d"],
+    [3, 1, 2, 10, 7],
+    [0.5, 1.0, 2.5],
+    ["only"],
+    list(pd.to_datetime(["1993-01-02", "1993-01-03", "1993-05-01"])),
+)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    rows = draw(st.integers(1, 16))
+    table, levels = {}, {}
+    for number in range(draw(st.integers(1, 3))):
+        base = draw(st.sampled_from(BASES))
+        choice = [*base, None] if draw(st.integers(0, 3)) == 0 else base
+        table[f"qi {number}"] = [draw(st.sampled_from(choice)) for _ in range(rows)]
+        levels[f"qi {number}"] = draw(hierarchies(base))
+    distance = draw(st.sampled_from(["equal", "ordered"]))
+    secrets = [10, 20, 25, 90] if distance == "ordered" else ["flu", "gout", "Ödem", None]
+    table["secret"] = [draw(st.sampled_from(secrets)) for _ in range(rows)]
+    frame = pd.DataFrame(table)
+    beyond = draw(st.booleans())
+    kind = draw(st.sampled_from(["distinct", "entropy"]))
+    different = frame["secret"].nunique(dropna=False)
+    most_l = min(3, different)
+    l = 1 if not beyond else draw(st.integers(1, most_l) if kind == "distinct" else st.floats(1, most_l))  # noqa: E741
+    demand = {
+        "k": draw(st.integers(1, min(rows, 5))),
+        "suppression_limit": draw(st.sampled_from([0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0])),
+        "l": l,
+        "t": draw(st.sampled_from([1.0, 0.5, 0.3, 0.2, 0.1, 0.0])) if beyond else 1.0,
+        "diversity": kind,
+        "weights": {name: draw(st.sampled_from([0, 0.3, 1, 1, 2.5])) for name in levels},
+    }
+    if not any(demand["weights"].values()):
+        demand["weights"] = {}
+    return Case(frame, levels, demand, distance)
+
+
+def outcome(lattice: Lattice, demand: dict[str, Any]) -> Solution | None:
+    try:
+        return lattice.solve(**demand)
+    except AnonymityError as error:
+        if "No generalisation reaches" not in str(error):
+            raise
+        return None
+
+
+@settings(max_examples=260, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(cases())
+def test_the_node_is_the_one_of_brute_force(case: Case) -> None:
+    as_dict = {name: dict(enumerate(levels)) for name, levels in case.levels.items()}
+    names = list(case.levels)
+    truth = brute_force(case)
+    plain = Lattice(case.table, names, as_dict, "secret", case.distance)
+    ready = Lattice(case.table, names, {n: Hierarchy(v) for n, v in case.levels.items()}, "secret", case.distance)
+    ready.precompute(limit_max=1.0)
+    short = Lattice(case.table, names, as_dict, "secret", case.distance).precompute(k_max=3, limit_max=0.2)
+    for lattice in (plain, ready, short):
+        solution = outcome(lattice, case.demand)
+        assert (solution is None) == (truth is None)
+        if solution is None:
+            continue
+        assert tuple(solution.node[name] for name in names) == truth[1]
+        assert solution.loss == pytest.approx(float(truth[0]), abs=1e-11)
+        assert solution.suppressed == truth[2]
+        if lattice is plain:
+            check_released(case, lattice.apply(solution), truth)
+
+
+def check_released(case: Case, released: Released, truth: tuple[Fraction, tuple[int, ...], int]) -> None:
+    names, d, table = list(case.levels), case.demand, released.table
+    assert isinstance(table.index, pd.RangeIndex)
+    assert table.index.name is None
+    assert list(table.columns) == list(case.table.columns)
+    assert released.suppressed == truth[2] == released.n - len(released.kept)
+    secret = [None if pd.isna(v) else v for v in table["secret"]]
+    assert secret == [None if pd.isna(v) else v for v in case.table["secret"].iloc[released.kept]]
+    groups = defaultdict(list)
+    for i, labels in enumerate(zip(*(table[name] for name in names), strict=True)):
+        groups[labels].append(i)
+    for rows in groups.values():
+        values = [secret[i] for i in rows]
+        assert len(rows) >= d["k"]
+        assert diversity_of(values, d["diversity"]) >= d["l"] - 1e-9
+        assert distance_of(values, secret, case.distance) <= d["t"] + 1e-9
+    for column, (name, level) in enumerate(zip(names, truth[1], strict=True)):
+        labels = labelled(case, name)[level]
+        leaves = Counter(labels.values())
+        original = [None if pd.isna(v) else v for v in case.table[name].iloc[released.kept]]
+        if level:
+            assert table[name].tolist() == [labels[v] for v in original]
+        most = max(1, sum(leaves.values()) - 1)
+        expected = [(leaves[labels[v]] - 1) / most for v in original]
+        assert released.ncp[:, column] == pytest.approx(expected)
+    weights = np.array([float(d["weights"].get(name, 1)) for name in names])
+    loss = ((released.ncp @ weights).sum() / weights.sum() + released.suppressed) / released.n
+    assert loss == pytest.approx(float(truth[0]))
+
+
+@pytest.mark.parametrize("distance", ["equal", "ordered"])
+def test_a_class_that_fails_only_after_another_was_dropped_is_dropped_too(distance: str) -> None:
+    """Of ones, D has 0.4, B 0.7 and A 1; all have 0.55. Without A it is 0.46, and B is suddenly 0.24 away."""
+    rows = {"A": (0, 10), "B": (3, 7), "D": (24, 16)}
+    table = pd.DataFrame(
+        [(label, value) for label, counts in rows.items() for value in (0, 1) for _ in range(counts[value])],
+        columns=["q", "secret"],
+    )
+    demand = {"k": 2, "suppression_limit": 0.34, "l": 1, "t": 0.2, "diversity": "distinct", "weights": {}}
+    case = Case(table, {"q": [["A", "B", "D"]]}, demand, distance)
+    assert brute_force(case) == (Fraction(20, 60), (0,), 20)
+    lattice = Lattice(table, ["q"], {"q": {0: ["A", "B", "D"]}}, "secret", distance)
+    for one in (lattice, lattice.precompute(limit_max=0.5)):
+        solution = one.solve(**demand)
+        assert solution.suppressed == 20
+        assert set(one.apply(solution).table["q"]) == {"D"}
+
+
+def test_the_cases_are_worth_their_name() -> None:
+    """Among random cases many have a solution with suppression, with l or t at work, and without any solution."""
+    seen: Counter[str] = Counter()
+
+    @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(cases())
+    def look(case: Case) -> None:
+        truth = brute_force(case)
+        seen["none"] += truth is None
+        seen["suppressed"] += truth is not None and truth[2] > 0
+        seen["generalised"] += truth is not None and sum(truth[1]) > 0
+        loose = brute_force(case._replace(demand=case.demand | {"l": 1, "t": 1.0}))
+        seen["l or t matters"] += (truth and truth[1:]) != (loose and loose[1:])
+
+    look()
+    assert min(seen[what] for what in ("none", "suppressed", "generalised", "l or t matters")) >= 5, seen
+
+
+# ------------------------------------------------------------------------------------------------ larger tables
+
+
+@pytest.fixture(scope="module")
+def people() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    n = 600
+    return pd.DataFrame(
+        {
+            "age": np.clip(rng.normal(63, 15, n), 18, 104).round(),
+            "sex": rng.choice(["female", "male"], n),
+            "race": rng.choice(["white", "black", "asian", None], n, p=[0.7, 0.2, 0.05, 0.05]),
+            "admission": pd.Timestamp("1993-01-01") + pd.to_timedelta(rng.integers(0, 365, n), unit="D"),
+            "dementia": (rng.random(n) < 0.05).astype(int),
+            "lab": rng.normal(size=n).round(2),
+            "note": [7 if i % 2 else f"n{i % 3}" for i in range(n)],
+        }
+    )
+
+
+QI = ("age", "sex", "race", "admission")
+
+
+@pytest.fixture(scope="module")
+def lattice(people: pd.DataFrame) -> Lattice:
+    return Lattice(people, QI, support2_hierarchies(people), "dementia").precompute()
+
+
+def brute_numpy(people: pd.DataFrame, k: int, limit: float, weights: dict[str, float]) -> tuple[float, tuple[int, ...]]:
+    """k alone, with pandas groupby on the labels, for tables too large for fractions."""
+    hierarchies = support2_hierarchies(people)
+    hierarchies["race"] = hierarchies["race"].with_missing()
+    best = (np.inf, 0, ())
+    for node in itertools.product(*(range(hierarchies[name].height + 1) for name in QI)):
+        labels = pd.DataFrame({n: hierarchies[n].generalise(people[n], j) for n, j in zip(QI, node, strict=True)})
+        size = labels.groupby(list(QI))["age"].transform("size")
+        if (size < k).sum() > limit * len(people):
+            continue
+        loss = np.ones(len(people))
+        penalty = 0
+        for name, level in zip(QI, node, strict=True):
+            leaves = pd.Series(hierarchies[name].levels[level]).value_counts()
+            ncp = labels[name].map((leaves - 1) / (leaves.sum() - 1)).to_numpy(float)
+            penalty = penalty + weights.get(name, 1) * ncp
+        kept = (size >= k).to_numpy()
+        loss[kept] = (penalty / sum(weights.get(name, 1) for name in QI))[kept]
+        best = min(best, (round(loss.mean(), 12), sum(node), node))
+    return best[0], best[2]
+
+
+@pytest.mark.parametrize(
+    ("k", "limit", "weights"),
+    [(2, 0.05, {}), (5, 0.2, {"age": 3}), (60, 0, {"sex": 0, "admission": 0.2})],
+)
+def test_a_larger_table_is_solved_as_by_groupby(
+    people: pd.DataFrame, lattice: Lattice, k: int, limit: float, weights: dict[str, float]
+) -> None:
+    truth = brute_numpy(people, k, limit, weights)
+    anew = Lattice(people, QI, support2_hierarchies(people))
+    for one in (lattice, anew):
+        solution = one.solve(k, limit, weights=weights)
+        assert (solution.loss, tuple(solution.node.values())) == (pytest.approx(truth[0]), truth[1])
+
+
+@pytest.mark.parametrize("demand", [{"k": 5}, {"k": 3, "l": 2}, {"k": 4, "t": 0.1}, {"k": 1, "t": 0.2}])
+def test_a_release_keeps_no_thread_to_the_original(people: pd.DataFrame, lattice: Lattice, demand: dict) -> None:
+    released = lattice.apply(lattice.solve(**demand))
+    assert released.suppressed < len(people)
+    shuffled = people.sample(frac=1, random_state=1).rename_axis("record number")
+    shuffled.index = shuffled.index + 100_000
+    shuffled.attrs = {"positions": list(range(600)), "source": "made up"}
+    other = Lattice(shuffled, QI, support2_hierarchies(people), "dementia")
+    twin = other.apply(other.solve(**demand))
+    assert twin.node == released.node
+    pd.testing.assert_frame_equal(twin.table, released.table)
+    assert list(twin.table.columns) == list(people.columns)
+    assert twin.table.index.equals(pd.RangeIndex(len(twin.table)))
+    assert twin.table.attrs == {"source": "made up"}
+    # The holder can still go back; a reader of the table cannot: positions are in no order of the table.
+    assert twin.table["lab"].tolist() == shuffled["lab"].iloc[twin.kept].tolist()
+    assert not np.array_equal(twin.kept, np.sort(twin.kept))
+    assert list(people.columns[:4]) == list(QI)
+    assert all(released.table[name].dtype == "str" for name in QI)
+
+
+def test_suppressed_rows_leave_no_category_and_do_not_change_the_order() -> None:
+    table = pd.DataFrame(
+        {"q": ["a"] * 4 + ["b"], "other": pd.Categorical(["x", "y", "x", "y", "rare"]), "m": [10, 9, 2, 1, "t"]}
+    )
+    lattice = Lattice(table, ["q"], {"q": {0: ["a", "b"]}})
+    released = lattice.apply(lattice.solve(2, 0.2))
+    assert released.suppressed == 1
+    assert list(released.table["other"].cat.categories) == ["x", "y"]
+    without = Lattice(table.iloc[:4], ["q"], {"q": {0: ["a", "b"]}})
+    assert without.apply(without.solve(2, 0)).table["m"].tolist() == released.table["m"].tolist()
+
+
+def test_a_duplicate_index_is_taken_by_position(people: pd.DataFrame, lattice: Lattice) -> None:
+    doubled = people.set_axis([0] * len(people))
+    other = Lattice(doubled, QI, support2_hierarchies(people))
+    released = other.apply(other.solve(5))
+    pd.testing.assert_frame_equal(released.table, lattice.apply(lattice.solve(5)).table)
+
+
+def test_another_table_is_recoded_the_same_way(people: pd.DataFrame, lattice: Lattice) -> None:
+    released = lattice.apply(lattice.solve(5))
+    again = released.recode(people.iloc[released.kept])
+    for name in QI:
+        assert again[name].tolist() == released.table[name].tolist()
+    register = pd.DataFrame({"name": ["Ä"], "age": [63]}, index=[7])
+    recoded = released.recode(register)
+    assert recoded.index.tolist() == [7]
+    assert recoded["name"].tolist() == ["Ä"]
+    expected = support2_hierarchies(people)["age"].generalise(register["age"], released.node["age"])
+    assert recoded["age"].tolist() == expected.tolist()
+    assert register["age"].tolist() == [63]
+    with pytest.raises(AnonymityError, match="lacks 1 value of the column: '7'"):
+        released.recode(pd.DataFrame({"age": [7]}))
+
+
+def test_unicode_names_work() -> None:
+    table = pd.DataFrame({"Größe 📏": ["ä", "é", "ä", "é"], "診断": ["x", "y", "y", "x"]})
+    lattice = Lattice(table, ["Größe 📏"], {"Größe 📏": Hierarchy.suppression(["é", "ä"])}, "診断")
+    released = lattice.apply(lattice.solve(2, l=2))
+    assert released.table["Größe 📏"].tolist() == ["ä", "ä", "é", "é"]
+
+
+def test_k_1_changes_nothing(people: pd.DataFrame, lattice: Lattice) -> None:
+    solution = lattice.solve(1)
+    assert set(solution.node.values()) == {0}
+    assert (solution.suppressed, solution.loss) == (0, 0)
+
+
+def test_beyond_what_was_computed_the_answer_is_the_same(people: pd.DataFrame, lattice: Lattice) -> None:
+    plain = Lattice(people, QI, support2_hierarchies(people), "dementia")
+    short = Lattice(people, QI, support2_hierarchies(people), "dementia").precompute(k_max=4, limit_max=0.1)
+    for demand in (
+        {"k": 9},
+        {"k": 4, "suppression_limit": 0.4},
+        {"k": 150, "t": 0.05},
+        {"k": 3, "l": 1.2, "diversity": "entropy"},
+    ):
+        assert lattice.solve(**demand) == plain.solve(**demand) == short.solve(**demand)
+
+
+# ---------------------------------------------------------------------------------------------------- progress
+
+
+def test_progress_rises_to_1(people: pd.DataFrame) -> None:
+    seen: list[tuple[float, str]] = []
+    lattice = Lattice(people, QI, support2_hierarchies(people)).precompute(progress=lambda *step: seen.append(step))
+    fractions = [fraction for fraction, _ in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[0] == 0
+    assert fractions[-1] == 1
+    assert len(fractions) >= 3
+    assert seen[-1][1] == f"{lattice.nodes:,} of {lattice.nodes:,} nodes"
+
+
+def test_a_stopped_precompute_leaves_the_lattice_as_it_was(people: pd.DataFrame, lattice: Lattice) -> None:
+    def stop(fraction: float, _: str) -> None:
+        if fraction > 0.3:
+            raise KeyboardInterrupt
+
+    other = Lattice(people, QI, support2_hierarchies(people))
+    with pytest.raises(KeyboardInterrupt):
+        other.precompute(progress=stop)
+    assert other._profiles is None
+    assert other.solve(5) == lattice.solve(5)
+    other.precompute(k_max=20)
+    ready = other._profiles
+    with pytest.raises(KeyboardInterrupt):
+        other.precompute(progress=stop)
+    assert other._profiles is ready
+
+
+# ---------------------------------------------------------------------------------------------------- memory
+
+
+def test_few_bytes_for_caches_change_nothing(people: pd.DataFrame, lattice: Lattice, monkeypatch) -> None:
+    truth = lattice.solve(4, t=0.1)
+    monkeypatch.setattr(lattice_module, "_CACHE_BYTES", 1)
+    monkeypatch.setattr("ppml_helpers.anonymise.frequencies._KEPT_BYTES", 1)
+    monkeypatch.setattr("ppml_helpers.anonymise.frequencies._DENSE", 10)
+    monkeypatch.setattr("ppml_helpers.anonymise.frequencies._DENSE_PER_ROW", 0)
+    poor = Lattice(people, QI, support2_hierarchies(people), "dementia")
+    assert poor.solve(4, t=0.1) == truth
+    assert poor.precompute().solve(4, t=0.1) == truth
+    assert len(poor._held) == 1
+    assert poor.apply(truth).suppressed == truth.suppressed
+
+
+def test_more_combinations_than_fit_a_64_bit_number() -> None:
+    rng = np.random.default_rng(1)
+    names = [f"q{i}" for i in range(12)]
+    table = pd.DataFrame({name: rng.integers(0, 50, 40) for name in names})
+    table.iloc[20:] = table.iloc[:20].to_numpy()
+    lattice = Lattice(table, names, {name: Hierarchy.suppression(range(50)) for name in names})
+    solution = lattice.solve(2, 0)
+    assert set(solution.node.values()) == {0}  # every row has its double
+    assert lattice.apply(solution).suppressed == 0
+
+
+# ---------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("demand", "says"),
+    [
+        ({"k": 0}, "k = 0 must be a whole number of at least 1"),
+        ({"k": -3}, "k = -3 must be"),
+        ({"k": 2.5}, "k = 2.5 must be a whole number"),
+        ({"k": True}, "k = True must be"),
+        ({"k": "5"}, "k = '5' must be"),
+        ({"k": 601}, "k = 601 is more than the 600 rows of the table: choose 600 or less"),
+        ({"k": 5, "t": -0.1}, "t = -0.1 must be a number from 0 to 1"),
+        ({"k": 5, "t": 1.1}, "t = 1.1 must be"),
+        ({"k": 5, "t": math.nan}, "t = nan must be"),
+        ({"k": 5, "t": "small"}, "t = 'small' must be"),
+        ({"k": 5, "l": 0}, "l = 0 must be a whole number of at least 1"),
+        ({"k": 5, "l": 1.5}, "l = 1.5 must be a whole number"),
+        ({"k": 5, "l": "2"}, "l = '2' must be"),
+        ({"k": 5, "l": 0.5, "diversity": "entropy"}, "l = 0.5 must be a number of at least 1"),
+        ({"k": 5, "l": 3}, "l = 3 is more than the 2 values that 'dementia' has in this table"),
+        ({"k": 5, "l": 2.1, "diversity": "entropy"}, "l = 2.1 is more than the 2 values"),
+        ({"k": 5, "diversity": "recursive"}, "diversity = 'recursive' is no kind"),
+        ({"k": 5, "suppression_limit": -0.01}, "suppression_limit = -0.01 must be a number from 0 to 1"),
+        ({"k": 5, "suppression_limit": 5}, "suppression_limit = 5 must be"),
+        ({"k": 5, "suppression_limit": None}, "suppression_limit = None must be"),
+        ({"k": 5, "weights": {"height": 1}}, "A weight is given for 'height', which is no quasi-identifier"),
+        ({"k": 5, "weights": {"age": -1}}, "The weight of 'age' = -1 must be a number of at least 0"),
+        ({"k": 5, "weights": {"age": math.inf}}, "The weight of 'age' = inf must be"),
+        ({"k": 5, "weights": dict.fromkeys(QI, 0)}, "All weights are 0"),
+    ],
+)
+def test_a_wrong_demand_is_refused(lattice: Lattice, demand: dict[str, Any], says: str) -> None:
+    with pytest.raises(AnonymityError) as refused:
+        lattice.solve(**demand)
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"qi": [*QI, "height"]}, "has no column 'height'"),
+        ({"qi": []}, "No quasi-identifier was named"),
+        ({"qi": ["age", "sex", "age"]}, "'age' is named twice"),
+        ({"sensitive": "sex"}, "'sex' is both sensitive and a quasi-identifier"),
+        ({"sensitive": "secret"}, "has no column 'secret'"),
+        ({"sensitive": "note"}, "The column 'note' mixes numbers and text, such as 7 and 'n0'"),
+        ({"sensitive": "race", "qi": ["age"], "distance": "ordered"}, "'race' (str) has no order"),
+        ({"distance": "euclid"}, "distance = 'euclid' is unknown"),
+        ({"df": pd.DataFrame({name: [] for name in [*QI, "dementia"]})}, "The table has 0 rows"),
+        ({"df": "a table"}, "The table is a str"),
+        ({"hierarchies": {"age": Hierarchy.bands(18, 104)}}, "There is no hierarchy for 'sex'"),
+        ({"hierarchies": {}}, "There is no hierarchy for 'age'"),
+    ],
+)
+def test_a_wrong_table_is_refused(people: pd.DataFrame, change: dict[str, Any], says: str) -> None:
+    arguments = {"df": people, "qi": QI, "hierarchies": support2_hierarchies(people), "sensitive": "dementia"} | change
+    with pytest.raises(AnonymityError) as refused:
+        Lattice(**arguments)
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("hierarchy", "says"),
+    [
+        ({0: ["a", "b"], 1: ["*", "*"]}, "The hierarchy of 'q' lacks 1 value of the column: 'c'"),
+        (
+            {0: ["a", "b", "c"], 1: ["x", "x", "y"], 2: ["p", "r", "r"]},
+            "The hierarchy of 'q' is not nested: the label 'x' of level 1 (values 'a', 'b') falls into",
+        ),
+        ({0: ["a", "b", "c"], 2: ["*", "*", "*"]}, "the hierarchy of 'q' has the levels 0, 2"),
+        ({0: ["a", "b", "c"], 1: ["*"]}, "The hierarchy of 'q' has 3 base values but 1 labels at level 1"),
+        (["a", "b", "c"], "the hierarchy of 'q' is a list"),
+    ],
+)
+def test_a_wrong_hierarchy_is_refused_by_name(hierarchy: Any, says: str) -> None:
+    with pytest.raises(AnonymityError) as refused:
+        Lattice(pd.DataFrame({"q": ["a", "b", "c"]}), ["q"], {"q": hierarchy})
+    assert says in str(refused.value)
+
+
+def test_other_refusals(people: pd.DataFrame, lattice: Lattice) -> None:
+    with pytest.raises(AnonymityError, match="'age' mixes numbers and text, such as 3 and 'three'"):
+        Lattice(pd.DataFrame({"age": [3, "three"]}), ["age"], {"age": Hierarchy.suppression([3, "three"])})
+    double = pd.DataFrame([[1, 2]], columns=["age", "age"])
+    with pytest.raises(AnonymityError, match="two columns named 'age'"):
+        Lattice(double, ["age"], {"age": Hierarchy.bands(1, 2, ())})
+    with pytest.raises(AnonymityError, match=r"l = 2 and t = 1\.0 need a sensitive attribute"):
+        Lattice(people, QI, support2_hierarchies(people)).solve(2, l=2)
+    apart = Lattice(pd.DataFrame({"q": ["a", "b", "c"]}), ["q"], {"q": {0: ["a", "b", "c"]}})
+    for one in (apart, apart.precompute()):
+        with pytest.raises(
+            AnonymityError, match=r"No generalisation reaches k = 2 with at most 2 of 3 rows suppressed"
+        ):
+            one.solve(2, 1.0)  # all rows would have to go, and an empty table is no release
+    for wrong in ({"k_max": 0}, {"k_max": 2.5}, {"limit_max": 1.5}):
+        with pytest.raises(AnonymityError, match=next(iter(wrong))):
+            apart.precompute(**wrong)
+    many = {f"q{i}": [1] for i in range(8)}
+    with pytest.raises(AnonymityError, match="span 2,562,890,625 nodes, at most 2,000,000"):
+        Lattice(pd.DataFrame(many), list(many), {name: {level: [1] for level in range(15)} for name in many})
+
+
+def test_a_solution_of_another_table_is_refused(people: pd.DataFrame, lattice: Lattice) -> None:
+    other = Lattice(people.head(200), QI, support2_hierarchies(people), "dementia")
+    with pytest.raises(AnonymityError, match="solve it anew with this lattice"):
+        other.apply(lattice.solve(5))
+    with pytest.raises(AnonymityError, match="is none of this lattice"):
+        lattice.apply(Solution({"age": 99}, 5, 1, 1.0, 0, 0.0))
+    with pytest.raises(AnonymityError, match="is no Solution"):
+        lattice.apply({"age": 0})
+
+
+def test_a_release_that_breaks_its_promise_is_stopped(lattice: Lattice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defence in depth: were the search wrong, the counting afterwards would say so."""
+    solution = lattice.solve(5)
+    bottom = Solution(dict.fromkeys(QI, 0), 5, 1, 1.0, 0, 0.0)
+    monkeypatch.setattr(Lattice, "_kept_rows", lambda self, node, demand: np.ones(len(self._df), dtype=bool))
+    with pytest.raises(AnonymityError, match=r"released table has k = 1 where 5 was asked for: do not release it"):
+        lattice.apply(bottom)
+    for demand, name in (({"l": 2}, "l = 1 where 2"), ({"t": 0.01}, r"t = 0\.")):
+        wrong = Solution(solution.node, 1, demand.get("l", 1), demand.get("t", 1.0), 0, 0.0)
+        with pytest.raises(AnonymityError, match=f"released table has {name}"):
+            lattice.apply(wrong)
+
+
+# ---------------------------------------------------------------------------------------------------- the benchmark
+
+
+def test_the_benchmark_works_out_the_same_loss_from_the_released_table_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+    benchmark = importlib.import_module("anonymise")
+    table, levels = benchmark.made_up(2_000)
+    lattice = Lattice(table, benchmark.QI, {name: dict(enumerate(labels)) for name, labels in levels.items()})
+    solution = lattice.solve(5, 0.05)
+    released = lattice.apply(solution)
+    assert released.suppressed > 0
+    assert benchmark.loss(released.table, levels, len(table)) == pytest.approx(solution.loss)
+    pd.testing.assert_frame_equal(benchmark.ours(table, levels, 5).table, released.table)

@@ -1,0 +1,262 @@
+"""Mondrian: against a textbook recursion, by what must hold of any box, its labels, and bad input."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ppml_helpers import cohort
+from ppml_helpers.anonymise import Hierarchy, classes, k_anonymity, l_diversity, ncp, support2_hierarchies
+from ppml_helpers.anonymise.multidimensional import mondrian
+from ppml_helpers.errors import AnonymityError
+from ppml_helpers.people import identities
+
+QI = ["age", "sex", "race", "postcode", "admission"]
+
+
+def recursive(points: np.ndarray, k: int, secret: np.ndarray, diversity: int) -> list[list[int]]:
+    """Return the boxes of the textbook, one call a box: widest axis first, cut beside the median, most equal halves."""
+    span = np.maximum(points.max(axis=0), 1)
+
+    def cut(rows: np.ndarray) -> list[list[int]]:
+        here = points[rows]
+        width = np.ptp(here, axis=0) / span
+        for axis in np.argsort(-width, kind="stable"):
+            if width[axis] == 0 or len(rows) < 2 * k:
+                break
+            values = here[:, axis]
+            median = np.sort(values)[len(values) // 2]
+            before, after = values < median, values <= median
+            better = abs(2 * int(after.sum()) - len(rows)) < abs(2 * int(before.sum()) - len(rows))
+            left = after if better else before
+            halves = rows[left], rows[~left]
+            if all(len(half) >= k and len(set(secret[half])) >= diversity for half in halves):
+                return cut(halves[0]) + cut(halves[1])
+        return [sorted(rows.tolist())]
+
+    return cut(np.arange(len(points)))
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> pd.DataFrame:
+    rows = draw(st.integers(1, 60))
+    axes = draw(st.integers(1, 4))
+    columns = {}
+    for number in range(axes):
+        values = draw(st.lists(st.integers(0, draw(st.integers(0, 9))), min_size=rows, max_size=rows))
+        columns[f"q{number}"] = values
+    columns["secret"] = draw(st.lists(st.sampled_from("abc"), min_size=rows, max_size=rows))
+    return pd.DataFrame(columns)
+
+
+def full_axes(table: pd.DataFrame, qi: list[str]) -> dict[str, Hierarchy]:
+    """Return hierarchies with all whole numbers up to the column's largest, so that a code is the number."""
+    return {name: Hierarchy.suppression(range(int(table[name].max()) + 1)) for name in qi}
+
+
+@given(tables(), st.integers(1, 8), st.integers(1, 3))
+@settings(max_examples=120, deadline=None)
+def test_equals_the_textbook_recursion(table: pd.DataFrame, k: int, diversity: int) -> None:
+    qi = [name for name in table if name != "secret"]
+    k, diversity = min(k, len(table)), min(diversity, table["secret"].nunique())
+    released = mondrian(table, qi, k, full_axes(table, qi), "secret", diversity)
+    # Two boxes never have the same labels here, so classes are boxes.
+    mine = pd.Series(released.kept).groupby(classes(released.table, qi)).agg(sorted).tolist()
+    expected = recursive(table[qi].to_numpy(), k, table["secret"].to_numpy(), diversity)
+    assert sorted(mine) == sorted(expected)
+    assert k_anonymity(released.table, qi) >= k
+    assert l_diversity(released.table, qi, "secret") >= diversity
+
+
+@given(tables(), st.integers(1, 6), st.randoms(use_true_random=False))
+@settings(max_examples=40, deadline=None)
+def test_what_must_hold_of_every_release(table: pd.DataFrame, k: int, random) -> None:
+    qi = [name for name in table if name != "secret"]
+    k = min(k, len(table))
+    released = mondrian(table, qi, k)
+    assert released.node is None
+    assert released.suppressed == 0
+    assert sorted(released.kept) == list(range(len(table)))
+    assert released.table["secret"].tolist() == table["secret"].iloc[released.kept].tolist()
+    assert k_anonymity(released.table, qi) >= k
+    # Labels hold the values that they stand for, and cost what they cover.
+    for place, name in enumerate(qi):
+        values = sorted(table[name].unique())
+        for label, value, cost in zip(
+            released.table[name], table[name].iloc[released.kept], released.ncp[:, place], strict=True
+        ):
+            low, _, high = label.partition("-") if label != "*" else (values[0], "", values[-1])
+            low, high = int(low), int(high or low)
+            assert low <= value <= high
+            assert cost == pytest.approx((values.index(high) - values.index(low)) / max(len(values) - 1, 1))
+    # The same patients in another order and under another index give the same table.
+    order = random.sample(range(len(table)), len(table))
+    again = mondrian(table.iloc[order].set_axis([7] * len(table)), qi, k)
+    pd.testing.assert_frame_equal(again.table, released.table)
+
+
+def test_no_allowed_median_cut_remains() -> None:
+    rng = np.random.default_rng(4)
+    table = pd.DataFrame({name: rng.integers(0, 30, 700) for name in "abc"})
+    released = mondrian(table, list("abc"), 7)
+    for rows in pd.Series(released.kept).groupby(classes(released.table, list("abc"))).agg(list):
+        for name in "abc":
+            values = table[name].to_numpy()[rows]
+            median = np.sort(values)[len(values) // 2]
+            for left in ((values < median).sum(), (values <= median).sum()):
+                assert min(left, len(rows) - left) < 7
+
+
+# ------------------------------------------------------------------------------------------------------ labels
+
+
+def labels_of(column, k: int = 2, **settings_) -> list[str]:
+    table = pd.DataFrame({"q": column})
+    released = mondrian(table, ["q"], k, **settings_)
+    return released.table["q"].iloc[np.argsort(released.kept)].tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "labels"),
+    [
+        ([60, 67, 70, 70], ["60-67", "60-67", "70", "70"]),
+        ([-5, -2, 3, 4], ["-5 to -2", "-5 to -2", "3-4", "3-4"]),
+        ([0.5, 1.0, 2.25, 7.5], ["0.5-1", "0.5-1", "2.25-7.5", "2.25-7.5"]),
+        (["b", "a", "d", "c"], ["a|b", "a|b", "c|d", "c|d"]),
+        ([60, 67, None, None], ["60-67", "60-67", "missing", "missing"]),
+        ([60, 60, 67, None], ["60", "60", "67|missing", "67|missing"]),
+        (["日", "ü", None, None], ["ü|日", "ü|日", "missing", "missing"]),
+        (pd.array([1, 2, None, None], dtype="Int64"), ["1-2", "1-2", "missing", "missing"]),
+        (pd.array([True, True, False, False]), ["True", "True", "False", "False"]),
+        (pd.Categorical(["lo", "hi", "mid", "mid"], ["lo", "never", "hi", "mid"]), ["lo|hi", "lo|hi", "mid", "mid"]),
+        (
+            pd.to_datetime(["1993-01-03", "1993-02-07", "1993-03-01", "1993-03-01"]),
+            ["1993-01-03/1993-02-07", "1993-01-03/1993-02-07", "1993-03-01", "1993-03-01"],
+        ),
+        (pd.Categorical([3, 1, 2, 1], [3, 1, 2]), ["2-3", "1", "2-3", "1"]),
+        ([5, 5, 5, 5], ["5"] * 4),
+        ([None, None, None, None], ["missing"] * 4),
+    ],
+)
+def test_labels(column, labels: list[str]) -> None:
+    assert labels_of(column) == labels
+    assert labels_of(pd.Series(column, dtype=object if isinstance(column, list) else None)) == labels
+
+
+def test_more_than_four_names_are_named_by_first_and_last() -> None:
+    assert labels_of(list("abcdeffffff"), k=5) == ["a to e"] * 5 + ["f"] * 6
+    assert labels_of(list("abcdeeeee"), k=4) == ["a|b|c|d"] * 4 + ["e"] * 5
+    assert labels_of([*"aabcdef", None], k=4) == ["a|b|c"] * 4 + ["d|e|f|missing"] * 4
+
+
+def test_a_label_that_covers_everything_is_a_star() -> None:
+    assert labels_of([1, 2, 3, None], k=4) == ["*"] * 4
+    released = mondrian(pd.DataFrame({"q": [1, 2, 3, None]}), ["q"], 3)
+    assert ncp(released) == 1
+
+
+def test_names_are_neighbours_where_the_hierarchy_joins_them() -> None:
+    sites = Hierarchy.groups(["lung", "skin", "liver", "mole"], {"inner": ["lung", "liver"], "outer": ["skin", "mole"]})
+    assert labels_of(["lung", "skin", "liver", "mole"], hierarchies={"q": sites}) == [
+        "lung|liver",
+        "skin|mole",
+        "lung|liver",
+        "skin|mole",
+    ]
+    as_dict = {0: [30, 10, 20, 40], 1: ["*"] * 4}
+    assert labels_of([10, 40, 30, 20], hierarchies={"q": as_dict}) == ["10-20", "30-40", "30-40", "10-20"]
+
+
+def test_a_hierarchy_gives_the_axis_its_whole_length() -> None:
+    table = pd.DataFrame({"age": [60, 61, 70, 71]})
+    assert mondrian(table, ["age"], 2, {"age": Hierarchy.bands(18, 104)}).ncp.max() == pytest.approx(1 / 86)
+    assert mondrian(table, ["age"], 2).ncp.max() == pytest.approx(1 / 3)
+
+
+# --------------------------------------------------------------------------------------------- recoding others
+
+
+@pytest.fixture(scope="module")
+def extract() -> pd.DataFrame:
+    patients = cohort.load_patients()
+    return identities.deidentified(patients, identities.identities(patients))
+
+
+def test_patients_fall_back_into_their_own_boxes(extract: pd.DataFrame) -> None:
+    released = mondrian(extract, QI, 5, support2_hierarchies(extract), "dementia")
+    again = released.recode(extract).iloc[released.kept].reset_index(drop=True)
+    assert (again[QI] == released.table[QI]).all(axis=None)
+    assert k_anonymity(released.table, QI) >= 5
+    assert list(released.table.columns) == list(extract.columns)
+    assert 0 < ncp(released) < 0.2
+    boxes = released.recoder
+    rows = np.arange(0, len(extract), 300)
+    inside = boxes.inside(extract, QI, boxes.box[rows])
+    # Strict Mondrian: boxes do not overlap, so nobody else's patients are inside.
+    assert inside.tolist() == np.bincount(boxes.box)[boxes.box[rows]].tolist()
+
+
+def test_people_who_were_not_there_get_the_box_on_their_side_of_each_cut() -> None:
+    table = pd.DataFrame({"age": [10, 20, 30, 40], "sex": ["f", "f", "m", "m"]}, index=list("wxyz"))
+    released = mondrian(table, ["age", "sex"], 2)
+    strangers = pd.DataFrame({"age": [5, 29, 99], "sex": ["f", "f", "m"], "name": ["A", "B", "C"]}, index=[3, 3, 1])
+    recoded = released.recode(strangers)
+    assert recoded["age"].tolist() == ["10-20", "30-40", "30-40"]  # the cut is at 20
+    assert recoded["name"].tolist() == ["A", "B", "C"]
+    assert recoded.index.tolist() == [3, 3, 1]
+    with pytest.raises(AnonymityError, match=r"no column 'sex'.*age, sex"):
+        released.recode(strangers[["age"]])
+    with pytest.raises(AnonymityError, match="'x' of 'sex' does not occur"):
+        released.recode(strangers.assign(sex="x"))
+    with pytest.raises(AnonymityError, match="'missing' of 'sex' does not occur"):
+        released.recode(strangers.assign(sex=None))
+    with pytest.raises(AnonymityError, match="'age' holds 'old'"):
+        released.recode(strangers.assign(age="old"))
+
+
+def test_scale(extract: pd.DataFrame) -> None:
+    hierarchies = support2_hierarchies(extract)
+    large = identities.scaled_up(extract, 100_000, seed=0)[[*QI, "dementia"]]
+    for table, limit in ((extract[[*QI, "dementia"]], 0.5), (large, 3.0)):
+        began = time.process_time()
+        released = mondrian(table, QI, 5, hierarchies, "dementia")
+        assert time.process_time() - began < limit
+        assert k_anonymity(released.table, QI) >= 5
+
+
+# ---------------------------------------------------------------------------------------------------- bad input
+
+
+GOOD = pd.DataFrame({"age": [1, 2, 3, 4], "sex": ["f", "f", "m", "m"], "dx": ["a", "b", "a", "a"]})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({"k": 0}, "k = 0 must be a whole number of at least 1"),
+        ({"k": 5}, "k = 5 is more than the 4 rows"),
+        ({"k": 2.5}, "k = 2.5"),
+        ({"k": True}, "k = True"),
+        ({"qi": []}, "No quasi-identifier"),
+        ({"qi": ["zip"]}, "'zip'"),
+        ({"qi": ["age", "age"]}, "named twice"),
+        ({"sensitive": "age", "l": 2}, "'age' is both"),
+        ({"l": 2}, "l = 2 needs a sensitive column"),
+        ({"sensitive": "dx", "l": 0}, "l = 0"),
+        ({"sensitive": "dx", "l": 3}, "l = 3 is more than the 2 distinct values of 'dx'"),
+        ({"df": GOOD.iloc[:0]}, "0 rows"),
+        ({"df": GOOD.assign(age=pd.Series([1, "2", 3, 4], dtype=object))}, "'age' mixes numbers and text"),
+        ({"df": GOOD.set_axis(["age", "sex", "sex"], axis=1)}, "two columns named 'sex'"),
+        ({"df": GOOD.assign(sex=["f", "missing", None, "m"])}, "text 'missing'"),
+        ({"hierarchies": {"age": Hierarchy.bands(2, 9)}}, "'age' lacks 1 value.*'1'"),
+        ({"hierarchies": {"age": [1, 2]}}, "'age' is a list"),
+    ],
+)
+def test_bad_input_is_refused(arguments: dict, names: str) -> None:
+    with pytest.raises(AnonymityError, match=names):
+        mondrian(**{"df": GOOD, "qi": ["age", "sex"], "k": 2, **arguments})

@@ -1,0 +1,208 @@
+"""Prosecutor, journalist and marketer risk: worked examples, the definitions, real releases, bad input."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ppml_helpers import cohort
+from ppml_helpers.anonymise import Hierarchy, Lattice, Released, release, support2_hierarchies
+from ppml_helpers.anonymise.multidimensional import mondrian
+from ppml_helpers.anonymise.reidentification import risk
+from ppml_helpers.errors import AnonymityError
+from ppml_helpers.people import identities
+
+QI = ["age", "sex", "race", "postcode", "admission"]
+AGES = Hierarchy.bands(0, 99, (10, 50))
+SEXES = Hierarchy.suppression(["f", "m"])
+
+
+def at(table: pd.DataFrame, k: int = 1, **levels: int) -> Released:
+    """Release a table at given levels, classes below k suppressed."""
+    hierarchies = {"age": AGES, "sex": SEXES}
+
+    def recode(other: pd.DataFrame) -> pd.DataFrame:
+        return other.assign(
+            **{name: hierarchies[name].generalise(other[name], levels[name]) for name in levels if name in other}
+        )
+
+    labels = recode(table)
+    kept = np.flatnonzero(labels.groupby(list(levels))[labels.columns[0]].transform("size") >= k)
+    ncp = np.zeros((len(kept), len(levels)))
+    return release(labels.iloc[kept], list(levels), kept, len(table), ncp, levels, recode)
+
+
+TABLE = pd.DataFrame({"age": [21, 22, 23, 35, 36, 71], "sex": list("fffmmf"), "dx": list("abcabc")})
+
+
+# ------------------------------------------------------------------------------------------ worked by hand
+
+
+def test_a_worked_example() -> None:
+    """Classes of f = 3 (20-29), 2 (30-39), 1 (70-79) rows, in a population of F = 6, 2, 4 people."""
+    register = pd.DataFrame({"age": [20] * 6 + [39] * 2 + [75] * 4 + [90] * 9, "name": "N"}, index=[4] * 21)
+    found = risk(at(TABLE, age=1), register, ["age"])
+    assert found.prosecutor_max == 1
+    assert found.prosecutor_mean == pytest.approx(3 / 6)
+    assert found.journalist_max == pytest.approx(1 / 2)
+    assert found.marketer == pytest.approx((3 / 6 + 2 / 2 + 1 / 4) / 6)
+    assert found.journalist_mean == pytest.approx(max(found.marketer, 3 / 12))
+
+
+def test_the_mean_of_the_journalist_is_the_worse_of_two_directions() -> None:
+    """f = 1, 5 and F = 1, 40: picking a row and searching the register is worse than the other way round."""
+    table = pd.DataFrame({"age": [10, 20, 20, 20, 20, 20]})
+    register = pd.DataFrame({"age": [10] + [20] * 40})
+    found = risk(at(table, age=0), register)
+    assert found.marketer == pytest.approx((1 + 5 / 40) / 6)
+    assert found.journalist_mean == pytest.approx(found.marketer)
+    # f = 1, 5 and F = 2, 5: from the register 2 classes for 7 people are 0.286; from a row (1/2 + 1) / 6 = 0.25.
+    found = risk(at(table, age=0), pd.DataFrame({"age": [10] * 2 + [20] * 5}))
+    assert found.marketer == pytest.approx(0.25)
+    assert found.journalist_mean == pytest.approx(2 / 7)
+
+
+def test_only_what_the_register_knows_makes_the_journalists_classes() -> None:
+    released = at(TABLE, age=1, sex=0)
+    register = pd.DataFrame({"age": [20, 21, 22, 23, 30, 31, 70], "sex": list("ffffmmm")})
+    by_age = risk(released, register, ["age"])
+    assert by_age.marketer == pytest.approx((3 / 4 + 2 / 2 + 1 / 1) / 6)
+    assert by_age == risk(released, register[["age"]])
+    # A woman in her seventies is in the table, but only a man of that age on the register.
+    assert risk(released, register).marketer == pytest.approx((3 / 4 + 2 / 2 + 0) / 6)
+
+
+def test_an_incomplete_register_cannot_raise_the_risk_above_the_prosecutors() -> None:
+    """Of the three women in their twenties the register lists one: a name for her row is right once in three."""
+    found = risk(at(TABLE, k=2, age=1), pd.DataFrame({"age": [21]}))
+    assert found.journalist_max == pytest.approx(1 / 3)
+    assert found.marketer == pytest.approx(1 / 5)
+    assert found.journalist_mean == pytest.approx(1 / 5)
+    assert found.prosecutor_max == 1 / 2
+
+
+def test_nobody_of_the_release_on_the_register() -> None:
+    found = risk(at(TABLE, age=1), pd.DataFrame({"age": [99, 98]}))
+    assert found[2:] == (0, 0, 0)
+    assert found.prosecutor_max == 1
+
+
+def test_without_a_register_only_the_prosecutor_is_known() -> None:
+    found = risk(at(TABLE, age=2))
+    assert found[:2] == pytest.approx((1, 2 / 6))
+    assert all(math.isnan(value) for value in found[2:])
+
+
+# ------------------------------------------------------------------------------------------- what must hold
+
+
+people = st.lists(st.tuples(st.integers(0, 99), st.sampled_from("fm")), min_size=1, max_size=40).map(
+    lambda rows: pd.DataFrame(rows, columns=["age", "sex"])
+)
+
+
+@given(people, people, st.integers(0, 2), st.integers(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_equals_the_definitions(patients: pd.DataFrame, others: pd.DataFrame, age: int, sex: int) -> None:
+    population = pd.concat([patients, others])  # everybody is on the register
+    found = risk(at(patients, age=age, sex=sex), population)
+
+    def keys(table: pd.DataFrame) -> list:
+        return list(zip(AGES.generalise(table["age"], age), SEXES.generalise(table["sex"], sex), strict=True))
+
+    mine, all_ = keys(patients), keys(population)
+    f = {key: mine.count(key) for key in mine}
+    F = {key: all_.count(key) for key in mine}
+    assert found.prosecutor_max == pytest.approx(max(1 / f[key] for key in mine))
+    assert found.prosecutor_mean == pytest.approx(np.mean([1 / f[key] for key in mine]))
+    assert found.journalist_max == pytest.approx(max(1 / F[key] for key in mine))
+    assert found.marketer == pytest.approx(np.mean([1 / F[key] for key in mine]))
+    assert found.journalist_mean == pytest.approx(max(found.marketer, len(F) / sum(F.values())))
+    assert found.prosecutor_max >= found.journalist_max - 1e-12
+    assert found.prosecutor_mean >= found.journalist_mean - 1e-12 >= found.marketer - 2e-12
+
+
+@given(people, people, st.integers(0, 2), st.integers(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_prosecutor_journalist_marketer_in_this_order(
+    patients: pd.DataFrame, register: pd.DataFrame, age: int, sex: int
+) -> None:
+    found = risk(at(patients, age=age, sex=sex), register)
+    assert 1 >= found.prosecutor_max >= found.journalist_max >= 0
+    assert found.prosecutor_mean >= found.journalist_mean - 1e-12
+    assert found.journalist_max >= found.journalist_mean - 1e-12
+    assert found.journalist_mean >= found.marketer >= 0
+
+
+@given(people, people, st.integers(1, 5))
+@settings(max_examples=40, deadline=None)
+def test_mondrian_counts_who_fits_the_box(patients: pd.DataFrame, others: pd.DataFrame, k: int) -> None:
+    released = mondrian(patients, ["age", "sex"], min(k, len(patients)))
+    population = pd.concat([patients, others])
+    found = risk(released, population, ["age"])
+
+    def fits(label: str) -> int:
+        ages = patients["age"] if label == "*" else [int(end) for end in label.split("-")]
+        return int(population["age"].between(min(ages), max(ages)).sum())
+
+    F = released.table["age"].map({label: fits(label) for label in released.table["age"].unique()})
+    assert found.journalist_max == pytest.approx(1 / F.min())
+    assert found.marketer == pytest.approx((1 / F).mean())
+
+
+@pytest.fixture(scope="module")
+def people_and_extract() -> tuple[pd.DataFrame, pd.DataFrame]:
+    patients = cohort.load_patients()
+    people = identities.identities(patients)
+    return identities.register(people, seed=1).table, identities.deidentified(patients, people)
+
+
+@pytest.mark.parametrize("k", [2, 10])
+def test_real_releases(people_and_extract: tuple[pd.DataFrame, pd.DataFrame], k: int) -> None:
+    register, extract = people_and_extract
+    hierarchies = support2_hierarchies(extract)
+    lattice = Lattice(extract, QI, hierarchies)
+    for released in (lattice.apply(lattice.solve(k)), mondrian(extract, QI, k, hierarchies)):
+        found = risk(released, register, ["age", "sex", "postcode"])
+        assert found.prosecutor_max <= 1 / k
+        assert found.prosecutor_max >= found.journalist_max > found.journalist_mean > 0
+        assert found.prosecutor_mean > found.journalist_mean >= found.marketer > 0
+        # Counted another way.
+        if released.node is not None:
+            on = ["age", "sex", "postcode"]
+            mine = released.table.groupby(on).size().rename("f").reset_index()
+            theirs = released.recode(register[on]).groupby(on).size().rename("F").reset_index()
+            both = mine.merge(theirs, on=on, how="left")
+            assert found.marketer == pytest.approx((both["f"] / both[["f", "F"]].max(axis=1)).sum() / both["f"].sum())
+
+
+# ---------------------------------------------------------------------------------------------------- bad input
+
+
+REGISTER = pd.DataFrame({"age": [20, 30], "name": ["A", "B"]})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({"released": TABLE}, "is a DataFrame, not a Released"),
+        ({"released": at(TABLE, k=9, age=1)}, "All 6 rows were suppressed"),
+        ({"register": REGISTER.iloc[:0]}, "0 rows"),
+        ({"register": [1, 2]}, "is a list"),
+        ({"register": REGISTER[["name"]]}, "none of the quasi-identifiers age"),
+        ({"register": REGISTER, "on": []}, "No quasi-identifier"),
+        ({"register": REGISTER, "on": ["zip"]}, "no column 'zip'"),
+        ({"register": REGISTER, "on": ["name"]}, "'name' is no quasi-identifier"),
+        ({"register": REGISTER.assign(age=[20, 500])}, "'age' lacks 1 value.*500"),
+        ({"register": REGISTER.assign(age=pd.Series([20, "x"], dtype=object))}, "'age' mixes numbers and text"),
+        ({"on": ["age"]}, "none was given"),
+    ],
+)
+def test_bad_input_is_refused(arguments: dict, names: str) -> None:
+    with pytest.raises(AnonymityError, match=names):
+        risk(**{"released": at(TABLE, age=1), **arguments})

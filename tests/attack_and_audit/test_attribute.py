@@ -1,0 +1,395 @@
+"""Attribute inference against brute force, on a model that leaks by construction, and on models that do not."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import norm
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.naive_bayes import GaussianNB
+from sklearn.tree import DecisionTreeClassifier
+
+from ppml_helpers.attack_and_audit import attribute, lira
+from ppml_helpers.attack_and_audit.attribute import attribute_inference, candidate_scores
+from ppml_helpers.errors import AttackError
+
+COLUMNS = ["a", "b", "kind: 1", "kind: 2"]
+KIND = ["kind: 1", "kind: 2"]
+VALUES = np.array([[0, 0], [0, 1], [1, 0]])  # as they are sorted
+
+
+def people(rows: int, seed: int) -> tuple[pd.DataFrame, pd.Series]:
+    """Records of people whose kind (0, 1 or 2) goes with a and b, and whose outcome goes with a alone."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=(2, rows))
+    kind = np.digitize(a + b + rng.normal(size=rows), (-0.5, 1.0))
+    table = pd.DataFrame({"a": a, "b": b, "kind: 1": kind == 1, "kind: 2": kind == 2}, dtype=float)
+    table.index = [f"patient {seed}-{row}" for row in range(rows)]
+    return table, pd.Series((a + rng.logistic(size=rows) > 0).astype(int), index=table.index)
+
+
+MEMBERS, OTHERS, OWN = people(300, 1), people(300, 2), people(600, 3)
+SHADOW_IN, SHADOW_OUT = people(300, 4), people(300, 5)
+
+
+def by_heart(records, sure: float = 3.0):
+    """Return a model that is sure of what happened to the records it knows, in every column; no idea otherwise."""
+    X, y = records
+    known = dict(zip(map(tuple, X.to_numpy()), y, strict=True))
+
+    def log_odds(table: pd.DataFrame) -> np.ndarray:
+        return np.array([{1: sure, 0: -sure, None: 0.0}[known.get(tuple(row))] for row in table.to_numpy()])
+
+    return log_odds
+
+
+def no_idea(table: pd.DataFrame) -> np.ndarray:
+    return np.zeros(len(table))
+
+
+def attack(model, **changed):
+    given = {"members": MEMBERS, "nonmembers": OTHERS, "own": OWN, "columns": KIND}
+    return attribute_inference(model, **{**given, **changed})
+
+
+def codes(X: pd.DataFrame) -> np.ndarray:
+    return np.array([[tuple(v) for v in VALUES].index(tuple(row)) for row in X[KIND].to_numpy()])
+
+
+# ------------------------------------------------------------------------------------------------------ brute force
+
+
+@pytest.fixture(scope="module")
+def regression():
+    """A model that uses the attribute, so that Bayes' rule has something to say."""
+    return LogisticRegression(C=100).fit(*MEMBERS)
+
+
+@pytest.fixture(scope="module")
+def result(regression):
+    return attack(regression)
+
+
+def expected_posteriors(model, records):
+    """The same by hand: the priors, and Bayes' rule for one record and one value at a time."""
+    X, y = OWN
+    imputer = LogisticRegression(max_iter=2000).fit(np.column_stack([X[["a", "b"]], y]), codes(X))
+    priors = imputer.predict_proba(np.column_stack([records[0][["a", "b"]], records[1]]))
+    posteriors = np.empty_like(priors)
+    for row, ((a, b), happened) in enumerate(zip(records[0][["a", "b"]].to_numpy(), records[1], strict=True)):
+        for number, value in enumerate(VALUES):
+            death = 1 / (1 + math.exp(-(model.coef_[0] @ [a, b, *value] + model.intercept_[0])))
+            posteriors[row, number] = priors[row, number] * (death if happened == 1 else 1 - death)
+        posteriors[row] /= posteriors[row].sum()
+    return priors, posteriors
+
+
+@pytest.mark.parametrize("side", ["members", "nonmembers"])
+def test_without_a_shadow_model_it_is_bayes_rule_record_by_record(regression, result, side):
+    records = MEMBERS if side == "members" else OTHERS
+    priors, posteriors = expected_posteriors(regression, records)
+    ours, truth = getattr(result, side), codes(records[0])
+    np.testing.assert_array_equal(result.values.to_numpy(), VALUES)
+    np.testing.assert_array_equal(ours.truth, truth)
+    np.testing.assert_array_equal(ours.imputed, priors.argmax(axis=1))
+    np.testing.assert_array_equal(ours.guessed, posteriors.argmax(axis=1))
+    assert ours.imputation == pytest.approx((priors.argmax(axis=1) == truth).mean())
+    assert ours.attack == pytest.approx((posteriors.argmax(axis=1) == truth).mean())
+    assert ours.gain == pytest.approx(ours.attack - ours.imputation)
+    commonest = np.bincount(codes(OWN[0])).argmax()
+    assert ours.commonest == pytest.approx((truth == commonest).mean())
+    aucs = [[roc_auc_score(truth == v, chances[:, v]) for v in range(3)] for chances in (priors, posteriors)]
+    assert (ours.imputation_auc, ours.attack_auc) == pytest.approx(tuple(np.mean(aucs, axis=1)), abs=1e-9)
+
+
+def test_without_a_shadow_model_nobody_is_mistaken_for_a_member(result):
+    assert result.member_weight == result.nonmember_weight == 1
+    np.testing.assert_array_equal(result.mistaken.guessed, result.nonmembers.guessed)
+    assert result.leak == pytest.approx(result.members.gain - result.nonmembers.gain)
+
+
+def test_candidates_are_asked_one_by_one_and_the_table_stays_as_it_was():
+    X, y = MEMBERS
+    before, candidates = X.copy(), pd.DataFrame(VALUES, columns=KIND)
+    ours = candidate_scores(lambda table: table @ [1.0, 0.0, 10.0, 100.0], X, y, candidates)
+    expected = (X["a"].to_numpy()[:, None] + [0, 100, 10]) * np.where(y == 1, 1, -1)[:, None]
+    np.testing.assert_allclose(ours, expected)
+    pd.testing.assert_frame_equal(X, before)
+
+
+def test_the_gains_interval_is_that_of_a_bootstrap_over_records(result):
+    ours = result.members
+    change = (ours.guessed == ours.truth).astype(float) - (ours.imputed == ours.truth)
+    drawn = np.random.default_rng(8).choice(change, size=(4000, len(change))).mean(axis=1)
+    assert change.std() > 0
+    # Both are made of whole records, and of resamples: they may differ by a record or two.
+    assert ours.gain_interval == pytest.approx(tuple(np.quantile(drawn, (0.025, 0.975))), abs=2.5 / len(change))
+    wide = attack(no_idea, confidence=0.99).members
+    assert wide.attack_interval.low < attack(no_idea).members.attack_interval.low < wide.attack
+
+
+def test_the_guess_does_not_look_at_the_answer(regression, result):
+    shuffled = MEMBERS[0].copy()
+    shuffled[KIND] = VALUES[np.random.default_rng(6).integers(3, size=len(shuffled))]
+    again = attack(regression, members=(shuffled, MEMBERS[1]))
+    np.testing.assert_array_equal(again.members.guessed, result.members.guessed)
+    np.testing.assert_array_equal(again.members.imputed, result.members.imputed)
+    assert (again.members.truth != result.members.truth).any()
+
+
+# ------------------------------------------------------------------------------------------------------ planted leak
+
+
+def test_a_leak_is_found_in_members_only():
+    found = attack(by_heart(MEMBERS, sure=30.0), shadow=(by_heart(SHADOW_IN, sure=30.0), SHADOW_IN, SHADOW_OUT))
+    assert found.members.attack == 1
+    assert found.members.attack_auc == 1
+    assert found.members.gain == pytest.approx(1 - found.members.imputation)
+    assert found.nonmembers.gain == 0
+    assert found.leak == found.members.gain
+    assert found.leak_interval.low > 0.2
+
+
+def test_how_much_to_trust_a_model_is_learnt_from_the_shadow_model():
+    hesitant = {"model": by_heart(MEMBERS, sure=0.1)}
+    shadow = (by_heart(SHADOW_IN, sure=0.1), SHADOW_IN, SHADOW_OUT)
+    learnt, bayes = attack(**hesitant, shadow=shadow), attack(**hesitant)
+    assert learnt.members.attack == 1  # small differences decide, once it is known what they mean
+    assert bayes.members.attack < 0.7
+    assert learnt.member_weight > 50
+    assert learnt.nonmember_weight == 0
+
+
+def test_the_weight_is_the_one_that_makes_the_shadow_models_records_likeliest(regression):
+    shadow_model = LogisticRegression(C=100).fit(*SHADOW_IN)
+    found = attack(regression, shadow=(shadow_model, SHADOW_IN, SHADOW_OUT))
+    for weight, records in ((found.member_weight, SHADOW_IN), (found.nonmember_weight, SHADOW_OUT)):
+        priors, posteriors = expected_posteriors(shadow_model, records)
+        truth = codes(records[0])
+
+        def likelihood(w, priors=priors, ratio=posteriors / priors, truth=truth):
+            chances = priors * ratio**w
+            return np.log(chances[np.arange(300), truth] / chances.sum(axis=1)).mean()
+
+        for other in np.linspace(0, 10, 101):
+            assert likelihood(weight) >= likelihood(other) - 1e-9
+
+
+def test_an_attacker_who_takes_everybody_for_a_member_is_misled():
+    # The model is sure of its own patients, and of all others if they had kind 0: wrong about most of them.
+    def overconfident(records):
+        own_patients = by_heart(records, sure=5.0)
+        known = set(map(tuple, records[0][["a", "b"]].to_numpy()))
+
+        def log_odds(table):
+            stranger = np.array([tuple(row) not in known for row in table[["a", "b"]].to_numpy()])
+            return np.where(stranger, np.where(table[KIND].sum(axis=1) == 0, 0.0, -50.0), own_patients(table))
+
+        return log_odds
+
+    def sure_of_kind_0(model, X, y):
+        return np.where(np.asarray(model(X)) == -50.0, -50.0, lira.scores_of(model, X, y))
+
+    shadow = (overconfident(SHADOW_IN), SHADOW_IN, SHADOW_OUT)
+    found = attack(overconfident(MEMBERS), shadow=shadow, scorer=sure_of_kind_0)
+    assert found.members.attack == 1
+    assert found.mistaken.gain < -0.2
+    assert found.nonmembers.gain == 0
+    assert found.leak == found.members.gain  # what is lost by the mistake is not counted as the members' loss
+
+
+# ----------------------------------------------------------------------------------------------------------- no leak
+
+
+def test_a_model_that_knows_nothing_adds_nothing():
+    for shadow in (None, (no_idea, SHADOW_IN, SHADOW_OUT)):
+        found = attack(no_idea, shadow=shadow)
+        for side in (found.members, found.nonmembers, found.mistaken):
+            np.testing.assert_array_equal(side.guessed, side.imputed)
+            assert side.gain == 0
+            assert side.gain_interval == (0, 0)
+            assert side.attack_auc == side.imputation_auc
+        assert found.members.imputation > found.members.commonest + 0.05  # though most of it looks like a success
+
+
+def test_what_is_true_of_everybody_is_no_leak():
+    # The outcome depends on the kind, which the imputer cannot know: it sees noise only.
+    def table(seed, rows=1500):
+        rng = np.random.default_rng(seed)
+        kind = rng.integers(2, size=rows)
+        X = pd.DataFrame({"kind": kind, "noise": rng.normal(size=rows)}, [f"{seed}-{i}" for i in range(rows)])
+        y = (rng.random(rows) < norm.cdf((2 * kind - 1) * X["noise"])).astype(int)
+        return X.astype(float), y
+
+    members, others, own = (table(seed) for seed in (11, 12, 13))
+
+    def truth(X):  # what a perfect statistician would publish, without a look at a single record
+        chance = norm.cdf((2 * X["kind"] - 1) * X["noise"])
+        return np.log(chance / (1 - chance))
+
+    found = attribute_inference(truth, members, others, own, "kind")
+    assert found.members.gain > 0.1  # logistic regression misses the interaction, the model tells it ...
+    assert found.nonmembers.gain > 0.1  # ... about people who were never in the data as well
+    assert found.leak_interval.low < 0 < found.leak_interval.high
+
+
+def test_the_leak_is_zero_on_average_if_the_model_saw_nobody():
+    model, leaks, covered = DecisionTreeClassifier(random_state=0).fit(*people(300, 7)), [], 0
+    for seed in range(25):
+        found = attack(model, members=people(150, 100 + seed), nonmembers=people(150, 200 + seed))
+        leaks.append(found.leak)
+        covered += found.leak_interval.low <= 0 <= found.leak_interval.high
+    assert abs(np.mean(leaks)) < 4 * np.std(leaks) / math.sqrt(25)
+    assert covered >= 20  # 24 expected; fewer than 20 with a chance below 1 %
+
+
+# ---------------------------------------------------------------------------------------------------- what it takes
+
+
+def test_networks_classifiers_and_functions_give_the_same_answer(regression):
+    network = torch.nn.Linear(4, 1).double()
+    with torch.no_grad():
+        network.weight.copy_(torch.from_numpy(regression.coef_))
+        network.bias.copy_(torch.from_numpy(regression.intercept_))
+    results = [attack(model) for model in (regression, network, regression.decision_function)]
+    for other in results[1:]:
+        np.testing.assert_array_equal(other.members.guessed, results[0].members.guessed)
+
+
+def test_one_column_another_imputer_and_stated_values(regression):
+    found = attack(regression, columns="kind: 2", values=[1, 0], imputer=GaussianNB())
+    assert found.values["kind: 2"].tolist() == [1, 0]
+    X, y = OWN
+    imputer = GaussianNB().fit(np.column_stack([X.drop(columns="kind: 2"), y]), X["kind: 2"] == 0)
+    expected = imputer.predict(np.column_stack([MEMBERS[0].drop(columns="kind: 2"), MEMBERS[1]]))
+    np.testing.assert_array_equal(found.members.imputed, expected)
+    assert found.members.imputation_auc != attack(regression, columns="kind: 2").members.imputation_auc
+
+
+def test_an_imputer_that_is_certain_can_still_be_overruled():
+    def sure_either_way(model, X, y):
+        return np.where(model(X) == 0, -30.0, 30.0)
+
+    certain = DummyClassifier(strategy="most_frequent")
+    found = attack(by_heart(MEMBERS), imputer=certain, scorer=sure_either_way)
+    assert found.members.imputation == found.members.commonest
+    assert found.members.attack == 1
+    assert found.nonmembers.attack == found.nonmembers.commonest
+
+
+def test_columns_that_are_numbers_and_the_same_seed():
+    def renamed(records):
+        return records[0].set_axis(range(4), axis=1), records[1]
+
+    sides = {"members": renamed(MEMBERS), "nonmembers": renamed(OTHERS), "own": renamed(OWN)}
+    first, second = (attack(no_idea, **sides, columns=[2, 3], seed=seed) for seed in (0, 0))
+    np.testing.assert_array_equal(first.members.truth, codes(MEMBERS[0]))
+    assert first.leak_interval == second.leak_interval
+
+
+def test_everybody_of_a_side_has_one_value():
+    X, y = MEMBERS
+    alike = (X[KIND] == 0).all(axis=1)
+    side = attack(no_idea, members=(X[alike], y[alike])).members
+    assert math.isnan(side.attack_auc)
+    assert side.imputation > 0
+
+
+def test_results_cannot_be_changed(result):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.leak = 0.0
+    assert attribute.attribute_inference is attribute_inference
+
+
+# --------------------------------------------------------------------------------------------------------- bad input
+
+
+def changed(records, row: int, column: str, value: float):
+    X, y = records
+    X = X.copy()
+    X.iloc[row, X.columns.get_loc(column)] = value
+    return X, y
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("columns", "kind", "no column 'kind'; choose from a, b"),
+        ("columns", [], "give at least one"),
+        ("columns", ["kind: 1", "kind: 1"], "each once"),
+        ("columns", COLUMNS, "leave a column"),
+        ("columns", "a", "has 600 values, but the attack guesses among 2 to 50"),
+        ("values", [[0, 0], [0, 1], [1, 0], [1, 1]], "No record of the attacker's own has the value"),
+        ("values", [[0, 0], [0, 1]], "is none of those to guess among"),
+        ("values", [[0, 0], [0, 0], [0, 1], [1, 0]], "is given twice"),
+        ("values", [[0, 0]], "has 1 values"),
+        ("values", [0, 1], "give one row a value, with 2 columns"),
+        ("values", [[0, math.nan], [0, 1], [1, 0]], "values holds 1 values such as nan"),
+        ("values", ["no", "yes"], "values must hold numbers"),
+        ("members", MEMBERS[0], "members is a DataFrame; give the tuple \\(X, y\\)"),
+        ("members", (MEMBERS[0].to_numpy(), MEMBERS[1]), "X of members is a ndarray; give a DataFrame"),
+        ("members", (MEMBERS[0][["b", "a", *KIND]], MEMBERS[1]), "columns of members are not those of own"),
+        ("members", (MEMBERS[0].iloc[:0], MEMBERS[1].iloc[:0]), "X of members has shape \\(0, 4\\)"),
+        ("members", (MEMBERS[0], MEMBERS[1].iloc[1:]), "members has 300 records and 299 labels"),
+        ("nonmembers", (OTHERS[0], OTHERS[1] + 1), "labels from 1 to 2"),
+        ("nonmembers", (OTHERS[0], OTHERS[1] * math.nan), "y of nonmembers holds 300 values such as nan"),
+        ("nonmembers", changed(OTHERS, 7, "a", math.nan), "X of nonmembers holds 1 values such as nan"),
+        ("own", changed(OWN, 7, "b", math.inf), "X of own holds 1 values such as inf"),
+        ("members", changed(MEMBERS, 7, "kind: 1", 0.5), "The record 'patient 1-7' of members has the value"),
+        ("nonmembers", MEMBERS, "300 records are in members and in nonmembers, such as the one 'patient 1-0'"),
+        ("own", (pd.concat([OWN[0], OTHERS[0].iloc[4:6]]), [*OWN[1], 0, 1]), "2 records are in nonmembers and in own"),
+        ("shadow", (no_idea, MEMBERS, SHADOW_OUT), "in members and in the shadow model's members"),
+        ("shadow", (no_idea, SHADOW_IN, SHADOW_IN), "in the shadow model's members and in the shadow model's non"),
+        ("shadow", (no_idea, SHADOW_IN), "shadow is a tuple; give the tuple \\(model, \\(X, y\\), \\(X, y\\)\\)"),
+        ("shadow", (no_idea, SHADOW_IN, OWN), "in own and in the shadow model's non-members"),
+        ("imputer", LinearRegression(), "imputer is a LinearRegression; give a scikit-learn classifier"),
+        ("confidence", 1.0, "confidence is 1.0"),
+        ("resamples", 99, "resamples is 99; give a whole number, 100 or more"),
+        ("resamples", 200.5, "resamples is 200.5"),
+        ("seed", -1, "seed is -1"),
+    ],
+)
+def test_bad_input_is_refused_with_what_is_wrong(argument, value, message):
+    with pytest.raises(AttackError, match=message) as refused:
+        attack(no_idea, **{argument: value})
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda table: np.where(table["kind: 2"] == 1, np.nan, 0), "scores holds 300 values such as nan"),
+        (lambda table: np.zeros(len(table) - 1), "shape \\(299,\\) for 300 records"),
+        (lambda table: np.zeros((len(table), 3)), "shape \\(300, 3\\)"),
+        (lambda table: ["high"] * len(table), "must hold numbers"),
+        ("a model", "has no predict_proba and cannot be called"),
+        (DecisionTreeClassifier().fit(MEMBERS[0], MEMBERS[1] + 1), "not \\[0, 1\\]; fit it"),
+    ],
+)
+def test_scores_that_are_none_are_refused(model, message):
+    with pytest.raises(AttackError, match=message):
+        attack(model)
+    with pytest.raises(AttackError, match=message):
+        attack(no_idea, shadow=(model, SHADOW_IN, SHADOW_OUT))
+
+
+def test_a_scorer_of_ones_own_is_checked_too():
+    with pytest.raises(AttackError, match=r"shape \(300, 1\) for 300 records; it must give one a record"):
+        attack(no_idea, scorer=lambda model, X, y: np.zeros((len(X), 1)))
+
+
+class Broken(DummyClassifier):
+    def predict_proba(self, X):
+        return 2 * super().predict_proba(X)
+
+
+def test_an_imputer_that_gives_no_probabilities_is_refused():
+    with pytest.raises(AttackError, match="add up to 2 for the first record; it must give 3 a record"):
+        attack(no_idea, imputer=Broken())

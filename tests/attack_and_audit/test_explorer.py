@@ -1,0 +1,352 @@
+"""The explorer of chapter 06: its numbers against audits made without it, what it trains, and what it says."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import time
+
+import numpy as np
+import pytest
+from readable import assert_readable
+
+from ppml_helpers import accounting, cohort
+from ppml_helpers.attack_and_audit import audit
+from ppml_helpers.attack_and_audit import explorer as widget
+from ppml_helpers.attack_and_audit.explorer import BUG, CANARIES, PATIENTS, RUNS, STOPS, AuditExplorer
+from ppml_helpers.errors import ExplorerError, PrivacyParameterError
+from ppml_helpers.explorer import Stopped
+from ppml_helpers.private_training.engine import RECIPES
+
+LOGISTIC = RECIPES["logistic regression"]
+START = {"epsilon": 1.0, "canaries": 300, "runs": 1, "bug": False}
+
+
+@pytest.fixture(scope="module")
+def split() -> cohort.Split:
+    return cohort.split(*cohort.features(cohort.load_patients()), seed=0)
+
+
+@pytest.fixture(scope="module")
+def explorer(split: cohort.Split) -> AuditExplorer:
+    """One explorer for the module; each test says all the knobs that it depends on."""
+    return AuditExplorer(split)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing where a test is about numbers or refusals."""
+    monkeypatch.setattr(AuditExplorer, "redraw", lambda self: b"")
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, list]]:
+    """What is really trained: canaries, seed and settings of each sweep."""
+    made: list[tuple[int, int, list]] = []
+
+    def noted(X: object, y: object, recipe: object, settings: list, **named: object) -> list:
+        found = audit.audit_sweep(X, y, recipe, settings, **named)
+        made.append((named["canaries"], named["seed"], settings))
+        return found
+
+    monkeypatch.setattr(widget, "audit_sweep", noted)
+    return made
+
+
+# ---------------------------------------------------------------------------------------------------- the numbers
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("epsilon", "canaries", "bug"), [(1.0, 300, False), (1.0, 300, True), (3.2, 1000, True), (0.25, 100, True)]
+)
+def test_a_setting_gives_what_an_audit_of_its_own_gives(
+    explorer: AuditExplorer, split: cohort.Split, epsilon: float, canaries: int, bug: bool
+) -> None:
+    result = explorer.set(epsilon=epsilon, canaries=canaries, runs=2, bug=bug).result
+    few = split.X_train.iloc[:PATIENTS], split.y_train.iloc[:PATIENTS]
+    for seed, (shown, other) in enumerate(zip(result.shown, result.other, strict=True)):
+        for run, planted in ((shown, bug), (other, not bug)):
+            alone = audit.audit_training(
+                *few, LOGISTIC, epsilon, canaries=canaries, noise_divisor=8.0 if planted else 1.0, seed=seed
+            )
+            assert (run.included == alone.included).all()
+            np.testing.assert_allclose(run.scores, alone.scores, atol=2e-3 * np.abs(alone.scores).max())
+            assert run.measured == pytest.approx(alone.measured.epsilon_lower, abs=0.25)  # a guess or two
+            assert run.auc == pytest.approx(alone.auc(split.X_test, split.y_test), abs=1e-3)
+            assert run.actual == alone.actual
+    assert result.patients == PATIENTS
+    assert result.best == audit.best_possible(canaries)
+    assert result.curve.loc[epsilon].tolist() == [run.measured for run in result.shown]
+    assert set(STOPS) <= set(result.curve.index)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_bug_is_caught_and_the_sound_program_is_not(explorer: AuditExplorer) -> None:
+    wrong = explorer.set(epsilon=1.0, canaries=1000, runs=5, bug=True).result
+    assert wrong.refuted == len(wrong.shown) == 5
+    assert wrong.shown[0].actual > 8
+    sound = explorer.set(bug=False).result
+    assert sound.refuted == 0
+    assert sound.shown == wrong.other
+    assert sound.shown[0].actual == pytest.approx(1.0, abs=1e-3)
+    # What the chapter says of accuracy: that of the wrong program is no worse, and not far off.
+    assert -0.005 < wrong.auc - sound.auc < 0.04
+    assert (wrong.auc, wrong.other_auc) == (sound.other_auc, sound.auc)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_no_bound_is_above_what_is_kept_or_possible(explorer: AuditExplorer) -> None:
+    for bug, canaries in itertools.product((False, True), (100, 1000)):
+        result = explorer.set(epsilon=3.2, canaries=canaries, runs=5, bug=bug).result
+        assert all(0 <= run.measured <= min(run.actual, result.best) for run in result.shown)
+        assert (result.curve <= result.best).all(axis=None)
+
+
+def test_few_canaries_cannot_refute_a_large_promise_and_many_can(explorer: AuditExplorer) -> None:
+    few = explorer.set(epsilon=3.2, canaries=100, runs=1, bug=True)
+    assert (few.result.refuted, few.result.best < 3.2) == (0, True)
+    assert "100 canaries cannot refute the promise of 3.2: they show 3.10 at best." in written(few)
+    assert explorer.set(canaries=1000).result.refuted == 1
+    assert "Refuted: the run shows more than the promise of 3.2." in written(explorer)
+
+
+# ---------------------------------------------------------------------------------------------------- what is trained
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_one_training_serves_every_epsilon_and_the_switch(split: cohort.Split, trainings: list) -> None:
+    explorer = AuditExplorer(split)
+    for stop, bug in itertools.product(STOPS, (False, True)):
+        explorer.set(epsilon=stop, canaries=100, bug=bug)
+    assert trainings == [(100, 0, [(stop, divisor) for divisor in (1.0, BUG) for stop in STOPS])]
+    explorer.set(epsilon=0.25)
+    assert trainings[1:] == [(100, 0, [(0.25, 1.0), (0.25, BUG)])]
+    explorer.set(runs=2, epsilon=1.0)
+    assert [(seed, len(settings)) for _, seed, settings in trainings[2:]] == [(1, 18)]
+    explorer.set(runs=1, bug=False, epsilon=10 ** (-0.75))  # as the slider has it, with all its digits
+    assert explorer.result.epsilon == 0.18
+    assert len(trainings) == 3
+    explorer.forget()
+    explorer.set(epsilon=1.0)
+    assert len(trainings) == 4
+
+
+def test_the_picture_does_not_depend_on_what_was_asked_for_before(split: cohort.Split) -> None:
+    direct, winding = AuditExplorer(split), AuditExplorer(split)
+    for knobs in ({"epsilon": 0.25}, {"epsilon": 5.0, "bug": True, "runs": 2}, {"canaries": 300}):
+        winding.set(**({"canaries": 100} | knobs))
+    wanted = {"epsilon": 0.25, "canaries": 100, "runs": 2, "bug": True}
+    assert direct.set(**wanted)._png == winding.set(**wanted)._png
+    assert direct.sentence == winding.sentence
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_stopped_audit_keeps_the_runs_that_are_done(split: cohort.Split, trainings: list) -> None:
+    explorer, told = AuditExplorer(split), []
+
+    def stop(fraction: float, what: str) -> None:
+        told.append((fraction, what))
+        if fraction > 0.5:
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        explorer.compute(stop, epsilon=0.25, canaries=100, runs=3, bug=False)
+    assert told[-1][1] == "run 2 of 3, 100 canaries"
+    fractions = [fraction for fraction, _ in told]
+    assert fractions == sorted(fractions)
+    assert [seed for _, seed, _ in trainings] == [0, 0, 1]  # of the second run, the slider's stops are done
+    explorer.set(epsilon=0.25, canaries=100, runs=3)
+    assert [(seed, len(settings)) for _, seed, settings in trainings] == [
+        (0, 18),
+        (0, 2),
+        (1, 18),
+        (1, 2),
+        (2, 18),
+        (2, 2),
+    ]
+
+
+def test_a_move_takes_less_than_two_seconds(split: cohort.Split) -> None:
+    spent, explorer = [], AuditExplorer(split)
+    for knobs in ({"canaries": 2000}, {"canaries": 1000}, {"epsilon": 3.2}, {"bug": True}, {"epsilon": 0.5}):
+        began = time.process_time()
+        explorer.set(**knobs)
+        spent.append(time.process_time() - began)
+    assert np.median(spent) < 1
+    assert min(spent[:2]) < 2
+
+
+# ---------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("knobs", "words"),
+    [
+        ({"epsilon": 0.0}, "epsilon = 0.0 is not a number from 0.1 to 10"),
+        ({"epsilon": 20.0}, "epsilon = 20.0 is not a number from 0.1 to 10"),
+        ({"epsilon": math.nan}, "epsilon = nan"),
+        ({"canaries": 500}, "canaries = 500 is not on offer; choose one of 100, 300, 1000, 2000"),
+        ({"runs": 4}, "runs = 4 is not on offer; choose one of 1, 2, 3, 5"),
+        ({"bug": "yes"}, "bug = 'yes' does not suit this knob"),
+        ({"delta": 1e-5}, "no knob 'delta'; it has epsilon, canaries, runs, bug"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(explorer: AuditExplorer, knobs: dict, words: str) -> None:
+    before = explorer.set(**START).values
+    with pytest.raises(ExplorerError, match=words):
+        explorer.set(**knobs)
+    assert explorer.values == before
+
+
+def test_unfit_splits_are_refused_in_one_sentence(split: cohort.Split) -> None:
+    few = split.X_train.iloc[:299], split.y_train.iloc[:299]
+    for wrong, words in (
+        ("split", "given a str, not a Split"),
+        (tuple(split), "given a tuple, not a Split"),
+        (split._replace(X_train=few[0], y_train=few[1]), "there are 299 training patients; the explorer needs 300"),
+        (split._replace(y_test=split.y_test.iloc[1:]), "not one label for each patient"),
+        (split._replace(y_train=split.y_train.iloc[1:]), "not one label for each patient"),
+    ):
+        with pytest.raises(ExplorerError, match=words) as no:
+            AuditExplorer(wrong)
+        assert "\n" not in str(no.value)
+    with pytest.raises(PrivacyParameterError, match=r"delta is 2\.0"):
+        AuditExplorer(split, delta=2.0)
+
+
+def test_a_small_table_and_another_delta_are_said_and_used(split: cohort.Split) -> None:
+    few = split._replace(X_train=split.X_train.iloc[:400], y_train=split.y_train.iloc[:400])
+    result = AuditExplorer(few, delta=1e-3).set(canaries=100).result
+    assert result.patients == 400
+    assert result.best == audit.best_possible(100, delta=1e-3) < audit.best_possible(100)
+
+
+# ---------------------------------------------------------------------------------------------------- words, picture
+
+
+def written(explorer: AuditExplorer) -> str:
+    return " ".join(text.get_text() for text in explorer._figure.texts)
+
+
+def test_the_sentence_says_the_numbers(explorer: AuditExplorer) -> None:
+    explorer.set(**START | {"canaries": 1000, "bug": True})
+    result, sentence = explorer.result, explorer.sentence
+    bound = math.floor(100 * result.shown[0].measured) / 100
+    assert sentence.startswith(
+        "Promised epsilon 1 to 2,000 patients: with noise 8 times too small, worth a promise of "
+    )
+    assert "and 1,000 canaries, each in by the toss of a coin, one run shows that" in sentence
+    assert f"epsilon is at least {bound:.2f} at 95 % confidence (5.37 if every guess were right), " in sentence
+    assert f"which refutes the promise; the test AUC is {result.auc:.2f}, and {result.other_auc:.2f} with" in sentence
+    assert sentence.endswith(" without the bug.")
+    sound = explorer.set(bug=False).sentence
+    assert "with the noise that it takes and 1,000" in sound
+    assert "which does not refute the promise; " in sound
+    assert sound.endswith(" with the bug.")
+    for text in (sentence, sound, explorer.set(runs=3).sentence):
+        assert text.count(".") - len(re.findall(r"\d\.\d", text)) == 1  # one sentence
+    assert "3 runs bound epsilon from below by " in explorer.sentence
+    assert " at 95 % confidence each (" in explorer.sentence
+
+
+def made_up(bounds: list[float], **changes: object) -> widget.Audited:
+    """A result with these lower bounds at a promise of 1."""
+    runs = tuple(widget.Run(1.0, bound, 0.8, np.zeros(2), np.zeros(2, bool)) for bound in bounds)
+    made = widget.Audited(1.0, 300, 2000, False, 4.2, 0.95, runs, runs, widget.pd.DataFrame())
+    return made._replace(**changes)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "changes", "says", "verdict"),
+    [
+        ([0.0], {}, "one run shows nothing at", "Not refuted: the run shows no more than the promise of 1."),
+        ([0.0, 0.0], {}, "2 runs show nothing at", "Not refuted: no run shows more than the promise of 1."),
+        ([0.999], {}, "at least 0.99 at", "Not refuted: the run shows no more than the promise of 1."),
+        ([1.0001], {}, "at least 1.0001 at", "Refuted: the run shows more than the promise of 1."),
+        ([1.2, 1.2], {}, "from below by 1.20 at", "Refuted: all 2 runs show more than the promise of 1."),
+        (
+            [0.2, 1.2],
+            {},
+            "0.20 to 1.20 at",
+            "1 of 2 runs shows more than the promise of 1; of a sound program's, 5 in 100 may.",
+        ),
+        ([1.3, 0.2, 1.2], {}, "which refutes the promise in 2 of them", "2 of 3 runs show more than the promise of 1"),
+        ([0.9], {"best": 0.95}, "does not", "300 canaries cannot refute the promise of 1: they show 0.95 at best."),
+    ],
+)
+def test_the_words_follow_the_bounds(
+    explorer: AuditExplorer, bounds: list[float], changes: dict, says: str, verdict: str
+) -> None:
+    result = made_up(bounds, **changes)
+    assert says in explorer.say(result)
+    assert widget._verdict(result).startswith(verdict)
+
+
+def test_the_sentence_is_the_alternative_text_and_follows_every_knob(explorer: AuditExplorer) -> None:
+    seen = []
+    for turned in ({}, {"epsilon": 3.2}, {"canaries": 100}, {"runs": 2}, {"bug": True}):
+        data, metadata = explorer.set(**START | turned)._repr_mimebundle_()
+        assert data["text/plain"] == metadata["image/png"]["alt"] == explorer.sentence
+        assert data["image/png"].startswith(b"\x89PNG")
+        assert "application/vnd.jupyter.widget-view+json" in data
+        seen.append((data["text/plain"], data["image/png"]))
+    sentences, pictures = zip(*seen, strict=True)
+    assert len(set(sentences)) == len(set(pictures)) == len(seen)
+
+
+def test_the_picture_shows_promise_bounds_scores_and_accuracy(explorer: AuditExplorer) -> None:
+    result = explorer.set(**START | {"runs": 3, "bug": True}).result
+    bounds, scores, use = explorer._figure.axes
+    promise, best, middle, every, present = bounds.lines
+    assert promise.get_linestyle() == "--"
+    assert promise.get_color() == "#000000"
+    np.testing.assert_array_equal(promise.get_xdata(), promise.get_ydata())
+    assert best.get_ydata()[0] == result.best
+    np.testing.assert_array_equal(middle.get_ydata(), result.curve.median(axis=1))
+    np.testing.assert_array_equal(every.get_ydata(), result.measured)
+    assert present.get_xydata().tolist() == [[1.0, np.median(result.measured)]]
+    assert len(scores.patches) == 2
+    wrong, sound = use.lines
+    np.testing.assert_array_equal(wrong.get_xdata(), [run.auc for run in result.shown])
+    np.testing.assert_array_equal(sound.get_xdata(), [run.auc for run in result.other])
+    assert wrong.get_markerfacecolor() != sound.get_markerfacecolor() == "white"
+
+
+def test_the_histograms_are_of_the_right_canaries(explorer: AuditExplorer) -> None:
+    run = explorer.set(**START | {"bug": True}).result.shown[0]
+    inside, outside = explorer._figure.axes[1].patches
+    low, high = np.quantile(run.scores, (0.005, 0.995))
+    for patch, chosen in ((inside, run.included), (outside, ~run.included)):
+        heights, _ = np.histogram(run.scores[chosen].clip(low, high), bins=np.linspace(low, high, 25), density=True)
+        assert patch.get_xy()[:, 1].max() == pytest.approx(heights.max())
+    assert run.scores[run.included].mean() > run.scores[~run.included].mean()
+
+
+@pytest.mark.parametrize("canaries", CANARIES)
+@pytest.mark.parametrize("bug", [False, True])
+def test_every_picture_can_be_read(explorer: AuditExplorer, canaries: int, bug: bool) -> None:
+    few = canaries == CANARIES[0]
+    for epsilon, runs in zip((*STOPS, 0.25) if few else STOPS[::4], itertools.cycle(RUNS if few else (1,))):
+        assert_readable(explorer.set(epsilon=epsilon, canaries=canaries, runs=runs, bug=bug), least_texts=20)
+
+
+@pytest.mark.parametrize("bounds", [[0.0], [9.99999] * 5, [0.178, 5.2], [6.0, 0.0, 3.0, 0.2, 9.0]])
+@pytest.mark.parametrize("epsilon", [0.18, 5.6])
+def test_every_verdict_has_room(explorer: AuditExplorer, bounds: list[float], epsilon: float) -> None:
+    shown = explorer.set(**START | {"epsilon": epsilon}).result
+    runs = tuple(shown.shown[0]._replace(measured=bound) for bound in bounds)
+    curve = widget.pd.DataFrame([[0.0] * len(runs)] * len(STOPS), index=STOPS)
+    explorer._result = shown._replace(shown=runs, other=runs, curve=curve, canaries=2000)
+    explorer.redraw()
+    assert_readable(explorer, least_texts=20)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_promise_of_the_explorer_is_that_of_its_training(explorer: AuditExplorer) -> None:
+    """The noise of the sound program is the least that keeps the promise, by the accountant."""
+    result = explorer.set(**START).result
+    sigma = accounting.noise_multiplier(1.0, LOGISTIC.sample_rate, LOGISTIC.steps, accounting.DELTA)
+    assert result.shown[0].actual == accounting.epsilon(sigma, LOGISTIC.sample_rate, LOGISTIC.steps, accounting.DELTA)

@@ -1,0 +1,285 @@
+"""LiRA and the confidences that it compares, against plain formulas and known answers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import norm
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.tree import DecisionTreeClassifier
+
+from ppml_helpers import membership
+from ppml_helpers.attack_and_audit import lira
+from ppml_helpers.errors import AttackError
+
+
+def table(rows: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1, 1, (rows, 4))
+    return X, (2 * X[:, 0] + rng.logistic(size=rows) > 0).astype(int)
+
+
+def shadows(models: int, records: int = 60, shift: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences that are normal, with another mean and spread for each record, higher by `shift` where trained on."""
+    rng = np.random.default_rng(seed)
+    member = rng.random((models, records)) < 0.5
+    member[:2], member[2:4] = True, False
+    return rng.normal(0, 3, records) + rng.normal(size=(models, records)) + shift * member, member
+
+
+# --------------------------------------------------------------------------------------------------------- the ratio
+
+
+def test_online_is_the_ratio_of_two_normal_densities_for_each_record():
+    scores, member = shadows(20)
+    target = scores[7] + 0.3
+    ours = lira.online(target, scores, member, fixed_variance=False)
+    for record in range(scores.shape[1]):
+        seen, unseen = scores[member[:, record], record], scores[~member[:, record], record]
+        ratio = norm.pdf(target[record], seen.mean(), seen.std(ddof=1)) / norm.pdf(
+            target[record], unseen.mean(), unseen.std(ddof=1)
+        )
+        assert ours[record] == pytest.approx(math.log(ratio), abs=1e-9)
+
+
+def test_one_variance_for_all_is_pooled_around_the_records_own_means():
+    scores, member = shadows(20)
+    target = scores[7] + 0.3
+    deviations = {True: [], False: []}
+    for record in range(scores.shape[1]):
+        for side in deviations:
+            values = scores[member[:, record] == side, record]
+            deviations[side].append((((values - values.mean()) ** 2).sum(), len(values) - 1))
+    spread = {
+        side: math.sqrt(sum(s for s, _ in pairs) / sum(d for _, d in pairs)) for side, pairs in deviations.items()
+    }
+    ours = lira.online(target, scores, member, fixed_variance=True)
+    behind = lira.offline(target, scores, member, fixed_variance=True)
+    for record in range(scores.shape[1]):
+        seen, unseen = (scores[member[:, record] == side, record].mean() for side in (True, False))
+        expected = norm.logpdf(target[record], seen, spread[True]) - norm.logpdf(target[record], unseen, spread[False])
+        assert ours[record] == pytest.approx(expected, abs=1e-9)
+        assert behind[record] == pytest.approx((target[record] - unseen) / spread[False], abs=1e-9)
+
+
+def test_offline_orders_records_as_the_one_sided_test_does():
+    scores, member = shadows(20)
+    target = scores[7]
+    p_value = [
+        norm.sf(target[r], scores[~member[:, r], r].mean(), scores[~member[:, r], r].std(ddof=1)) for r in range(60)
+    ]
+    ours = lira.offline(target, scores, member, fixed_variance=False)
+    np.testing.assert_array_equal(np.argsort(ours), np.argsort(1 - np.array(p_value)))
+
+
+def test_offline_uses_no_model_that_was_trained_on_the_record():
+    scores, member = shadows(20)
+    spoilt = np.where(member, 1e6, scores)
+    for fixed in (True, False):
+        before = lira.offline(scores[0], scores, member, fixed_variance=fixed)
+        np.testing.assert_array_equal(lira.offline(scores[0], spoilt, member, fixed_variance=fixed), before)
+
+
+@pytest.mark.parametrize(("models", "fixed"), [(62, True), (64, False)])
+def test_by_default_few_shadow_models_share_a_variance(models, fixed):
+    scores, member = shadows(models)
+    for attack in (lira.online, lira.offline):
+        default, stated = attack(scores[0], scores, member), attack(scores[0], scores, member, fixed_variance=fixed)
+        np.testing.assert_array_equal(default, stated)
+        assert not np.allclose(default, attack(scores[0], scores, member, fixed_variance=not fixed))
+
+
+def test_with_many_shadow_models_online_reaches_the_best_possible_auc():
+    # Two normals one standard deviation apart: no test is better than Phi(1 / sqrt 2), and no threshold on the
+    # confidence alone comes near, because the records' own means spread three times as wide.
+    scores, member = shadows(200, records=4000)
+    rng = np.random.default_rng(1)
+    means = np.where(~member, scores, 0).sum(axis=0) / (~member).sum(axis=0)
+    inside = rng.random(4000) < 0.5
+    target = means + rng.normal(size=4000) + inside
+    best = norm.cdf(1 / math.sqrt(2))
+    error = 4 * 0.5 / math.sqrt(4000)
+    assert roc_auc_score(inside, lira.online(target, scores, member)) == pytest.approx(best, abs=error)
+    assert roc_auc_score(inside, target) < best - 3 * error
+
+
+def test_records_that_all_shadow_models_score_alike_give_finite_scores():
+    member = np.tile([[True], [False]], (3, 4))
+    for attack in (lira.online, lira.offline):
+        assert np.isfinite(attack(np.zeros(4), np.zeros((6, 4)), member)).all()
+
+
+def bad(**changed):
+    scores, member = shadows(8)
+    given = {"target_scores": scores[0], "shadow_scores": scores, "shadow_member": member}
+    return {**given, **{name: change(given[name]) for name, change in changed.items()}}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (bad(target_scores=lambda s: s[:-1]), "59 target scores, but shadow scores of 60"),
+        (bad(target_scores=lambda s: np.where(s > 0, np.nan, s)), "target_scores holds .* nan"),
+        (bad(target_scores=lambda s: s[None]), r"target_scores has shape \(1, 60\)"),
+        (bad(target_scores=lambda s: "high"), "must hold numbers"),
+        (bad(shadow_scores=lambda s: s[0]), r"shadow_scores has shape \(60,\)"),
+        (bad(shadow_scores=lambda s: s * np.inf), "inf"),
+        (bad(shadow_member=lambda m: m[:-1]), r"shadow_member has shape \(7, 60\)"),
+        (bad(shadow_member=lambda m: m * 0.5), "true or false"),
+        (bad(shadow_member=lambda m: m.astype(str)), "true or false"),
+        (bad(shadow_member=lambda m: m | True), "0 shadow models that were not trained on"),
+    ],
+)
+@pytest.mark.parametrize("attack", [lira.online, lira.offline])
+def test_what_cannot_be_attacked_is_said_in_a_sentence(attack, given, said):
+    with pytest.raises(AttackError, match=said):
+        attack(**given)
+
+
+def test_online_needs_models_that_saw_the_record_and_offline_does_not():
+    scores, member = shadows(8)
+    never = np.zeros_like(member)
+    with pytest.raises(AttackError, match="Record 0 has 0 shadow models that were trained on it"):
+        lira.online(scores[0], scores, never)
+    assert lira.offline(scores[0], scores, never).shape == (60,)
+
+
+def test_a_single_model_on_a_side_shows_no_spread():
+    scores, member = np.arange(6.0).reshape(2, 3), np.array([[True] * 3, [False] * 3])
+    with pytest.raises(AttackError, match="no spread"):
+        lira.online(scores[0], scores, member)
+    with pytest.raises(AttackError, match="1 shadow models that were trained on it, but 2"):
+        lira.online(scores[0], scores, member, fixed_variance=False)
+
+
+# --------------------------------------------------------------------------------------------------------- scorers
+
+
+def test_a_classifier_is_scored_by_its_log_odds():
+    X, y = table()
+    model = LogisticRegression().fit(X, y)
+    np.testing.assert_allclose(lira.scores_of(model, X, y), model.decision_function(X) * (2 * y - 1), atol=1e-9)
+
+
+def test_a_network_is_scored_in_all_the_shapes_that_networks_have():
+    X, y = table()
+    torch.manual_seed(0)
+    layer, two = torch.nn.Linear(4, 1), torch.nn.Linear(4, 2).double()
+    with torch.no_grad():
+        odds = layer(torch.tensor(X, dtype=torch.float32))[:, 0].numpy()
+        both = two(torch.tensor(X)).numpy()
+    expected = odds * (2 * y - 1)
+    np.testing.assert_allclose(lira.scores_of(layer, X, y), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        lira.scores_of(torch.nn.Sequential(layer, torch.nn.Flatten(0)), X, y), expected, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        lira.scores_of(lambda given: given @ [1.0, 2, 3, 4], X, y), X @ [1, 2, 3, 4] * (2 * y - 1)
+    )
+    np.testing.assert_allclose(lira.scores_of(two, X, y), (both[:, 1] - both[:, 0]) * (2 * y - 1), atol=1e-9)
+    true, other = torch.softmax(torch.tensor(both), dim=1).numpy()[np.arange(200), y], None
+    other = 1 - true
+    np.testing.assert_allclose(lira.scores_of(two, X, y), np.log(true / other), atol=1e-9)
+
+
+def test_a_network_answers_as_in_use_and_is_left_as_it_was():
+    X, y = table()
+    model = torch.nn.Sequential(torch.nn.Linear(4, 50), torch.nn.Dropout(0.9), torch.nn.Linear(50, 1))
+    assert model.training
+    np.testing.assert_array_equal(lira.scores_of(model, X, y), lira.scores_of(model, X, y))
+    assert model.training
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_sure_answers_are_neither_infinite_nor_rounded_together():
+    sure = lira.logit_confidence([[-800.0, 800.0, 800.0]], [0, 1, 0])
+    np.testing.assert_array_equal(sure, [[800, 800, -800]])
+    X, y = table()
+    tree = lira.scores_of(DecisionTreeClassifier().fit(X, y), X, y)
+    np.testing.assert_allclose(tree, -math.log(1e-6))
+    assert lira.scores_of(DecisionTreeClassifier().fit(X, y), X, y, smallest=0.01) == pytest.approx(math.log(100))
+
+
+class Odd:
+    """A classifier that gives what it is told to."""
+
+    def __init__(self, answer, classes=(0, 1)):
+        self.answer, self.classes_ = answer, np.array(classes)
+
+    def predict_proba(self, X):
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Odd(np.full((200, 2), np.nan)), "nan"),
+        (Odd(np.full((200, 3), 0.3)), r"shape \(200, 3\)"),
+        (Odd(np.full((200, 2), 1.5)), "1.5, but must lie in"),
+        (Odd(np.full((199, 2), 0.5)), r"shape \(199,\) for 200 records"),
+        (Odd(np.full((200, 2), 0.5), ("no", "yes")), "classes"),
+        (lambda X: np.full(len(X), np.nan), "nan"),
+        (lambda X: np.full(len(X), np.inf), "inf"),
+        (lambda X: X, r"shape \(200, 4\)"),
+        (lambda X: X[:, 0].sum(), r"shape \(\)"),
+        (lambda X: "certain", "must hold numbers"),
+        (torch.nn.Linear(4, 3), r"shape \(200, 3\)"),
+        (3, "int has no predict_proba and cannot be called"),
+    ],
+)
+def test_a_scorer_that_returns_nonsense_is_refused(model, said):
+    with pytest.raises(AttackError, match=said):
+        lira.scores_of(model, *table())
+
+
+def test_labels_that_are_not_0_or_1_and_silly_limits_are_refused():
+    X, y = table()
+    model = LogisticRegression().fit(X, y)
+    with pytest.raises(AttackError, match="y holds 2, but labels"):
+        lira.scores_of(model, X, y + 1)
+    for smallest in (0, 0.5, math.nan):
+        with pytest.raises(AttackError, match="smallest"):
+            lira.scores_of(model, X, y, smallest)
+
+
+# ------------------------------------------------------------------------------------------------ one model attacked
+
+
+def test_a_model_is_attacked_as_its_scores_are():
+    X, y = table(400)
+    model = DecisionTreeClassifier(max_depth=6, random_state=0).fit(X[:200], y[:200])
+    members, others = (X[:200], y[:200]), (X[200:], y[200:])
+    result = lira.attack_model(model, members, others, resamples=100)
+    plain = membership.membership_attack(*(lira.scores_of(model, *side) for side in (members, others)), resamples=100)
+    assert result.auc == plain.auc > 0.55
+    network = torch.nn.Linear(4, 1)
+    assert lira.attack_model(network, members, others, resamples=100).n_members == 200
+
+
+def test_a_record_on_both_sides_is_refused():
+    X, y = table(400)
+    model = LogisticRegression().fit(X, y)
+    with pytest.raises(AttackError, match=r"1 records are both .* in row 100"):
+        lira.attack_model(model, (X[:101], y[:101]), (X[100:], y[100:]))
+    frame = pd.DataFrame(X, index=[f"p{i}" for i in range(400)])
+    with pytest.raises(AttackError, match=r"50 records are both .*'p150'"):
+        lira.check_apart(frame[:200], frame[150:])
+    lira.check_apart(frame[:200], frame[200:])
+    # Two patients with the same values, and two tables that number their rows alike, are different records.
+    lira.check_apart(frame[:1], frame[:1].rename(index={"p0": "q0"}))
+    lira.check_apart(pd.DataFrame(X[:200]), pd.DataFrame(X[200:]))
+
+
+def test_a_scorer_of_ones_own_may_be_used_and_is_checked():
+    X, y = table(400)
+    sides = (X[:200], y[:200]), (X[200:], y[200:])
+    assert lira.attack_model(None, *sides, scorer=lambda model, X, y: X[:, 0], resamples=100).n_nonmembers == 200
+    with pytest.raises(AttackError, match=r"shape \(200, 4\) for 200 members"):
+        lira.attack_model(None, *sides, scorer=lambda model, X, y: X)
+    with pytest.raises(AttackError, match="nan"):
+        lira.attack_model(None, *sides, scorer=lambda model, X, y: X[:, 0] * np.nan)

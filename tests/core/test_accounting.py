@@ -1,0 +1,496 @@
+"""The price list: no answer below the truth, and close above it."""
+
+from __future__ import annotations
+
+import math
+
+import dp_accounting
+import mpmath
+import numpy as np
+import pytest
+from dp_accounting.pld import PLDAccountant, privacy_loss_distribution
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opacus.accountants import PRVAccountant, RDPAccountant
+
+from ppml_helpers import accounting
+from ppml_helpers.accounting import Training
+from ppml_helpers.errors import PrivacyParameterError
+from ppml_helpers.private_training import explorer as widget
+from ppml_helpers.private_training.engine import RECIPES
+
+SAMPLED = [
+    # noise, sample rate, steps, delta
+    (1.1, 256 / 60_000, 15 * 234, 1e-5),  # the setting of the MNIST tutorials
+    (1.0, 0.0427, 240, 1e-5),
+    (4.0, 0.2, 100, 1e-6),
+    (0.8, 0.02, 50, 1e-5),
+    (50.0, 0.3, 60, 1e-4),
+]
+
+
+def gaussian_delta(epsilon: float, mu: mpmath.mpf) -> mpmath.mpf:
+    """Balle and Wang (2018), Theorem 8, to 60 digits."""
+    epsilon = mpmath.mpf(epsilon)
+    return mpmath.ncdf(mu / 2 - epsilon / mu) - mpmath.exp(epsilon) * mpmath.ncdf(-mu / 2 - epsilon / mu)
+
+
+def pld_bracket(sigma: float, q: float, steps: int, delta: float, grid: float = 1e-4) -> tuple[float, float]:
+    """Return a certain lower and a certain upper bound of epsilon from dp-accounting's roundings."""
+    found = []
+    for pessimistic in (False, True):
+        loss = privacy_loss_distribution.from_gaussian_mechanism(
+            sigma,
+            sampling_prob=q,
+            value_discretization_interval=grid,
+            pessimistic_estimate=pessimistic,
+            use_connect_dots=False,
+        )
+        found.append(loss.self_compose(steps).get_epsilon_for_delta(delta))
+    return found[0], found[1]
+
+
+# ---------------------------------------------------------------------------------------------------- full batches
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    log_sigma=st.floats(-2, 9),
+    steps=st.sampled_from([1, 3, 50, 100, 10_000]),
+    log_delta=st.floats(-14, -0.05),
+)
+def test_the_exact_epsilon_is_never_below_the_truth(log_sigma: float, steps: int, log_delta: float) -> None:
+    sigma, delta = 10**log_sigma, 10**log_delta
+    epsilon = accounting.epsilon(sigma, 1, steps, delta)
+    with mpmath.workdps(60):
+        mu = mpmath.sqrt(steps) / mpmath.mpf(sigma)
+        assert gaussian_delta(epsilon, mu) <= mpmath.mpf(delta)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 7.0, 120.0])
+@pytest.mark.parametrize("steps", [1, 100])
+@pytest.mark.parametrize("delta", [1e-3, 1e-5, 1e-10])
+def test_the_exact_epsilon_is_close_above_the_truth(sigma: float, steps: int, delta: float) -> None:
+    epsilon = accounting.epsilon(sigma, 1, steps, delta)
+    with mpmath.workdps(60):
+        mu = mpmath.sqrt(steps) / mpmath.mpf(sigma)
+        truth = mpmath.findroot(lambda e: mpmath.log(gaussian_delta(e, mu) / delta), epsilon)
+        assert 0 <= epsilon - truth <= 1e-6 * max(1, truth)
+
+
+def test_the_exact_epsilon_against_an_independent_library() -> None:
+    for sigma, steps in [(20.0, 50), (2.0, 3), (100.0, 100)]:
+        event = dp_accounting.SelfComposedDpEvent(dp_accounting.GaussianDpEvent(sigma), steps)
+        by_pld = PLDAccountant().compose(event).get_epsilon(1e-5)
+        assert accounting.epsilon(sigma, 1, steps) == pytest.approx(by_pld, rel=2e-4)
+
+
+def test_the_exact_epsilon_is_zero_only_when_delta_alone_covers_the_noise() -> None:
+    sigma, delta = 1e4, 1e-4  # total variation 2 Phi(mu / 2) - 1 = 4e-5
+    assert accounting.epsilon(sigma, 1, 1, delta) == 0
+    assert accounting.epsilon(sigma, 1, 1, 3e-5) > 0
+
+
+# ---------------------------------------------------------------------------------------------------- sampled batches
+
+
+@pytest.mark.parametrize("setting", SAMPLED)
+def test_sampled_epsilon_between_certain_bounds(setting: tuple[float, float, int, float]) -> None:
+    low, high = pld_bracket(*setting)
+    epsilon = accounting.epsilon(*setting)
+    assert low <= epsilon <= high * 1.001
+
+
+@pytest.mark.parametrize("setting", SAMPLED)
+def test_sampled_epsilon_against_a_finer_grid(setting: tuple[float, float, int, float]) -> None:
+    sigma, q, steps, delta = setting
+    grid = min(1e-4, accounting.epsilon(*setting) / 30_000)
+    fine = privacy_loss_distribution.from_gaussian_mechanism(
+        sigma, sampling_prob=q, value_discretization_interval=grid, use_connect_dots=True
+    )
+    assert accounting.epsilon(*setting) == pytest.approx(
+        fine.self_compose(steps).get_epsilon_for_delta(delta), rel=2e-3
+    )
+
+
+def test_the_tutorials_setting_by_a_second_library() -> None:
+    """q = 256/60000, sigma 1.1, 15 epochs, delta 1e-5: Opacus' own two accountants enclose our number."""
+    sigma, q, steps, delta = SAMPLED[0]
+    ours = accounting.epsilon(sigma, q, steps, delta)
+    prv, rdp = PRVAccountant(), RDPAccountant()
+    prv.history = rdp.history = [(sigma, q, steps)]
+    # PRV promises at most eps_error above the truth, so this much below it is a certain lower bound.
+    upper = prv.get_epsilon(delta, eps_error=0.01)
+    assert upper - 0.02 <= ours <= upper
+    assert ours < rdp.get_epsilon(delta)
+    assert ours == pytest.approx(1.13, abs=0.01)
+
+
+def test_the_full_batch_bounds_sampled_batches() -> None:
+    for sigma, steps in [(0.1, 1), (0.15, 10), (3.0, 20)]:
+        assert accounting.epsilon(sigma, 0.99, steps) <= accounting.epsilon(sigma, 1, steps)
+
+
+def test_tiny_losses_do_not_round_to_no_loss() -> None:
+    """Renyi divergences of 1e-15 come out as 0 or below in floating point; the true epsilon is above 0 here."""
+    for sigma, q, steps, delta in [(1e7, 0.1, 100, 1e-12), (1e5, 0.1, 100, 1e-9)]:
+        mu = q * math.sqrt(steps) / sigma
+        assert 2 * mpmath.ncdf(mu / 2) - 1 > delta  # even epsilon 0 needs more than this delta
+        assert accounting.epsilon(sigma, q, steps, delta) > 0
+
+
+def test_rarely_used_corners_answer_soon(capfd: pytest.CaptureFixture[str]) -> None:
+    assert accounting.epsilon(0.5, 1e-6, 1) == 0  # at most one patient in a million batches: delta covers it
+    assert 0 < accounting.epsilon(0.5, 3e-5, 30) < 0.05
+    assert math.isfinite(accounting.epsilon(0.01, 0.2, 60))
+    assert capfd.readouterr().err == ""
+
+
+def test_no_noise_is_no_promise() -> None:
+    assert accounting.epsilon(0, 0.1, 10) == math.inf
+    assert accounting.epsilon(0, 1, 10) == math.inf
+
+
+# ---------------------------------------------------------------------------------------------------- monotone
+
+noises = st.floats(0.3, 300)
+rates = st.sampled_from([0.01, 0.05, 0.2, 0.7, 1.0])
+steps_taken = st.integers(1, 100)
+deltas = st.floats(-9, -2).map(lambda exponent: 10**exponent)
+ROUNDING = 1 + 2e-3  # the grid of the sampled answer is chosen anew for each setting
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(noise=noises, more=st.floats(1.02, 10), q=rates, steps=steps_taken, delta=deltas)
+def test_more_noise_costs_less(noise: float, more: float, q: float, steps: int, delta: float) -> None:
+    less_private = accounting.epsilon(noise, q, steps, delta)
+    assert accounting.epsilon(noise * more, q, steps, delta) <= less_private * ROUNDING
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(noise=noises, q=rates, steps=steps_taken, more=st.integers(1, 100), delta=deltas)
+def test_more_steps_cost_more(noise: float, q: float, steps: int, more: int, delta: float) -> None:
+    assert accounting.epsilon(noise, q, steps, delta) <= accounting.epsilon(noise, q, steps + more, delta) * ROUNDING
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(noise=noises, q=st.floats(0.01, 1), less=st.floats(0.1, 0.98), steps=steps_taken, delta=deltas)
+def test_larger_batches_cost_more(noise: float, q: float, less: float, steps: int, delta: float) -> None:
+    assert accounting.epsilon(noise, q * less, steps, delta) <= accounting.epsilon(noise, q, steps, delta) * ROUNDING
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(noise=noises, q=rates, steps=steps_taken, delta=deltas, more=st.floats(1.1, 10))
+def test_a_larger_delta_costs_less(noise: float, q: float, steps: int, delta: float, more: float) -> None:
+    assert accounting.epsilon(noise, q, steps, delta * more) <= accounting.epsilon(noise, q, steps, delta) * ROUNDING
+
+
+# ---------------------------------------------------------------------------------------------------- the inverse
+
+
+@settings(max_examples=100, deadline=None)
+@given(target=st.floats(1e-3, 100), steps=st.integers(1, 1000), delta=deltas)
+def test_full_batch_noise_is_enough_and_not_more(target: float, steps: int, delta: float) -> None:
+    noise = accounting.noise_multiplier(target, 1, steps, delta)
+    assert accounting.epsilon(noise, 1, steps, delta) <= target
+    assert accounting.epsilon(noise * 0.998, 1, steps, delta) > target
+
+
+@pytest.mark.parametrize("setting", [(0.05, 0.1, 200, 1e-5), (1.7, 0.2, 60, 1e-6)])
+def test_sampled_noise_is_enough_and_not_more(setting: tuple[float, float, int, float]) -> None:
+    target, *training = setting
+    noise = accounting.noise_multiplier(*setting)
+    assert accounting.epsilon(noise, *training) <= target
+    assert accounting.epsilon(noise * 0.998, *training) > target
+
+
+def test_no_target_no_noise() -> None:
+    assert accounting.noise_multiplier(math.inf, 0.1, 10) == 0
+
+
+def test_a_target_beyond_any_noise_is_refused() -> None:
+    with pytest.raises(PrivacyParameterError, match=r"target_epsilon is 1e-09: no noise multiplier up to 1e\+07"):
+        accounting.noise_multiplier(1e-9, 1, 10**6, 1e-12)
+
+
+# ---------------------------------------------------------------------------------------------------- the table
+
+
+def entries() -> list[tuple[float, float, int, float, float]]:
+    table = accounting._noise_table()
+    found = []
+    for key, noise in table.items():
+        target, q, steps, delta = key.split()
+        found.append((float(target), float(q), int(steps), float(delta), noise))
+    return found
+
+
+@pytest.mark.parametrize("entry", entries(), ids=lambda entry: f"epsilon {entry[0]:.3g}")
+def test_every_entry_keeps_its_promise(entry: tuple[float, float, int, float, float]) -> None:
+    target, q, steps, delta, noise = entry
+    loss = privacy_loss_distribution.from_gaussian_mechanism(
+        noise, sampling_prob=q, value_discretization_interval=min(1e-4, target / 5_000), use_connect_dots=True
+    )
+    spent = loss.self_compose(steps).get_epsilon_for_delta(delta)
+    # A key is rounded to 9 digits: its entry must also do for a target that is a little smaller.
+    assert target * 0.995 < spent <= target * (1 - 1e-8)
+
+
+def test_the_table_is_what_the_search_gives() -> None:
+    recipe = RECIPES["MLP"]
+    rebuilt = accounting.build_noise_table([1.0], [(recipe.sample_rate, recipe.steps)])
+    key = accounting._key(1.0, recipe.sample_rate, recipe.steps, accounting.DELTA)
+    assert list(rebuilt) == [key]
+    assert rebuilt[key] == pytest.approx(accounting._noise_table()[key], rel=1e-3)
+
+
+def test_the_slider_never_waits_for_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    def search(*_: float) -> float:
+        raise AssertionError("searched at run time")
+
+    monkeypatch.setattr(accounting, "_noise_multiplier", search)
+    recipe = RECIPES["MLP"]
+    noises = [accounting.noise_multiplier(e, recipe.sample_rate, recipe.steps) for e in widget.SLIDER]
+    assert len(noises) == 31
+    assert noises == sorted(noises, reverse=True)
+
+
+# ---------------------------------------------------------------------------------------------------- composition
+
+
+def test_nothing_published_costs_nothing() -> None:
+    assert accounting.compose([]) == 0
+
+
+@pytest.mark.parametrize("training", [Training(5.0, 1, 10), Training(2.0, 0.1, 50), Training(30.0, 0.2, 60)])
+def test_one_training_costs_its_epsilon(training: Training) -> None:
+    assert accounting.compose([training]) == accounting.epsilon(*training)
+
+
+@pytest.mark.parametrize("q", [1.0, 0.1])
+def test_equal_trainings_are_one_long_training(q: float) -> None:
+    five = accounting.compose([Training(12.0, q, 20)] * 5)
+    assert five == accounting.epsilon(12.0, q, 100)
+
+
+def test_different_full_batch_trainings_add_their_squares() -> None:
+    trainings = [Training(10.0, 1, 20), Training(25.0, 1.0, 7), Training(60.0, 1, 300)]
+    mu = math.sqrt(sum(t.steps / t.noise_multiplier**2 for t in trainings))
+    assert accounting.compose(trainings) == pytest.approx(accounting.epsilon(1 / mu, 1, 1), rel=1e-9)
+    assert accounting.compose(trainings[::-1]) == accounting.compose(trainings)
+
+
+def test_never_above_basic_composition() -> None:
+    targets = (0.3, 1.0, 3.0)
+    trainings = [Training(accounting.noise_multiplier(e, 1, 50, 1e-5 / 3), 1, 50) for e in targets]
+    assert max(targets) < accounting.compose(trainings, 1e-5) < sum(targets)
+
+
+def test_one_noiseless_training_spoils_all() -> None:
+    assert accounting.compose([Training(10.0, 0.1, 20), Training(0, 1, 5)]) == math.inf
+
+
+def test_sampled_composition_against_dp_accounting() -> None:
+    trainings = [Training(2.0, 0.1, 50), Training(5.0, 0.2, 60), Training(20.0, 1, 10)]
+    accountant = PLDAccountant()
+    for sigma, q, steps in trainings:
+        event = dp_accounting.PoissonSampledDpEvent(q, dp_accounting.GaussianDpEvent(sigma))
+        accountant.compose(event, steps)
+    tight = accountant.get_epsilon(1e-5)
+    assert tight <= accounting.compose(trainings, 1e-5) <= 1.25 * tight
+
+
+# ---------------------------------------------------------------------------------------------------- what it promises
+
+
+def test_membership_accuracy_in_closed_form() -> None:
+    assert accounting.membership_accuracy(0, 0) == 0.5
+    assert accounting.membership_accuracy(1, 0) == pytest.approx(math.e / (1 + math.e), abs=1e-12)
+    assert accounting.membership_accuracy(1, 1e-5) == pytest.approx(0.7310612, abs=1e-6)
+    assert accounting.membership_accuracy(0, 0.2) == pytest.approx(0.6)
+    assert accounting.membership_accuracy(math.inf) == 1
+
+
+def test_membership_power_in_closed_form() -> None:
+    assert accounting.membership_power(1, 0, 0.01) == pytest.approx(0.01 * math.e)
+    assert accounting.membership_power(3, 1e-5, 0.001) == pytest.approx(0.001 * math.e**3 + 1e-5)
+    assert accounting.membership_power(1, 0, 0.5) == pytest.approx(1 - 0.5 / math.e)
+    assert accounting.membership_power(0, 0.1, 0.3) == pytest.approx(0.4)
+    assert accounting.membership_power(800, 1e-5, 0.0) == pytest.approx(1e-5)
+    assert accounting.membership_power(math.inf, 1e-5, 0.01) == 1
+    assert accounting.membership_power(2, 0, 1.0) == 1
+
+
+@given(epsilon=st.floats(0, 20), delta=st.floats(0, 0.5))
+def test_the_best_guess_is_the_best_point_of_the_power_curve(epsilon: float, delta: float) -> None:
+    corner = (1 - delta) / (1 + math.exp(epsilon))
+    rates = np.append(np.linspace(0, 1, 201), corner)
+    best = max((1 + accounting.membership_power(epsilon, delta, rate) - rate) / 2 for rate in rates)
+    assert best == pytest.approx(accounting.membership_accuracy(epsilon, delta), abs=1e-12)
+
+
+def test_randomized_response_attains_the_bounds() -> None:
+    """Answering truly with probability e^eps / (1 + e^eps) is eps-DP, and no attack on anything eps-DP does better."""
+    epsilon, trials = 1.2, 400_000
+    rng = np.random.default_rng(7)
+    member = rng.random(trials) < 0.5
+    truthful = rng.random(trials) < math.exp(epsilon) / (1 + math.exp(epsilon))
+    answer = member == truthful
+    error = 4 * math.sqrt(0.25 / trials)
+    assert (answer == member).mean() == pytest.approx(accounting.membership_accuracy(epsilon, 0), abs=error)
+    alarms, found = answer[~member].mean(), answer[member].mean()
+    assert found == pytest.approx(accounting.membership_power(epsilon, 0, alarms), abs=4 * error)
+
+
+@pytest.mark.parametrize("sigma", [0.7, 2.0, 8.0])
+def test_the_gaussian_mechanism_stays_below_the_bounds(sigma: float) -> None:
+    """The likelihood-ratio attack on a noisy count is the best there is; its success is known and never exceeded."""
+    trials, delta = 400_000, 1e-5
+    epsilon = accounting.epsilon(sigma, 1, 1, delta)
+    rng = np.random.default_rng(11)
+    others, members = rng.normal(0, sigma, trials), rng.normal(1, sigma, trials)
+    accuracy = ((members > 0.5).mean() + (others <= 0.5).mean()) / 2
+    error = 4 * math.sqrt(0.25 / trials)
+    assert accuracy == pytest.approx(accounting.gaussian_membership_accuracy(sigma, 1), abs=error)
+    assert accuracy <= accounting.membership_accuracy(epsilon, delta) + error
+    for rate in (0.001, 0.01, 0.1, 0.5):
+        threshold = np.quantile(others, 1 - rate)
+        assert (members > threshold).mean() <= accounting.membership_power(epsilon, delta, rate) + 4 * error
+
+
+def test_many_steps_of_the_gaussian_mechanism_by_simulation() -> None:
+    sigma, steps, trials = 30.0, 100, 20_000
+    rng = np.random.default_rng(3)
+    # The attacker averages what the steps show: each is 0 or 1 plus noise.
+    others = rng.normal(0, sigma, (trials, steps)).mean(axis=1)
+    members = rng.normal(1, sigma, (trials, steps)).mean(axis=1)
+    accuracy = ((members > 0.5).mean() + (others <= 0.5).mean()) / 2
+    expected = accounting.gaussian_membership_accuracy(sigma, steps)
+    assert accuracy == pytest.approx(expected, abs=4 * math.sqrt(0.125 / trials))
+    assert expected < accounting.membership_accuracy(accounting.epsilon(sigma, 1, steps))
+    assert accounting.gaussian_membership_accuracy(0, 5) == 1
+
+
+# ---------------------------------------------------------------------------------------------------- bad input
+
+GOOD = {"noise_multiplier": 1.0, "sample_rate": 0.1, "steps": 10, "delta": 1e-5}
+BAD = {
+    "noise_multiplier": [-1, math.nan, math.inf, "1", None, True],
+    "sample_rate": [0, -0.1, 1.5, math.nan, "0.1", True],
+    "steps": [0, -3, 2.5, True, "10", math.nan],
+    "delta": [0, 1, -1e-5, 2, math.nan, "1e-5"],
+}
+CASES = [(name, value) for name, values in BAD.items() for value in values]
+RULES = {
+    "noise_multiplier": "0 or more",
+    "sample_rate": "above 0 and at most 1",
+    "steps": "a whole number, 1 or more",
+    "delta": "between 0 and 1",
+}
+
+
+def names(error: pytest.ExceptionInfo[BaseException], name: str, value: object, rule: str) -> bool:
+    sentence = str(error.value)
+    return sentence.startswith(f"{name} is {value!r};") and rule in sentence and sentence.endswith(".")
+
+
+@pytest.mark.parametrize(("name", "value"), CASES)
+def test_epsilon_refuses(name: str, value: object) -> None:
+    with pytest.raises(PrivacyParameterError) as error:
+        accounting.epsilon(**{**GOOD, name: value})
+    assert names(error, name, value, RULES[name])
+
+
+@pytest.mark.parametrize(("name", "value"), [case for case in CASES if case[0] != "noise_multiplier"])
+def test_noise_multiplier_refuses(name: str, value: object) -> None:
+    setting = {"target_epsilon": 1.0, **GOOD, name: value}
+    del setting["noise_multiplier"]
+    with pytest.raises(PrivacyParameterError) as error:
+        accounting.noise_multiplier(**setting)
+    assert names(error, name, value, RULES[name])
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, "1", None, True])
+def test_a_target_must_be_above_zero(value: object) -> None:
+    with pytest.raises(PrivacyParameterError) as error:
+        accounting.noise_multiplier(value, 0.1, 10)
+    assert names(error, "epsilon", value, "above 0")
+
+
+@pytest.mark.parametrize(("name", "value"), CASES)
+def test_compose_refuses(name: str, value: object) -> None:
+    setting = {**GOOD, name: value}
+    delta = setting.pop("delta")
+    with pytest.raises(PrivacyParameterError) as error:
+        accounting.compose([Training(3.0, 1, 5), Training(**setting)], delta)
+    assert names(error, name, value, RULES[name])
+
+
+@pytest.mark.parametrize("value", [-0.1, math.nan, "1", None])
+def test_a_promise_has_an_epsilon(value: object) -> None:
+    for call in (accounting.membership_accuracy, lambda e: accounting.membership_power(e, 1e-5, 0.1)):
+        with pytest.raises(PrivacyParameterError) as error:
+            call(value)
+        assert names(error, "epsilon", value, "0 or more")
+
+
+@pytest.mark.parametrize(("value", "argument"), [(v, a) for v in (-0.1, 1.5, math.nan, "1") for a in ("delta", "rate")])
+def test_membership_power_refuses(value: object, argument: str) -> None:
+    with pytest.raises(PrivacyParameterError) as error:
+        accounting.membership_power(1, *((value, 0.1) if argument == "delta" else (1e-5, value)))
+    rule = ("delta", "from 0 to below 1") if argument == "delta" else ("false_positive_rate", "from 0 to 1")
+    assert names(error, rule[0], value, rule[1])
+
+
+@pytest.mark.parametrize(("sigma", "steps"), [(-1, 5), (1.0, 0), (1.0, 2.5), (math.nan, 3)])
+def test_gaussian_membership_accuracy_refuses(sigma: float, steps: int) -> None:
+    with pytest.raises(PrivacyParameterError):
+        accounting.gaussian_membership_accuracy(sigma, steps)
+
+
+# ---------------------------------------------------------------------------------------------------------- extremes
+
+
+def test_a_tiny_delta_does_not_slip_below_the_truth() -> None:
+    """Rounding of the composition is larger than such a delta; the bound must not profit from it."""
+    sigma, q, steps, delta = 200.0, 1 - 1e-7, 100_000, 1e-12
+    # With probability q^T every batch is full: then the exact formula applies, and it is a lower bound on the whole.
+    always_full = steps * math.log(q)
+    least = accounting.epsilon(sigma, 1.0, steps, delta / math.exp(always_full)) + always_full
+    assert accounting.epsilon(sigma, q, steps, delta) >= least * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("noise_multiplier", (1e-200, 0.1, 10, 1e-5)),
+        ("noise_multiplier", (1e300, 1.0, 10, 1e-5)),
+        ("sample_rate", (1.0, 1e-300, 10, 1e-5)),
+        ("steps", (1.0, 0.1, 10**400, 1e-5)),
+        ("delta", (1.0, 1.0, 10, 1e-300)),
+    ],
+)
+def test_what_cannot_be_computed_is_said(name: str, arguments: tuple) -> None:
+    with pytest.raises(PrivacyParameterError, match=rf"^{name} is .* too extreme"):
+        accounting.epsilon(*arguments)
+
+
+@pytest.mark.parametrize("sigma", [1e-6, 1e-3, 1e6, 1e12])
+@pytest.mark.parametrize("q", [1e-9, 0.5, 1.0])
+@pytest.mark.parametrize("steps", [1, 10**9])
+def test_the_ends_of_the_ranges_give_a_number(sigma: float, q: float, steps: int) -> None:
+    assert accounting.epsilon(sigma, q, steps, 1e-100) >= 0
+
+
+@pytest.mark.parametrize(
+    ("epsilons", "trainings", "delta"),
+    [([0.0], [(0.1, 10)], 1e-5), (["1"], [(0.1, 10)], 1e-5), ([1.0], [(2.0, 10)], 1e-5), ([1.0], [(0.1, 10)], 2)],
+)
+def test_a_table_of_nonsense_is_refused(epsilons: list, trainings: list, delta: float) -> None:
+    with pytest.raises(PrivacyParameterError):
+        accounting.build_noise_table(epsilons, trainings, delta)
+
+
+def test_nothing_composed_still_needs_a_delta() -> None:
+    with pytest.raises(PrivacyParameterError, match="delta is 2"):
+        accounting.compose([], delta=2)

@@ -1,0 +1,268 @@
+"""Linkage, against a loop over all pairs, and on tables as untidy as real ones."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ppml_helpers.errors import AttackError, KitError
+from ppml_helpers.people import linkage
+
+REGISTER = pd.DataFrame(
+    {"name": ["Ada", "Bea", "Cem", "Dot", "Eli"], "age": [63, 63, 63, 40, 40], "sex": ["f", "f", "m", "f", None]},
+    index=[10, 11, 12, 13, 14],
+)
+TABLE = pd.DataFrame({"age": [63, 63, 40, 40, 99], "sex": ["f", "m", "f", None, "m"]}, index=["p", "q", "r", "s", "t"])
+TRUTH = pd.Series(["p", None, None, "r", "s"], index=REGISTER.index)  # q and t are not on the register
+
+
+def pairs(table: pd.DataFrame, register: pd.DataFrame, on: list[str]) -> list[list[int]]:
+    """Positions of the register that match each row, pair by pair: slow, and plainly right."""
+    return [
+        [
+            place
+            for place, person in enumerate(register[on].itertuples(index=False, name=None))
+            if all(pd.notna(a) and pd.notna(b) and a == b for a, b in zip(row, person, strict=True))
+        ]
+        for row in table[on].itertuples(index=False, name=None)
+    ]
+
+
+# ------------------------------------------------------------------------------------------------ on a table by hand
+
+
+def test_candidates_names_and_shares_of_a_small_table():
+    found = linkage.link(TABLE, REGISTER, ["age", "sex"])
+    assert found.on == ("age", "sex")
+    assert found.candidates.tolist() == [2, 1, 1, 0, 0]
+    assert found.person.index.tolist() == list("pqrst")
+    assert found.person["q"] == 12
+    assert found.person["r"] == 13
+    assert found.person[["p", "s", "t"]].isna().all()
+    assert found.unique == 2 / 5
+    assert found.marketer == pytest.approx((1 / 2 + 1 + 1) / 5)
+
+
+def test_the_score_tells_right_from_wrong_from_not_named():
+    score = linkage.link(TABLE, REGISTER, ["age", "sex"]).score(TRUTH)
+    assert (score.n_right, score.n_wrong, score.n_not_named, score.n) == (1, 1, 3, 5)
+    assert (score.right, score.wrong, score.not_named) == (1 / 5, 1 / 5, 3 / 5)
+    assert score.expected == pytest.approx((1 / 2 + 0 + 1) / 5)  # q is taken for Cem, who is somebody else
+
+
+def test_the_truth_may_come_in_any_order_and_for_more_people():
+    more = pd.concat([TRUTH, pd.Series(["t"], index=[99])]).sample(frac=1, random_state=0)
+    found = linkage.link(TABLE, REGISTER, ["age", "sex"])
+    assert found.score(more) == found.score(TRUTH)
+
+
+def test_a_released_table_is_scored_by_the_labels_that_its_holder_kept():
+    found = linkage.link(TABLE.reset_index(drop=True), REGISTER, ["age", "sex"])
+    assert found.score(TRUTH, labels=list("pqrst")) == linkage.link(TABLE, REGISTER, ["age", "sex"]).score(TRUTH)
+    with pytest.raises(AttackError, match="numbers, but the truth text"):
+        found.score(TRUTH)
+
+
+def test_one_column_may_be_named_without_a_list():
+    assert linkage.link(TABLE, REGISTER, "age").candidates.tolist() == [3, 3, 2, 2, 0]
+
+
+def test_a_result_cannot_be_changed():
+    found = linkage.link(TABLE, REGISTER, "age")
+    with pytest.raises(AttributeError):
+        found.candidates = None
+    with pytest.raises(AttributeError):
+        found.score(TRUTH).n_right = 5
+
+
+def test_the_tables_are_left_as_they_were():
+    table, register = TABLE.copy(deep=True), REGISTER.copy(deep=True)
+    linkage.link(table, register, ["age", "sex"]).score(TRUTH)
+    pd.testing.assert_frame_equal(table, TABLE)
+    pd.testing.assert_frame_equal(register, REGISTER)
+
+
+# ---------------------------------------------------------------------------------------- against a loop over all pairs
+
+AGES, SEXES = st.sampled_from([1, 2, 3, None]), st.sampled_from(["f", "m", "ü", "", None])
+DAYS = st.sampled_from([pd.Timestamp("1993-01-01"), pd.Timestamp("1993-01-02"), None])
+ROWS = st.lists(st.tuples(AGES, SEXES, DAYS), min_size=1, max_size=12)
+
+
+def frame(rows: list[tuple], categories: bool) -> pd.DataFrame:
+    made = pd.DataFrame(rows, columns=["age", "sex", "day"]).astype({"age": "Int64", "sex": "str"})
+    made["day"] = pd.to_datetime(made["day"])
+    return made.astype({"sex": "category"}) if categories else made
+
+
+@given(
+    ROWS,
+    ROWS,
+    st.sampled_from([["age"], ["sex"], ["age", "sex"], ["day", "age", "sex"]]),
+    st.tuples(st.booleans(), st.booleans()),
+    st.data(),
+)
+@settings(max_examples=150, deadline=None)
+def test_links_and_scores_are_those_of_a_loop_over_all_pairs(rows, people, on, categories, data):
+    table, register = frame(rows, categories[0]), frame(people, categories[1])
+    table.index = data.draw(st.lists(st.integers(0, 9), min_size=len(table), max_size=len(table)))
+    truth = data.draw(st.lists(st.sampled_from([*range(10), None]), min_size=len(register), max_size=len(register)))
+    truth = pd.Series(truth, index=register.index, dtype="Int64")
+    found = linkage.link(table, register, on)
+    slow = pairs(table, register, on)
+    assert found.candidates.tolist() == [len(places) for places in slow]
+    assert found.person.isna().tolist() == [len(places) != 1 for places in slow]
+    assert found.person.dropna().tolist() == [places[0] for places in slow if len(places) == 1]
+    assert found.marketer == pytest.approx(np.mean([1 / len(places) if places else 0 for places in slow]))
+    score = found.score(truth)
+    own = [[pd.notna(truth[place]) and truth[place] == label for place in places]
+           for label, places in zip(table.index, slow, strict=True)]  # fmt: skip
+    assert score.n_right == sum(hits == [True] for hits in own)
+    assert score.n_wrong == sum(hits == [False] for hits in own)
+    assert score.n_not_named == sum(len(hits) != 1 for hits in own)
+    assert score.expected == pytest.approx(np.mean([np.mean(hits) if hits else 0 for hits in own]))
+
+
+def test_more_columns_than_fit_in_one_number_still_match_exactly():
+    rng = np.random.default_rng(0)
+    columns = [f"c{n}" for n in range(8)]
+    register = pd.DataFrame(rng.integers(0, 10**9, (3000, 8)), columns=columns)  # 3000 ** 8 is over 64 bits
+    table = register.sample(500, random_state=0)
+    table.iloc[:50, 7] += 1
+    found = linkage.link(table, register, columns)
+    assert found.candidates.tolist() == [0] * 50 + [1] * 450
+    assert found.person.iloc[50:].tolist() == table.index[50:].tolist()
+
+
+# -------------------------------------------------------------------------------------------------------- any types
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ([1, 2], [1.0, 3.0]),
+        ([1, 2], pd.array([1, None], dtype="Int64")),
+        (np.array([1, 2], dtype="int8"), pd.Categorical([1, 3])),
+        ([True, False], [1, 7]),
+        (pd.Series([True, None], dtype=object), [1, 7]),
+        ([Decimal(1), Decimal(2)], [1, 3]),
+        (["ä", "b"], pd.Categorical(["ä", "c"], categories=["c", "ä", "unused"])),
+        (pd.Series(["a", None], dtype=object), pd.Series(["a", None], dtype="string")),
+        (pd.to_datetime(["1993-01-01", None]), np.array(["1993-01-01", "1994-01-01"], dtype="datetime64[D]")),
+        ([datetime.date(1993, 1, 1), None], [datetime.datetime(1993, 1, 1), None]),
+        (pd.to_datetime(["1993-01-01T12", None], utc=True), pd.to_datetime(["1993-01-01T14+02:00", None])),
+        ([10**17 + 1, 5], [10**17 + 1, 10**17]),  # a float would not tell these apart
+    ],
+    ids=str,
+)
+def test_columns_match_by_value_whatever_their_type(mine, theirs):
+    found = linkage.link(pd.DataFrame({"x": mine}), pd.DataFrame({"x": theirs}), ["x"])
+    assert found.candidates.tolist() == [1, 0]
+
+
+def test_a_column_of_missing_values_matches_nothing_and_is_no_mistake():
+    table, register = pd.DataFrame({"x": [None, None]}), pd.DataFrame({"x": ["a", None]})
+    for pair in ((table, register), (register, table), (table, table)):
+        found = linkage.link(*pair, "x")
+        assert found.candidates.tolist() == [0, 0]
+        assert found.marketer == 0
+
+
+@pytest.mark.parametrize(
+    "people",
+    [
+        pd.Index(["a", "a", "b", "c", "d"]),
+        pd.date_range("2000-01-01", periods=5),
+        pd.MultiIndex.from_tuples([("x", n) for n in range(5)]),
+        pd.Index([1.5, 2, 3, 4, 5]),
+        pd.CategoricalIndex(list("abcde")),
+    ],
+    ids=["duplicates", "dates", "two levels", "fractions", "categories"],
+)
+def test_any_index_of_the_register_names_its_people(people):
+    found = linkage.link(TABLE, REGISTER.set_axis(people), ["age", "sex"])
+    assert found.person["q"] == people[2]
+    assert found.person["r"] == people[3]
+    assert found.person.isna().sum() == 3
+    assert found.score(TRUTH.set_axis(people)).n_right == 1
+
+
+def test_a_table_with_two_index_levels_is_scored_by_its_pairs():
+    rows = pd.MultiIndex.from_tuples([("ward", label) for label in TABLE.index])
+    truth = TRUTH.map(lambda label: ("ward", label), na_action="ignore")
+    score = linkage.link(TABLE.set_axis(rows), REGISTER, ["age", "sex"]).score(truth)
+    assert (score.n_right, score.n_wrong) == (1, 1)
+
+
+def test_a_hundred_thousand_people_are_searched_in_a_blink():
+    rng = np.random.default_rng(0)
+    areas = [f"QA{n} {m}" for n in range(60) for m in range(10)]
+
+    def drawn(size: int) -> pd.DataFrame:
+        sex, area = rng.choice(["female", "male"], size), rng.choice(areas, size)
+        return pd.DataFrame({"age": rng.integers(18, 100, size), "sex": sex, "postcode": area})
+
+    table, register = drawn(9_000), drawn(100_000)
+    linkage.link(table.head(9), register.head(9), ["age", "sex", "postcode"])
+    started = time.process_time()
+    found = linkage.link(table, register, ["age", "sex", "postcode"])
+    assert time.process_time() - started < 0.3
+    expected = table.merge(register.value_counts(["age", "sex", "postcode"]).rename("n").reset_index(), how="left")
+    assert found.candidates.tolist() == expected["n"].fillna(0).astype(int).tolist()
+
+
+# -------------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: linkage.link(TABLE.iloc[:0], REGISTER, "age"), "The table has no rows"),
+        (lambda: linkage.link(TABLE, REGISTER.iloc[:0], "age"), "The register has no rows"),
+        (lambda: linkage.link(pd.DataFrame(), REGISTER, "age"), "The table has no rows"),
+        (lambda: linkage.link([1, 2], REGISTER, "age"), "this is a list"),
+        (lambda: linkage.link(TABLE, REGISTER["age"], "age"), "this is a Series"),
+        (lambda: linkage.link(TABLE, REGISTER, []), "on is empty"),
+        (lambda: linkage.link(TABLE, REGISTER, ["age", "sex", "age"]), "'age' twice"),
+        (lambda: linkage.link(TABLE, REGISTER, ["age", "name"]), "The table has no column 'name'"),
+        (lambda: linkage.link(TABLE.assign(race="x"), REGISTER, "race"), "The register has no column 'race'"),
+        (lambda: linkage.link(TABLE[["age", "age"]], REGISTER, "age"), "has 2 columns 'age'"),
+        (
+            lambda: linkage.link(TABLE.astype({"age": str}), REGISTER, "age"),
+            "'age' of the table holds text, but 'age' of the register numbers",
+        ),
+        (
+            lambda: linkage.link(TABLE, REGISTER.assign(age=pd.Timestamp("1993-01-01")), "age"),
+            "'age' of the table holds numbers, but 'age' of the register dates",
+        ),
+        (
+            lambda: linkage.link(
+                TABLE.assign(day=pd.Timestamp("1993-01-01")),
+                REGISTER.assign(day=pd.Timestamp("1993-01-01", tz="UTC")),
+                "day",
+            ),
+            "dates, but 'day' of the register dates with a time zone",
+        ),
+        (lambda: linkage.link(TABLE.assign(age=[1, "2", 3, 4, 5]), REGISTER, "age"), "'age' of the table holds values"),
+        (lambda: linkage.link(TABLE.assign(age=[[1]] * 5), REGISTER, "age"), "make them all text"),
+        (lambda: linkage.link(TABLE, REGISTER, "age").score(["p"] * 5), "truth must be a Series"),
+        (lambda: linkage.link(TABLE, REGISTER, "age").score(TRUTH.iloc[:3]), "truth lacks 2 people"),
+        (
+            lambda: linkage.link(TABLE, REGISTER, "age").score(pd.concat([TRUTH, TRUTH.iloc[:1]])),
+            "truth holds a person twice",
+        ),
+        (lambda: linkage.link(TABLE, REGISTER, "age").score(TRUTH, labels=["p"]), "1 labels for 5 rows"),
+    ],
+)
+def test_bad_input_gets_one_sentence(call, words):
+    with pytest.raises(AttackError, match=words) as caught:
+        call()
+    assert isinstance(caught.value, KitError)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,219 @@
+"""Membership attacks, against scikit-learn and known answers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.svm import LinearSVC
+
+from ppml_helpers import membership
+from ppml_helpers.errors import AttackError, KitError
+
+
+def normal_scores(shift: float, n: int = 2000, n_others: int = 2000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(shift, 1, n), rng.normal(0, 1, n_others)
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 8])
+def test_auc_and_roc_are_those_of_scikit_learn_with_and_without_ties(decimals):
+    members, others = (values.round(decimals) for values in normal_scores(0.7, 700, 500))
+    result = membership.membership_attack(members, others)
+    truth, scores = np.r_[np.ones(700), np.zeros(500)], np.r_[members, others]
+    assert result.auc == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
+    fpr, tpr, _ = roc_curve(truth, scores, drop_intermediate=False)
+    np.testing.assert_allclose(result.fpr, fpr, atol=1e-12)
+    np.testing.assert_allclose(result.tpr, tpr, atol=1e-12)
+
+
+def test_a_perfect_leak_is_found_whole():
+    result = membership.membership_attack(np.linspace(0.9, 1, 2000), np.linspace(0, 0.5, 2000))
+    assert result.auc == 1
+    assert result.auc_interval == (1, 1)
+    assert result.advantage == 1
+    assert result.accuracy == 1
+    assert result.at_1_in_1000.tpr == 1
+    assert result.at_1_in_1000.fpr <= 0.001
+
+
+def test_swapped_scores_are_a_perfect_leak_upside_down():
+    assert membership.membership_attack(np.linspace(0, 0.5, 50), np.linspace(0.9, 1, 50)).auc == 0
+
+
+def test_equal_scores_leak_nothing():
+    result = membership.membership_attack(np.full(500, 0.3), np.full(300, 0.3))
+    assert result.auc == 0.5
+    assert result.advantage == 0
+    assert result.at_1_in_100.tpr == 0
+    assert math.isinf(result.at_1_in_100.threshold)
+
+
+def test_without_a_leak_the_intervals_hold_guessing_as_often_as_they_say():
+    held = {"auc": 0, "advantage": 0}
+    for seed in range(200):
+        result = membership.membership_attack(*normal_scores(0, 300, 300, seed), seed=seed, resamples=200)
+        held["auc"] += result.auc_interval.low <= 0.5 <= result.auc_interval.high
+        held["advantage"] += result.advantage_interval.low <= 0 <= result.advantage_interval.high
+    # 95 % of 200 is 190 +- 3.1; four of those is a wide allowance, and a 90 % interval would still fail it often.
+    assert held["auc"] >= 178
+    assert held["advantage"] >= 178
+
+
+def test_with_a_known_leak_the_intervals_hold_the_truth():
+    auc = norm.cdf(0.8 / math.sqrt(2))
+    held = 0
+    for seed in range(100):
+        result = membership.membership_attack(*normal_scores(0.8, 400, 300, seed), seed=seed, resamples=200)
+        held += result.auc_interval.low <= auc <= result.auc_interval.high
+    assert held >= 87
+
+
+def test_the_advantage_is_measured_on_patients_that_did_not_choose_the_threshold():
+    fair, flattering = [], []
+    for seed in range(100):
+        members, others = normal_scores(0, 60, 60, seed)
+        result = membership.membership_attack(members, others, seed=seed, resamples=100)
+        fair.append(result.advantage)
+        flattering.append(np.max(result.tpr - result.fpr))
+    assert abs(np.mean(fair)) < 4 * np.std(fair) / 10
+    assert np.mean(flattering) > 0.1
+
+
+def test_the_advantage_approaches_that_of_the_best_threshold():
+    result = membership.membership_attack(*normal_scores(1, 40_000, 40_000), resamples=100)
+    assert result.advantage == pytest.approx(norm.cdf(0.5) - norm.cdf(-0.5), abs=0.015)
+
+
+@given(
+    st.lists(st.integers(0, 6), min_size=10, max_size=60),
+    st.lists(st.integers(0, 6), min_size=10, max_size=60),
+    st.sampled_from([0.001, 0.01, 0.05, 0.1, 0.3, 0.5]),
+)
+@settings(max_examples=200, deadline=None)
+def test_ties_never_flatter_the_attack(members, others, fpr):
+    point = membership.operating_point(members, others, fpr)
+    assert point.fpr <= fpr + 1e-12
+    false_alarms, found, _ = roc_curve(np.r_[np.ones(len(members)), np.zeros(len(others))], [*members, *others],
+                                       drop_intermediate=False)  # fmt: skip
+    if fpr * len(others) < 1 - 1e-9:
+        assert math.isnan(point.tpr)
+    else:
+        assert point.tpr == pytest.approx(found[false_alarms <= fpr + 1e-12].max())
+
+
+def test_a_tie_at_the_top_leaves_nothing_to_find():
+    members, others = np.r_[np.ones(50), np.zeros(50)], np.r_[np.ones(5), np.zeros(95)]
+    point = membership.operating_point(members, others, 0.01)  # half of the members are at 1, but so are 5 % of others
+    assert point.tpr == 0
+    assert point.fpr == 0
+    assert membership.operating_point(members, others, 0.05).tpr == 0.5
+
+
+def test_so_few_others_cannot_show_so_few_false_alarms():
+    result = membership.membership_attack(*normal_scores(3, 900, 900))
+    assert math.isnan(result.at_1_in_1000.tpr)
+    assert result.at_1_in_100.tpr > 0.5
+    assert membership.membership_attack(*normal_scores(3, 900, 1000)).at_1_in_1000.tpr > 0
+
+
+def test_intervals_of_shares_are_exact():
+    low, high = membership.exact_interval(0, 100)
+    assert low == 0
+    assert high == pytest.approx(1 - 0.025 ** (1 / 100))
+    low, high = membership.exact_interval(5, 10)  # published table value
+    assert (round(low, 4), round(high, 4)) == (0.1871, 0.8129)
+
+
+def test_newcombes_interval_is_that_of_his_paper():
+    # Newcombe (1998), Statistics in Medicine 17: 873-890, table II, method 10, case (a): 56/70 - 48/80
+    difference, interval = membership._difference(56, 70, 48, 80, 0.95)
+    assert difference == pytest.approx(0.2)
+    assert interval == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+def test_equal_sizes_keep_the_smaller_side_and_change_no_figure_beyond_chance():
+    members, others = normal_scores(1, 6000, 2000)
+    cut, whole = (membership.membership_attack(members, others, equal_sizes=equal) for equal in (True, False))
+    assert (cut.n_members, cut.n_nonmembers) == (2000, 2000)
+    assert (whole.n_members, whole.n_nonmembers) == (6000, 2000)
+    assert cut.auc == pytest.approx(whole.auc, abs=0.02)
+
+
+def test_the_same_seed_gives_the_same_result():
+    members, others = normal_scores(1, 300, 200)
+    first, again, another = (membership.membership_attack(members, others, seed=seed) for seed in (3, 3, 4))
+    assert (first.auc_interval, first.advantage) == (again.auc_interval, again.advantage)
+    assert first.auc_interval != another.auc_interval
+
+
+def test_scores_of_a_model_are_its_confidence_in_the_truth():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80, 3)), rng.integers(0, 2, 80)
+    model = LogisticRegression().fit(X, y)
+    expected = model.predict_proba(X)[np.arange(80), y]
+    np.testing.assert_allclose(membership.scores(model, X, y), expected)
+    np.testing.assert_allclose(membership.true_class_confidence(model.predict_proba(X), y), expected)
+    np.testing.assert_allclose(
+        membership.true_class_confidence(torch.tensor(model.predict_proba(X)[:, 1]), y), expected
+    )
+
+
+def test_thresholding_the_loss_is_the_same_attack():
+    rng = np.random.default_rng(0)
+    members, others = rng.uniform(0.2, 1, 400), rng.uniform(0.01, 1, 400)
+    by_loss = membership.membership_attack(np.log(members), np.log(others))
+    by_confidence = membership.membership_attack(members, others)
+    assert by_loss.auc == by_confidence.auc
+    assert by_loss.at_1_in_100.tpr == by_confidence.at_1_in_100.tpr
+
+
+GOOD = np.linspace(0, 1, 20)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: membership.membership_attack([], GOOD), "member_scores has shape"),
+        (lambda: membership.membership_attack(GOOD, [0.1] * 9), "nonmember_scores holds 9 scores"),
+        (lambda: membership.membership_attack(np.r_[GOOD, np.nan], GOOD), "1 values such as nan"),
+        (lambda: membership.membership_attack(GOOD, np.r_[GOOD, np.inf]), "such as inf"),
+        (lambda: membership.membership_attack(np.ones((4, 5)), GOOD), "one dimension"),
+        (lambda: membership.membership_attack(["a"] * 20, GOOD), "must hold numbers"),
+        (lambda: membership.membership_attack(None, GOOD), "member_scores"),
+        (lambda: membership.membership_attack(GOOD, GOOD, resamples=5), "at least 100"),
+        (lambda: membership.membership_attack(GOOD, GOOD, confidence=95), "between 0 and 1"),
+        (lambda: membership.operating_point(GOOD, GOOD, 0), "fpr is 0"),
+        (lambda: membership.operating_point(GOOD, GOOD, 1.0), "fpr is 1.0"),
+        (lambda: membership.operating_point(GOOD, GOOD, 0.1, confidence=0), "confidence is 0"),
+        (lambda: membership.exact_interval(3, 2), "3 of 2"),
+        (lambda: membership.exact_interval(0, 0), "0 of 0"),
+        (lambda: membership.true_class_confidence([0.1, 0.2], [0, 2]), "y holds 2"),
+        (lambda: membership.true_class_confidence([0.1, 1.2], [0, 1]), "1.2"),
+        (lambda: membership.true_class_confidence([0.1], [0, 1]), "1 probabilities for 2 labels"),
+        (lambda: membership.true_class_confidence(np.ones((2, 3)), [0, 1]), "probabilities has shape"),
+        (lambda: membership.true_class_confidence([0.1, np.nan], [0, 1]), "nan"),
+        (lambda: membership.scores(LinearSVC(), GOOD, GOOD), "no predict_proba"),
+        (lambda: membership.scores(LogisticRegression(), GOOD, GOOD), "fit it"),
+        (lambda: membership.scores(LogisticRegression().fit(GOOD[:, None], GOOD > 0.5), GOOD[:, None], GOOD > 0.5), ""),
+        (
+            lambda: membership.scores(LogisticRegression().fit(GOOD[:, None], ["a"] * 10 + ["b"] * 10), GOOD, GOOD),
+            "'a'",
+        ),
+    ],
+)
+def test_bad_input_gets_one_sentence(call, words, request):
+    if words == "":  # truth values are labels 0 and 1
+        assert call().shape == (20,)
+        return
+    with pytest.raises(AttackError, match=words.replace("(", r"\(")) as caught:
+        call()
+    assert isinstance(caught.value, KitError)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,225 @@
+"""Gradient leakage: what comes back exactly, what does not, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from ppml_helpers import cohort
+from ppml_helpers.errors import AttackError
+from ppml_helpers.federated_learning import gradient_attack as gradients
+from ppml_helpers.federated_learning.app.federated_hospitals import task
+from ppml_helpers.people.fictional import Fictional
+
+
+@pytest.fixture(scope="module")
+def patient():
+    X, y = cohort.features(gradients.fictional_patient())
+    return X.to_numpy(), y.to_numpy(dtype=float)
+
+
+@pytest.fixture(scope="module")
+def others():
+    X, y = cohort.features(cohort.load_patients())
+    return X.to_numpy(), y.to_numpy(dtype=float)
+
+
+def batch(patient, others, size, seed=0):
+    rows = np.random.default_rng(seed).permutation(len(others[1]))[: size - 1]
+    return np.vstack([patient[0], others[0][rows]]), np.append(patient[1], others[1][rows])
+
+
+def first_layer(X, y, units=256, seed=0, layer=nn.ReLU):
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Linear(X.shape[1], units), layer(), nn.Linear(units, 1)).double()
+    nn.functional.binary_cross_entropy_with_logits(net(torch.tensor(X)).ravel(), torch.tensor(y)).backward()
+    return net[0].weight.grad.numpy(), net[0].bias.grad.numpy()
+
+
+# Linear models ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epochs", [1, 5, 20])
+@pytest.mark.parametrize("mu", [0.0, 0.1])
+def test_one_patient_comes_back_from_a_linear_update(patient, epochs, mu):
+    X, y = patient
+    before = np.random.default_rng(1).normal(scale=0.1, size=40)
+    after = task.train(before, X, y, epochs, 1, 0.1, np.random.default_rng(0), mu)
+    assert gradients.relative_error(gradients.from_linear(after - before), X[0]) < 1e-12
+
+
+def test_one_patient_comes_back_from_a_float32_gradient_of_torch(patient):
+    X, y = (torch.tensor(part, dtype=torch.float32) for part in patient)
+    torch.manual_seed(0)
+    model = nn.Linear(39, 1)
+    nn.functional.binary_cross_entropy_with_logits(model(X).ravel(), y).backward()
+    update = np.append(model.weight.grad.numpy(), model.bias.grad.numpy())
+    assert gradients.relative_error(gradients.from_linear(update), patient[0][0]) < 1e-5
+
+
+@pytest.mark.parametrize("size", [2, 8, 64])
+def test_a_batch_gives_its_error_weighted_mean_and_no_patient(patient, others, size):
+    X, y = batch(patient, others, size)
+    model = np.random.default_rng(1).normal(scale=0.1, size=40)
+    errors = task.probabilities(model, X) - y
+    found = gradients.from_linear(task.gradient(model, X, y))
+    np.testing.assert_allclose(found, errors @ X / errors.sum(), atol=1e-9)
+    assert gradients.closest(found[None], X).min() > 0.1
+
+
+def test_clipping_alone_hides_nothing_and_noise_does(patient):
+    X, y = patient
+    gradient = task.gradient(np.zeros(40), X, y)
+    assert np.linalg.norm(gradient) > 0.5
+
+    def error(noise, clip=0.5):
+        tries = [gradients.clipped_and_noised(gradient, clip, noise, np.random.default_rng(seed)) for seed in range(50)]
+        return np.median([gradients.relative_error(gradients.from_linear(update), X[0]) for update in tries])
+
+    assert error(0) < 1e-12
+    assert 0.02 < error(0.01) < error(0.1) < error(1)
+    assert error(1) > 1
+
+
+def test_clipping_shortens_to_the_norm_and_no_further():
+    rng = np.random.default_rng(0)
+    clipped = gradients.clipped_and_noised([3.0, 4.0], 1.0, 0.0, rng)
+    np.testing.assert_allclose(clipped, [0.6, 0.8])
+    np.testing.assert_allclose(gradients.clipped_and_noised([0.3, 0.4], 1.0, 0.0, rng), [0.3, 0.4])
+    np.testing.assert_allclose(gradients.clipped_and_noised([0.0, 0.0], 1.0, 0.0, rng), [0.0, 0.0])
+    noise = gradients.clipped_and_noised(np.zeros(20_000), 2.0, 3.0, rng)
+    assert noise.std() == pytest.approx(6.0, rel=0.03)
+
+
+# Networks ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_four_patients_come_back_from_a_relu_layer(patient, others, seed):
+    X, y = batch(patient, others, 4, seed)
+    found = gradients.from_relu(*first_layer(X, y, seed=seed), binary=gradients.binary_features())
+    assert (gradients.closest(found, X) < 1e-5).all()
+    assert len(found) <= 5  # at most one mixture that looks like a patient
+
+
+def test_large_batches_hide_most_patients(patient, others):
+    X, y = batch(patient, others, 64)
+    found = gradients.from_relu(*first_layer(X, y))
+    recovered = (gradients.closest(found, X) < 1e-5).sum()
+    assert recovered <= 3
+    assert len(found) > 200  # what is left are mixtures
+
+
+def test_sifting_by_binary_features_keeps_patients_and_drops_mixtures(patient, others):
+    X, y = batch(patient, others, 8)
+    weights, biases = first_layer(X, y)
+    everything = gradients.from_relu(weights, biases)
+    sifted = gradients.from_relu(weights, biases, binary=gradients.binary_features())
+    exact = [(gradients.closest(found, X) < 1e-5).sum() for found in (everything, sifted)]
+    assert exact[0] == exact[1] >= 4
+    assert len(sifted) < 12 < 50 < len(everything)
+
+
+def test_tanh_units_are_never_silent_and_give_mixtures_only(patient, others):
+    X, y = batch(patient, others, 4)
+    found = gradients.from_relu(*first_layer(X, y, layer=nn.Tanh))
+    assert (gradients.closest(found, X) > 1e-3).all()
+
+
+def test_units_of_the_same_patients_give_one_row_and_silent_units_none():
+    weights = np.array([[1.0, 2.0], [0.5, 1.0], [0.0, 0.0], [-3.0, 3.0]])
+    biases = np.array([1.0, 0.5, 0.0, -3.0])
+    np.testing.assert_allclose(gradients.from_relu(weights, biases), [[1.0, -1.0], [1.0, 2.0]])
+    shuffled = gradients.from_relu(weights[::-1], biases[::-1])
+    np.testing.assert_allclose(shuffled, [[1.0, -1.0], [1.0, 2.0]])
+    assert gradients.from_relu(np.zeros((3, 2)), np.zeros(3)).shape == (0, 2)
+
+
+def test_noise_on_every_unit_leaves_no_patient(patient, others):
+    X, y = batch(patient, others, 4)
+    weights, biases = first_layer(X, y)
+    rng = np.random.default_rng(0)
+    noisy = [part + rng.normal(scale=0.01, size=part.shape) for part in (weights, biases)]
+    assert (gradients.closest(gradients.from_relu(*noisy), X) > 0.1).all()
+
+
+# Charts -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_chart_of_the_fictional_patient_comes_back_in_its_units(patient):
+    table = gradients.fictional_patient()
+    assert isinstance(table, Fictional)
+    assert "belong to no real person" in repr(table)
+    chart = gradients.in_units(patient[0][0])
+    for name, role in cohort.SUPPORT2.columns.items():
+        true = table[name].iloc[0]
+        assert chart[name] == (true if isinstance(role, cohort.Category) else pytest.approx(true)), name
+
+
+def test_the_fictional_patient_is_plausible_and_nobody_of_the_study():
+    table, patients = gradients.fictional_patient(), cohort.load_patients()
+    for name, role in cohort.SUPPORT2.columns.items():
+        value = table[name].iloc[0]
+        assert value in role.levels if isinstance(role, cohort.Category) else role.low <= value <= role.high
+    same = (patients[["age", "meanbp", "crea", "hrt"]] == table[["age", "meanbp", "crea", "hrt"]].iloc[0]).all(axis=1)
+    assert not same.any()
+
+
+def test_charts_of_real_patients_come_back_up_to_what_features_keep(others):
+    """Writing the chart back into features must give the same features: nothing that a model sees is lost."""
+    patients = cohort.load_patients().head(50)
+    X = others[0][:50]
+    charts = pd.DataFrame([gradients.in_units(row) for row in X])
+    again, _ = cohort.features(charts.assign(hospdead=patients["hospdead"].to_numpy()))
+    unknown_income = patients["income"].isna().to_numpy()
+    np.testing.assert_allclose(again.to_numpy()[~unknown_income], X[~unknown_income], atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e3, 1e300])
+def test_a_ruined_record_still_reads_as_a_chart_within_bounds(size):
+    for record in (np.full(39, size), np.full(39, -size)):
+        chart = gradients.in_units(record)
+        for name, role in cohort.SUPPORT2.columns.items():
+            low_to_high = isinstance(role, cohort.Number) and role.low <= chart[name] <= role.high
+            assert low_to_high or chart[name] in getattr(role, "levels", ()), name
+
+
+def test_binary_features_are_those_that_hold_nothing_else(others):
+    only = np.isin(others[0], (0, 1)).all(axis=0)
+    assert (gradients.binary_features() == only).all()
+    assert gradients.binary_features().sum() == 16
+
+
+# What is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "rule"),
+    [
+        (lambda: gradients.from_linear([1.0, np.nan]), "must be finite"),
+        (lambda: gradients.from_linear([1.0]), "the weights and, last, the intercept"),
+        (lambda: gradients.from_linear([[1.0, 2.0]]), "give a row of numbers"),
+        (lambda: gradients.from_linear([1.0, 0.0]), "did not change"),
+        (lambda: gradients.from_linear(["a", "b"]), "no number"),
+        (lambda: gradients.from_relu(np.ones((3, 2)), np.ones(2)), "3 units and biases 2"),
+        (lambda: gradients.from_relu(np.ones(3), np.ones(3)), "give a table"),
+        (lambda: gradients.from_relu(np.ones((3, 2)), np.ones(3), binary=[True]), "say it of each"),
+        (lambda: gradients.relative_error([1.0, 2.0], [1.0]), "2 features and the true one 1"),
+        (lambda: gradients.relative_error([1.0], [0.0]), "all zeros"),
+        (lambda: gradients.clipped_and_noised([1.0], 0, 1, np.random.default_rng(0)), "clipping_norm is 0"),
+        (lambda: gradients.clipped_and_noised([1.0], 1, -1, np.random.default_rng(0)), "noise_multiplier -1"),
+        (lambda: gradients.clipped_and_noised([1.0], 1, np.nan, np.random.default_rng(0)), "noise_multiplier nan"),
+        (lambda: gradients.in_units(np.zeros(38)), "makes 39 features"),
+        (lambda: gradients.in_units(np.full(39, np.nan)), "must be finite"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence(call, rule):
+    with pytest.raises(AttackError, match=rule):
+        call()
+
+
+def test_nothing_recovered_is_infinitely_far(patient):
+    assert gradients.closest(np.empty((0, 39)), patient[0]) == [np.inf]

@@ -1,0 +1,600 @@
+"""The hospitals' app in this process: the same app, every message seen, every fault in a sentence."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import ServerApp
+from flwr.serverapp.strategy import FedAvg
+from flwr.supercore.task_identity import TaskIdentity
+
+from ppml_helpers import accounting
+from ppml_helpers.errors import FederationError
+from ppml_helpers.federated_learning import hospitals, in_process, results
+from ppml_helpers.federated_learning.app.federated_hospitals import client_app, strategies, task
+from ppml_helpers.federated_learning.settings import APP, settings
+
+SMALL = {"num-server-rounds": 3, "local-epochs": 1, "batch-size": 50, "learning-rate": 0.3}
+
+
+def made_up(n: int = 3, patients: int = 300) -> list[hospitals.Hospital]:
+    """Hospitals of different sizes with patients of one kind."""
+    made = []
+    for number in range(n):
+        rng = np.random.default_rng(number)
+        size = patients + 60 * number
+        X = rng.uniform(-1, 1, (size, 4))
+        y = (rng.random(size) < 1 / (1 + np.exp(-4 * X[:, 0] + 1))).astype(float)
+        made.append(hospitals.Hospital(f"H{number}", X[:-100], y[:-100], X[-100:], y[-100:]))
+    return made
+
+
+def by_hand(given: list[hospitals.Hospital], rounds: int, mu: float = 0.0) -> np.ndarray:
+    """Return the weighted federated average, worked out without Flower."""
+    weights = np.zeros(5)
+    for number in range(1, rounds + 1):
+        models = [
+            task.train(weights, h.X_train, h.y_train, 1, 50, 0.3, task.rng_for(0, number, i), mu)
+            for i, h in enumerate(given)
+        ]
+        weights = np.average(models, axis=0, weights=[h.patients for h in given])
+    return weights
+
+
+@pytest.fixture(scope="module")
+def support2() -> tuple[hospitals.Hospital, ...]:
+    return hospitals.simulated(n=4, seed=0, skew=0.0)
+
+
+# ------------------------------------------------------------------------------------------------------- what it does
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "fedprox"])
+def test_the_run_is_the_weighted_average_round_by_round(strategy):
+    given = made_up()
+    found = in_process.run(given, {**SMALL, "strategy": strategy, "proximal-mu": 0.2})
+    expected = by_hand(given, 3, mu=0.2 if strategy == "fedprox" else 0.0)
+    np.testing.assert_allclose(found.weights, expected, rtol=1e-12)
+    assert found.patients == tuple(h.patients for h in given)
+    for i, h in enumerate(given):
+        assert found.auc[i] == task.evaluate(found.weights, h.X_test, h.y_test).auc
+
+
+def test_federated_is_as_good_as_pooled_on_equal_hospitals(support2):
+    pool = hospitals.pooled(support2)
+    pooled_model = task.train(np.zeros(40), pool.X_train, pool.y_train, 60, 64, 0.2, np.random.default_rng(0))
+    pooled = task.evaluate(pooled_model, pool.X_test, pool.y_test).auc
+    federated = task.evaluate(in_process.run(support2).weights, pool.X_test, pool.y_test).auc
+    assert pooled > 0.80
+    assert abs(federated - pooled) < 0.01
+
+
+@pytest.mark.parametrize("protection", ["none", "masks", "dp"])
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(protection):
+    given = made_up()
+    first, second, other = (
+        in_process.run(given, {**SMALL, "protection": protection, "seed": seed}).sha256 for seed in (0, 0, 1)
+    )
+    assert first == second != other
+    assert len(first) == 64
+
+
+def test_masks_change_nothing_but_what_the_server_sees():
+    given = made_up()
+    plain = in_process.run(given, SMALL)
+    masked = in_process.run(given, {**SMALL, "protection": "masks"})
+    np.testing.assert_allclose(masked.weights, plain.weights, atol=1e-8)
+    assert masked.patients == ()
+    assert plain.bytes_up < masked.bytes_up
+
+
+def test_every_strategy_learns_and_names_its_own_model():
+    given = made_up(5)
+    models = {
+        name: in_process.run(given, {**SMALL, "num-server-rounds": 8, "strategy": name})
+        for name in ("fedavg", "fedprox", "fedadam", "fedmedian", "krum")
+    }
+    assert len({run.sha256 for run in models.values()}) == 5
+    assert all(min(run.auc) > 0.75 for run in models.values())
+
+
+def test_median_and_krum_withstand_a_poisoned_hospital_and_the_average_does_not():
+    given = made_up(5)
+
+    def poison(crossing: in_process.Crossing) -> None:
+        if crossing.hospital == 3 and crossing.kind == "train":
+            weights = crossing.reply.content["arrays"]["weights"].numpy()
+            crossing.reply.content["arrays"] = ArrayRecord({"weights": Array(-20 * weights)})
+
+    auc = {
+        name: np.mean(in_process.run(given, {**SMALL, "strategy": name}, on_message=poison).auc)
+        for name in ("fedavg", "fedmedian", "krum")
+    }
+    assert auc["fedavg"] < 0.5 < 0.8 < min(auc["fedmedian"], auc["krum"])
+
+
+def test_the_order_of_the_answers_changes_no_bit():
+    given = made_up()
+    models = [
+        task.train(np.zeros(5), h.X_train, h.y_train, 1, 50, 0.3, task.rng_for(0, 1, i)) for i, h in enumerate(given)
+    ]
+    config = strategies.Settings.of(settings(given, SMALL))
+    found = set()
+    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
+        strategy = strategies.strategy_for(config)
+        strategy.current_shape = (5,)
+        replies = [reply(i, given[i].patients, models[i]) for i in order]
+        arrays, _ = strategy.aggregate_train(1, replies)
+        found.add(arrays["weights"].numpy().tobytes())
+    assert len(found) == 1
+
+
+def reply(hospital: int, patients: int, weights: np.ndarray) -> Message:
+    with in_process._identity(0):
+        sent = Message(RecordDict(), dst_node_id=hospital + 1, message_type="train")
+    metrics = MetricRecord({"num-examples": patients, "hospital": hospital})
+    return Message(RecordDict({"arrays": ArrayRecord({"weights": Array(weights)}), "metrics": metrics}), reply_to=sent)
+
+
+# --------------------------------------------------------------------------------------------------------------- DP
+
+
+def test_the_ledger_of_every_hospital_gives_its_epsilon():
+    config = {**SMALL, "protection": "dp", "noise-multiplier": 1.5, "sample-rate": 0.1}
+    found = in_process.run(made_up(), config)
+    assert [entry.steps for entry in found.rounds] == [(10,) * 3, (20,) * 3, (30,) * 3]
+    assert found.ledgers == ((1.5, 0.1, 30),) * 3
+    assert 0 < accounting.epsilon(*found.ledgers[0]) < 10
+    assert in_process.run(made_up(), SMALL).ledgers == ()
+
+
+def test_a_restarted_node_cannot_make_the_ledger_too_small():
+    config = settings(made_up(), {**SMALL, "protection": "dp", "sample-rate": 0.1})
+    state = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=config)
+    parsed = strategies.Settings.of(config)
+    assert [client_app._count_steps(state, number, parsed) for number in (1, 2)] == [10, 20]
+    state.state = RecordDict()  # the node was started anew
+    assert client_app._count_steps(state, 3, parsed) == 30
+
+
+def test_without_a_secret_of_its_own_a_hospitals_noise_cannot_be_repeated():
+    config = strategies.Settings.of(settings(made_up(), {**SMALL, "protection": "dp"}))
+
+    def drawn(**node_config: str) -> float:
+        context = in_process._context(1, {}, partition_id=0, **node_config)
+        return client_app._private_rng(config, 1, context).random()
+
+    assert drawn(noise_secret="a") == drawn(noise_secret="a") != drawn(noise_secret="b")
+    assert drawn() != drawn()
+    assert drawn(noise_secret="a") != task.rng_for(config.seed, 1, 0).random()
+
+
+# ------------------------------------------------------------------------------------------- what crosses the wire
+
+
+def test_the_hook_sees_every_message_and_its_bytes():
+    given, seen = made_up(), []
+    found = in_process.run(given, {**SMALL, "evaluate-every": 2}, on_message=seen.append)
+    kinds = [(m.round, m.kind, m.hospital) for m in seen]
+    assert kinds == [
+        (r, kind, h) for r in (1, 2, 3) for kind in ("train", "evaluate")[: 1 if r == 1 else 2] for h in range(3)
+    ]
+    assert sum(m.bytes_up for m in seen) == found.bytes_up
+    assert sum(m.bytes_down for m in seen) == found.bytes_down
+    assert seen[0].bytes_up > 5 * 8
+    assert [bool(entry.auc) for entry in found.rounds] == [False, True, True]
+    assert all("X" not in key for m in seen for key in m.reply.content)
+
+
+def test_every_message_of_a_masked_run_is_counted_in_its_round():
+    seen = []
+    found = in_process.run(made_up(), {**SMALL, "protection": "masks"}, on_message=seen.append)
+    for entry in found.rounds:
+        messages = [m for m in seen if m.round == entry.number]
+        assert len(messages) == 15
+        assert sum(m.bytes_up for m in messages) == entry.bytes_up
+        assert sum(m.bytes_down for m in messages) == entry.bytes_down
+
+
+def test_server_and_hospitals_share_no_memory():
+    held = []
+
+    def keep(crossing: in_process.Crossing) -> None:
+        held.append(crossing.reply.content["arrays"]["weights"].numpy() if crossing.kind == "train" else None)
+        if crossing.kind == "train":
+            crossing.message.content["arrays"]["weights"] = Array(np.full(5, np.nan))  # too late to matter
+
+    found = in_process.run(made_up(), {**SMALL, "num-server-rounds": 1}, on_message=keep)
+    np.testing.assert_allclose(found.weights, by_hand(made_up(), 1), rtol=1e-12)
+    seen = []
+    in_process.run(made_up(), {**SMALL, "strategy": "fedmedian"}, on_message=seen.append)
+    # Flower's median takes the arrays out of the replies that it gets: those are not the ones that the hook saw.
+    assert all(m.reply.content["arrays"]["weights"].numpy().shape == (5,) for m in seen if m.kind == "train")
+
+
+def test_progress_tells_each_round_and_what_it_raises_ends_the_run():
+    told = []
+    in_process.run(made_up(), SMALL, progress=lambda fraction, what: told.append((round(fraction, 3), what)))
+    assert told == [(0.0, "round 1 of 3"), (0.333, "round 2 of 3"), (0.667, "round 3 of 3"), (1.0, "all rounds done")]
+
+    class NoLongerWantedError(Exception):
+        pass
+
+    def stop(fraction: float, what: str) -> None:
+        raise NoLongerWantedError
+
+    with pytest.raises(NoLongerWantedError):
+        in_process.run(made_up(), SMALL, progress=stop)
+
+
+# ------------------------------------------------------------------------------------------------------------- faults
+
+
+def change(round_: int, hospital: int, **content: object):
+    """Return a hook that alters one hospital's answer from one round on."""
+
+    def hook(crossing: in_process.Crossing) -> None:
+        if crossing.kind == "train" and crossing.hospital == hospital and crossing.round >= round_:
+            for key, value in content.items():
+                crossing.reply.content[key] = value
+
+    return hook
+
+
+def model(*weights: float) -> ArrayRecord:
+    return ArrayRecord({"weights": Array(np.array(weights))})
+
+
+def metrics(hospital: int, patients: float) -> MetricRecord:
+    return MetricRecord({"num-examples": patients, "hospital": hospital})
+
+
+NAN = float("nan")
+BAD_ANSWERS = {
+    "Hospital 1 sent a model with a weight that is no finite number in round 2": {"arrays": model(0, 0, NAN, 0, 0)},
+    r"Hospital 1 sent a model of shape \(4,\) in round 2, the server's has \(5,\)": {"arrays": model(0, 0, 0, 0)},
+    "Hospital 1 sent no model in round 2": {"arrays": ArrayRecord({"other": Array(np.zeros(5))})},
+    "Hospital 1 says that it trained on 0 patients": {"metrics": metrics(1, 0)},
+    "Hospital 1 says that it trained on nan patients": {"metrics": metrics(1, NAN)},
+    "Hospital 2 answered 2 times": {"metrics": metrics(2, 10)},
+    "Hospital 7 answered 1 times": {"metrics": metrics(7, 10)},
+    "without saying which hospital": {"metrics": MetricRecord({"num-examples": 10})},
+}
+
+
+@pytest.mark.parametrize("said", BAD_ANSWERS)
+def test_an_answer_that_cannot_be_used_stops_the_run_and_keeps_the_round_before(said):
+    with pytest.raises(in_process.RunStopped, match=said) as stopped:
+        in_process.run(made_up(), SMALL, on_message=change(2, 1, **BAD_ANSWERS[said]))
+    assert isinstance(stopped.value, FederationError)
+    assert len(stopped.value.kept.rounds) == 1
+    np.testing.assert_allclose(stopped.value.kept.weights, by_hand(made_up(), 1), rtol=1e-12)
+
+
+def test_a_wrong_auc_is_refused():
+    def lie(crossing: in_process.Crossing) -> None:
+        if crossing.kind == "evaluate" and crossing.hospital == 0:
+            crossing.reply.content["metrics"]["auc"] = NAN
+
+    with pytest.raises(in_process.RunStopped, match="Hospital 0 reports the AUC nan in round 1"):
+        in_process.run(made_up(), SMALL, on_message=lie)
+
+
+def test_an_offline_hospital_stops_the_run_in_its_round():
+    with pytest.raises(in_process.RunStopped, match=r"Round 1 stopped: hospital 2 did not answer \(it is off") as at:
+        in_process.run(made_up(), SMALL, fail=[2])
+    assert at.value.kept is None
+    assert "No round was complete" in str(at.value)
+    with pytest.raises(in_process.RunStopped, match="Round 3 stopped: hospitals 0, 2 did not answer") as at:
+        in_process.run(made_up(), SMALL, fail={0: 3, 2: 2 + 1})
+    assert [entry.number for entry in at.value.kept.rounds] == [1, 2]
+    with pytest.raises(FederationError, match="there are 0 to 2"):
+        in_process.run(made_up(), SMALL, fail=[3])
+    with pytest.raises(FederationError, match="fail = 2 must list"):
+        in_process.run(made_up(), SMALL, fail=2)
+
+
+def test_a_stalled_hospital_stops_the_run():
+    def stall(crossing: in_process.Crossing) -> str | None:
+        return in_process.LOST if crossing.hospital == 1 and crossing.round == 2 else None
+
+    with pytest.raises(in_process.RunStopped, match=r"hospital 1 did not answer \(no answer in time.*round 1 is kept"):
+        in_process.run(made_up(), SMALL, on_message=stall)
+
+
+def test_a_lost_answer_to_an_evaluation_stops_the_run_before_the_round_is_kept():
+    def stall(crossing: in_process.Crossing) -> str | None:
+        return in_process.LOST if crossing.hospital == 1 and crossing.kind == "evaluate" else None
+
+    with pytest.raises(in_process.RunStopped, match="hospital 1 did not answer") as at:
+        in_process.run(made_up(), SMALL, on_message=stall)
+    assert at.value.kept is None
+
+
+def test_under_masks_the_others_go_on_without_the_one_that_dropped_out():
+    found = in_process.run(made_up(4), {**SMALL, "protection": "masks"}, fail={1: 2})
+    assert [entry.hospitals for entry in found.rounds] == [4, 3, 3]
+    assert np.isnan(found.auc[1])
+    assert np.isfinite(np.delete(found.auc, 1)).all()
+    with pytest.raises(in_process.RunStopped, match="1 of 4") as at:
+        in_process.run(made_up(4), {**SMALL, "protection": "masks"}, fail={0: 2, 1: 2, 2: 2})
+    assert len(at.value.kept.rounds) == 1
+
+
+def test_an_interrupted_run_keeps_its_complete_rounds_and_no_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def press(crossing: in_process.Crossing) -> None:
+        assert list(tmp_path.glob("ppml-hospitals-*/hospital-2.npz"))
+        if crossing.round == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(in_process.RunStopped, match=r"interrupted .* The model of round 2 is kept") as at:
+        in_process.run(made_up(), SMALL, on_message=press)
+    np.testing.assert_allclose(at.value.kept.weights, by_hand(made_up(), 2), rtol=1e-12)
+    assert not list(tmp_path.iterdir())
+
+
+KILLED = """
+import os, signal, sys, tempfile
+import numpy as np
+from ppml_helpers.federated_learning import hospitals, in_process
+tempfile.tempdir = sys.argv[1]
+X, y = np.ones((4, 2)), np.array([0.0, 1.0, 0.0, 1.0])
+two = [hospitals.Hospital(name, X, y, X, y) for name in "AB"]
+in_process.run(two, on_message=lambda crossing: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as on Linux and macOS")
+def test_the_tables_of_a_killed_program_go_with_the_next_run(tmp_path, monkeypatch):
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=APP.parents[2], check=False)
+    assert len(list(tmp_path.glob("ppml-hospitals-*/hospital-*.npz"))) == 2
+    mine = tmp_path / f"ppml-hospitals-{os.getpid()}-abcdefgh"
+    others = tmp_path / "ppml-hospitals-2024-final"
+    mine.mkdir()
+    others.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    in_process.run(made_up(), {**SMALL, "num-server-rounds": 1})
+    assert set(tmp_path.iterdir()) == {mine, others}, "a run that goes on and somebody else's folder stay"
+
+
+OWN_TABLES = {
+    "it has no patient to train on": {"X_train": np.empty((0, 4)), "y_train": np.empty(0)},
+    "all its 260 patients to train on have the label 1": {"y_train": np.ones(260)},
+    "its table to train on holds a value that is no finite": {"X_train": np.full((260, 4), np.inf)},
+    "its table has 3 features and the server's model 4": {"X_train": np.ones((260, 3)), "X_test": np.ones((100, 3))},
+    "its training ran to infinity in round 1": {"X_train": np.full((260, 4), 1e308)},
+    "its table cannot be read": None,
+}
+
+
+@pytest.mark.parametrize("said", OWN_TABLES)
+@pytest.mark.parametrize("protection", ["none", "masks"])
+def test_a_hospital_that_finds_its_own_table_unusable_says_so(said, protection, monkeypatch):
+    """The hospital's own check, as on a network, where nobody else has seen the table."""
+    given, changes, real = made_up(), OWN_TABLES[said], hospitals.write
+
+    def write(those: list[hospitals.Hospital], folder: str) -> list[Path]:
+        paths = real(those, folder)
+        if changes is None:
+            paths[1].unlink()
+        else:
+            np.savez(paths[1], **{**{part: getattr(given[1], part) for part in task.PARTS}, **changes})
+        return paths
+
+    monkeypatch.setattr(hospitals, "write", write)
+    config = {**SMALL, "learning-rate": 100.0, "protection": protection}
+    told = []
+    if protection == "masks":  # the others go on; what the hospital said is in its answer
+        with np.errstate(all="ignore"):
+            found = in_process.run(given, config, on_message=told.append)
+        assert {entry.hospitals for entry in found.rounds} == {2}
+        assert any(m.reply.has_error() and f"Hospital 1: {said}" in m.reply.error.reason for m in told)
+        return
+    with np.errstate(all="ignore"), pytest.raises(in_process.RunStopped, match=f"Hospital 1: {said}"):
+        in_process.run(given, config)
+
+
+def test_a_hospital_that_cannot_take_part_is_refused_before_anything_is_sent():
+    given, seen = made_up(), []
+    given[2] = hospitals.Hospital(**{**vars(given[2]), "y_train": np.zeros(320)})
+    with pytest.raises(FederationError, match=r"Hospital 2 \(H2\) cannot take part: all its 320 patients"):
+        in_process.run(given, SMALL, on_message=seen.append)
+    assert seen == []
+
+
+def test_a_node_without_its_settings_says_so(tmp_path):
+    path = hospitals.write(made_up(), tmp_path)[1]
+    for missing in ("table", "partition_id"):
+        given = {"table": str(path), "partition_id": 1}
+        del given[missing]
+        context = in_process._context(1, settings(made_up(), SMALL), **given)
+        with in_process._identity(0):
+            content = RecordDict({"arrays": model(0, 0, 0, 0, 0), "config": ConfigRecord({"server-round": 1})})
+            sent = Message(content, dst_node_id=1, message_type="train")
+        answer = client_app.app(sent, context)
+        assert answer.has_error()
+        assert f"its node was started without a `{missing.replace('_', '-')}`" in answer.error.reason
+
+
+def test_a_hooks_other_answers_are_delivered_or_refused():
+    def forge(crossing: in_process.Crossing) -> Message:
+        return Message(Error(code=1000, reason="Hospital 0: forged."), reply_to=crossing.message)
+
+    with pytest.raises(in_process.RunStopped, match="Hospital 0: forged"):
+        in_process.run(made_up(), SMALL, on_message=forge)
+    with pytest.raises(FederationError, match="on_message returned 5"):
+        in_process.run(made_up(), SMALL, on_message=lambda crossing: 5)
+
+
+def test_too_few_or_too_many_nodes_are_told_after_the_stated_wait(monkeypatch):
+    monkeypatch.setattr(in_process.InProcessGrid, "get_node_ids", lambda self: [1, 2])
+    with pytest.raises(in_process.RunStopped, match=r"2 hospitals are connected after 0\.01 s and num-hospitals is 3"):
+        in_process.run(made_up(), {**SMALL, "wait-seconds": 0.01})
+
+
+# ------------------------------------------------------------------------------------------------------ result files
+
+
+def test_the_servers_file_says_the_same_as_the_run(tmp_path):
+    out = tmp_path / "run.npz"
+    found = in_process.run(made_up(), {**SMALL, "out": str(out)})
+    again = results.read(out)
+    assert again.sha256 == found.sha256
+    assert again.rounds == found.rounds
+    assert again.settings == found.settings
+    assert again.patients == found.patients
+    assert str(tmp_path) not in repr(again.settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+def test_a_stopped_run_leaves_its_reason_and_what_is_kept(tmp_path):
+    out = tmp_path / "run.npz"
+    out.write_bytes(b"of an earlier run")
+    with pytest.raises(in_process.RunStopped) as at:
+        in_process.run(made_up(), {**SMALL, "out": str(out)}, fail={0: 2})
+    assert not out.exists()
+    told = results.stopped(out)
+    assert str(told) == str(at.value)
+    assert told.kept.sha256 == at.value.kept.sha256
+    assert str(results.stopped(out, "The server was killed.")) == "The server was killed."
+    in_process.run(made_up(), {**SMALL, "out": str(out)})
+    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+def test_a_place_where_no_file_can_be_written_is_refused_before_anything_is_sent(tmp_path):
+    seen = []
+    with pytest.raises(FederationError, match=r"out = .* cannot be written \(No such file"):
+        in_process.run(made_up(), {**SMALL, "out": str(tmp_path / "none" / "run.npz")}, on_message=seen.append)
+    assert seen == []
+
+
+def test_a_damaged_or_missing_file_is_refused(tmp_path):
+    with pytest.raises(FederationError, match="left no result file"):
+        results.read(tmp_path / "none.npz")
+    for content in (b"PK", b"PK\x03\x04 and no more"):
+        (tmp_path / "bad.npz").write_bytes(content)
+        with pytest.raises(FederationError, match="cannot be read"):
+            results.read(tmp_path / "bad.npz")
+    assert results.stopped(tmp_path / "none.npz").kept is None
+
+
+def test_a_model_cannot_be_changed_by_accident():
+    found = in_process.run(made_up(), {**SMALL, "num-server-rounds": 1})
+    with pytest.raises(ValueError, match="read-only"):
+        found.weights[0] = 1
+
+
+# ------------------------------------------------------------------------------------------------------ apps of a cell
+
+
+def test_apps_written_in_a_cell_run_as_well():
+    client, server = ClientApp(), ServerApp()
+
+    @client.train()
+    def train(message: Message, context: Context) -> Message:
+        table = task.load(context.node_config["table"])
+        arrays = ArrayRecord({"sum": Array(table.y_train.sum(keepdims=True))})
+        record = MetricRecord({"num-examples": len(table.y_train)})
+        return Message(RecordDict({"arrays": arrays, "metrics": record}), reply_to=message)
+
+    @server.main()
+    def main(grid, context: Context) -> None:
+        strategy = FedAvg(fraction_evaluate=0.0)
+        found = strategy.start(grid=grid, initial_arrays=ArrayRecord({"sum": Array(np.zeros(1))}), num_rounds=1)
+        context.state["found"] = found.arrays
+
+    given = made_up()
+    state = in_process.serve(server, client, given, {"any": "setting"}).state
+    expected = np.average([h.y_train.sum() for h in given], weights=[h.patients for h in given])
+    assert state["found"]["sum"].numpy()[0] == pytest.approx(expected)
+
+
+def test_a_client_that_raises_becomes_an_error_message():
+    client, server, seen = ClientApp(), ServerApp(), []
+
+    @client.train()
+    def train(message: Message, context: Context) -> Message:
+        raise ZeroDivisionError("nobody")
+
+    @server.main()
+    def main(grid, context: Context) -> None:
+        grid.send_and_receive([Message(RecordDict(), dst_node_id=1, message_type="train")])
+
+    in_process.serve(server, client, made_up(), on_message=seen.append)
+    assert seen[0].reply.error.reason == "its app failed: ZeroDivisionError: nobody"
+
+
+# --------------------------------------------------------------------------------------------------- what stays behind
+
+
+def test_a_run_says_nothing_and_leaves_nothing(tmp_path):
+    code = (
+        "import numpy as np, sys; sys.path.insert(0, 'tests/federated_learning');"
+        "from test_in_process import *;"
+        "in_process.run(made_up(), SMALL); in_process.run(made_up(), {**SMALL, 'protection': 'masks'});"
+        "print(len(threading.enumerate()))"
+    )
+    (tmp_path / "home").mkdir()
+    (tmp_path / "tmp").mkdir()
+    env = {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "tmp"), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=APP.parents[2], env=env, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
+    assert not list((tmp_path / "home").iterdir())
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_logging_and_identity_are_as_before_also_after_a_fault():
+    log = logging.getLogger("flwr")
+    log.setLevel(logging.DEBUG)  # as Flower leaves it
+    before = log.level, TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id
+    with pytest.raises(FederationError):
+        in_process.run(made_up(), SMALL, fail=[0])
+    assert before == (log.level, TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id)
+
+
+def test_a_second_run_waits_until_the_first_has_ended():
+    expected = [in_process.run(made_up(), {**SMALL, "seed": seed}).sha256 for seed in (0, 1)]
+    second, found = [], []
+
+    def other() -> None:
+        found.append(in_process.run(made_up(), {**SMALL, "seed": 1}, on_message=second.append).sha256)
+
+    thread = threading.Thread(target=other)
+
+    def start_other(crossing: in_process.Crossing) -> None:
+        if not thread.ident:
+            thread.start()
+            time.sleep(0.5)
+        assert second == []
+
+    assert in_process.run(made_up(), {**SMALL, "seed": 0}, on_message=start_other).sha256 == expected[0]
+    thread.join(60)
+    assert found == expected[1:]
+    assert len(second) == 18
+
+
+def test_flower_is_told_to_stay_silent_before_it_is_imported():
+    code = (
+        "import ppml_helpers.federated_learning.in_process; from flwr.supercore import telemetry;"
+        "print(telemetry.FLWR_TELEMETRY_ENABLED)"
+    )
+    env = {"PATH": os.environ["PATH"], "FLWR_TELEMETRY_ENABLED": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=APP.parents[2], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "0\n"

@@ -1,0 +1,494 @@
+"""Secure aggregation: sums are exact, views are uniform, drop-outs are recovered, and nothing else can be read."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+from ppml_helpers.errors import FederationError
+from ppml_helpers.federated_learning import (
+    hospitals,  # before Flower: it switches things off
+    in_process,  # before Flower: it switches things off
+    masking,  # before Flower: it switches things off
+    results,  # before Flower: it switches things off
+)
+from ppml_helpers.federated_learning.app.federated_hospitals.masking import MaskingError
+
+from flwr.app import Array, ArrayRecord  # isort: skip
+
+MASKED_OR_KEYS = ("train.masked", "query.keys")
+FEWEST = 1e-6  # p-value below which uniform bytes are not believed: wrong once in a million tests
+
+
+def vectors(hospitals=4, length=400, seed=0):
+    return list(np.random.default_rng(seed).normal(scale=50, size=(hospitals, length)))
+
+
+def plain_sum(rows, hospitals):
+    total = np.zeros(len(rows[0]), dtype=np.uint64)
+    for row in rows:
+        total += masking.encode(row, hospitals)
+    return masking.decode(total)
+
+
+def after_shares(hospitals=4):
+    """Return hospitals that have exchanged their shares, their public keys and their letters."""
+    parties = [masking.Hospital(i, hospitals) for i in range(hospitals)]
+    public = {party.number: party.public_keys for party in parties}
+    return parties, public, {party.number: party.share(public) for party in parties}
+
+
+def post(letters, to):
+    return {sender: sent[to] for sender, sent in letters.items() if sender != to}
+
+
+# Fixed point, keystream, key agreement ----------------------------------------------------------------------------
+
+
+def test_numbers_survive_encoding_to_the_last_place():
+    values = np.array([0.0, -1.0, 3.25, -(2.0**-32), 2.0**30, -(2.0**30)])
+    assert (masking.decode(masking.encode(values)) == values).all()
+    rough = np.random.default_rng(1).normal(size=1000)
+    assert np.abs(masking.decode(masking.encode(rough)) - rough).max() <= 2.0**-33
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 2.0**31, -(2.0**31)])
+def test_a_value_that_cannot_be_summed_is_refused(bad):
+    with pytest.raises(FederationError, match="must be finite and below"):
+        masking.encode([0.0, bad])
+
+
+def test_the_largest_allowed_values_of_all_hospitals_do_not_wrap_around():
+    largest = np.nextafter(2.0**31 / 4, 0)
+    sums = masking.secure_sum([np.full(3, -largest)] * 4).total
+    assert sums == pytest.approx([-4 * largest] * 3, abs=1e-6)
+    with pytest.raises(FederationError, match="sum of 4 hospitals"):
+        masking.encode([2.0**31 / 4], hospitals=4)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2, 2)])
+def test_only_a_row_of_numbers_is_encoded(shape):
+    with pytest.raises(FederationError, match="has shape"):
+        masking.encode(np.zeros(shape))
+
+
+def test_the_keystream_is_aes_in_counter_mode():
+    # AES-256 of the zero block under the zero key: known answer of NIST SP 800-38A's cipher (GCM's H for that key).
+    first = masking.keystream(bytes(32), 2)
+    assert first.astype("<u8").tobytes().hex() == "dc95c078a2408989ad48a21492842087"
+    assert (masking.keystream(bytes(32), 1000)[:2] == first).all()
+    assert (masking.keystream(b"\1" * 32, 2) != first).all()
+
+
+def test_two_hospitals_agree_on_one_key_and_a_third_on_another():
+    one, two, three = (bytes([i]) * 32 for i in (1, 2, 3))
+    shared = masking.agree(one, masking.public_key(two), "masks")
+    assert shared == masking.agree(two, masking.public_key(one), "masks")
+    assert len({shared, masking.agree(three, masking.public_key(one), "masks")}) == 2
+    assert shared != masking.agree(one, masking.public_key(two), "letters")
+
+
+@pytest.mark.parametrize("public", [b"short", bytes(32)])
+def test_an_unusable_public_key_is_refused(public):
+    with pytest.raises(FederationError, match="not a usable X25519 key"):
+        masking.agree(b"\1" * 32, public, "masks")
+
+
+# Shamir -----------------------------------------------------------------------------------------------------------
+
+
+def test_any_three_of_five_shares_restore_the_secret_and_no_two_do():
+    secret = bytes(range(32))
+    shares = masking.split(secret, range(5), 3)
+    for chosen in itertools.combinations(range(5), 3):
+        assert masking.combine({i: shares[i] for i in chosen}) == secret
+    for chosen in itertools.combinations(range(5), 2):
+        with pytest.raises(FederationError, match="do not fit together"):
+            masking.combine({i: shares[i] for i in chosen})
+
+
+def test_two_shares_fit_every_secret():
+    """With two of three needed shares, each secret is as possible as any other: there is a third share for it."""
+    shares = masking.split(bytes(32), range(3), 3)
+    prime, (one, two) = masking.PRIME, (int.from_bytes(shares[i], "big") for i in range(2))
+    for other in (1, 2**255):
+        # value at 0 of the parabola through the shares at 1, 2 and 3: 3 f(1) - 3 f(2) + f(3)
+        secret = other.to_bytes(32, "big")
+        at_0 = int.from_bytes(secret + hashlib.sha256(secret).digest(), "big")
+        third = (at_0 - 3 * one + 3 * two) % prime
+        assert masking.combine(shares | {2: third.to_bytes(66, "big")}) == secret
+
+
+@pytest.mark.parametrize("bit", [0, 1, 255, 256, 519, 520])
+def test_a_wrong_share_shows(bit):
+    """Lagrange's factors are small numbers here: a share a little wrong gives a value that is a little wrong."""
+    shares = masking.split(bytes(range(32)), range(4), 3)
+    shares[1] = (int.from_bytes(shares[1], "big") ^ 1 << bit).to_bytes(66, "big")
+    with pytest.raises(FederationError, match="one is wrong"):
+        masking.combine(shares)
+
+
+def test_no_shares_restore_nothing():
+    with pytest.raises(FederationError, match="0 shares"):
+        masking.combine({})
+
+
+@pytest.mark.parametrize(("secret", "threshold"), [(b"short", 2), (bytes(32), 0), (bytes(32), 4)])
+def test_impossible_splits_are_refused(secret, threshold):
+    with pytest.raises(FederationError, match=r"bytes cannot be split|threshold is"):
+        masking.split(secret, range(3), threshold)
+
+
+@pytest.mark.parametrize(("hospitals", "needed"), [(2, 2), (3, 2), (4, 3), (5, 3), (8, 5)])
+def test_the_threshold_is_above_half_and_never_one(hospitals, needed):
+    assert masking.least_threshold(hospitals) == needed
+
+
+# Sums -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hospitals", [2, 3, 4, 8])
+def test_the_masked_sum_is_the_plain_sum_exactly(hospitals):
+    rows = vectors(hospitals)
+    found = masking.secure_sum(rows)
+    assert found.arrived == tuple(range(hospitals))
+    assert (found.total == plain_sum(rows, hospitals)).all()
+    assert np.abs(found.total - np.sum(rows, axis=0)).max() <= hospitals * 2.0**-33
+
+
+@pytest.mark.parametrize("step", masking.STEPS)
+@pytest.mark.parametrize("who", [0, 2, 3])
+def test_a_drop_out_at_any_step_leaves_the_exact_sum_of_the_others(step, who):
+    rows = vectors(4)
+    found = masking.secure_sum(rows, lost={who: step})
+    there = [i for i in range(4) if i != who or step == "unmask"]
+    assert found.arrived == tuple(there)
+    assert (found.total == plain_sum([rows[i] for i in there], 4)).all()
+    assert found.recovered == ((who,) if step == "vector" else ())
+
+
+def test_drop_outs_at_different_steps_of_one_sum():
+    rows = vectors(8)
+    found = masking.secure_sum(rows, lost={1: "vector", 6: "shares", 3: "unmask"})
+    assert found.arrived == (0, 2, 3, 4, 5, 7)
+    assert found.recovered == (1,)
+    assert (found.total == plain_sum([rows[i] for i in found.arrived], 8)).all()
+
+
+@pytest.mark.parametrize("step", masking.STEPS)
+def test_too_few_hospitals_are_refused_in_a_sentence(step):
+    with pytest.raises(FederationError, match=r"Only 2 of 4 hospitals .*3 are needed") as refusal:
+        masking.secure_sum(vectors(4), lost={0: step, 2: step})
+    assert not isinstance(refusal.value, MaskingError)
+
+
+def test_of_two_hospitals_none_may_be_lost():
+    with pytest.raises(FederationError, match="Only 1 of 2"):
+        masking.secure_sum(vectors(2), lost={0: "vector"})
+
+
+def test_what_cannot_be_summed_is_refused():
+    with pytest.raises(FederationError, match="give two or more"):
+        masking.secure_sum(vectors(1))
+    with pytest.raises(FederationError, match=r"lengths \[2, 3\]"):
+        masking.secure_sum([np.zeros(2), np.zeros(3)])
+    with pytest.raises(FederationError, match="lost at 'lunch'"):
+        masking.secure_sum(vectors(3), lost={0: "lunch"})
+    with pytest.raises(FederationError, match="hospital 7"):
+        masking.secure_sum(vectors(3), lost={7: "keys"})
+
+
+# What the server sees ---------------------------------------------------------------------------------------------
+
+
+def test_every_masked_vector_passes_a_chi_square_test_and_the_plain_one_does_not():
+    rows = vectors(4, length=2000)
+    views = masking.secure_sum(rows).masked
+    assert min(masking.uniformity(view) for view in views.values()) > FEWEST
+    assert masking.uniformity(masking.encode(rows[0], 4)) < 1e-100
+
+
+def test_the_same_vector_looks_different_in_every_sum():
+    rows = vectors(3)
+    first, second = (masking.secure_sum(rows).masked[0] for _ in range(2))
+    assert (first != second).all()
+    assert masking.uniformity(first - second) > FEWEST
+
+
+def test_p_values_of_the_chi_square_test_are_themselves_spread_evenly():
+    rows = vectors(4, length=300)
+    found = [masking.uniformity(view) for _ in range(30) for view in masking.secure_sum(rows).masked.values()]
+    assert kstest(found, "uniform").pvalue > FEWEST
+
+
+def test_a_vector_that_was_only_late_stays_masked():
+    """The server counts hospital 3 as lost and gets the key of its pairwise masks; then its vector arrives."""
+    row = np.zeros(2000)
+    parties, public, letters = after_shares()
+    masked = {p.number: p.mask(masking.encode(row, 4), post(letters, p.number)) for p in parties}
+    late = masked.pop(3)
+    answers = {i: parties[i].unmask(masked) for i in masked}
+    assert (masking.unmasked_sum(masked, public, answers, 4) == 0).all()
+    mask_key = masking.combine({i: answers[i][3] for i in answers})
+    for other in masked:
+        stream = masking.keystream(masking.agree(mask_key, public[other].mask, "masks"), 2000)
+        late = late + stream if other < 3 else late - stream
+    assert masking.uniformity(late) > FEWEST  # the vector itself is all zeros: only its own mask is left
+    own_seed = parties[3]._own_seed
+    assert (late == masking.keystream(own_seed, 2000)).all()  # and nothing but that, so the control is right
+    for shares in answers.values():
+        assert masking.combine({i: answers[i][3] for i in answers}) != own_seed
+        assert len(shares) == 4  # one share about each hospital, never two
+
+
+def test_a_hospital_answers_once_and_masks_once():
+    parties, public, letters = after_shares()
+    vector = masking.encode(np.ones(5), 4)
+    masked = {p.number: p.mask(vector, post(letters, p.number)) for p in parties}
+    parties[0].unmask([0, 1, 2])
+    with pytest.raises(FederationError, match="answers once"):
+        parties[0].unmask([1, 2, 3])
+    with pytest.raises(FederationError, match="masks one vector"):
+        parties[0].mask(vector, post(letters, 0))
+    with pytest.raises(FederationError, match="make new keys"):
+        parties[0].share(public)
+    with pytest.raises(FederationError, match="masks one vector"):
+        masking.Hospital(0, 4).mask(vector, {})
+    assert len(masked) == 4
+
+
+def test_a_server_that_names_too_few_gets_nothing():
+    parties, _, letters = after_shares()
+    for party in parties:
+        party.mask(masking.encode(np.ones(5), 4), post(letters, party.number))
+    for arrived in ([], [1], [1, 2], [1, 2, 9]):
+        with pytest.raises(FederationError, match="sent their vectors"):
+            parties[0].unmask(arrived)
+
+
+def test_a_server_cannot_start_a_sum_with_a_few_hospitals_of_its_choice():
+    parties = [masking.Hospital(i, 5) for i in range(2)]
+    with pytest.raises(FederationError, match="Only 2 of 5 hospitals sent keys"):
+        parties[0].share({party.number: party.public_keys for party in parties})
+
+
+def test_a_hospital_that_does_not_exist_is_noticed():
+    parties = [masking.Hospital(i, 5) for i in range(5)]
+    public = {party.number: party.public_keys for party in parties[:4]} | {5: parties[4].public_keys}
+    with pytest.raises(FederationError, match="no hospital 5 among 5"):
+        parties[0].share(public)
+
+
+def test_a_swapped_own_key_is_noticed():
+    parties = [masking.Hospital(i, 3) for i in range(3)]
+    public = {party.number: party.public_keys for party in parties}
+    public[0] = parties[1].public_keys
+    with pytest.raises(FederationError, match="not its own"):
+        parties[0].share(public)
+
+
+@pytest.mark.parametrize("change", ["flip", "cut", "redirect", "unknown"])
+def test_a_letter_that_was_changed_or_misdirected_is_refused(change):
+    parties, _, letters = after_shares()
+    mine = post(letters, 0)
+    if change == "flip":
+        mine[1] = mine[1][:40] + bytes([mine[1][40] ^ 1]) + mine[1][41:]
+    elif change == "cut":
+        mine[1] = mine[1][:5]
+    elif change == "redirect":
+        mine[1] = letters[1][2]
+    else:
+        mine[9] = mine[1]
+    with pytest.raises(FederationError, match=r"was changed on its way|sent a letter but no key"):
+        parties[0].mask(masking.encode(np.ones(5), 4), mine)
+
+
+def test_the_server_cannot_open_a_letter():
+    """Letters pass through the server, which has every public key and no private one."""
+    _, public, letters = after_shares()
+    server = masking.Hospital(0, 4)
+    server._public = public
+    with pytest.raises(MaskingError, match="was changed on its way"):
+        server._open(1, letters[1][0])
+
+
+def test_wrong_answers_do_not_become_a_wrong_sum():
+    parties, public, letters = after_shares()
+    masked = {p.number: p.mask(masking.encode(np.ones(5), 4), post(letters, p.number)) for p in parties}
+    del masked[3]
+    answers = {i: dict(parties[i].unmask(masked)) for i in masked}
+    changed = answers | {0: answers[0] | {3: answers[1][3]}}
+    with pytest.raises(FederationError, match="do not fit together"):
+        masking.unmasked_sum(masked, public, changed, 4)
+    foreign = masking.split(b"\7" * 32, range(4), 3)  # a key, but not the one of hospital 3
+    changed = {i: answers[i] | {3: foreign[i]} for i in answers}
+    with pytest.raises(FederationError, match="not its own"):
+        masking.unmasked_sum(masked, public, changed, 4)
+    silent = {i: {about: share for about, share in answers[i].items() if about != 1} for i in masked}
+    with pytest.raises(FederationError, match="do not fit together"):  # nobody gave a share about hospital 1
+        masking.unmasked_sum(masked, public, silent, 4)
+    invented = {i: answers[i] | {7: foreign[i]} for i in masked}
+    with pytest.raises(FederationError, match="not its own"):
+        masking.unmasked_sum(masked, public, invented, 4)
+    with pytest.raises(FederationError, match=r"lengths \[4, 5\]"):
+        masking.unmasked_sum(masked | {0: masked[0][:4]}, public, answers, 4)
+
+
+def test_a_hospital_goes_on_after_its_process_ended():
+    rows = vectors(4, length=10)
+    parties = [masking.Hospital(i, 4) for i in range(4)]
+
+    def restart():
+        return [masking.Hospital.load(party.dump()) for party in parties]
+
+    public = {party.number: party.public_keys for party in parties}
+    parties = restart()
+    letters = {party.number: party.share(public) for party in parties}
+    parties = restart()
+    masked = {p.number: p.mask(masking.encode(rows[p.number], 4), post(letters, p.number)) for p in parties}
+    parties = restart()
+    del masked[2]
+    answers = {i: parties[i].unmask(masked) for i in masked}
+    total = masking.unmasked_sum(masked, public, answers, 4)
+    assert (masking.decode(total) == plain_sum([rows[i] for i in masked], 4)).all()
+    parties = restart()
+    with pytest.raises(FederationError, match="answers once"):
+        parties[0].unmask(masked)
+
+
+@pytest.mark.parametrize("view", [np.zeros(10, dtype=np.uint64), np.zeros(400)])
+def test_uniformity_needs_enough_whole_numbers(view):
+    with pytest.raises(FederationError, match="needs 160 or more"):
+        masking.uniformity(view)
+
+
+# In the app -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def four():
+    return hospitals.simulated(n=4, seed=0)
+
+
+def run(four, on_message=None, **config):
+    settings = {"num-server-rounds": 2, "local-epochs": 1, "protection": "masks"}
+    return in_process.run(four, settings | {key.replace("_", "-"): v for key, v in config.items()}, on_message)
+
+
+def lose(kind, *who, server_round=2):
+    def hook(crossing):
+        lost = crossing.kind == kind and crossing.round == server_round and crossing.hospital in who
+        return in_process.LOST if lost else None
+
+    return hook
+
+
+def test_the_apps_masked_round_is_the_exact_sum_of_what_the_hospitals_trained(four):
+    trained = {}
+
+    def keep(crossing):
+        if crossing.kind == "train":
+            trained[crossing.hospital] = crossing.reply.content["arrays"]["weights"].numpy()
+
+    run(four, keep, num_server_rounds=1, protection="none")
+    rows = [np.append(four[i].patients * trained[i], four[i].patients) for i in range(4)]
+    *summed, patients = plain_sum(rows, 4)
+    assert patients == sum(hospital.patients for hospital in four)
+    assert (run(four, num_server_rounds=1).weights == np.array(summed) / patients).all()
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "fedprox", "fedadam"])
+def test_masks_change_the_model_by_rounding_only(four, strategy):
+    plain, masked = run(four, strategy=strategy, protection="none"), run(four, strategy=strategy)
+    assert 0 < np.abs(plain.weights - masked.weights).max() < 1e-9
+    np.testing.assert_allclose(plain.auc, masked.auc, atol=1e-6)
+    assert masked.patients == ()
+
+
+def test_masks_are_random_and_the_model_is_not(four):
+    views = []
+
+    def keep(crossing):
+        if crossing.kind == "train.masked":
+            views.append(crossing.reply.content["masked"]["masked"].numpy())
+
+    models = {run(four, keep).sha256 for _ in range(3)}
+    assert len(models) == 1
+    assert len(views) == 3 * 2 * 4
+    assert masking.uniformity(np.concatenate(views)) > FEWEST
+    assert len(np.unique(np.concatenate(views))) == 24 * 41
+
+
+def test_no_message_of_a_masked_round_holds_a_model_or_a_number_of_patients(four):
+    kinds = []
+
+    def look(crossing):
+        kinds.append(crossing.kind)
+        reply = crossing.reply.content
+        if crossing.kind != "evaluate":
+            held = {key for record in reply.values() for key in record}
+            assert not held & {"weights", "num-examples"}
+            assert crossing.round == 1
+
+    run(four, look, num_server_rounds=1)
+    steps = ["query.keys", "query.shares", "train.masked", "query.unmask", "evaluate"]
+    assert kinds == [kind for kind in steps for _ in range(4)]
+
+
+@pytest.mark.parametrize("kind", ["query.keys", "query.shares", "train.masked", "query.unmask"])
+def test_the_app_recovers_a_drop_out(four, kind):
+    whole, found = run(four), run(four, lose(kind, 2))
+    assert [entry.hospitals for entry in found.rounds] == [4, 4 if kind == "query.unmask" else 3]
+    assert (found.sha256 == whole.sha256) == (kind == "query.unmask")
+    assert np.abs(found.weights - whole.weights).max() < 0.1
+
+
+def test_the_sum_after_a_drop_out_is_that_of_the_other_hospitals(four):
+    """A hospital lost after the shares, or before the keys, is missing from the sum all the same."""
+    late, never = (run(four, lose(kind, 2, server_round=1), num_server_rounds=1) for kind in MASKED_OR_KEYS)
+    assert late.sha256 == never.sha256
+
+
+@pytest.mark.parametrize("kind", ["query.keys", "query.shares", "train.masked", "query.unmask"])
+def test_too_few_hospitals_stop_the_app_and_keep_the_round_before(four, kind):
+    with pytest.raises(results.RunStopped, match=r"Only 2 of 4 hospitals .*3 are needed") as stopped:
+        run(four, lose(kind, 0, 3))
+    assert stopped.value.kept.sha256 == run(four, num_server_rounds=1).sha256
+
+
+def test_a_hospitals_own_reason_reaches_the_server(four):
+    reason = r"Only 0 of 4 .* given: Hospital 0: A value to mask is .*, but must be finite and below"
+    with pytest.raises(results.RunStopped, match=reason):
+        run(four, learning_rate=1e8)
+
+
+def test_a_node_that_takes_anothers_number_stops_the_app(four):
+    def pretend(crossing):
+        if crossing.kind == "query.keys" and crossing.hospital == 1:
+            crossing.reply.content["keys"]["hospital"] = 0
+
+    with pytest.raises(results.RunStopped, match="Two nodes are hospital 0"):
+        run(four, pretend)
+
+
+def test_a_masked_vector_of_another_length_stops_the_app(four):
+    def cut(crossing):
+        if crossing.kind == "train.masked" and crossing.hospital == 1:
+            short = crossing.reply.content["masked"]["masked"].numpy()[:-1]
+            crossing.reply.content["masked"] = ArrayRecord({"masked": Array(short)})
+
+    with pytest.raises(results.RunStopped, match=r"lengths \[40, 41\]"):
+        run(four, cut)
+
+
+def test_hospitals_keep_no_key_after_the_sum(four, monkeypatch):
+    nodes = {}
+    made = in_process._nodes
+    monkeypatch.setattr(in_process, "_nodes", lambda *args: nodes.update(made(*args)) or nodes)
+    run(four)
+    assert len(nodes) == 4
+    assert not any("masking" in node.state for node in nodes.values())

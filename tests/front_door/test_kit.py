@@ -1,0 +1,512 @@
+"""The front door: what it accepts, what it says, and that it stays out of the way."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import kit
+from front_door import benches, checks, commands, doctor, environment, lab, places
+from front_door.terminal import Progress, Stop
+
+REPO = Path(__file__).resolve().parents[2]
+SOURCES = [REPO / "kit.py", *sorted((REPO / "front_door").glob("*.py"))]
+
+
+# ------------------------------------------------------------------------------------------------------ Python
+
+
+@pytest.mark.parametrize("version", [(3, 11, 0), (3, 11, 99), (3, 12, 0), (3, 13, 0), (3, 13, 12)])
+def test_a_supported_python(version: tuple[int, ...]) -> None:
+    assert kit.supported(version)
+
+
+@pytest.mark.parametrize("version", [(2, 7, 18), (3, 8, 18), (3, 10, 14), (3, 14, 0), (4, 0, 0), (), (3, 12)])
+def test_an_unsupported_python(version: tuple[int, ...]) -> None:
+    assert not kit.supported(version)
+
+
+def test_the_refusal_is_one_sentence_that_names_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kit, "other_pythons", lambda: ["python3.12", "python3.11"])
+    sentence = kit.refusal((3, 9, 1), ["lab", "--no-browser"])
+    assert "this is Python 3.9.1" in sentence
+    assert "python3.12 kit.py lab --no-browser" in sentence
+    monkeypatch.setattr(kit, "other_pythons", list)
+    assert "install one" in kit.refusal((3, 9, 1))
+
+
+def test_only_a_python_that_really_starts_is_proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert kit.other_pythons() == []
+    if os.name != "nt":
+        for name, answer in {
+            "python3.13": "exit 127",
+            "python3.12": "echo 3.12.4",
+            "python3.11": "echo 3.10.2",
+        }.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{answer}\n")
+            (tmp_path / name).chmod(0o755)
+        assert kit.other_pythons() == ["python3.12"], "the 3.11 is a 3.10.2, and the 3.13 has nothing behind it"
+
+
+def test_kit_py_can_be_read_by_an_old_python() -> None:
+    tree = ast.parse((REPO / "kit.py").read_text("utf-8"), feature_version=(3, 4))
+    newer = (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.AsyncFunctionDef)
+    assert not [node for node in ast.walk(tree) if isinstance(node, newer)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_the_front_door_needs_the_standard_library_only(path: Path) -> None:
+    own = {"kit", "front_door"}
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for name in names:
+            assert name.split(".")[0] in sys.stdlib_module_names | own
+
+
+# ---------------------------------------------------------------------------------------------------- commands
+
+
+def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "kit.py", *arguments]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_the_help_is_friendly_and_complete(arguments: tuple[str, ...]) -> None:
+    answer = ask(*arguments)
+    assert answer.returncode == 0
+    assert "kit.py lab" in answer.stdout
+    assert all(f"\n    {name} " in answer.stdout for name in ("lab", "test", "doctor", "run", "learner", "bench"))
+
+
+def test_what_does_not_work_yet_is_not_mentioned() -> None:
+    words = ask("--help").stdout + "".join(path.read_text("utf-8") for path in SOURCES)
+    assert "hub" not in words.lower()
+
+
+def test_nothing_is_overridden_in_pip() -> None:
+    assert not re.search(r"index-url|find-links|--no-deps.*-r|trusted-host|PIP_", "".join(map(Path.read_text, SOURCES)))
+
+
+@pytest.mark.parametrize("name", ["05", "05_x", "05_x.ipynb", "notebooks/05_x.ipynb"])
+def test_a_notebook_is_found_by_number_name_or_path(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for stem in ("00_start_here", "05_x"):
+        (tmp_path / f"{stem}.ipynb").write_text("{}")
+    monkeypatch.setattr(places, "NOTEBOOKS", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert commands.find_notebooks([name])[0].name == "05_x.ipynb"
+    assert [path.stem for path in commands.find_notebooks([])] == ["00_start_here", "05_x"]
+    with pytest.raises(Stop, match="no notebook '99': the notebooks are 00_start_here, 05_x"):
+        commands.find_notebooks(["99"])
+
+
+# --------------------------------------------------------------------------------------------------------- lab
+
+
+def test_a_taken_port_leads_to_the_next_free_one() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert port < lab.free_port(port) < port + 200
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, 10**9])
+def test_an_impossible_port_is_refused(port: int) -> None:
+    with pytest.raises(Stop, match=f"{port} is no port"):
+        lab.free_port(port)
+
+
+def test_jupyter_stays_inside_the_kit_and_out_of_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    values = places.jupyter_environment()
+    folders = [name for name in values if name.startswith(("JUPYTER", "IPYTHONDIR")) and "PATH" not in name]
+    written = {"JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"}
+    assert written | {"JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR"} <= set(folders)
+    for name in written:
+        assert Path(values[name]).is_relative_to(places.STATE)
+    assert values["NO_PROXY"] == "example.org,127.0.0.1,localhost"
+
+
+def test_a_persons_matplotlib_stays_out_of_the_course(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MATPLOTLIBRC", "/their/own/matplotlibrc")
+    monkeypatch.setenv("MPLCONFIGDIR", "/their/own")
+    values = places.jupyter_environment()
+    assert "MATPLOTLIBRC" not in values
+    assert Path(values["MPLCONFIGDIR"]).is_relative_to(places.STATE)
+
+
+def test_listing_the_fonts_stops_nothing(tmp_path: Path) -> None:
+    places.list_fonts(tmp_path / "no python")
+    places.list_fonts(Path(sys.executable))
+    assert list((places.STATE / "matplotlib").glob("fontlist-*.json"))
+
+
+def test_the_first_view_asks_nothing_and_calls_nobody() -> None:
+    folder = REPO / "jupyter_config"
+    server = json.loads((folder / "jupyter_server_config.json").read_text())["LabApp"]
+    assert server["news_url"] is None
+    assert server["check_for_updates_class"] == "jupyterlab.NeverCheckForUpdate"
+    assert server["default_url"] == f"/lab/tree/{places.START}"
+    disabled = json.loads((folder / "labconfig" / "page_config.json").read_text())["disabledExtensions"]
+    assert disabled["@jupyterlab/apputils-extension:announcements"] is True
+    assert disabled["@jupyterlab/extensionmanager-extension:plugin"] is True
+    settings = json.loads((folder / "labconfig" / "default_setting_overrides.json").read_text())
+    assert settings["@jupyterlab/apputils-extension:notification"] == {"checkForUpdates": False, "fetchNews": "false"}
+
+
+def test_our_server_is_found_by_its_token_among_others_and_half_written_files(tmp_path: Path) -> None:
+    assert lab.port_of("ours", tmp_path / "absent") is None
+    for number, text in enumerate(('{"token": "ours", "po', "", "[]", '{"port": 1}', '{"token": "ours"}', "\udcff")):
+        (tmp_path / f"jpserver-{number}.json").write_text(text, "utf-8", errors="surrogateescape")
+    (tmp_path / "jpserver-77.json").write_text(json.dumps({"token": "another", "port": 8888, "pid": 77}))
+    (tmp_path / "jpserver-78-open.html").write_text("ours")
+    assert lab.port_of("ours", tmp_path) is None
+    (tmp_path / "jpserver-79.json").write_text(json.dumps({"token": "ours", "port": 8890, "pid": 79}))
+    assert lab.port_of("ours", tmp_path) == 8890
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Give the signals their handlers back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as on Linux and macOS")
+@pytest.mark.usefixtures("handlers")
+def test_a_closed_terminal_ends_us_unless_nohup_said_otherwise() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    commands._end_in_order_on_signals()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    commands._end_in_order_on_signals()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+# ------------------------------------------------------------------------------------------------------ set-up
+
+
+@pytest.mark.parametrize(
+    ("said", "mend"),
+    [
+        ("OSError: [Errno 28] No space left on device", "make room"),
+        ("NewConnectionError(...): Name or service not known", "check the connection"),
+        ("ERROR: No matching distribution found for torch==2.13.0", "not found on your package index"),
+        ("PermissionError: Permission denied: 'x'", "folder of your own"),
+        ("something new", "read pip's lines above"),
+    ],
+)
+def test_a_failed_install_shows_pips_lines_and_the_mend(said: str, mend: str) -> None:
+    message = environment.pip_failed(["earlier", said])
+    assert said in message
+    assert mend in message.splitlines()[-1]
+    assert "run the same command again" in message.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            ["Retrying (Retry(total=0)) after connection broken by NewConnectionError", "No matching distribution"],
+            "reach",
+        ),
+        (["ERROR: No matching distribution found for psi==2.0.6"], "there is no build of it for this computer"),
+        (["a line", "ERROR: something new"], "pip says 'ERROR: something new'"),
+        ([], "pip says 'nothing'"),
+    ],
+)
+def test_a_package_that_is_left_out_has_a_reason(said: list[str], reason: str) -> None:
+    assert reason in environment._why_left_out(said)
+
+
+def test_pips_words_become_a_count(tmp_path: Path) -> None:
+    counter = environment.PipCounter("Installing", 3, tmp_path)
+    shown: list[str] = []
+    counter.progress.show = lambda detail, force=False: shown.append(detail)  # type: ignore[method-assign]
+    for line in (
+        "Ignoring colorama: markers 'sys_platform == \"win32\"' don't match your environment",
+        "Collecting numpy==2.4.6 (from -r requirements.lock (line 1))",
+        "  Downloading numpy-2.4.6-cp311-cp311-linux.whl (16.9 MB)",
+        "Requirement already satisfied: torch==2.13.0 in ./x (2.13.0)",
+    ):
+        counter.line(line)
+    assert counter.total == 2
+    assert shown[1] == "found 1 of 2 packages, now numpy"
+    assert shown[2] == "found 1 of 2 packages, downloading numpy (16.9 MB)"
+    assert shown[3] == "found 2 of 2 packages, now torch"
+
+
+def test_progress_in_a_log_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress("Working", every=60)
+    for number in range(100):
+        progress.show(str(number))
+    progress.end("done")
+    assert capsys.readouterr().out.splitlines() == ["Working: 0 (0 s)", "Working: done (0 s)"]
+
+
+def test_no_room_on_the_disk_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    recipe = environment.Recipe("the packages", tmp_path / ".venv", tmp_path / ".kit", ("a==1",), disk_needed=10**18)
+    with pytest.raises(Stop, match="make room"):
+        environment.ensure(recipe)
+    assert not (tmp_path / ".venv").exists()
+
+
+def room(monkeypatch: pytest.MonkeyPatch, free: float) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(int(1e12), 0, int(free * 1e9)))
+
+
+@pytest.mark.parametrize(("free", "said"), [(5.0, "5.0 GB of disk are free, which may be too little: CUDA."), (11, "")])
+def test_little_room_is_warned_of_once_before_the_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], free: float, said: str
+) -> None:
+    room(monkeypatch, free)
+    folder = tmp_path / ".venv"
+    recipe = environment.Recipe("x", folder, tmp_path, (), None, int(3e9), int(10e9), "CUDA")
+    environment._check_disk(recipe)
+    assert capsys.readouterr().out.strip() == said
+    folder.mkdir()
+    environment._check_disk(recipe)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("system", "free", "state"),
+    [
+        ("linux", 2.9, "mend"),
+        ("linux", 9.9, "note"),
+        ("linux", 10.1, "ok"),
+        ("darwin", 3.1, "ok"),
+        ("win32", 2, "mend"),
+    ],
+)
+def test_the_doctor_tells_how_much_room_the_first_set_up_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, free: float, state: str
+) -> None:
+    room(monkeypatch, free)
+    monkeypatch.setattr(places.sys, "platform", system)
+    finding = doctor.disk(tmp_path)
+    assert finding.state == state
+    assert ("CPU build" in finding.text) is (state == "note")
+    installed = environment.python_of(tmp_path / ".venv")
+    installed.parent.mkdir(parents=True)
+    installed.touch()
+    assert doctor.disk(tmp_path).state == "ok"
+
+
+def test_the_key_follows_what_decides_and_nothing_else(tmp_path: Path) -> None:
+    def recipe(*pins: str, project: Path | None = None) -> str:
+        return environment.Recipe("x", tmp_path, tmp_path, pins, project).key()
+
+    assert recipe("a==1") == recipe("a==1") != recipe("a==2")
+    (tmp_path / "pyproject.toml").write_text("one")
+    before = recipe("a==1", project=tmp_path)
+    (tmp_path / "pyproject.toml").write_text("two")
+    assert before != recipe("a==1", project=tmp_path)
+
+
+def test_the_key_follows_the_optional_packages_and_a_missing_list_is_an_empty_one(tmp_path: Path) -> None:
+    listed = tmp_path / "optional.lock"
+    recipe = environment.Recipe("x", tmp_path, tmp_path, ("a==1",), optional=listed)
+    keys = [recipe.key()]
+    assert recipe.optional_pins() == {}
+    for text in ("# only a remark\n", "b==2  # without it\n", "b==3  # without it\n"):
+        listed.write_text(text)
+        keys.append(recipe.key())
+    assert recipe.optional_pins() == {"b==3": "without it"}
+    assert len(set(keys)) == 4
+
+
+@pytest.mark.parametrize(("written", "there"), [("Open_Mined.psi-2.0.6", True), ("open_mined_psi-2.0.7", False)])
+def test_what_an_environment_holds_is_read_from_what_pip_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, there: bool
+) -> None:
+    assert not environment.holds(tmp_path, "open-mined-psi==2.0.6")
+    (tmp_path / f"{written}.dist-info").mkdir()
+    monkeypatch.setattr(environment, "site_packages", lambda folder: folder)
+    assert environment.holds(tmp_path, "open-mined-psi==2.0.6") is there
+
+
+# ------------------------------------------------------------------------------------------------------ doctor
+
+
+def test_the_doctor_works_where_nothing_is_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor.doctor(tmp_path) == 1
+    told = capsys.readouterr().out
+    assert ".venv is not ready: it has not been made yet" in told
+    assert "SHA256SUMS is missing" in told
+    assert "00_start_here.ipynb is missing" in told
+    assert "to mend." in told
+    assert "Traceback" not in told
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    content = b"age,hospdead\n60,1\n"
+    (tmp_path / "data" / "support2.csv.gz").write_bytes(gzip.compress(content))
+    (tmp_path / "data" / "SHA256SUMS").write_text(f"{hashlib.sha256(content).hexdigest()}  support2.csv\n")
+    return tmp_path
+
+
+def test_the_doctor_knows_the_published_table(table: Path) -> None:
+    assert doctor.data(table).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("harm", "word"),
+    [
+        (lambda file: file.unlink(), "missing"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-9]), "damaged"),
+        (lambda file: file.write_bytes(b"not gzip"), "damaged"),
+        (lambda file: file.write_bytes(gzip.compress(b"age\n61\n")), "not the published one"),
+        (lambda file: (file.parent / "SHA256SUMS").write_text("x"), "damaged"),
+    ],
+    ids=["gone", "cut short", "not gzip", "changed", "sums changed"],
+)
+def test_the_doctor_names_a_bad_table_and_the_mend(table: Path, harm, word: str) -> None:
+    harm(table / "data" / "support2.csv.gz")
+    finding = doctor.data(table)
+    assert finding.state == "mend"
+    assert word in finding.text
+    assert "git checkout data" in finding.mend
+
+
+def test_the_doctor_reports_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    assert doctor.writable(tmp_path).state == "ok"
+    assert doctor.writable(tmp_path / "absent").state == "mend"
+
+
+# ------------------------------------------------------------------------------------------------------- tests
+
+
+def test_the_summary_counts_what_pytest_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text('<testsuites><testsuite tests="9" failures="2" errors="1" skipped="3"/></testsuites>')
+    counts = checks._counts(report)
+    assert counts == {"failed": 2, "errors": 1, "skipped": 3, "passed": 3}
+    bad = checks.Result("unit", 1, 2.0, counts)
+    skipped = checks.Result("browser", 0, 0.0, {}, "the browser tests are skipped: no Chromium")
+    checks._sum_up([bad, skipped], 2.0)
+    told = capsys.readouterr().out
+    assert re.search(r"FAIL +unit +3 passed, 2 failed, 1 errors, 3 skipped in 2.0 s", told)
+    assert re.search(r"skip +browser +the browser tests are skipped", told)
+    assert told.splitlines()[-1] == "===== 3 passed, 2 failed, 1 errors, 3 skipped in 2.00s ====="
+    assert checks._counts(tmp_path / "absent.xml") == {}
+
+
+def test_every_chapter_is_a_strict_stage_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for stem in ("00_a", "05_b"):
+        (tmp_path / f"{stem}.ipynb").touch()
+    monkeypatch.setattr(places, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(checks, "provide_chromium", lambda: "none here")
+    names = [stage.name for stage in checks._stages(None)]
+    assert names == ["unit", "faults", "notebooks: hygiene", "notebooks: 00_a", "notebooks: 05_b", "browser"]
+    chapter = list(checks._stages("notebooks"))[1]
+    assert "--nbval" in chapter.arguments
+    assert not [word for word in chapter.arguments if "lax" in word]
+    assert [stage.name for stage in checks._stages("unit")] == ["unit"]
+
+
+def test_a_path_among_pytests_arguments_is_told_from_a_word() -> None:
+    assert checks._paths_among(["-k", "notebooks", "-x"]) == []
+    assert checks._paths_among(["tests/front_door/test_kit.py::test_x", "-x", "absent/file.py"]) == [
+        "tests/front_door/test_kit.py::test_x"
+    ]
+    assert "--nbval" in checks._with_nbval(["notebooks/00_start_here.ipynb"])
+    assert checks._with_nbval(["tests/core"]) == ()
+
+
+def test_without_chromium_and_apt_the_reason_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(checks, "USUAL_BROWSERS", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("KIT_CHROMIUM", raising=False)
+    assert "KIT_CHROMIUM" in checks.provide_chromium()
+    mine = tmp_path / "my-browser"
+    mine.touch()
+    monkeypatch.setenv("KIT_CHROMIUM", str(mine))
+    assert checks.find_chromium() == str(mine)
+    assert checks.provide_chromium() == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="apt belongs to Debian and its relatives")
+def test_chromium_is_installed_where_apt_can(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    apt = tmp_path / "apt-get"
+    apt.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n[ "$1" = update ] || : > {tmp_path}/chromium\n'
+        f"/bin/chmod +x {tmp_path}/chromium 2>/dev/null || :\n"
+    )
+    apt.chmod(0o755)
+    monkeypatch.setattr(checks, "USUAL_BROWSERS", ())
+    monkeypatch.setattr(checks, "_root_prefix", list)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("KIT_CHROMIUM", raising=False)
+    assert checks.provide_chromium() == ""
+    assert (tmp_path / "calls").read_text() == "update\ninstall -y --no-install-recommends chromium\n"
+    assert checks.provide_chromium() == ""
+    assert len((tmp_path / "calls").read_text().splitlines()) == 2, "what is there is not installed again"
+    (tmp_path / "chromium").unlink()
+    apt.write_text("#!/bin/sh\necho 'E: Unable to fetch'\nexit 100\n")
+    assert checks.provide_chromium() == "Chromium could not be installed (E: Unable to fetch)"
+
+
+def test_notebooks_run_in_the_same_surroundings_everywhere(tmp_path: Path) -> None:
+    values = places.repeatable_environment(tmp_path)
+    assert values["PYTHONHASHSEED"] == "0"
+    assert values["OMP_NUM_THREADS"] == "1"
+    assert values["MPLBACKEND"] == "agg"
+    assert Path(values["PPML_PROGRESS"]).parent == Path(values["PPML_RESULTS"]).parent == tmp_path
+
+
+def test_the_disk_is_looked_at_where_a_peer_will_be_in_a_fresh_clone(tmp_path: Path) -> None:
+    peer = tmp_path / ".venvs" / "peer"
+    recipe = environment.Recipe("a peer", peer, tmp_path / ".kit", ("a==1",), disk_needed=10**18)
+    with pytest.raises(environment.Stop, match="GB of disk"):
+        environment._check_disk(recipe)
+
+
+# -------------------------------------------------------------------------------------------------- benchmarks
+
+
+def test_pins_of_a_peer_are_read_without_running_the_script(tmp_path: Path) -> None:
+    script = tmp_path / "some_peer.py"
+    script.write_text("PEER_REQUIREMENTS = ['a==1', 'b==2']\nfrom _frame import Benchmark\nraise SystemExit('ran')\n")
+    (tmp_path / "_frame.py").touch()
+    (tmp_path / "a_tool.py").write_text("print('no comparison')\n")
+    assert benches.peer_requirements(script) == ("a==1", "b==2")
+    assert benches.benchmarks(tmp_path) == {"some-peer": script}
+    script.write_text("x = 1\n")
+    assert benches.peer_requirements(script) == ()
+
+
+@pytest.mark.parametrize("value", ["['a']", "make()", "3", "[1]"])
+def test_a_peer_without_exact_pins_is_refused(value: str, tmp_path: Path) -> None:
+    script = tmp_path / "x.py"
+    script.write_text(f"PEER_REQUIREMENTS = {value}\n")
+    with pytest.raises(Stop, match=r"plain list of pins like 'opacus==1\.6\.0'"):
+        benches.peer_requirements(script)
+
+
+def test_an_unknown_benchmark_is_named_with_those_that_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benches, "benchmarks", lambda: {"epsilon-sweep": tmp_path})
+    with pytest.raises(Stop, match="no benchmark 'nope': the benchmarks are epsilon-sweep"):
+        benches.bench(["nope"])

@@ -1,0 +1,100 @@
+"""The README promises nothing that is not there: chapters, commands, files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from front_door.commands import find_notebooks, parser
+from ppml_helpers import course
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+ROW = re.compile(r"^\| \[(?P<title>[^]]+)\]\(notebooks/(?P<name>[^)]+)\) \|.*\| (?P<minutes>\d+) \|$", re.MULTILINE)
+ROWS = list(ROW.finditer(README))
+COMMANDS = sorted(set(re.findall(r"python3 kit\.py ([^`\n]+)", README)))
+
+
+def test_the_map_is_the_folder_of_notebooks() -> None:
+    named = [row["name"] for row in ROWS]
+    assert named == [path.name for path in course.chapters()]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
+def test_a_chapter_has_the_title_and_the_minutes_of_the_map(row: re.Match[str]) -> None:
+    head = course.read(ROOT / "notebooks" / row["name"]).cells[0].source
+    assert head.splitlines()[0] == f"# {row['title']}"
+    assert f"| **Time** | {row['minutes']} minutes" in head
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
+def test_a_chapter_uses_the_libraries_of_the_map(row: re.Match[str]) -> None:
+    modules = {"scikit-learn": "sklearn", "Opacus": "opacus", "PyTorch": "torch", "dp-accounting": "accounting"}
+    modules |= {name: name for name in ("hmac", "pyarrow", "cryptography")} | {
+        "SQLCipher": "sqlcipher3",
+        "OpenDP": "opendp",
+        "Flower": "flwr",
+        "TenSEAL": "tenseal",
+        "OpenMined PSI": "private_set_intersection",
+        "PySyft": "syft",
+    }
+    code = "\n".join(cell.source for cell in course.read(ROOT / "notebooks" / row["name"]).cells)
+    named = [module for library, module in modules.items() if library in row[0]]
+    assert [
+        module for module in named if not re.search(rf"^\s*(?:from|import) .*\b{module}\b", code, re.MULTILINE)
+    ] == []
+
+
+def test_the_plan_of_the_workshop_names_chapters_that_exist() -> None:
+    numbers = {path.name[:2] for path in course.chapters()}
+    assert set(re.findall(r"[Cc]hapters? (\d\d)", README)) <= numbers
+    assert set(re.findall(r"(?<![.\d])(\d\d)\.\d\b", README)) <= numbers
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_is_understood_by_kit_py(command: str) -> None:
+    words = shlex.split(command)
+    options, rest = parser().parse_known_args(words)
+    assert options.command == words[0]
+    assert [word for word in rest if not (ROOT / word).exists()] == []
+    if options.command == "run":
+        assert find_notebooks(options.notebooks)
+
+
+def test_the_commands_of_the_start_are_there() -> None:
+    assert {"lab", "test", "doctor"} <= {command.split()[0] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)\s]+)\)", README))))
+def test_a_link_leads_to_a_file(link: str) -> None:
+    assert (ROOT / link).is_file()
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "environment.yml", ".ci/run", "ppml_helpers/errors.py"])
+def test_a_file_that_is_named_is_there(name: str) -> None:
+    assert f"`{name}" in README
+    assert (ROOT / name).exists()
+
+
+def test_the_pythons_are_those_of_pyproject() -> None:
+    wanted = re.search(r'requires-python = ">=([\d.]+),<3\.(\d+)"', (ROOT / "pyproject.toml").read_text("utf-8"))
+    assert f"Python {wanted[1]} to 3.{int(wanted[2]) - 1}" in README
+
+
+def test_the_explorer_has_the_methods_that_contributors_are_told() -> None:
+    from ppml_helpers.explorer import Explorer
+
+    for name in ("controls", "compute", "draw", "say"):
+        assert f"`{name}`" in README
+        assert callable(getattr(Explorer, name))
+
+
+def test_the_patients_are_counted_right() -> None:
+    from ppml_helpers import cohort
+
+    assert f"{len(cohort.load_patients()):,} seriously ill adults" in README

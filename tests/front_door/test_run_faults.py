@@ -1,0 +1,53 @@
+"""Ctrl-C while notebooks run: what is done stays, the one that was running keeps its old outputs, no kernel is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from samples import code, stored
+
+from front_door import environment, places
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as on Linux and macOS")
+@pytest.mark.skipif(not environment.is_ready(places.COURSE), reason="the kit is not set up: 'kit.py test' does it")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_what_is_done(number: signal.Signals, tmp_path: Path) -> None:
+    done = stored(tmp_path / "a.ipynb", code("print('done')", name="a"))
+    begun = tmp_path / "begun"
+    wait = f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(120)"
+    running = stored(tmp_path / "b.ipynb", code(wait, name="b"))
+    before = running.read_bytes()
+    command = [sys.executable, "kit.py", "run", str(done), str(running)]
+    process = subprocess.Popen(
+        command, cwd=REPO, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("[1/2] a ... ")
+        while not begun.exists():
+            assert process.poll() is None
+        children = psutil.Process(process.pid).children(recursive=True)
+        # Ctrl-C reaches the whole group at once; a service manager's SIGTERM reaches kit.py alone.
+        os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert "Nothing already done is lost" in output
+    assert "done" in done.read_text().split('"outputs"')[1]
+    assert running.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ipynb", "b.ipynb", "begun"]
+    assert len(children) >= 2, "the course and a kernel"
+    _, alive = psutil.wait_procs(children, timeout=15)
+    assert alive == []

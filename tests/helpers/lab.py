@@ -1,0 +1,495 @@
+"""A real JupyterLab, started by kit.py on a copy of the course, and a real Chromium to look at it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+REPO = Path(__file__).resolve().parents[2]
+SCREENSHOTS = REPO / "tests" / "screenshots"
+PATIENCE = float(os.environ.get("KIT_PATIENCE", "180"))  # seconds; a busy 2-core machine can be 10x slower
+expect.set_options(timeout=PATIENCE * 1000)
+PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\S*token=\w+\S*")
+OWN_PROCESSES = "KIT_BROWSER_TEST"  # an environment variable that every process we cause inherits
+NOT_THE_COURSE = (".git", ".venv", ".venvs", ".kit", ".results", ".progress", "__pycache__", ".ipynb_checkpoints")
+NOT_THE_COURSE += ("*.egg-info", ".pytest_cache", ".ruff_cache", "screenshots")
+
+
+# --- the machine -----------------------------------------------------------------------------------------
+
+
+def chromium() -> str | None:
+    """Path of the Chromium to use, or None if this machine has none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    usual = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+    wanted = [os.environ.get("KIT_CHROMIUM"), *map(shutil.which, names), usual]
+    return next((path for path in wanted if path and Path(path).exists()), None)
+
+
+@contextlib.contextmanager
+def browser(home: Path) -> Iterator[Browser]:
+    """Headless Chromium that keeps its files below `home` and can reach no host but this machine."""
+    arguments = [
+        "--no-sandbox",  # it opens our own pages only, and the sandbox cannot start as root or in many containers
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ]
+    with sync_playwright() as playwright:
+        environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)}
+        app = playwright.chromium.launch(executable_path=chromium(), args=arguments, env=environment)
+        try:
+            yield app
+        finally:
+            app.close()
+
+
+# --- the server ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running JupyterLab: the address that kit.py printed, and what follows from it."""
+
+    address: str
+    mark: str
+    process: subprocess.Popen
+
+    @property
+    def base(self) -> str:
+        """`http://127.0.0.1:PORT`."""
+        return "{0.scheme}://{0.netloc}".format(urlsplit(self.address))
+
+    def page_of(self, notebook: str) -> str:
+        """Address of a notebook beside the one printed, in a workspace of its own (no left-over tabs)."""
+        parts = urlsplit(self.address)
+        folder = parts.path.split("/tree/", 1)[1].rpartition("/")[0]
+        path = f"{folder}/{notebook}" if folder else notebook
+        token = parse_qs(parts.query)["token"][0]
+        return f"{self.base}/lab/workspaces/test-{uuid.uuid4().hex}/tree/{path}?token={token}&reset"
+
+
+_STAMP_ENVIRONMENT = """
+import json
+from front_door import environment, places
+recipe = places.COURSE
+python = environment.interpreter_version(environment.python_of(recipe.folder))
+stamp = {"key": recipe.key(), "python": python, "entries": []}
+(recipe.folder / environment.STAMP).write_text(json.dumps(stamp))
+"""
+
+
+def copy_course(target: Path) -> Path:
+    """Copy the repository's files to `target` and lend the copy the environment that runs the tests.
+
+    The copy's `.venv` is a folder of links with a stamp of its own, so that `kit.py` of the copy finds its set-up
+    done and writes everything (settings, workspaces, logs) below `target`.
+    """
+    shutil.copytree(REPO, target, ignore=shutil.ignore_patterns(*NOT_THE_COURSE), dirs_exist_ok=True)
+    environment = target / ".venv"
+    environment.mkdir()
+    for entry in Path(sys.prefix).iterdir():
+        if not entry.name.startswith("kit-stamp"):
+            (environment / entry.name).symlink_to(entry.resolve(), target_is_directory=entry.is_dir())
+    subprocess.run([sys.executable, "-c", _STAMP_ENVIRONMENT], cwd=target, check=True)
+    return target
+
+
+def _environment(course: Path, home: Path, mark: str) -> dict[str, str]:
+    places = {"HOME": "", "XDG_CACHE_HOME": "cache", "XDG_CONFIG_HOME": "config"}
+    places |= {"PPML_PROGRESS": "progress", "PPML_RESULTS": "results"}
+    return {
+        **os.environ,
+        **{name: str(home / place) for name, place in places.items()},
+        OWN_PROCESSES: mark,
+        "KIT_EXPOSE_APP": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(course),  # the copy's helpers, not the ones installed in editable form
+    }
+
+
+@contextlib.contextmanager
+def lab_server(course: Path, home: Path) -> Iterator[Server]:
+    """Run `kit.py lab --no-browser` of `course` until the block ends, however it ends; leave no process behind."""
+    mark = uuid.uuid4().hex
+    log = home / "lab.log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [sys.executable, str(course / "kit.py"), "lab", "--no-browser", "--port", str(_first_port())],
+            cwd=course,
+            env=_environment(course, home, mark),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            running = Server(_printed_address(process, log), mark, process)
+            _wait_for_answer(running, process, log)
+            yield running
+        finally:
+            process.terminate()  # kit.py ends its server, and the server its kernels
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+            end_processes(mark)
+            process.wait(PATIENCE)
+
+
+def _first_port() -> int:
+    """Return where a worker's server begins to look for a port: two that start at once must not find the same."""
+    return 8888 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+def _printed_address(process: subprocess.Popen, log: Path) -> str:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        printed = log.read_text(errors="replace")
+        if found := ADDRESS.search(printed):
+            return found.group()
+        if process.poll() is not None:
+            raise RuntimeError(f"kit.py lab ended with code {process.returncode}:\n{printed[-3000:]}")
+        time.sleep(0.1)
+    raise TimeoutError(f"kit.py lab printed no address in {PATIENCE:.0f} s:\n{log.read_text()[-3000:]}")
+
+
+def _wait_for_answer(server: Server, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{server.base}/api", timeout=5):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"nobody answers at {server.base}:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def processes(mark: str) -> list[psutil.Process]:
+    """Every running process that carries `mark` in its environment (server, kernels and their children)."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(OWN_PROCESSES) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def end_processes(mark: str) -> None:
+    """Ask the processes of `mark` to end, and end those that do not."""
+    ours = processes(mark)
+    for process in ours:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    psutil.wait_procs(ours, timeout=15)
+    for process in processes(mark):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def screenshot_path(name: str) -> Path:
+    """Where the screenshot `name` is kept: a folder that git ignores."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    (SCREENSHOTS / ".gitignore").write_text("*\n")
+    return SCREENSHOTS / f"{name}.png"
+
+
+# --- the page --------------------------------------------------------------------------------------------
+
+_UNFINISHED_CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets
+    .filter(cell => cell.model.type === 'code' && cell.model.sharedModel.getSource().trim())
+    .filter(cell => cell.model.executionCount === null
+                    || cell.model.outputs.toJSON().some(output => output.output_type === 'error'))
+    .filter(cell => !(cell.model.getMetadata('tags') || []).includes('raises-exception'))
+    .map(cell => [cell.model.id, cell.model.executionCount, cell.model.outputs.toJSON()
+                  .filter(output => output.output_type === 'error').map(output => output.evalue).join()])"""
+
+_START_RUN = """() => { window.kitRun = 'busy';
+    window.jupyterapp.commands.execute('notebook:run-all-cells')
+        .then(() => { window.kitRun = 'done'; }, error => { window.kitRun = 'failed: ' + error; }); }"""
+
+_RUN_CELL_WITH = """async text => { const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
+    notebook.activeCellIndex = notebook.widgets.findIndex(
+        cell => cell.model.type === 'code' && cell.model.sharedModel.getSource().includes(text));
+    await app.commands.execute('notebook:run-cell');
+    const model = notebook.activeCell.model;
+    return model.executionCount !== null
+        && model.outputs.toJSON().every(output => output.output_type !== 'error'); }"""
+
+_START_RUN_UP_TO = """text => { window.kitRun = 'busy';
+    const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
+    const last = notebook.widgets.findIndex(
+        cell => cell.model.type === 'code' && cell.model.sharedModel.getSource().includes(text));
+    const run = async () => {
+        notebook.activeCellIndex = last;
+        await app.commands.execute('notebook:run-all-above');
+        notebook.activeCellIndex = last;
+        await app.commands.execute('notebook:run-cell');
+        const codes = notebook.widgets.slice(0, last + 1).filter(cell => cell.model.type === 'code');
+        return codes.every(cell => cell.model.executionCount !== null
+            && cell.model.outputs.toJSON().every(output => output.output_type !== 'error')); };
+    run().then(fine => { window.kitRun = fine ? 'done' : 'a cell did not run or raised'; },
+               error => { window.kitRun = 'failed: ' + error; }); }"""
+
+_KERNEL_READY = """async () => { const widget = window.jupyterapp.shell.currentWidget;
+    await widget.context.ready; await widget.sessionContext.ready;
+    await widget.sessionContext.session.kernel.info; }"""
+
+
+@dataclass
+class NotebookPage:
+    """One notebook open in its own browser context, with a record of what went wrong in the page."""
+
+    app: Browser
+    server: Server
+    address: str
+    errors: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.context = self.app.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE * 1000)
+        self.page.on("dialog", lambda dialog: dialog.accept())  # "leave this page?" would block for ever
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self._note(request.url))
+        self.page.on("websocket", lambda socket: self._note(socket.url))
+        self.page.goto(self.address)
+        self.page.wait_for_selector(f"{PANEL} .jp-Notebook .jp-Cell")
+        self.page.evaluate(_KERNEL_READY)
+
+    def _note(self, url: str) -> None:
+        ours = (self.server.base, self.server.base.replace("http", "ws", 1), "data:", "blob:")
+        if not url.startswith(ours):
+            self.foreign.append(url)
+
+    @property
+    def panel(self) -> Locator:
+        """The visible notebook."""
+        return self.page.locator(PANEL)
+
+    @property
+    def complaints(self) -> Locator:
+        """Dialogs and toasts: nobody wants to see one."""
+        return self.page.locator(".jp-Dialog, .Toastify__toast")
+
+    def run_all(self) -> None:
+        """Run all cells; every code cell must get a number and none an error (unless it is meant to)."""
+        self.page.evaluate(_START_RUN)
+        self.page.wait_for_function("() => window.kitRun !== 'busy'")
+        unfinished = self.page.evaluate(_UNFINISHED_CELLS)
+        assert unfinished == []
+        assert self.page.evaluate("() => window.kitRun") == "done"
+
+    def run_up_to(self, text: str) -> None:
+        """Run every cell up to the first whose code contains `text`, without an error (nbval runs whole chapters)."""
+        self.page.evaluate(_START_RUN_UP_TO, text)
+        self.page.wait_for_function("() => window.kitRun !== 'busy'")
+        assert self.page.evaluate("() => window.kitRun") == "done"
+
+    def run_only(self, text: str) -> None:
+        """Run the first cell whose code contains `text`, for a cell that needs none before it, without an error."""
+        assert self.page.evaluate(_RUN_CELL_WITH, text)
+
+    def stored_pictures(self) -> list[bool]:
+        """Whether each picture in the outputs is really there, before or after a run."""
+        pictures = self.panel.locator(".jp-OutputArea-output img")
+        pictures.first.wait_for(timeout=30_000)
+        return pictures.evaluate_all("all => all.map(one => one.complete && one.naturalWidth > 0)")
+
+    def screenshot(self, name: str) -> None:
+        """Keep a picture of the page in `screenshots/`, which git ignores."""
+        self.page.screenshot(path=screenshot_path(name))
+
+    def close(self) -> None:
+        """Close the page and all it stored."""
+        self.context.close()
+
+
+# --- an explorer on the page -----------------------------------------------------------------------------
+
+_LOOK = """root => { const picture = root.querySelector('img');
+    const box = picture.getBoundingClientRect();
+    return {src: picture.src, alt: picture.alt, text: root.innerText,
+            width: box.width, height: box.height,
+            natural_width: picture.naturalWidth, natural_height: picture.naturalHeight}; }"""
+
+_WATCH = """root => { const picture = () => root.querySelector('img'); const old = picture().src;
+    window.kitLatency = null; let start = null;
+    for (const kind of ['keydown', 'pointerdown', 'mousedown'])
+        document.addEventListener(kind, () => { start = start ?? performance.now(); }, {capture: true, once: true});
+    const watch = new MutationObserver(() => {
+        const now = picture();
+        if (start === null || !now || now.src === old) return;
+        watch.disconnect();
+        now.decode().catch(() => 0).then(() => requestAnimationFrame(
+            () => { window.kitLatency = performance.now() - start; }));
+    });
+    watch.observe(root, {subtree: true, childList: true, attributes: true, attributeFilter: ['src']}); }"""
+
+
+_MARK_FOCUSABLE = """root => { const wanted = [...root.querySelectorAll(
+        '[role=slider], select, input, textarea, button, [contenteditable=true]')]
+        .filter(node => node.checkVisibility({visibilityProperty: true}) && !node.disabled);
+    wanted.forEach((node, index) => { node.dataset.kitMark = index; });
+    return wanted.length; }"""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a reader sees of an explorer at one moment; lengths in CSS pixels."""
+
+    src: str
+    alt: str
+    text: str
+    width: float
+    height: float
+    natural_width: int
+    natural_height: int
+
+
+class ExplorerView:
+    """An explorer on the page: its controls, its picture and its sentence."""
+
+    def __init__(self, notebook: NotebookPage) -> None:
+        """Find the first explorer of the notebook: an output with both a slider and a picture."""
+        self.notebook = notebook
+        self.page = notebook.page
+        outputs = notebook.panel.locator(".jp-OutputArea-output", has=self.page.locator("[role=slider]"))
+        self.root = outputs.filter(has=self.page.locator("img")).first
+        self.root.locator("img").first.wait_for(state="attached")
+        self.root.scroll_into_view_if_needed()  # JupyterLab lays out only what is on screen: the rest has no text
+
+    def screenshot(self, name: str) -> None:
+        """Keep a picture of the explorer alone."""
+        self.root.screenshot(path=screenshot_path(name))
+
+    def control(self, label: str) -> Locator:
+        """The box of the control labelled `label`: label, control and readout."""
+        return self.root.locator(".widget-inline-hbox", has=self.page.locator(".widget-label", has_text=label)).first
+
+    def slider(self, label: str) -> Locator:
+        """The handle of the slider labelled `label`."""
+        return self.control(label).get_by_role("slider")
+
+    def readout(self, label: str) -> str:
+        """The number that the slider labelled `label` shows, in the number box beside it or at its end."""
+        box = self.number_box(label)
+        if box.count():
+            return box.input_value()
+        return self.control(label).locator(".widget-readout").inner_text().strip()
+
+    def number_box(self, label: str) -> Locator:
+        """The box to type a number beside the slider labelled `label`, found by the name a screen reader says."""
+        return self.root.get_by_role("spinbutton", name=f"{label} =")
+
+    def controls(self) -> list[Locator]:
+        """The boxes of all sliders, drop-downs, number boxes and the like."""
+        return self.root.locator(".widget-slider, .widget-dropdown, .widget-text, .widget-radio").all()
+
+    def poor_labels(self) -> list[str]:
+        """What a reader misses: for each control whose label is hidden, empty or cut off, its label."""
+        labels = [box.locator("label, .widget-label").first for box in self.controls()]
+        whole = "node => node.checkVisibility() && node.innerText.trim() && node.scrollWidth <= node.clientWidth"
+        return [label.inner_text() for label in labels if not label.evaluate(f"node => Boolean(({whole})(node))")]
+
+    def choose(self, label: str, option: str) -> None:
+        """Pick, in the drop-down labelled `label`, the first option that contains `option`."""
+        box = self.control(label).locator("select")
+        names = [name.replace("\u00a0", " ") for name in box.locator("option").all_text_contents()]
+        box.select_option(index=next(i for i, name in enumerate(names) if option in name))
+
+    def epsilon(self) -> float:
+        """The epsilon on which the slider stands (ipywidgets gives the browser its logarithm)."""
+        return 10 ** float(self.slider("epsilon").get_attribute("aria-valuenow"))
+
+    def says_its_epsilon(self, view: View) -> bool:
+        """Whether the sentence of `view` names the epsilon on which the slider stands, to two digits."""
+        numbers = re.findall(r"epsilon (?:of )?(\d+(?:\.\d+)?)", view.alt)
+        return any(float(number) == pytest.approx(self.epsilon(), rel=0.06) for number in numbers)
+
+    def mark_focusable(self) -> int:
+        """Number everything that the keyboard should reach; return how many there are."""
+        return self.root.evaluate(_MARK_FOCUSABLE)
+
+    def focused_mark(self) -> int | None:
+        """The number that `mark_focusable` gave to what has the keyboard's focus."""
+        return self.page.evaluate(
+            "() => { const mark = document.activeElement.dataset.kitMark;"
+            " return mark === undefined ? null : Number(mark); }"
+        )
+
+    def tab_misses(self, first: Locator) -> set[int]:
+        """The marks of what the keyboard should reach and Tab, pressed from `first` through to it again, does not."""
+        wanted = self.mark_focusable()
+        first.focus()
+        reached = {self.focused_mark()}
+        for _ in range(wanted):
+            self.page.keyboard.press("Tab")
+            reached.add(self.focused_mark())
+        return set(range(wanted)) - reached
+
+    def whole(self, name: str) -> View:
+        """Demand a picture in its true shape whose alternative text is the sentence below; keep a screenshot `name`."""
+        self.root.evaluate("node => node.scrollIntoView({block: 'center'})")
+        self.screenshot(name)
+        now = self.look()
+        assert now.alt
+        assert now.alt in now.text
+        expect(self.root.get_by_role("img", name=now.alt, exact=True)).to_have_count(1)
+        assert now.natural_width > max(700, 0.99 * now.width)
+        assert now.width / now.height == pytest.approx(now.natural_width / now.natural_height, rel=0.01)
+        return now
+
+    def look(self) -> View:
+        """What is to be seen now."""
+        return View(**self.root.evaluate(_LOOK))
+
+    def settled(self, ready: Callable[[View], bool] = lambda view: True, quiet: float = 1.0) -> View:
+        """Wait until `ready` holds and nothing has changed for `quiet` seconds; return what is to be seen."""
+        deadline = time.monotonic() + PATIENCE
+        last, since = self.look(), time.monotonic()
+        while time.monotonic() < deadline:
+            now = self.look()
+            if now != last or not ready(now):
+                last, since = now, time.monotonic()
+            elif time.monotonic() - since > quiet:
+                return now
+            self.page.wait_for_timeout(50)
+        raise TimeoutError(f"the explorer did not settle; it says: {last.text}")
+
+    def latency(self, act: Callable[[], None]) -> float:
+        """Milliseconds from the first key or button press of `act` to the next picture, decoded."""
+        self.root.evaluate(_WATCH)
+        act()
+        return self.page.wait_for_function("() => window.kitLatency").json_value()
+
+    def drag(self, label: str, pixels: int) -> None:
+        """Drag the handle of the slider labelled `label` to the right (left if negative)."""
+        handle = self.slider(label)
+        handle.scroll_into_view_if_needed()
+        box = handle.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + pixels, y + 3, steps=8)
+        self.page.mouse.up()
+
+
+def changed(before: View, after: View) -> bool:
+    """Whether picture and sentence are both new."""
+    return after.src != before.src and after.alt != before.alt

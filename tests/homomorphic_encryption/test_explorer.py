@@ -1,0 +1,338 @@
+"""The explorer of chapter 08: what it offers and refuses, what it measures and when, and what it says."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from readable import assert_readable
+
+from ppml_helpers import cohort, figures
+from ppml_helpers.errors import ExplorerError
+from ppml_helpers.homomorphic_encryption import costs
+from ppml_helpers.homomorphic_encryption import explorer as widget
+from ppml_helpers.homomorphic_encryption.explorer import LIVE, RINGS, SCALES, EncryptionExplorer
+from ppml_helpers.homomorphic_encryption.parameters import most_bits
+
+START = {"ring": 8192, "scale": 36, "depth": 3, "packing": "columns", "measure": False}
+SMALL = START | {"ring": 4096, "scale": 24, "depth": 1}
+IMPOSSIBLE = START | {"ring": 4096}
+LARGE = START | {"ring": 16384, "depth": 1}
+
+
+@pytest.fixture(scope="module")
+def explorer() -> EncryptionExplorer:
+    """One explorer for the module; each test says all the knobs that it depends on."""
+    return EncryptionExplorer()
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing where a test is about numbers or refusals."""
+    monkeypatch.setattr(EncryptionExplorer, "redraw", lambda self: b"")
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[costs.Budget]:
+    """What the explorer measures from now on."""
+    seen: list[costs.Budget] = []
+    measure = costs.measure
+
+    def noted(chosen: costs.Budget, *rest: object) -> costs.Costs:
+        seen.append(chosen)
+        return measure(chosen, *rest)
+
+    monkeypatch.setattr(widget.costs, "measure", noted)
+    return seen
+
+
+def settle(explorer: EncryptionExplorer) -> None:
+    deadline = time.monotonic() + 60
+    while explorer._worker is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+# ---------------------------------------------------------------------------------------------------- what it does
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_every_setting_on_offer_is_measured_or_said_to_be_impossible(
+    explorer: EncryptionExplorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No setting raises; what is called possible is within SEAL's limit, and what is too large is not."""
+    pretended = explorer.set(**SMALL).result.costs
+    monkeypatch.setattr(widget.costs, "measure", lambda chosen, *_: pretended)
+    for ring in RINGS:
+        for scale in SCALES:
+            for depth in range(1, 11):
+                result = explorer.set(ring=ring, scale=scale, depth=depth, packing="columns", measure=True).result
+                bits = 2 * (scale + 14) + depth * scale
+                assert result.budget.used == bits
+                assert result.budget.excess == max(bits - most_bits(ring), 0)
+                assert (result.costs is None) == (not result.budget.possible)
+                if result.budget.excess:
+                    assert f": {widget._count(bits - most_bits(ring), 'bit')} too many; " in explorer.sentence
+    explorer.forget()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_it_measures_is_the_age_of_the_patients(explorer: EncryptionExplorer) -> None:
+    result = explorer.set(**START).result
+    X, _ = cohort.features(cohort.load_patients())
+    age = X["age"].to_numpy(float)[:4096]
+    assert result.costs.expected == costs.expected_errors(result.budget, age)
+    assert result.costs.errors == pytest.approx(result.costs.expected, rel=0.3)
+    assert result.costs.columns.patients == 4096
+    assert result.costs.columns.ciphertexts == X.shape[1] == result.features
+    share = result.costs.one_patient.bytes_per_patient / result.costs.columns.bytes_per_patient
+    assert share == pytest.approx(4096 / X.shape[1], rel=0.01)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_large_rings_are_measured_only_when_asked(explorer: EncryptionExplorer, measured: list[costs.Budget]) -> None:
+    assert LARGE["ring"] > LIVE
+    result = explorer.set(**LARGE).result
+    assert (measured, result.costs, result.chosen) == ([], None, None)
+    assert result.budget.possible
+    assert explorer.sentence.endswith(
+        "and 128-bit security allows 438: it fits with 302 bits to spare; error and costs are not measured at this "
+        "ring until you press the button."
+    )
+    result = explorer.set(**LARGE | {"measure": True}).result
+    assert measured == [result.budget]
+    assert result.costs.columns.patients == 8192
+    assert "8,192 patients" in explorer.sentence
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_packing_measures_nothing_anew_and_forgetting_does(
+    explorer: EncryptionExplorer, measured: list[costs.Budget]
+) -> None:
+    explorer.forget()
+    columns = explorer.set(**SMALL).result
+    one = explorer.set(**SMALL | {"packing": "one patient"}).result
+    assert len(measured) == 1
+    assert columns.costs is one.costs
+    assert columns.chosen is one.costs.columns
+    assert one.chosen is one.costs.one_patient
+    explorer.forget()
+    explorer.set(**SMALL)
+    assert len(measured) == 2
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_nothing_is_made_for_an_impossible_setting(explorer: EncryptionExplorer, measured: list[costs.Budget]) -> None:
+    assert explorer.set(**IMPOSSIBLE).result.costs is None
+    assert explorer.set(**START | {"ring": 16384, "scale": 20, "depth": 5, "measure": True}).result.costs is None
+    assert measured == []
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_no_galois_keys_are_ever_made(explorer: EncryptionExplorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    ckks_vector = costs.ts.ckks_vector
+
+    def noted(context: object, values: object) -> object:
+        seen.append(context.has_galois_keys())
+        return ckks_vector(context, values)
+
+    monkeypatch.setattr(costs.ts, "ckks_vector", noted)
+    explorer.forget()
+    explorer.set(**SMALL)
+    assert seen == [False] * 3
+
+
+def test_long_work_can_be_stopped_between_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    explorer = EncryptionExplorer()
+    before = explorer.set(**LARGE)._image.value
+    begun = threading.Event()
+
+    def slow(chosen: costs.Budget, features: object, column: int, progress: object) -> None:
+        for step in range(1_000):
+            progress(step / 1_000, "multiplication 1 of 1")
+            time.sleep(0.01)
+            if step == 60:
+                begun.set()
+
+    monkeypatch.setattr(widget.costs, "measure", slow)
+    explorer._controls["measure"].value = True  # as in the browser
+    assert begun.wait(30)
+    assert explorer._work.layout.display == "flex"
+    explorer._stop.click()
+    settle(explorer)
+    assert "Stopped: you pressed Stop" in explorer._status.value
+    assert explorer._work.layout.display == "none"
+    assert explorer._image.value == before
+
+
+# ---------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("knobs", "words"),
+    [
+        ({"ring": 32768}, "ring = 32768 is not on offer; choose one of 2048, 4096, 8192, 16384"),
+        ({"scale": 30}, "scale = 30 is not on offer"),
+        ({"depth": 0}, "depth = 0 is not a whole number from 1 to 10"),
+        ({"depth": 11}, "depth = 11"),
+        ({"depth": 2.5}, "depth = 2.5"),
+        ({"packing": "rows"}, "packing = 'rows' is not on offer; choose one of 'columns', 'one patient'"),
+        ({"measure": "yes"}, "measure = 'yes' does not suit this knob"),
+        ({"galois": True}, "no knob 'galois'"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(explorer: EncryptionExplorer, knobs: dict, words: str) -> None:
+    before = explorer.set(**SMALL).values
+    with pytest.raises(ExplorerError, match=words) as no:
+        explorer.set(**knobs)
+    assert "\n" not in str(no.value)
+    assert explorer.values == before
+
+
+def test_unfit_tables_are_refused_in_one_sentence() -> None:
+    patients = cohort.load_patients().iloc[:50]
+    for table, words in (
+        ("patients.csv", "of type str, not a table"),
+        (patients.drop(columns="age"), "cannot be encrypted"),
+    ):
+        with pytest.raises(ExplorerError, match=words) as no:
+            EncryptionExplorer(table)
+        assert "\n" not in str(no.value)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_few_patients_are_said_to_be_few() -> None:
+    patients: pd.DataFrame = cohort.load_patients().iloc[:60]
+    explorer = EncryptionExplorer(patients).set(**SMALL)
+    assert explorer.result.costs.columns.patients == 60
+    assert "39 ciphertexts carry 60 patients, and one patient a ciphertext takes 1.54 times" in explorer.sentence
+
+
+# ---------------------------------------------------------------------------------------------------- words, picture
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_sentence_is_the_same_in_every_run(explorer: EncryptionExplorer) -> None:
+    for knobs in (START, SMALL, START | {"scale": 40, "depth": 2}, START | {"packing": "one patient"}):
+        seen = set()
+        for _ in range(2):
+            explorer.forget()
+            seen.add(explorer.set(**knobs).sentence)
+        assert len(seen) == 1
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_sentence_says_the_numbers(explorer: EncryptionExplorer) -> None:
+    assert explorer.set(**START).sentence == (
+        "A ring of 8,192, a scale of 2^36 and 3 multiplications one after another need primes of 208 bits together, "
+        "and 128-bit security allows 218; the age of 4,096 patients, encrypted and raised to the power 4, comes back "
+        "with a typical error within a factor of two of the 3e-8 that rounding lets expect; the drift of the scale, "
+        "if it is left in, makes 6e-6 of it; in columns 39 ciphertexts carry 4,096 patients, and one patient a "
+        "ciphertext takes 105 times as many."
+    )
+    assert explorer.set(**START | {"packing": "one patient"}).sentence.endswith(
+        "with one patient a ciphertext 39 of 4,096 slots are in use, and 4,096 patients take 105 times as many "
+        "ciphertexts as in columns."
+    )
+    assert explorer.set(**IMPOSSIBLE).sentence == (
+        "A ring of 4,096, a scale of 2^36 and 3 multiplications one after another need primes of 208 bits together, "
+        "and 128-bit security allows 109: 99 bits too many; at scale 2^36 this ring allows no multiplication; "
+        "ring 8,192 would do."
+    )
+    assert explorer.set(**START | {"ring": 16384, "scale": 20, "depth": 5}).sentence.endswith(
+        "allows 438: there are too few such primes; SEAL needs 5 primes of 20 bits that suit ring 16,384: take a "
+        "larger scale or less depth."
+    )
+    assert "and 1 multiplication need primes" in explorer.set(**SMALL).sentence
+    assert "no ring on offer would do" in explorer.set(**START | {"ring": 16384, "scale": 45, "depth": 10}).sentence
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_error_that_is_not_expected_is_said(explorer: EncryptionExplorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    explorer.forget()
+    monkeypatch.setattr(costs, "drift", lambda context: [1.0] * 5)  # nothing mended
+    assert "a typical error far from the 3e-8 that rounding lets expect" in explorer.set(**START).sentence
+    explorer.forget()
+
+
+def test_the_sentence_is_the_alternative_text_and_follows_every_knob(explorer: EncryptionExplorer) -> None:
+    seen = []
+    for knobs in ({}, {"ring": 4096}, {"scale": 32}, {"depth": 2}, {"packing": "one patient"}):
+        explorer.set(**START | knobs)
+        seen.append(explorer.sentence)
+        data, _ = explorer._repr_mimebundle_()
+        assert data["text/plain"] == seen[-1]
+        assert "image/png" in data
+        assert len(re.findall(r"[.?!](?:\s|$)", seen[-1])) == 1  # one sentence
+    assert len(set(seen)) == len(seen)
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"), [(4_868, "4.9 kB"), (508_932, "510 kB"), (994_999, "990 kB"), (2_089_306, "2.1 MB")]
+)
+def test_bytes_are_said_with_two_digits(amount: float, said: str) -> None:
+    assert widget._size(amount) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.00027, "0.27 ms"), (0.0304, "30 ms"), (0.994, "990 ms"), (1.13, "1.1 s")]
+)
+def test_times_are_shown_with_two_digits(seconds: float, said: str) -> None:
+    assert widget._duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {},
+        {"packing": "one patient"},
+        {"ring": 4096, "scale": 20, "depth": 2},
+        {"scale": 45, "depth": 1},
+        {"scale": 20, "depth": 5},
+        {"ring": 4096},
+        {"ring": 2048, "scale": 45, "depth": 10},
+        {"ring": 4096, "scale": 28, "depth": 1},
+        {"ring": 16384, "scale": 20, "depth": 5},
+        {"ring": 16384, "scale": 24, "depth": 10},
+        {"ring": 16384, "scale": 45, "depth": 3, "measure": True},
+    ],
+)
+def test_the_picture_can_be_read(explorer: EncryptionExplorer, knobs: dict) -> None:
+    explorer.set(**START | knobs)
+    assert_readable(explorer, least_texts=14)
+
+
+def test_packings_differ_by_colour_and_marker_and_the_chosen_one_is_filled(explorer: EncryptionExplorer) -> None:
+    for packing in ("columns", "one patient"):
+        explorer.set(**SMALL | {"packing": packing})
+        *_, by_bytes = explorer._figure.axes
+        looks = {line.get_marker(): (line.get_color(), line.get_markerfacecolor()) for line in by_bytes.lines}
+        columns, one = looks["o"], looks["s"]
+        assert (columns[0], one[0]) == (figures.COLOURS["utility"], figures.COLOURS["control"])
+        assert (columns[1] == "white", one[1] == "white") == (packing != "columns", packing == "columns")
+
+
+def test_the_bar_is_as_long_as_the_primes_and_hatched_beyond_the_limit(explorer: EncryptionExplorer) -> None:
+    explorer.set(**IMPOSSIBLE)
+    bar = explorer._figure.axes[0]
+    widths = [patch.get_width() for patch in bar.patches]
+    assert widths == [50, 36, 36, 36, 50, 99]
+    assert bar.patches[-1].get_hatch()
+    assert bar.patches[-1].get_x() == 109
+    assert np.all(bar.lines[0].get_xdata() == 109)
+    assert next(text.get_text() for text in explorer._figure.texts) == "99 bits too many."
+
+
+def test_the_errors_drawn_are_those_measured(explorer: EncryptionExplorer) -> None:
+    found = explorer.set(**START).result.costs
+    axis = explorer._figure.axes[1]
+    drawn = {line.get_marker(): list(line.get_ydata()) for line in axis.lines}
+    assert drawn["o"] == list(found.errors)
+    assert drawn["^"] == list(found.drifting)
+    tops = [segment[1][1] for segment in axis.collections[0].get_segments()]
+    assert tops == list(found.largest)

@@ -1,0 +1,182 @@
+"""Messages arrive as they were sent, or are refused in one sentence."""
+
+from __future__ import annotations
+
+import copy
+import hmac
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from ppml_helpers.errors import EncryptionError
+from ppml_helpers.homomorphic_encryption.messages import MAGIC, TAG, Mailbox, new_message_key
+
+KEY = bytes(range(32))
+
+
+def mailbox(me: str = "client", key: bytes = KEY, key_id: str = "pair-1", parameters: str = "CKKS a") -> Mailbox:
+    return Mailbox(key, key_id, parameters, me)
+
+
+def sealed(box: Mailbox | None = None) -> bytes:
+    return (box or mailbox()).seal("cohort", [b"first part", b"second"], 3, ("age", "sex"), limit=1.0)
+
+
+def resealed(header: dict, body: bytes, key: bytes = KEY) -> bytes:
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    signed = MAGIC + len(text).to_bytes(4, "big") + text + body
+    return signed + hmac.digest(key, signed, "sha256")
+
+
+def taken_apart(message: bytes) -> tuple[dict, bytes]:
+    end = 12 + int.from_bytes(message[8:12], "big")
+    return json.loads(message[12:end]), message[end:-TAG]
+
+
+def test_a_message_arrives_as_it_was_sent() -> None:
+    letter = mailbox("server").open(sealed(), "cohort", sender="client")
+    assert letter.parts == [b"first part", b"second"]
+    assert letter.columns == ("age", "sex")
+    assert (letter.kind, letter.sender, letter.number, letter.rows) == ("cohort", "client", 1, 3)
+    assert letter.facts == {"limit": 1.0}
+
+
+def test_a_message_without_parts_arrives() -> None:
+    assert mailbox("server").open(mailbox().seal("hello", [], 0), "hello").parts == []
+
+
+def test_the_tag_is_hmac_sha256_over_all_before_it() -> None:
+    message = sealed()
+    assert message[-TAG:] == hmac.new(KEY, message[:-TAG], "sha256").digest()
+
+
+def test_every_single_bit_flip_of_a_message_is_refused() -> None:
+    message, reader = sealed(), mailbox("server")
+    for bit in range(8 * len(message)):
+        changed = bytearray(message)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(EncryptionError, match="changed or cut short"):
+            reader.open(bytes(changed), "cohort")
+    assert reader.open(message, "cohort").rows == 3, "what was refused must not count as received"
+
+
+def test_every_truncation_and_any_addition_is_refused() -> None:
+    message, reader = sealed(), mailbox("server")
+    for length in range(len(message)):
+        with pytest.raises(EncryptionError, match="cut short"):
+            reader.open(message[:length], "cohort")
+    for longer in (message + b"\0", b"\0" + message, message + message):
+        with pytest.raises(EncryptionError, match="changed"):
+            reader.open(longer, "cohort")
+
+
+def test_random_bytes_and_a_random_header_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    for length in (0, 1, 8, 43, 44, 45, 500):
+        with pytest.raises(EncryptionError):
+            mailbox("server").open(rng.bytes(length), "cohort")
+        with pytest.raises(EncryptionError):
+            mailbox("server").open(MAGIC + rng.bytes(length), "cohort")
+
+
+def test_another_message_key_is_refused_and_says_whose_the_message_claims_to_be() -> None:
+    with pytest.raises(EncryptionError, match="another message key") as caught:
+        mailbox("server", key_id="pair-2").open(sealed(mailbox(key=new_message_key())), "cohort")
+    assert "pair-1, not to pair-2" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reader", "kind", "sender", "words"),
+    [
+        (mailbox("server", key_id="pair-2"), "cohort", None, "belongs to key pair pair-1, not to pair-2"),
+        (mailbox("server", parameters="CKKS b"), "cohort", None, "has the parameters CKKS a, not CKKS b"),
+        (mailbox("server"), "scores", None, "of the kind 'cohort', not 'scores'"),
+        (mailbox("client"), "cohort", None, "comes from 'client', not from 'the other side'"),
+        (mailbox("server"), "cohort", "hospital A", "comes from 'client', not from 'hospital A'"),
+    ],
+)
+def test_what_was_meant_for_another_is_refused(reader: Mailbox, kind: str, sender: str | None, words: str) -> None:
+    with pytest.raises(EncryptionError, match=words):
+        reader.open(sealed(), kind, sender)
+
+
+def test_a_repeated_or_older_message_is_refused() -> None:
+    writer, reader = mailbox(), mailbox("server")
+    first, second = sealed(writer), sealed(writer)
+    assert reader.open(second, "cohort").number == 2
+    for old in (second, first):
+        with pytest.raises(EncryptionError, match="it is a repetition"):
+            reader.open(old, "cohort")
+
+
+def test_numbers_are_kept_for_each_sender() -> None:
+    reader = mailbox("server")
+    for name in ("hospital A", "hospital B"):
+        assert reader.open(sealed(mailbox(name)), "cohort").number == 1
+
+
+@pytest.mark.parametrize("field", ["kind", "sender", "number", "key_id", "parameters", "rows", "columns", "facts"])
+def test_no_field_of_the_header_can_be_changed(field: str) -> None:
+    header, body = taken_apart(sealed())
+    header[field] = {"number": 9, "rows": 4, "columns": ["sex", "age"], "facts": {}}.get(field, "other")
+    forged = resealed(header, body, key=bytes(reversed(KEY)))
+    with pytest.raises(EncryptionError, match="tag of the message does not match"):
+        mailbox("server").open(forged, "cohort")
+
+
+def test_parts_cannot_change_places() -> None:
+    message = mailbox().seal("cohort", [b"AAAA", b"BBBB"], 1, ("age", "sex"))
+    with pytest.raises(EncryptionError, match="tag"):
+        mailbox("server").open(message.replace(b"AAAABBBB", b"BBBBAAAA"), "cohort")
+
+
+@pytest.mark.parametrize("change", [{"lengths": [1]}, {"lengths": None}, {"lengths": ["a"]}, {"more": 1}])
+def test_a_right_tag_on_a_wrong_header_is_refused(change: dict) -> None:
+    header, body = taken_apart(sealed())
+    with pytest.raises(EncryptionError, match="no readable header"):
+        mailbox("server").open(resealed({**header, **change}, body), "cohort")
+
+
+@pytest.mark.parametrize("text", [b"[]", b"3", b"\xff", b"{", b""])
+def test_a_right_tag_on_no_header_is_refused(text: bytes) -> None:
+    signed = MAGIC + len(text).to_bytes(4, "big") + text
+    with pytest.raises(EncryptionError, match="no readable header"):
+        mailbox("server").open(signed + hmac.digest(KEY, signed, "sha256"), "cohort")
+
+
+def test_the_other_side_learns_keys_and_parameters_from_the_first_message() -> None:
+    message = sealed()
+    reader = Mailbox.answering(message, KEY, "server")
+    assert (reader.key_id, reader.parameters, reader.me) == ("pair-1", "CKKS a", "server")
+    assert reader.open(message, "cohort").rows == 3
+    with pytest.raises(EncryptionError, match="tag"):
+        Mailbox.answering(message, new_message_key(), "server")
+
+
+@pytest.mark.parametrize("key", ["text", b"", b"short", bytes(32)])
+def test_what_is_no_message_key_is_refused_without_showing_it(key: object) -> None:
+    with pytest.raises(EncryptionError, match="message_key"):
+        mailbox(key=key)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["me", "key_id", "parameters"])
+def test_names_must_not_be_empty(name: str) -> None:
+    with pytest.raises(EncryptionError, match=f"{name} is ''"):
+        mailbox(**{name: ""})
+
+
+@pytest.mark.parametrize("message", ["text", None, bytearray(b"PPML-HE1"), 3])
+def test_a_message_must_be_bytes(message: object) -> None:
+    with pytest.raises(EncryptionError, match="pass the bytes as they arrived"):
+        mailbox("server").open(message, "cohort")  # type: ignore[arg-type]
+
+
+def test_a_mailbox_neither_shows_nor_gives_away_its_key() -> None:
+    box = mailbox()
+    assert KEY.hex() not in repr(box)
+    assert repr(KEY)[2:-1] not in repr(box)
+    for copied in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(EncryptionError, match="cannot be pickled"):
+            copied(box)

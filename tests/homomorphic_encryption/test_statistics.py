@@ -1,0 +1,311 @@
+"""Pooled means, variances, counts and updates: equal to the clear, and refused before anything goes wrong silently."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import tenseal as ts
+import tenseal.sealapi as seal
+
+from ppml_helpers import cohort
+from ppml_helpers.errors import EncryptionError
+from ppml_helpers.homomorphic_encryption import aggregation as agg
+from ppml_helpers.homomorphic_encryption import statistics as st
+from ppml_helpers.homomorphic_encryption.messages import new_message_key
+from ppml_helpers.homomorphic_encryption.parameters import drift
+from ppml_helpers.homomorphic_encryption.parties import chunks
+
+RANGES = {"age": (18.0, 120.0), "meanbp": (0.0, 300.0)}
+
+
+@pytest.fixture(scope="module")
+def patients() -> pd.DataFrame:
+    table = cohort.load_patients()
+    return table[table["meanbp"].notna()].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def holder() -> st.MomentsHolder:
+    return st.MomentsHolder(RANGES)
+
+
+@pytest.fixture(scope="module")
+def server(holder) -> st.MomentsServer:
+    return st.MomentsServer(holder.public_bytes(), holder.message_key)
+
+
+def hospital(holder, name):
+    return st.MomentsHospital(holder.public_bytes(), holder.message_key, name)
+
+
+# Mean and variance ------------------------------------------------------------------------------------------------
+
+
+def test_pooled_moments_are_those_of_all_patients_together(patients, holder, server):
+    parts = [patients[:4096], patients[4096:4100], patients[4100:]]  # one, one and two ciphertexts a column
+    messages = [hospital(holder, f"H{number}").encrypt(part) for number, part in enumerate(parts)]
+    result = holder.decrypt(server.pool(messages))
+    wanted = patients[list(RANGES)]
+    assert (result["patients"] == len(patients)).all()
+    assert np.abs(result["mean"] - wanted.mean()).max() < 1e-6
+    assert np.abs(result["variance"] / wanted.var() - 1).max() < 1e-6
+
+
+def test_the_variance_is_free_of_the_drift_of_the_scale(holder, server):
+    extremes = pd.DataFrame({name: np.tile(pair, 2000) for name, pair in RANGES.items()})
+    result = holder.decrypt(server.pool([hospital(holder, "extreme").encrypt(extremes)]))
+    assert abs(drift(holder._context)[0] - 1) > 5e-8  # left in, it would show
+    assert np.abs(result["variance"] / extremes.var() - 1).max() < 1e-8
+
+
+def test_the_key_holder_sees_the_total_in_every_slot_and_nothing_else(patients, holder, server):
+    answer = server.pool([hospital(holder, "alone").encrypt(patients[:10])])
+    letter = holder._mailbox.open(answer, "moments")
+    vector = ts.ckks_vector_from(holder._context, letter.parts[0])
+    plain = seal.Plaintext()
+    holder._context.decryptor().data.decrypt(vector.ciphertext()[0], plain)
+    slots = np.real(seal.CKKSEncoder(holder._context.seal_context().data).decode_double(plain))
+    assert len(slots) == 4096
+    assert np.ptp(slots) < 1e-5
+
+
+def test_no_hospital_and_no_server_can_decrypt(patients, holder, server):
+    sender = hospital(holder, "curious")
+    message = sender.encrypt(patients[:5])
+    part = server._mailbox.open(message, "columns").parts[0]
+    for party in (sender, server):
+        assert not party._context.has_secret_key()
+        with pytest.raises(ValueError, match="support decryption"):
+            party._context.decryptor()
+        with pytest.raises(ValueError, match="secret"):
+            ts.ckks_vector_from(party._context, part).decrypt()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.drop(columns="age"), "lacks the column 'age'"),
+        (lambda t: t.assign(age=np.nan), "'age' holds nan"),
+        (lambda t: t.assign(meanbp=np.inf), "'meanbp' holds inf"),
+        (lambda t: t.assign(age=["old"] * len(t)), "'age' holds old"),
+        (lambda t: t.assign(age=121.0), r"'age' holds 121, beyond its stated range \[18, 120\]"),
+        (lambda t: t[:0], "has 0 patients"),
+        (lambda t: t.to_numpy(), "lacks the column"),
+        (lambda t: pd.concat([t, t[["age"]]], axis=1), "Two columns are named 'age'"),
+    ],
+)
+def test_a_table_that_cannot_be_pooled_is_refused(patients, holder, change, words):
+    with pytest.raises(EncryptionError, match=words):
+        hospital(holder, "careless").encrypt(change(patients[list(RANGES)][:20]))
+
+
+@pytest.mark.parametrize("ranges", [{}, {"age": (5, 5)}, {"age": (9, 1)}, {"age": (0, np.inf)}, {"age": 3}, None])
+def test_an_empty_range_is_refused(ranges):
+    with pytest.raises(EncryptionError, match="range"):
+        st.MomentsHolder(ranges)
+
+
+def test_repeated_foreign_and_damaged_messages_are_refused(patients, holder, server):
+    sender = hospital(holder, "again")
+    one, two = sender.encrypt(patients[:5]), sender.encrypt(patients[5:9])
+    with pytest.raises(EncryptionError, match="'again' sent two messages"):
+        server.pool([one, two])
+    with pytest.raises(EncryptionError, match="repetition"):
+        server.pool([one])
+    fresh = bytearray(sender.encrypt(patients[:5]))
+    fresh[len(fresh) // 2] ^= 1
+    with pytest.raises(EncryptionError, match="tag"):
+        server.pool([bytes(fresh)])
+    with pytest.raises(EncryptionError, match="No message"):
+        server.pool([])
+    with pytest.raises(EncryptionError, match="variance needs 2"):
+        server.pool([sender.encrypt(patients[:1])])
+    with pytest.raises(EncryptionError, match="tag"):
+        st.MomentsServer(holder.public_bytes(), new_message_key())
+
+
+def test_too_many_patients_are_refused_before_an_overflow(patients, holder, server):
+    many = hospital(holder, "huge")._mailbox
+    message = many.seal("columns", [b""] * 256, 2**19, list(RANGES))
+    with pytest.raises(EncryptionError, match="524,288 patients together cannot be pooled"):
+        server.pool([message])
+
+
+def test_an_authenticated_message_that_holds_no_ciphertext_is_refused(holder, server):
+    message = hospital(holder, "odd")._mailbox.seal("columns", [b"rubbish"] * 2, 5, list(RANGES))
+    with pytest.raises(EncryptionError, match="no ciphertext"):
+        server.pool([message])
+
+
+def test_chunks_are_full_and_padded_with_zeros():
+    pieces = chunks(np.arange(1.0, 6.0), 4)
+    assert [list(piece) for piece in pieces] == [[1, 2, 3, 4], [5, 0, 0, 0]]
+
+
+# Counts -----------------------------------------------------------------------------------------------------------
+
+
+def counting(levels=cohort.DIAGNOSES, hospitals=3, **settings):
+    holder = st.CountsHolder(levels, **settings)
+    keys = holder.public_bytes(), holder.message_key
+    return holder, st.CountsServer(*keys), [st.CountsHospital(*keys, f"H{number}") for number in range(hospitals)]
+
+
+def test_counts_of_all_hospitals_are_exact():
+    dealt = cohort.hospitals(cohort.load_patients(), n=3, seed=0, skew=0.8)
+    holder, server, hospitals = counting()
+    messages = [
+        sender.encrypt(st.tally(table["dzgroup"], cohort.DIAGNOSES), len(table))
+        for sender, table in zip(hospitals, dealt.values(), strict=True)
+    ]
+    result = holder.decrypt(server.add(messages))
+    wanted = cohort.load_patients()["dzgroup"].value_counts()
+    assert result.to_dict() == wanted.to_dict()
+    assert not server._context.has_secret_key()
+
+
+def test_sums_are_exact_up_to_the_limit_and_refused_beyond_it():
+    holder, server, hospitals = counting(["dead", "alive"], 2)
+    half = st.COUNT_MODULUS // 2
+    first = hospitals[0].encrypt([half - 7, 0], half - 7)
+    assert list(holder.decrypt(server.add([first, hospitals[1].encrypt([7, 0], 7)]))) == [half, 0]
+    messages = [hospitals[0].encrypt([300_000, 0], 300_000), hospitals[1].encrypt([300_000, 0], 300_000)]
+    with pytest.raises(EncryptionError, match=r"600,000 patients together: a count above 516,096 would wrap"):
+        server.add(messages)
+
+
+def test_a_larger_modulus_counts_further():
+    holder, server, hospitals = counting(["dead"], 2, modulus=268_369_921)
+    messages = [sender.encrypt([600_000], 600_000) for sender in hospitals]
+    assert list(holder.decrypt(server.add(messages))) == [1_200_000]
+
+
+@pytest.mark.parametrize(
+    ("counts", "patients", "words"),
+    [
+        ([1.7, 2], 10, "1.7 must be a whole number"),
+        ([np.nan, 2], 10, "nan must be"),
+        ([-1, 2], 10, "-1 must be"),
+        ([11, 2], 10, "from 0 to the 10 patients"),
+        ([True, 2], 10, "True must be"),
+        (["3", 2], 10, "'3' must be"),
+        (5, 10, "1 counts were given"),
+        (None, 10, "None must be"),
+        ("12", 10, "'12' must be"),
+        ([1, 2, 3], 10, "3 counts were given for 2 levels"),
+        ([1, 2], 0, "patients = 0"),
+        ([1, 2], 600_000, "patients = 600000"),
+    ],
+)
+def test_counts_that_would_be_changed_silently_are_refused(counts, patients, words):
+    _, _, (sender,) = counting(["dead", "alive"], 1)
+    with pytest.raises(EncryptionError, match=words):
+        sender.encrypt(counts, patients)
+
+
+@pytest.mark.parametrize(
+    ("levels", "modulus", "words"),
+    [
+        ([], st.COUNT_MODULUS, "0 levels"),
+        (["a", "a"], st.COUNT_MODULUS, "2 levels"),
+        (["a"] * 5000, st.COUNT_MODULUS, "5000 levels"),
+        (["a"], 1_000_003, "prime that is 1 modulo 8,192"),
+        (["a"], 8193, "prime that is 1 modulo"),  # 3 x 2731
+        (["a"], 1.5, "modulus = 1.5"),
+    ],
+)
+def test_unsuitable_levels_and_moduli_are_refused(levels, modulus, words):
+    with pytest.raises(EncryptionError, match=words):
+        st.CountsHolder(levels, modulus)
+
+
+def test_counts_beyond_the_stated_patients_are_noticed_after_decryption():
+    holder, server, (liar, other) = counting(["dead", "alive"], 2)
+    forged = ts.bfv_vector(liar._context, [500, 0]).serialize()
+    message = liar._mailbox.seal("counts", [forged], 3, ["dead", "alive"])
+    with pytest.raises(EncryptionError, match="do not fit 2 levels and 5 patients"):
+        holder.decrypt(server.add([message, other.encrypt([1, 1], 2)]))
+
+
+def test_levels_in_another_order_are_refused():
+    _, server, (sender,) = counting(["dead", "alive"], 1)
+    part = ts.bfv_vector(sender._context, [1, 2]).serialize()
+    with pytest.raises(EncryptionError, match="another order"):
+        server.add([sender._mailbox.seal("counts", [part], 3, ["alive", "dead"])])
+
+
+def test_tally_names_a_value_that_is_not_to_be_counted():
+    assert st.tally(["CHF", "Coma", "CHF"], ["CHF", "Coma"]) == [2, 1]
+    with pytest.raises(EncryptionError, match="'flu'"):
+        st.tally(["CHF", "flu"], ["CHF"])
+
+
+# Updates ----------------------------------------------------------------------------------------------------------
+
+
+def aggregating(length=3000, hospitals=3, **settings):
+    holder = agg.UpdatesHolder(length, **settings)
+    keys = holder.public_bytes(), holder.message_key
+    return holder, agg.UpdatesServer(*keys), [agg.UpdatesHospital(*keys, f"H{n}") for n in range(hospitals)]
+
+
+@pytest.mark.parametrize("length", [1, 2047, 2048, 5000])
+def test_the_weighted_mean_of_updates_is_that_of_the_clear(length):
+    holder, server, hospitals = aggregating(length, bound=0.1)
+    sizes = [4000, 900, 20]
+    updates = np.random.default_rng(0).uniform(-0.1, 0.1, (3, length))
+    messages = [one.encrypt(row, size) for one, row, size in zip(hospitals, updates, sizes, strict=True)]
+    result = holder.decrypt(server.add(messages))
+    assert (result.patients, result.hospitals) == (4920, 3)
+    assert np.abs(result.update - np.average(updates, axis=0, weights=sizes)).max() < 1e-7
+    assert b"4000" not in messages[0][:1000]  # the header does not tell the size
+
+
+@pytest.mark.parametrize(
+    ("update", "patients", "words"),
+    [
+        ([0.1, 0.2], 10, r"shape \(2,\)"),
+        ("mean", 10, "no array of numbers"),
+        ([[0.1], [0.2, 0.3]], 10, "no array of numbers"),
+        ([0.1, 0.2, np.nan], 10, "holds nan"),
+        ([0.1, 0.2, np.inf], 10, "holds inf"),
+        ([0.1, -1.5, 0.2], 10, "at most 1 in size"),
+        ([0.1, 0.2, 0.3], 0, "patients = 0"),
+        ([0.1, 0.2, 0.3], 10_001, "patients = 10001"),
+        ([0.1, 0.2, 0.3], 1.5, "patients = 1.5"),
+    ],
+)
+def test_an_update_that_cannot_be_summed_is_refused(update, patients, words):
+    _, _, (sender, *_) = aggregating(3)
+    with pytest.raises(EncryptionError, match=words):
+        sender.encrypt(update, patients)
+
+
+def test_one_hospital_alone_and_a_replayed_round_are_refused():
+    _, server, (one, two, _) = aggregating(3)
+    messages = [one.encrypt([0.1, 0.2, 0.3], 10), two.encrypt([0.1, 0.2, 0.3], 10)]
+    server.add(messages)
+    with pytest.raises(EncryptionError, match="repetition"):
+        server.add(messages)
+    with pytest.raises(EncryptionError, match="at least 2 are needed"):
+        server.add([one.encrypt([0.1, 0.2, 0.3], 10)])
+
+
+def test_keys_made_for_one_computation_are_refused_by_another():
+    holder = agg.UpdatesHolder(3)
+    with pytest.raises(EncryptionError, match="'public keys for updates', not 'public keys for counts'"):
+        st.CountsServer(holder.public_bytes(), holder.message_key)
+
+
+def test_hospitals_under_another_key_pair_are_refused():
+    _, server, (one, *_) = aggregating(3)
+    other = aggregating(3)[2][0]
+    with pytest.raises(EncryptionError, match="another message key"):
+        server.add([one.encrypt([0.1, 0.2, 0.3], 10), other.encrypt([0.1, 0.2, 0.3], 10)])
+
+
+@pytest.mark.parametrize("settings", [{"length": 0}, {"bound": 0}, {"bound": np.nan}, {"most_patients": 0}])
+def test_impossible_settings_are_refused(settings):
+    with pytest.raises(EncryptionError, match=next(iter(settings))):
+        agg.UpdatesHolder(**{"length": 3, **settings})

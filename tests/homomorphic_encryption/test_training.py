@@ -1,0 +1,241 @@
+"""Training on ciphertexts takes the same steps as training in the clear, and refuses what would go wrong silently."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from ppml_helpers import cohort
+from ppml_helpers.errors import EncryptionError
+from ppml_helpers.homomorphic_encryption import training
+from ppml_helpers.homomorphic_encryption.models import sigmoid_polynomial
+from ppml_helpers.homomorphic_encryption.parameters import DEEP, LINEAR, SIGMOID
+
+
+@pytest.fixture(scope="module")
+def patients():
+    X, y = cohort.features(cohort.load_patients())
+    return cohort.split(X, y, seed=0)
+
+
+@pytest.fixture(scope="module")
+def few(patients):
+    return patients.X_train.iloc[:50, :4], patients.y_train.iloc[:50]
+
+
+def started(few, **settings):
+    client = training.TrainingClient(**settings)
+    server = training.TrainingServer(client.public_bytes(), client.message_key)
+    server.receive(client.encrypt(*few))
+    return client, server
+
+
+# Equal to training in the clear -------------------------------------------------------------------------------
+
+
+def test_encrypted_training_of_all_patients_equals_training_in_the_clear(patients):
+    told = []
+    model = training.train(
+        patients.X_train, patients.y_train, epochs=2, progress=lambda share, what: told.append((share, what))
+    )
+    twin = training.train_plain(patients.X_train, patients.y_train, epochs=2)
+    assert np.abs(model.path - twin.path).max() < 1e-5
+    assert np.abs(twin.path[-1] - twin.path[0]).max() > 0.1  # the weights did move
+    area, plain = (roc_auc_score(patients.y_test, each.logits(patients.X_test)) for each in (model, twin))
+    assert abs(area - plain) < 0.002
+    assert area > 0.70
+    assert told == [(pytest.approx((n + 1) / 2), f"epoch {n + 1}") for n in range(2)]
+    assert len(model.bytes_up) == 3
+    assert len(model.bytes_down) == 2
+    assert model.bytes_up[0] < 50e6
+
+
+@pytest.mark.parametrize(("parameters", "error"), [(training.TRAINING, 1e-5), (DEEP, 1e-7)])
+def test_a_gradient_equals_numpys(few, parameters, error):
+    client, server = started(few, parameters=parameters, bound=6.0)
+    weights = np.array([0.5, -2.0, 1.5, 0.25, -1.0])
+    client._weights = weights.copy()
+    gradient = client.update(server.gradient(client.encrypt_weights()))
+    X, y = np.c_[np.ones(50), few[0].to_numpy()], few[1].to_numpy()
+    c0, c1, c3 = sigmoid_polynomial(6.0)
+    z = X @ weights
+    assert np.abs(gradient - X.T @ (c0 + c1 * z + c3 * z**3 - y) / 50).max() < error
+
+
+def test_many_epochs_do_not_use_up_the_cohort(few):
+    model = training.train(*few, epochs=6)
+    twin = training.train_plain(*few, epochs=6)
+    assert np.abs(model.path - twin.path).max() < 1e-5
+
+
+def test_the_polynomial_costs_more_than_the_encryption(patients):
+    twin, exact = (
+        training.train_plain(patients.X_train, patients.y_train, sigmoid=kind) for kind in ("polynomial", "exact")
+    )
+    assert 1e-3 < np.abs(twin.path - exact.path).max() < 0.5
+    areas = [roc_auc_score(patients.y_test, each.logits(patients.X_test)) for each in (twin, exact)]
+    assert abs(areas[0] - areas[1]) < 0.01
+    assert min(areas) > 0.78
+
+
+def test_the_step_is_gradient_descent_with_momentum_and_penalty():
+    step = training.Step(rate=2.0, momentum=0.5, penalty=0.1)
+    weights, velocity = step.take(np.array([1.0, 2.0]), np.array([0.0, 1.0]), np.array([3.0, 4.0]))
+    assert velocity == pytest.approx([-6.0, 0.5 - 2 * 4.2])
+    assert weights == pytest.approx([-5.0, 2 - 7.9])
+
+
+def test_patients_may_be_an_array(few):
+    twin = training.train_plain(few[0].to_numpy(), few[1].to_numpy(), epochs=2)
+    named = training.train_plain(*few, epochs=2)
+    assert twin.columns == ("x0", "x1", "x2", "x3")
+    assert (twin.path == named.path).all()
+
+
+# Who can read what --------------------------------------------------------------------------------------------
+
+
+def test_the_server_has_no_way_to_the_key(few):
+    client, server = started(few)
+    context = server._context
+    assert not context.has_secret_key()
+    assert not context.has_galois_keys()
+    for ask in (context.secret_key, context.decryptor, server._features[0][0].decrypt):
+        with pytest.raises(ValueError, match=r"(?i)secret|decrypt"):
+            ask()
+    with pytest.raises(ValueError, match="encrypt"):
+        training.ts.ckks_vector(context, [1.0])  # it needs no public key, so it has none
+    assert len(client.public_bytes()) < 4e6
+
+
+def test_a_message_does_not_tell_a_label_or_a_value(few):
+    client = training.TrainingClient()
+    message = client.encrypt(*few)
+    again = training.TrainingClient().encrypt(few[0], 1 - few[1])
+    assert abs(len(message) - len(again)) < 0.01 * len(message)
+
+
+# Bad input ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda X, y: (X.assign(age=np.nan), y), "'age' holds nan"),
+        (lambda X, y: (X.assign(age=-np.inf), y), "'age' holds -inf"),
+        (lambda X, y: (X.assign(age=1.5), y), r"'age' holds 1.5, beyond its stated range \[-1, 1\]"),
+        (lambda X, y: (X[:0], y[:0]), "0 patients"),
+        (lambda X, y: (X.iloc[:, :0], y), "0 columns"),
+        (lambda X, y: (X, y[:-1]), "50 patients and 49 labels"),
+        (lambda X, y: (X, y * 2), "label 2"),
+        (lambda X, y: (X, y.astype(float).where(y == 1)), "label nan"),
+        (lambda X, y: ([[0.1, 0.2], [0.3]], [0, 1]), "no table"),
+        (lambda X, y: (pd.concat([X, X], axis=1), y), "Two columns"),
+    ],
+)
+def test_a_cohort_that_cannot_be_trained_on_is_refused_alike_by_both(few, change, words):
+    X, y = change(few[0].rename(columns={few[0].columns[0]: "age"}), few[1])
+    with pytest.raises(EncryptionError, match=words):
+        training.TrainingClient().encrypt(X, y)
+    with pytest.raises(EncryptionError, match=words):
+        training.train_plain(X, y)
+
+
+@pytest.mark.parametrize("parameters", [LINEAR, SIGMOID])
+def test_parameters_with_too_few_levels_are_refused(parameters):
+    with pytest.raises(EncryptionError, match=r"allow \d multiplications in a row, the gradient takes 4"):
+        training.TrainingClient(parameters)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"rate": 0}, "rate = 0"),
+        ({"rate": np.nan}, "rate = nan"),
+        ({"momentum": 1}, "momentum = 1"),
+        ({"penalty": -1}, "penalty = -1"),
+    ],
+)
+def test_impossible_steps_are_refused(settings, words):
+    with pytest.raises(EncryptionError, match=re.escape(words)):
+        training.Step(**settings)
+
+
+def test_impossible_epochs_bounds_and_sigmoids_are_refused(few):
+    for run in (training.train, training.train_plain):
+        with pytest.raises(EncryptionError, match="epochs = 0"):
+            run(*few, epochs=0)
+        with pytest.raises(EncryptionError, match="bound = 0"):
+            run(*few, bound=0)
+    with pytest.raises(EncryptionError, match="'softmax'"):
+        training.train_plain(*few, sigmoid="softmax")
+
+
+def test_an_overflow_is_refused_before_it_happens(few):
+    client, _ = started(few)
+    client._weights = np.array([0, 30.0, -30, 0, 0])
+    with pytest.raises(EncryptionError, match=r"a logit could be as large as 60\.0 and overflow"):
+        client.encrypt_weights()
+    with pytest.raises(EncryptionError, match="lower the rate"):
+        training.train(*few, epochs=5, step=training.Step(rate=100))
+
+
+def test_the_largest_gradient_that_is_let_through_is_still_right(few):
+    client, server = started((np.ones((50, 1)), np.zeros(50)))
+    logit = 1.0
+    while client._circuit.largest(logit + 0.5) < training.TRAINING.largest:
+        logit += 0.5
+    client._weights = np.array([0.0, logit])
+    gradient = client.update(server.gradient(client.encrypt_weights()))
+    _, c1, c3 = sigmoid_polynomial()
+    assert gradient == pytest.approx(0.5 + c1 * logit + c3 * logit**3, rel=1e-4)
+    assert abs(logit) > 15  # not refused too early either
+
+
+def test_messages_out_of_turn_are_refused(few):
+    client = training.TrainingClient()
+    with pytest.raises(EncryptionError, match=r"call encrypt\(X, y\) first"):
+        client.encrypt_weights()
+    client, server = started(few)
+    question = client.encrypt_weights()
+    answer = server.gradient(question)
+    with pytest.raises(EncryptionError, match="repetition"):
+        server.gradient(question)
+    late = server.gradient(client.encrypt_weights())  # the same epoch asked twice
+    client.update(answer)
+    with pytest.raises(EncryptionError, match="belongs to epoch 0 and this is epoch 1"):
+        client.update(late)
+    empty = training.TrainingServer(client.public_bytes(), client.message_key)
+    with pytest.raises(EncryptionError, match="send the cohort first"):
+        empty.gradient(client.encrypt_weights())
+
+
+def test_weights_in_another_column_order_are_refused(few):
+    client, server = started(few)
+    client.columns = client.columns[::-1]
+    with pytest.raises(EncryptionError, match="their order differs"):
+        server.gradient(client.encrypt_weights())
+
+
+def test_a_flipped_bit_or_a_cut_is_refused(few):
+    client, server = started(few)
+    question = client.encrypt_weights()
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        bad = bytearray(question)
+        bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
+        for message in (bytes(bad), question[: rng.integers(len(question))]):
+            with pytest.raises(EncryptionError):
+                server.gradient(message)
+    client.update(server.gradient(question))  # the genuine one still counts
+    assert client.epoch == 1
+
+
+def test_patients_with_other_columns_are_not_scored(few):
+    model = training.train_plain(*few, epochs=1)
+    with pytest.raises(EncryptionError, match="same columns in the same order"):
+        model.logits(few[0].iloc[:, ::-1])

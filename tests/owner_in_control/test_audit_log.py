@@ -1,0 +1,175 @@
+"""The log of the release gate tells who touched it."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from ppml_helpers.errors import DatasiteError
+from ppml_helpers.owner_in_control.audit_log import AuditLog, Head
+
+
+@pytest.fixture
+def log(tmp_path):
+    log = AuditLog(tmp_path / "audit.jsonl")
+    for number in range(1, 6):
+        log.append("run", job=f"job {number}", by="rita@university.example")
+    return log
+
+
+def rewrite(log, change):
+    lines = log.path.read_bytes().splitlines(keepends=True)
+    log.path.write_bytes(b"".join(change(lines)))
+
+
+def test_a_log_that_nobody_touched_is_sound(log):
+    verdict = log.verify()
+    assert verdict.sound
+    assert verdict.line is None
+    assert [line["number"] for line in log.entries] == [1, 2, 3, 4, 5]
+    assert log.head == Head(5, log.entries[-1]["hash"])
+    assert log.verify(log.head).sound
+
+
+def test_an_empty_log_is_sound(tmp_path):
+    log = AuditLog(tmp_path / "audit.jsonl")
+    assert log.verify().sound
+    assert len(log) == 0
+    assert log.verify(log.head).sound
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda lines: [*lines[:2], lines[2].replace(b"job 3", b"job 9"), *lines[3:]], 3),  # edited
+        (lambda lines: [*lines[:2], *lines[3:]], 3),  # dropped in the middle
+        (lambda lines: lines[1:], 1),  # dropped at the start
+        (lambda lines: lines[:-1], 5),  # dropped at the end
+        (lambda lines: [], 1),  # all dropped
+        (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], 2),  # two swapped
+        (lambda lines: [*lines[:2], lines[1], *lines[2:]], 3),  # one twice
+        (lambda lines: [*lines[:3], b"\n", *lines[3:]], 4),  # an empty line
+        (lambda lines: [*lines[:3], b"{}\n", *lines[3:]], 4),
+        (lambda lines: [*lines[:4], lines[4].replace(b'"by": ', b'"by":  ')], 5),  # same meaning, other bytes
+        (lambda lines: [*lines[:4], lines[4][:-1]], 5),  # only the end of the last line
+    ],
+)
+def test_a_touched_line_is_named(log, change, line):
+    rewrite(log, change)
+    verdict = log.verify()
+    assert not verdict.sound
+    assert verdict.line == line
+    assert f"Line {line}" in verdict.why
+
+
+def test_an_edited_line_with_a_new_hash_breaks_the_next_line(log):
+    def forge(lines):
+        from ppml_helpers.owner_in_control.audit_log import _hash, _text
+
+        line = json.loads(lines[1])
+        line["details"]["job"] = "forged"
+        line["hash"] = _hash(line)
+        return [lines[0], _text(line) + b"\n", *lines[2:]]
+
+    rewrite(log, forge)
+    assert log.verify().line == 3
+
+
+def test_a_log_written_anew_is_sound_in_itself_and_found_out_by_the_head_kept_elsewhere(log, tmp_path):
+    noted = log.head
+    for path in tmp_path.iterdir():
+        path.unlink()
+    for number in range(1, 6):
+        log.append("run", job=f"other {number}", by="rita@university.example")
+    assert log.verify().sound
+    verdict = log.verify(noted)
+    assert not verdict.sound
+    assert verdict.line == 5
+
+
+def test_a_log_that_is_too_short_for_the_head_kept_elsewhere(log, tmp_path):
+    noted = log.head
+    for path in tmp_path.iterdir():
+        path.unlink()
+    log.append("run")
+    assert log.verify(noted).line == 2
+
+
+def test_nothing_is_added_to_a_log_that_was_touched(log):
+    rewrite(log, lambda lines: lines[:2] + lines[3:])
+    with pytest.raises(DatasiteError, match=r"Line 3 does not follow"):
+        log.append("run")
+    with pytest.raises(DatasiteError, match="Line 3"):
+        _ = log.entries
+
+
+def test_the_note_of_the_end_cannot_be_taken_away(log):
+    log.path.with_name("audit.jsonl.head").unlink()
+    assert log.verify().line == 5
+    log.path.with_name("audit.jsonl.head").write_text("[]")
+    assert not log.verify().sound
+
+
+@pytest.mark.parametrize("torn", [b'{"at": "2026-', b"x", '{"job": "ü'.encode()[:-1]])
+def test_an_unfinished_last_line_is_set_aside_and_the_log_goes_on(log, torn):
+    with log.path.open("ab") as stream:
+        stream.write(torn)
+    verdict = log.verify()
+    assert verdict.sound
+    assert "unfinished" in verdict.why
+    assert log.append("run")["number"] == 6
+    assert log.verify().why == "All 6 lines are as they were written."
+    assert log.path.with_name("audit.jsonl.torn").read_bytes() == torn + b"\n"
+
+
+def test_a_crash_between_a_line_and_the_note_of_it_is_no_damage(log):
+    head = log.path.with_name("audit.jsonl.head")
+    before = head.read_bytes()
+    log.append("run")
+    head.write_bytes(before)
+    assert log.verify().sound
+    assert log.append("run")["number"] == 7
+
+
+def test_a_crash_after_the_very_first_line_is_no_damage(tmp_path):
+    log = AuditLog(tmp_path / "audit.jsonl")
+    log.append("run")
+    log.path.with_name("audit.jsonl.head").unlink()
+    assert log.verify().sound
+
+
+def test_two_writers_take_turns(tmp_path):
+    path = tmp_path / "audit.jsonl"
+
+    def write():
+        for _ in range(8):
+            AuditLog(path).append("run")
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert AuditLog(path).verify().sound
+    assert len(AuditLog(path)) == 24
+
+
+def test_what_json_cannot_hold_is_refused(log):
+    with pytest.raises(DatasiteError, match="use text or numbers"):
+        log.append("run", value=float("nan"))
+    with pytest.raises(DatasiteError, match="use text or numbers"):
+        log.append("run", value=object())
+    assert len(log) == 5
+
+
+def test_text_of_a_researcher_stays_one_line(log):
+    log.append("run", job='a\n{"number": 7}\u2028', by="rita@university.example")
+    assert log.verify().sound
+    assert log.entries[-1]["details"]["job"] == 'a\n{"number": 7}\u2028'
+
+
+def test_the_representation_has_no_times(log):
+    assert repr(log).splitlines()[0] == "   1  run          'job 1' from rita@university.example"
+    assert log.entries[0]["at"] not in repr(log)

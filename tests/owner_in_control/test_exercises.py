@@ -1,0 +1,278 @@
+"""The exercises of chapter 10: right answers in several forms, what wrong ones are told, and that they are true."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ppml_helpers import course
+from ppml_helpers.exercises import check
+from ppml_helpers.owner_in_control import Network, mock_patients
+from ppml_helpers.owner_in_control import exercises as chapter_10
+from ppml_helpers.owner_in_control.attacks import private_patients
+from ppml_helpers.owner_in_control.exercises import READS, THREE_JOBS, who_may
+from ppml_helpers.owner_in_control.gate import ReleaseGate
+from ppml_helpers.owner_in_control.people import silence
+
+NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "10_owner_in_control.ipynb"
+RITA, EVE = "rita@university.example", "eve@university.example"
+
+
+def reply(name: str, answer: object) -> str:
+    """Judge an answer without counting it as anybody's work; wrong ones give their sentence."""
+    verdict = check(name, answer, record=False)
+    return "" if verdict.right else verdict.text
+
+
+def job(
+    line: str, noise: str = "geometric() - geometric()", epsilon: float = 0.25, whom: str = 'row["dzgroup"] == "Coma"'
+) -> str:
+    """Give the code of a job that counts deaths with some noise, and ends in a line of its own."""
+    return f"""
+import csv
+import json
+import math
+import random
+import syft as sy
+
+def geometric():
+    return math.floor(-math.log(1 - random.SystemRandom().random()) / {epsilon})
+
+rows = list(csv.DictReader(open(sy.resolve_dataset_file_path("patients"))))
+died = sum(row["hospdead"] == "1" for row in rows if {whom})
+answer = died + {noise}
+{line}
+"""
+
+
+WRITE = 'json.dump({"died": answer}, open("outputs/result.json", "w"))'
+GOOD = job(WRITE)
+
+# --- right answers ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [0.75, 1.75 - 0.5 - 0.5, np.float32(0.75)])
+def test_10_1_right(answer: float) -> None:
+    assert reply("10.1", answer) == ""
+
+
+def test_10_2_right_in_any_order_and_case() -> None:
+    assert reply("10.2", {"C": "nothing", "A": "Logs", "B": " stray_files "}) == ""
+
+
+def test_10_3_right_with_geometric_noise() -> None:
+    assert reply("10.3", GOOD) == ""
+
+
+def test_10_3_right_with_rounded_laplace_noise_and_pandas() -> None:
+    code = """
+import json
+import numpy as np
+import pandas as pd
+import syft as sy
+
+table = pd.read_csv(sy.resolve_dataset_file_path("patients"))
+died = table.query("dzgroup == 'Coma'").hospdead.sum()
+noisy = round(died + np.random.default_rng().laplace(scale=4))
+with open("outputs/result.json", "w") as file:
+    file.write(json.dumps({"died": int(noisy)}))
+"""
+    assert reply("10.3", code) == ""
+
+
+def rule(pattern: str, *readers: str, **access: list[str]) -> dict[str, Any]:
+    return {"pattern": pattern, "access": {"read": list(readers), **access} if readers else dict(access)}
+
+
+SUMMARY = rule("results/summary.json", RITA, EVE)
+RITAS, EVES = rule("results/rita/**", RITA), rule("results/eve/**", EVE)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [SUMMARY, RITAS, EVES],
+        (EVES, RITAS, SUMMARY),
+        {"rules": [SUMMARY, RITAS, EVES]},
+        [SUMMARY, RITAS, rule("results/eve/*", EVE)],
+        [SUMMARY, rule("results/rita/*.json", RITA), rule("results/rita/notes/*", RITA), rule("results/eve/*", EVE)],
+        [rule("results/**"), SUMMARY, RITAS, EVES],
+    ],
+)
+def test_10_4_right_in_several_forms(rules: object) -> None:
+    assert reply("10.4", rules) == ""
+
+
+# --- wrong answers ---------------------------------------------------------------------------------------------------
+
+WRONG = [
+    ("10.1", 1.0, "what is spent"),
+    ("10.1", 1.25, "The dropped one was looked at"),
+    ("10.1", 0.25, "no result at all"),
+    ("10.1", -0.25, "never started"),
+    ("10.1", 1.75, "Nothing is spent"),
+    ("10.1", 3, "Go through the four"),
+    ("10.1", "a lot", "not a number"),
+    ("10.2", {"A": "logs", "B": "stray_files"}, "its keys are"),
+    ("10.2", "C", "its keys are"),
+    ("10.2", {"A": "log", "B": "stray_files", "C": "nothing"}, "the choices are"),
+    ("10.2", {"A": "stray_files", "B": "stray_files", "C": "nothing"}, "assert that fails"),
+    ("10.2", {"A": "nothing", "B": "stray_files", "C": "nothing"}, "unlikely pressure"),
+    ("10.2", {"A": "fingerprint", "B": "stray_files", "C": "nothing"}, "nobody swaps it"),
+    ("10.2", {"A": "datasite_diff", "B": "stray_files", "C": "nothing"}, "outside its own folder"),
+    ("10.2", {"A": "logs", "B": "logs", "C": "nothing"}, "Where does prepared.pkl lie"),
+    ("10.2", {"A": "logs", "B": "datasite_diff", "C": "nothing"}, "beside its code"),
+    ("10.2", {"A": "logs", "B": "nothing", "C": "nothing"}, "a second file"),
+    ("10.2", {"A": "logs", "B": "stray_files", "C": "logs"}, "asserts nothing"),
+    ("10.2", {"A": "logs", "B": "stray_files", "C": "stray_files"}, "which the gate releases"),
+    ("10.2", {"A": "logs", "B": "stray_files", "C": "datasite_diff"}, "How many patients"),
+    ("10.2", {"A": "nothing", "B": "logs", "C": "logs"}, "And 2 more"),
+    ("10.3", 12, "as a text in quotes"),
+    ("10.3", "died = (", "Python cannot read it"),
+    ("10.3", "print(1)", "resolve_dataset_file_path"),
+    ("10.3", job(WRITE + "\nprint(rows[0])"), "print nothing"),
+    ("10.3", job(WRITE + '\nopen("notes.txt", "w").write("x")'), "'notes.txt'"),
+    ("10.3", job("answer.nothing"), "stops with"),
+    ("10.3", job(WRITE, "0"), "the exact count"),
+    ("10.3", job(WRITE, "random.Random(0).randint(1, 9)"), "from a seed"),
+    ("10.3", job(WRITE, whom="True"), "patients with coma died"),
+    ("10.4", "results/**", "a dict with the keys"),
+    ("10.4", [], "a dict with the keys"),
+    ("10.4", [{"pattern": "results/*"}], "field required"),
+    ("10.4", [rule("results/**", "*")], "A star stands for everybody"),
+    ("10.4", [rule("results/summary.json", "*@university.example"), RITAS, EVES], "A star stands for everybody"),
+    ("10.4", [rule("results/**", RITA, EVE)], "** reaches through"),
+    ("10.4", [rule("results/*", RITA, EVE), RITAS, EVES], "fits every file of the folder"),
+    ("10.4", [SUMMARY, rule("results/rita/*", RITA), EVES], "* stays in one folder"),
+    ("10.4", [SUMMARY, rule("results/rita/", RITA), EVES], "ends in / fits no file"),
+    (
+        "10.4",
+        [rule("results/summary.json", RITA), rule("results/summary.json", EVE), RITAS, EVES],
+        "do not add up",
+    ),
+    ("10.4", [SUMMARY, RITAS], "from the datasite's top"),
+    ("10.4", [SUMMARY, rule("results/rita/**", "rita"), EVES], "the whole address"),
+    ("10.4", [SUMMARY, rule("results/rita/**", write=[RITA]), EVES], "may write"),
+    ("10.4", [SUMMARY, RITAS, EVES, rule("tables/**", RITA)], "without a rule a file is closed"),
+]
+
+
+@pytest.mark.parametrize(("name", "answer", "words"), WRONG)
+def test_a_wrong_answer_gets_its_own_sentence(name: str, answer: object, words: str) -> None:
+    assert words in reply(name, answer)
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        ({}, "leaves no outputs/result.json"),
+        ({"outputs/result.json": "17"}, "and nothing else"),
+        ({"outputs/result.json": "died: 17"}, "holds no JSON"),
+        ({"outputs/result.json": '{"died": 17, "patients": 200}'}, "and nothing else"),
+        ({"outputs/result.json": '{"died": "17"}'}, "must be a number"),
+        ({"outputs/result.json": '{"died": true}'}, "must be a number"),
+        ({"outputs/result.json": '{"died": NaN}'}, "finite"),
+        ({"outputs/result.json": '{"died": 17}', "outputs/rows.json": "[]"}, "rows.json"),
+    ],
+)
+def test_10_3_says_what_is_wrong_with_what_a_job_leaves(left: dict[str, str], words: str) -> None:
+    fine = {"said": "", "error": "", "files": {"outputs/result.json": '{"died": 17}'}}
+    assert chapter_10._of_leaks([fine, fine]) is None
+    found = chapter_10._of_leaks([fine, {**fine, "files": left}])
+    assert found is not None
+    assert words in found.text
+
+
+@pytest.mark.parametrize(
+    ("noise", "words"),
+    [
+        (lambda rng: rng.laplace(scale=4, size=300), "decimals"),
+        (lambda rng: rng.laplace(scale=4, size=300).round() + 100, "lie around"),
+        (lambda rng: rng.laplace(scale=2, size=300).round(), "less noise"),  # as in the chapter
+        (lambda rng: rng.laplace(scale=8, size=300).round(), "More noise than needed"),
+        (lambda rng: rng.integers(0, 2, 300), "less noise"),
+        (lambda rng: rng.laplace(scale=4, size=300).round(), "You can say what it costs"),
+    ],
+)
+def test_10_3_says_what_is_wrong_with_the_noise(noise: Callable[[np.random.Generator], Any], words: str) -> None:
+    for seed in range(50):
+        answers = [{"died": 80 + float(each)} for each in noise(np.random.default_rng(seed))]
+        assert words in chapter_10._of_answers(answers, 80).text
+
+
+def test_a_job_that_never_ends_or_ends_its_process_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "ended the process" in reply("10.3", "import os\n" + job("os._exit(3)"))
+    monkeypatch.setattr(chapter_10, "_TIMEOUT", 3)
+    assert "take longer" in reply("10.3", "import time\n" + job("time.sleep(60)"))
+
+
+@pytest.mark.parametrize(("name", "answer"), [("10.3", GOOD), ("10.4", [SUMMARY, RITAS, EVES])])
+def test_where_syft_cannot_run_the_reply_says_so(name: str, answer: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert "WSL" in reply(name, answer)
+
+
+# --- the answers are true --------------------------------------------------------------------------------------------
+
+
+def test_10_1_and_10_2_are_what_the_gate_does() -> None:
+    """The three jobs of 10.2 run behind a gate; and one that fails and one that is dropped, for the bill of 10.1."""
+    columns = ("age", "sex", "dzgroup", "meanbp", "hospdead")
+    with Network() as network:
+        north, rita = network.hospital("north"), network.researcher("rita")
+        network.pair()
+        network.publish(north, "patients", private_patients(400)[list(columns)], mock_patients(columns, 5, 0))
+        gate = ReleaseGate(north, budgets={rita.email: 1.75})
+        with silence():
+            for name in "ABC":
+                code = str(network.write(rita, f"job_{name}.py", THREE_JOBS[name]))
+                rita.submit_python_job(north.email, code, name)
+            rita.submit_python_job(north.email, code, "rejected")
+        gate.sync()
+        gate.reject("rejected")
+        runs = {}
+        for name in "ABC":
+            gate.approve(gate.review(name), epsilon=0.5)
+            runs[name] = gate.run(name)
+        assert runs["A"].status == "failed"
+        assert "unlikely pressure: {'age'" in runs["A"].logs["stderr.txt"]
+        gate.drop(runs["A"])
+        assert runs["B"].removed == ("code/prepared.pkl",)
+        gate.drop(runs["B"])
+        groups = [line.split(",") for line in runs["C"].outputs["deaths.csv"].decode().splitlines()[1:]]
+        assert not runs["C"].removed
+        assert sum(size == "1" for *_, size, _ in groups) > len(groups) / 2
+        gate.release(runs["C"])
+        assert reply("10.1", gate.budget(rita.email).left.epsilon) == ""
+
+
+def test_10_4_asks_for_what_the_table_in_the_notebook_shows() -> None:
+    (task,) = [cell.source for cell in course.read(NOTEBOOK).cells if cell.id == "exercise-4-task"]
+    rows = [[part.strip() for part in line.strip("|").split("|")] for line in task.splitlines() if line[:3] == "| `"]
+    assert {
+        row[0].strip("`"): {who for who, cell in zip((RITA, EVE), row[1:], strict=False) if cell} for row in rows
+    } == READS
+
+
+def test_10_4_is_judged_by_the_most_specific_rule_whatever_its_place() -> None:
+    wide, narrow = rule("results/**", "*"), rule("results/draft.txt", RITA)
+    for rules in ([wide, narrow], [narrow, wide]):
+        assert who_may(rules)["results/draft.txt"] == {RITA}
+
+
+def test_the_three_jobs_in_the_notebook_are_those_that_are_tried_here() -> None:
+    (task,) = [cell.source for cell in course.read(NOTEBOOK).cells if cell.id == "exercise-2-task"]
+    for code in THREE_JOBS.values():
+        assert code.split("\n\n")[-1].strip() in task
+
+
+def test_the_good_job_of_these_tests_answers_json() -> None:
+    found, truth = chapter_10._try_out(GOOD)
+    assert len(found) == chapter_10._RUNS
+    assert abs(json.loads(found[0]["files"][chapter_10._RESULT])["died"] - truth) < 100

@@ -1,0 +1,458 @@
+"""The explorer of chapter 10: what it carries out and when, what it keeps, what it says, and one real attack."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import os
+import re
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from readable import assert_readable
+
+from ppml_helpers.errors import AttackError, DatasiteError, ExplorerError
+from ppml_helpers.explorer import Stopped
+from ppml_helpers.owner_in_control import attack_process as datasite_process
+from ppml_helpers.owner_in_control import explorer as widget
+from ppml_helpers.owner_in_control.attack_process import AttackProcess
+from ppml_helpers.owner_in_control.attacks import ATTACKS, Leak
+from ppml_helpers.owner_in_control.defences import Defences
+from ppml_helpers.owner_in_control.explorer import ReleaseGateExplorer
+
+ATTACK_NAMES = [attack.name for attack in ATTACKS]
+AGAINST = {attack.name: attack.stopped_by for attack in ATTACKS}
+WAYS = {"logs": ("stderr.txt", "stdout.txt"), "run script": ("patients_private.csv",)}
+
+
+class Attacker:
+    """Stands in for the real attacks: each leaks unless the one defence against it is on; notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Defences | None]] = []
+        self.before: Callable[[str], None] = lambda name: None
+
+    def __call__(self, name: str, defences: Defences | None) -> Leak:
+        self.before(name)
+        self.asked.append((name, defences))
+        if defences is not None and getattr(defences, AGAINST[name]):
+            return Leak(name, 0, 60, (), False, False, ("Refused by the gate.",))
+        return Leak(name, 60, 60, WAYS.get(name, ("result.json",)), True, False, ())
+
+
+@pytest.fixture
+def attacker() -> Attacker:
+    return Attacker()
+
+
+@pytest.fixture
+def explorer(attacker: Attacker) -> ReleaseGateExplorer:
+    return ReleaseGateExplorer(attacker)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing where a test is about attacks or words."""
+    monkeypatch.setattr(ReleaseGateExplorer, "redraw", lambda self: b"")
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the temporary files of this test go, so that others do not mix in."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    yield tmp_path
+    tempfile.tempdir = None
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "waited 30 s in vain"
+        time.sleep(0.005)
+
+
+# ---------------------------------------------------------------------------------------------------- what it does
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_first_picture_is_of_six_attacks_without_a_gate(explorer: ReleaseGateExplorer, attacker: Attacker) -> None:
+    result = explorer.result
+    assert attacker.asked == [(name, None) for name in ATTACK_NAMES]
+    assert result.through == tuple(ATTACK_NAMES)
+    assert (result.stopped, result.untried, result.on) == ((), (), ())
+    assert explorer.values["attack"] is False  # the button is up again
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_switches_alone_attack_nothing_and_the_button_does(explorer: ReleaseGateExplorer, attacker: Attacker) -> None:
+    assert explorer.set(preset="all defences").result.untried == tuple(ATTACK_NAMES)
+    assert explorer.set(logs=False).result.untried == tuple(ATTACK_NAMES)
+    assert attacker.asked == []
+    all_but_logs = dataclasses.replace(Defences(), logs=False)
+    result = explorer.set(attack=True).result
+    assert attacker.asked == [(name, all_but_logs) for name in ATTACK_NAMES]
+    assert result.defences == all_but_logs
+    assert (result.through, result.stopped) == (("logs",), tuple(ATTACK_NAMES[1:]))
+    assert result.table["patients out"].tolist() == [60, 0, 0, 0, 0, 0]
+    assert result.table["stopped by"].tolist() == [
+        "",
+        "stray files",
+        "fingerprint",
+        "run script",
+        "sender check",
+        "datasite diff",
+    ]
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("field", list(widget.NAMES))
+def test_each_switch_is_a_field_of_the_defences(explorer: ReleaseGateExplorer, attacker: Attacker, field: str) -> None:
+    result = explorer.set(**{field: True}, attack=True).result
+    assert {defences for _, defences in attacker.asked} == {dataclasses.replace(Defences.off(), **{field: True})}
+    assert result.stopped == tuple(name for name in ATTACK_NAMES if AGAINST[name] == field)
+    assert (field in widget.UNTESTED) is (result.stopped == ())
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_is_known_is_not_carried_out_again(explorer: ReleaseGateExplorer, attacker: Attacker) -> None:
+    explorer.set(preset="all defences", attack=True)
+    first = explorer.sentence
+    explorer.set(quarantine=False)
+    assert explorer.set(quarantine=True).result.untried == ()
+    assert explorer.set(preset="all defences", attack=True).sentence == first
+    assert len(attacker.asked) == 6
+    explorer.set(budget=False, attack=True)  # another set of defences, though no attack tries this one
+    assert len(attacker.asked) == 12
+    explorer.forget()
+    assert explorer.set(budget=True).result.untried == tuple(ATTACK_NAMES)
+    explorer.set(attack=True)
+    assert len(attacker.asked) == 18
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_preset_and_switches_follow_one_another(explorer: ReleaseGateExplorer) -> None:
+    fields = list(widget.NAMES)
+    values = explorer.set(preset="all defences").values
+    assert all(values[field] for field in fields)
+    assert explorer.set(one_job=False).values["preset"] == "own choice"
+    assert explorer.set(one_job=True).values["preset"] == "all defences"
+    assert explorer.set(**dict.fromkeys(fields, False)).values["preset"] == "no gate"
+    kept = explorer.set(logs=True, preset="own choice").values
+    assert [field for field in fields if kept[field]] == ["logs"]
+    mixed = explorer.set(attack=True, logs=False, preset="all defences").values  # the preset first, whatever the order
+    assert [field for field in fields if not mixed[field]] == ["logs"]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_by_hand_a_preset_is_one_change_and_releasing_the_button_none(
+    explorer: ReleaseGateExplorer, attacker: Attacker
+) -> None:
+    explorer.set(preset="no gate")
+    shown: list[tuple[bool, ...]] = []
+    say = explorer.say
+    explorer.say = lambda result: shown.append(dataclasses.astuple(result.defences)) or say(result)
+    explorer._controls["preset"].value = "all defences"
+    until(lambda: explorer._worker is None and shown)
+    assert shown == [(True,) * len(widget.NAMES)]
+    explorer._controls["attack"].value = True
+    until(lambda: explorer._worker is None and len(shown) == 2)
+    assert len(attacker.asked) == 6
+    assert explorer._controls["attack"].value is False
+    explorer._controls["sender_check"].value = False
+    until(lambda: explorer._worker is None and len(shown) == 3)
+    assert explorer.values["preset"] == "own choice"
+    assert len(attacker.asked) == 6
+
+
+def test_stop_keeps_what_is_done_and_shows_it(explorer: ReleaseGateExplorer, attacker: Attacker) -> None:
+    explorer.set(preset="all defences")
+    waiting, go = threading.Event(), threading.Event()
+
+    def third_waits(name: str) -> None:
+        if name == ATTACK_NAMES[2]:
+            waiting.set()
+            assert go.wait(30)
+
+    attacker.before = third_waits
+    explorer._controls["attack"].value = True
+    assert waiting.wait(30)
+    explorer._on_stop()
+    go.set()
+    until(lambda: explorer._worker is None)
+    assert explorer.result.stopped == tuple(ATTACK_NAMES[:3])  # the third was over before it could be told
+    assert "not carried out yet: run script, planted file and public folder" in explorer.sentence
+    assert "three not tried yet" in written(explorer)
+    assert explorer._controls["attack"].value is False
+    explorer.set(attack=True)
+    assert [name for name, _ in attacker.asked] == ATTACK_NAMES
+    assert explorer.result.untried == ()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_stopped_run_says_how_far_it_was(explorer: ReleaseGateExplorer) -> None:
+    told: list[tuple[float, str]] = []
+
+    def stop(fraction: float, what: str) -> None:
+        told.append((fraction, what))
+        if fraction >= 0.5:
+            raise Stopped("enough")
+
+    switches = dict.fromkeys(widget.NAMES, True)
+    with pytest.raises(Stopped):
+        explorer.compute(stop, "all defences", True, **switches)
+    assert told[-1] == (0.5, "attack 4 of 6: run script")
+    assert explorer.compute(stop, "all defences", False, **switches).stopped == tuple(ATTACK_NAMES[:3])
+
+
+# ---------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("knobs", "words"),
+    [
+        ({"preset": "everything"}, "preset = 'everything' is not on offer; choose one of 'no gate', 'all defences'"),
+        ({"logs": "yes"}, "logs = 'yes' does not suit this knob"),
+        ({"attack": "yes"}, "attack = 'yes' does not suit this knob"),
+        ({"log": True, "logs": True}, "no knob 'log'; it has preset, logs, stray_files"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    explorer: ReleaseGateExplorer, attacker: Attacker, knobs: dict[str, object], words: str
+) -> None:
+    before = explorer.set(preset="no gate").values
+    with pytest.raises(ExplorerError, match=re.escape(words)):
+        explorer.set(**knobs)
+    assert explorer.values == before
+    assert attacker.asked == []
+
+
+def test_an_attack_must_be_callable() -> None:
+    with pytest.raises(ExplorerError, match="attack = 'logs' cannot be called: leave it out"):
+        ReleaseGateExplorer("logs")
+
+
+def test_on_windows_it_says_one_sentence_and_the_rest_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    explorer = ReleaseGateExplorer()
+    result = explorer.result
+    assert result.unavailable == explorer.sentence
+    assert "WSL" in explorer.sentence
+    assert re.search(r"\.\s", explorer.sentence) is None  # one sentence
+    assert result.untried == tuple(ATTACK_NAMES)
+    assert "WSL" in written(explorer)
+    assert_readable(explorer)
+    assert explorer.set(preset="all defences").result.unavailable == ""
+    assert "WSL" in explorer.set(attack=True).sentence  # asked again, said again
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_failure_that_is_mended_is_not_remembered(explorer: ReleaseGateExplorer, attacker: Attacker) -> None:
+    def no_folder(name: str) -> None:
+        if name == ATTACK_NAMES[1]:
+            raise DatasiteError("No folder can be made.")
+
+    attacker.before = no_folder
+    explorer.set(preset="all defences", attack=True)
+    assert explorer.sentence == "No folder can be made."
+    assert explorer.result.stopped == ("logs",)
+    attacker.before = lambda name: None
+    assert explorer.set(attack=True).result.stopped == tuple(ATTACK_NAMES)
+    assert len(attacker.asked) == 6
+
+
+# ---------------------------------------------------------------------------------------------------- words, picture
+
+
+def written(explorer: ReleaseGateExplorer) -> str:
+    return " ".join(text.get_text() for text in explorer._figure.texts)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_sentence_says_what_got_through_and_what_stopped_the_others(explorer: ReleaseGateExplorer) -> None:
+    ending = "; carried out with PySyft on a simulated hospital with 60 real patients of SUPPORT2."
+    assert explorer.sentence == (
+        "Without a gate, all six attacks get patients out of the hospital: logs, stray file, swapped code, run script, "
+        f"planted file and public folder, all 60 each{ending}"
+    )
+    explorer.set(preset="all defences", attack=True)
+    assert explorer.sentence == (
+        "With every defence on, all six attacks are stopped: logs (by logs), stray file (by stray files), swapped code "
+        "(by fingerprint), run script (by run script), planted file (by sender check) and public folder (by datasite "
+        f"diff){ending}"
+    )
+    assert widget._verdict(explorer.result) == "No patient has left the hospital: all six attacks stopped."
+    explorer.set(logs=False, attack=True)
+    assert explorer.sentence.startswith(
+        "With every defence on but logs, one of the six attacks gets patients out of the hospital: logs, all 60; five "
+        "of the six attacks are stopped: stray file (by stray files), "
+    )
+    explorer.set(preset="no gate", run_script=True, budget=True)
+    assert explorer.sentence == (
+        "With no defence on but run script and budget, none of the six attacks has been carried out yet: press the "
+        "button."
+    )
+    explorer.set(attack=True)
+    assert "five of the six attacks get patients out" in explorer.sentence
+    assert "one of the six attacks is stopped: run script (by run script); carried out with" in explorer.sentence
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_words_for_what_is_rare(explorer: ReleaseGateExplorer) -> None:
+    few = {name: Leak(name, count, 60, ("a",), True, False, ()) for name, count in (("logs", 8), ("stray file", 60))}
+    by_chance = Leak("swapped code", 0, 60, (), True, False, ())
+    refused = Leak("run script", 0, 60, (), True, False, ("The message was set aside.", "And another."))
+    leaks = dict.fromkeys(ATTACK_NAMES) | few | {leak.name: leak for leak in (by_chance, refused)}
+    result = widget.Attacked(Defences.off(), leaks, "")
+    said = explorer.say(result)
+    assert "two of the six attacks get patients out of the hospital: logs 8 of 60 and stray file 60 of 60;" in said
+    assert "swapped code (by nothing: it failed by itself) and run script (by The message was set aside. And" in said
+    assert widget._verdict(result) == "Two of the six attacks got patients out of the hospital, two not tried yet."
+    assert widget._verdict(result._replace(leaks=dict.fromkeys(ATTACK_NAMES) | {"run script": refused})) == (
+        "No patient has left the hospital: one stopped, five not tried yet."
+    )
+
+
+def test_the_picture_shows_each_outcome_by_a_mark_of_its_own(explorer: ReleaseGateExplorer, attacker: Attacker) -> None:
+    def stop(name: str) -> None:
+        if name == "public folder":
+            raise DatasiteError("Enough.")
+
+    attacker.before = stop
+    explorer.set(preset="all defences", run_script=False, logs=False, attack=True)
+    axis = explorer._figure.axes[0]
+    marks = [(line.get_marker(), *line.get_xydata()[0]) for line in axis.lines]
+    assert marks == [("D", 60, 0), ("o", 0, 1), ("o", 0, 2), ("D", 60, 3), ("o", 0, 4), ("x", 0, 5)]
+    assert [bar.get_width() for bar in axis.patches] == [60, 60]
+    assert {bar.get_hatch() for bar in axis.patches} == {"///"}
+    assert [text.get_text() for text in axis.texts] == [
+        "60 of 60, in stderr.txt and stdout.txt",
+        "0 of 60, stopped by stray files",
+        "0 of 60, stopped by fingerprint",
+        "60 of 60, in patients_private.csv",
+        "0 of 60, stopped by sender check",
+        "not tried",
+    ]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ATTACK_NAMES
+
+
+def test_every_picture_can_be_read_and_says_that_it_is_simulated(explorer: ReleaseGateExplorer) -> None:
+    for knobs in (
+        {"preset": "no gate"},
+        {"preset": "no gate", "attack": True},
+        {"preset": "all defences", "attack": True},
+        {"preset": "no gate", **dict.fromkeys(("sender_check", "datasite_diff", "quarantine", "stray_files"), True)},
+        {"attack": True},
+    ):
+        explorer.set(**knobs)
+        assert_readable(explorer)
+        assert "None of the six tries\none job, quarantine or budget" in written(explorer)
+        assert "simulated, the private patients are real ones of SUPPORT2" in written(explorer)
+        assert "hides patients in its answer passes the gate." in written(explorer)
+
+
+def test_the_same_setting_gives_the_same_picture_and_text() -> None:
+    shown = []
+    for knobs in ({}, {"preset": "all defences", "attack": True}):
+        for _ in range(2):
+            explorer = ReleaseGateExplorer(Attacker()).set(**knobs)
+            data, metadata = explorer._repr_mimebundle_()
+            assert data["text/plain"] == metadata["image/png"]["alt"] == explorer.sentence
+            assert "application/vnd.jupyter.widget-view+json" in data
+            shown.append((data["text/plain"], data["image/png"]))
+    assert shown[0] == shown[1] != shown[2] == shown[3]
+
+
+def test_the_page_explains_every_defence_and_attack(explorer: ReleaseGateExplorer) -> None:
+    def texts(box: object) -> Iterator[str]:
+        yield from (
+            getattr(box, name, "") for name in ("value", "description") if isinstance(getattr(box, name, ""), str)
+        )
+        for child in getattr(box, "children", ()):
+            yield from texts(child)
+
+    page = " ".join(texts(explorer._box))
+    assert {field: explorer._controls[field].tooltip for field in widget.NAMES} == Defences.STOPS
+    for field, name in widget.NAMES.items():
+        assert f"<b>{name}</b>: {html.escape(Defences.STOPS[field])}" in page
+    for attack in ATTACKS:
+        assert html.escape(attack.does) in page
+
+
+assert widget.UNTESTED == ("one_job", "quarantine", "budget")
+
+
+# ---------------------------------------------------------------------------------------------------- for real
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_real_attacks_in_a_process_of_their_own(own_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With the two switches off that two attacks are made for, these two get through; and nothing is left behind."""
+    environment, explorer = dict(os.environ), ReleaseGateExplorer()
+    kept = {one.name: one for one in ATTACKS}
+    real = [kept["swapped code"], kept["run script"]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(widget, "ATTACKS", real)
+        patch.setattr(widget, "_COUNTS", ("none", "one", "two"))
+        explorer.set(preset="all defences", fingerprint=False, attack=True)
+        result = explorer.result
+    assert result.leaks["swapped code"].recovered == 60
+    assert result.leaks["run script"].recovered == 0
+    assert "run script" in " ".join(result.leaks["run script"].refusals)
+    assert (result.through, result.stopped) == (("swapped code",), ("run script",))
+    assert dict(os.environ) == environment
+    assert capfd.readouterr() == ("", "")
+    assert list(own_folder.iterdir()) == []
+
+
+def test_stop_ends_a_real_attack_at_once_and_clears_up(own_folder: Path) -> None:
+    class Enough(Exception):
+        pass
+
+    def stop_once_there_is_a_network() -> None:
+        if list(own_folder.glob("ppml-datasite-*/in-use")):
+            raise Enough
+
+    with pytest.raises(Enough), AttackProcess() as process:
+        process.attack("logs", None, stop_once_there_is_a_network)
+    assert process._process.poll() is not None
+    assert list(own_folder.iterdir()) == []
+
+
+def test_a_process_that_ends_early_is_told_of(own_folder: Path) -> None:
+    with AttackProcess() as process:
+        process._process.kill()
+        with pytest.raises(AttackError, match="'logs' ended early, with code -9: try once more"):
+            process.attack("logs", None)
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "words"),
+    [
+        (DatasiteError("No syft."), DatasiteError, "No syft."),
+        (AttackError("No patients."), AttackError, "No patients."),
+        (OSError("disk full"), AttackError, "'logs' could not be carried out (OSError: disk full)"),
+    ],
+)
+def test_what_goes_wrong_in_the_process_arrives(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, kind: type[Exception], words: str
+) -> None:
+    def fails(name: str, defences: Defences | None) -> Leak:
+        raise failure
+
+    monkeypatch.setattr(datasite_process, "attack", fails)
+    answer = datasite_process._answer("logs", None)
+    assert type(answer) is kind
+    assert words in str(answer)
+
+
+def test_the_process_ends_when_nobody_asks_any_more(own_folder: Path) -> None:
+    with AttackProcess() as process:
+        process._line.close()  # as when the kernel that started it is killed
+        assert process._process.wait(60) == 0

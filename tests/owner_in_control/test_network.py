@@ -1,0 +1,471 @@
+"""Hospitals and researchers over a shared folder: what travels, who sees it, and that syft behaves as on its own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("syft cannot be imported on Windows", allow_module_level=True)
+
+from ppml_helpers import cohort
+from ppml_helpers.errors import DatasiteError
+from ppml_helpers.owner_in_control import Network, access_matrix, lean_environment, mock_patients, offline_uv
+from ppml_helpers.owner_in_control.people import make_client, silence
+
+RITA, EVE = "rita@university.example", "eve@university.example"
+PRIVATE = pd.DataFrame({"age": [61, 62, 63], "hospdead": [0, 1, 1], "note": ["secret-one", "secret-two", "secret-3"]})
+MOCK = pd.DataFrame({"age": [20], "hospdead": [0], "note": ["invented"]})
+COUNT = """import json
+import pandas as pd
+import syft as sy
+table = pd.read_csv(sy.resolve_dataset_file_path("patients"))
+json.dump({"died": int(table.hospdead.sum())}, open("outputs/result.json", "w"))
+"""
+
+
+@pytest.fixture
+def network(tmp_path):
+    with Network(folder=tmp_path) as network, silence():
+        yield network
+
+
+def bash_job(network, researcher, owner, script, name="job"):
+    """Let a bash job (quick: it imports no syft) run at an owner's."""
+    researcher.submit_bash_job(owner.email, script, name)
+    owner.sync()
+    owner.jobs[name].approve()
+    owner.process_approved_jobs(stream_output=False)
+    return owner.jobs[name]
+
+
+def files_below(folder):
+    """All files of a folder, and those packed in its messages, as one text."""
+    from ppml_helpers.owner_in_control.onlooker import readable
+
+    return "\n".join(f"{path}\n{readable(path.read_bytes())}" for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+# ------------------------------------------------------------------------------------------- the story, by syft's calls
+
+
+@pytest.mark.parametrize("encryption", [False, True])
+def test_the_whole_story_and_who_sees_what(tmp_path, encryption):
+    with Network(encryption, tmp_path) as network, silence():
+        north, south = network.hospital("north"), network.hospital("south")
+        rita, eve = network.researcher("rita"), network.researcher("eve")
+        for hospital in (north, south):
+            rita.add_peer(hospital.email)
+            hospital.load_peers()
+            hospital.approve_peer_request(rita.email)
+            network.publish(hospital, "patients", PRIVATE, MOCK, "A summary")
+        eve.add_peer(north.email)  # nobody approves
+        rita.sync()
+        eve.sync()
+
+        found = rita.datasets.get_all()
+        assert sorted(dataset.owner for dataset in found) == [north.email, south.email]
+        assert pd.read_csv(found[0].mock_files[0]).equals(MOCK)
+        assert eve.datasets.get_all() == []
+        with pytest.raises(FileNotFoundError):
+            _ = rita.datasets.get("patients", datasite=north.email).private_files
+
+        code = network.write(rita, "count.py", COUNT)
+        for name in ("count", "refused"):
+            rita.submit_python_job(user=north.email, code_path=str(code), job_name=name, dependencies=["pandas"])
+        passing = files_below(network.shared)
+        north.sync()
+        assert north.jobs["count"].code == COUNT
+        north.jobs["count"].approve(reason="a number")
+        north.jobs["refused"].reject(reason="asked twice")
+        north.process_approved_jobs(stream_output=False)
+        north.sync()
+        rita.sync()
+        mine = {job.name: job for job in rita.jobs}
+        assert (mine["count"].status, mine["count"].output_paths) == ("done", [])
+        assert (mine["refused"].status, mine["refused"].review_reason) == ("rejected", "asked twice")
+
+        north.jobs["count"].share_outputs([rita.email])
+        north.sync()
+        rita.sync()
+        (result,) = {job.name: job for job in rita.jobs}["count"].output_paths
+        assert json.loads(result.read_text()) == {"died": 2}
+
+        everything = files_below(network.shared)
+        for place in (everything, passing, files_below(network.machine(rita)), files_below(network.machine(eve))):
+            assert "secret" not in place
+        assert ("hospdead.sum" in passing) is not encryption
+        assert ('died\\": 2' in everything) is not encryption
+        assert "invented" in everything  # mock data is published as it is
+        assert RITA in everything  # so is who talks to whom
+        assert "secret-two" in files_below(network.machine(north))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_syft_does_the_same_as_over_its_own_mock_drive(tmp_path, network):
+    from syft_rds import SyftRDSClient
+
+    theirs = SyftRDSClient.pair_with_mock_drive_service_connection(
+        email1="north@hospital.example",
+        email2=RITA,
+        base_path1=tmp_path / "drive" / "north",
+        base_path2=tmp_path / "drive" / "rita",
+        use_in_memory_cache=False,
+        check_versions=True,
+    )
+    ours = network.researcher("rita"), network.hospital("north")
+    network.pair()
+    assert story(network, *theirs) == story(network, *ours)
+
+
+def story(network, rita, north):
+    """What a short story leaves behind: both sides' lists, and every file of both SyftBoxes that carries no time."""
+    paths = {
+        f"{kind}_path": network.write(network.clients["north"], f"{kind}.csv", table)
+        for kind, table in (("mock", MOCK), ("private", PRIVATE))
+    }
+    north.create_dataset(name="patients", summary="s", users=[RITA], **paths)
+    for name, script in (("good", "echo 1 > code/outputs/a; echo hello"), ("bad", "echo sorry >&2; exit 4")):
+        rita.submit_bash_job(north.email, script, name)
+    rita.submit_bash_job(north.email, "true", "no")
+    north.sync()
+    for name in ("good", "bad"):
+        north.jobs[name].approve(reason="fine")
+    north.jobs["no"].reject(reason="no")
+    north.process_approved_jobs(stream_output=False)
+    north.jobs["good"].share_outputs([RITA])
+    north.sync()
+    rita.sync()
+    boxes = {}
+    for client in (rita, north):
+        box = client.syftbox_folder
+        paths = sorted(path.relative_to(box) for path in box.rglob("*") if path.is_file())
+        changing = ("yaml", "json")  # these hold the time or a random number
+        boxes[client.email] = {
+            str(path): None if path.suffix[1:] in changing else (box / path).read_text() for path in paths
+        }
+    jobs = [(job.name, job.status, job.submitted_by, job.review_reason) for job in rita.jobs]
+    peers = [[(peer.email, peer.state.value) for peer in client.peers] for client in (rita, north)]
+    return {"boxes": boxes, "jobs": jobs, "peers": peers, "data": [one.name for one in rita.datasets.get_all()]}
+
+
+def test_an_owner_who_lost_the_syftbox_gets_it_back_from_the_log(network):
+    north, rita = network.hospital("north"), network.researcher("rita")
+    network.pair()
+    public = north.syftbox_folder / north.email / "public"
+    public.mkdir(exist_ok=True)
+    for number in range(60):  # syft makes a checkpoint from 50 changes on
+        (public / f"{number}.txt").write_text(str(number))
+    north.sync()
+    machine = network.machine(north)
+    assert list((machine / "drive" / "checkpoints").iterdir())
+    for place in ("SyftBox", "SyftBox-events"):
+        (machine / place).rename(machine / f"lost-{place}")
+    again = make_client(north.email, True, machine, network.shared, encryption=False)
+    again.sync()
+    restored = {path.name: path.read_text() for path in (again.syftbox_folder / again.email / "public").iterdir()}
+    assert restored == {f"{number}.txt": str(number) for number in range(60)}
+    assert [peer.email for peer in again.peers] == [rita.email]
+
+
+def test_many_messages_are_merged_and_none_is_lost(network):
+    from syft_perms import SyftPermContext
+
+    north, rita = network.hospital("north"), network.researcher("rita")
+    network.pair()
+    datasite = north.syftbox_folder / north.email
+    SyftPermContext(datasite=datasite).open("public/").grant_read_access(rita.email)
+    outbox = network.shared / "datasites" / north.email / "outbox" / rita.email
+    most = 0
+    for number in range(25):  # syft merges from 20 on
+        (datasite / "public" / f"{number}.txt").write_text(str(number))
+        north.sync()
+        most = max(most, len(list(outbox.iterdir())))
+    rita.sync()
+    received = {path.name for path in (rita.syftbox_folder / north.email / "public").glob("*.txt")}
+    assert received == {f"{number}.txt" for number in range(25)}
+    assert len(list(outbox.iterdir())) < most <= 20
+
+
+# ----------------------------------------------------------------------------------------------------- jobs and uv
+
+
+def test_jobs_run_in_this_environment_and_nothing_is_installed(network):
+    north, rita = network.hospital("north"), network.researcher("rita")
+    network.pair()
+    script = f"import sys, numpy\nopen('outputs/python', 'w').write(sys.prefix)\nassert sys.prefix == {sys.prefix!r}\n"
+    code = network.write(rita, "where.py", script)
+    wanted = {"here": ["numpy"], "absent": ["no-such-package"], "newer": ["pandas>=99"], "from-far": ["x @ file:///x"]}
+    for name, dependencies in wanted.items():
+        rita.submit_python_job(north.email, str(code), name, dependencies=dependencies)
+    north.sync()
+    for name in wanted:
+        north.jobs[name].approve()
+    north.process_approved_jobs(stream_output=False)
+    said = {name: (north.jobs[name].job_review_path / "stderr.txt").read_text() for name in wanted}
+    assert {name: north.jobs[name].status for name in wanted} == dict.fromkeys(wanted, "failed") | {"here": "done"}
+    assert said["absent"] == "offline: no-such-package is not in the owner's environment: ask the owner for it\n"
+    assert said["newer"].startswith("offline: pandas>=99 was asked for, but the owner's environment has 3.")
+    assert said["from-far"].startswith("offline: x would be fetched from an address: there is no internet here")
+    assert north.jobs["here"].output_paths[0].read_text() == sys.prefix
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["sync"], ["pip", "install"], ["pip", "install", "--index-url", "x", "pandas"], ["pip", "uninstall", "syft"], []],
+)
+def test_uv_refuses_whatever_else_it_is_asked_for(arguments, tmp_path, capsys):
+    assert offline_uv.main(arguments, sys.executable, tmp_path) == offline_uv.REFUSED
+    assert "is not available: jobs run in the owner's environment as it is" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_uv_refuses_what_is_no_name_of_a_package(tmp_path, capsys):
+    assert offline_uv.main(["pip", "install", "../evil", "syft"], sys.executable, tmp_path) == offline_uv.REFUSED
+    assert capsys.readouterr().err == (
+        "offline: '../evil' is no requirement of a package by name: only packages that are here can be used\n"
+    )
+
+
+def test_the_launcher_survives_awkward_folders_and_the_job_s_own_modules(tmp_path):
+    folder = tmp_path / 'it\'s a "folder" $HOME'
+    folder.mkdir()
+    (folder / "packaging.py").write_text("raise SystemExit('the job decides')")
+    uv = folder / "uv"
+    uv.write_text(offline_uv.launcher(sys.executable))
+    uv.chmod(0o700)
+    for arguments in (["pip", "install", "pandas"], ["venv", "--python", "3.12"]):
+        assert subprocess.run([uv, *arguments], cwd=folder, env={"PYTHONPATH": "."}, check=False).returncode == 0
+    run = "source .venv/bin/activate; python -c 'import sys; print(sys.prefix)'"
+    said = subprocess.run(["bash", "-c", run], cwd=folder, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == sys.prefix
+
+
+def test_a_job_gets_the_owner_s_environment_unless_it_is_lean(network, monkeypatch):
+    monkeypatch.setenv("HOSPITAL_DATABASE_PASSWORD", "abc123")
+    monkeypatch.setenv("HOSPITAL_NAME", "North")
+    north, rita = network.hospital("north"), network.researcher("rita")
+    network.pair()
+    before = dict(os.environ)
+    script = 'echo "$HOSPITAL_DATABASE_PASSWORD/$HOSPITAL_NAME"'
+    wide = bash_job(network, rita, north, script, "wide")
+    with lean_environment(keep=["HOSPITAL_NAME"]):
+        lean = bash_job(network, rita, north, script, "lean")
+    said = [(job.job_review_path / "stdout.txt").read_text() for job in (wide, lean)]
+    assert said == ["abc123/North\n", "/North\n"]
+    assert dict(os.environ) == before
+
+
+def test_lean_environment_wants_several_names():
+    with pytest.raises(DatasiteError, match=r"keep = 'HOME' must be several names of variables: write \('HOME',\)"):
+        lean_environment("HOME").__enter__()
+
+
+# ------------------------------------------------------------------------------------------------ people and tables
+
+
+def test_people_have_names_of_their_own(network):
+    north = network.hospital("north")
+    rita = network.researcher("rita")
+    assert (north.email, north.has_do_role, rita.email, rita.has_do_role) == (
+        "north@hospital.example", True, RITA, False
+    )  # fmt: skip
+    assert network.clients == {"north": north, "rita": rita}
+    assert repr(network) == "Network(north, rita)"
+    for join in (network.hospital, network.researcher):
+        with pytest.raises(DatasiteError, match=r"'north' is in this network already: .* network.clients\['north'\]"):
+            join("north")
+        for name in ("", "North", "a b", "../x", "north@hospital.example", "shared", "bin", 3, None, "x" * 31):
+            with pytest.raises(DatasiteError, match="cannot be a person's name: use up to 30 lower-case letters"):
+                join(name)
+
+
+def test_strangers_and_lone_people_are_refused(network):
+    north = network.hospital("north")
+    with pytest.raises(DatasiteError, match="There is no pair: give at least one hospital and one researcher"):
+        network.pair()
+    with Network() as other:
+        stranger = other.researcher("rita")
+        for use in (
+            lambda: network.pair(stranger, north),
+            lambda: network.machine(stranger),
+            lambda: network.write(stranger, "a", "b"),
+            lambda: network.connection(None),
+        ):
+            with pytest.raises(DatasiteError, match="is nobody of this network: give a client that"):
+                use()
+
+
+def test_pairs_can_be_made_again_and_for_some_alone(network):
+    north, south, rita = network.hospital("north"), network.hospital("south"), network.researcher("rita")
+    network.pair(rita, south)
+    network.pair(rita, south)
+    assert [peer.email for peer in rita.peers] == [south.email]
+    network.pair()
+    states = [(peer.email, peer.state.value) for client in (rita, north) for peer in client.peers]
+    assert sorted(states) == [(north.email, "accepted"), (RITA, "accepted"), (south.email, "accepted")]
+
+
+def test_a_later_peer_gets_what_was_published_for_all(network):
+    north, rita = network.hospital("north"), network.researcher("rita")
+    network.publish(north, "patients", PRIVATE, MOCK)
+    rita.sync()
+    assert rita.datasets.get_all() == []
+    network.pair()
+    assert [dataset.name for dataset in rita.datasets.get_all()] == ["patients"]
+
+
+def test_unsuitable_data_sets_and_files_are_refused(network):
+    north, rita = network.hospital("north"), network.researcher("rita")
+    for name in ("", "Patients", "a b", "../x", "a/b", 7, None):
+        with pytest.raises(DatasiteError, match="cannot be a data set's name: use up to 50 lower-case letters"):
+            network.publish(north, name, PRIVATE, MOCK)
+    with pytest.raises(DatasiteError, match=f"{rita.email} owns no data: let a hospital publish"):
+        network.publish(rita, "patients", PRIVATE, MOCK)
+    with pytest.raises(DatasiteError, match=r"private table has the columns .* and the mock table \['age'\]"):
+        network.publish(north, "patients", PRIVATE, MOCK[["age"]])
+    with pytest.raises(DatasiteError, match="private data are a DataFrame and the mock data a str: give two"):
+        network.publish(north, "patients", PRIVATE, "mock.csv")
+    network.publish(north, "patients", PRIVATE, MOCK)
+    with pytest.raises(DatasiteError, match="has a data set 'patients' already: choose another name"):
+        network.publish(north, "patients", PRIVATE, MOCK)
+    for name in ("", "../x", "a/b", ".bashrc", None):
+        with pytest.raises(DatasiteError, match="cannot be a file's name: use letters"):
+            network.write(north, name, "")
+    (network.machine(north) / "desk" / "a-folder").mkdir()
+    with pytest.raises(DatasiteError, match=r"a-folder cannot be written \(Is a directory\): make room"):
+        network.write(north, "a-folder", "")
+    with pytest.raises(DatasiteError, match="A dict cannot be written: give a text, bytes or a DataFrame"):
+        network.write(north, "a.json", {})
+
+
+def test_a_table_is_written_as_it_is(network):
+    path = network.write(network.hospital("north"), "table.csv", PRIVATE)
+    assert pd.read_csv(path).equals(PRIVATE)
+    assert path.read_bytes().startswith(b"age,hospdead,note\n61,0,secret-one\n")
+
+
+# ------------------------------------------------------------------------------------------------------- what is seen
+
+
+def test_waiting_messages_are_listed_by_sender(network):
+    north = network.hospital("north")
+    people = [network.researcher(name) for name in ("rita", "eve")]
+    assert network.waiting(north) == []
+    network.pair()
+    for name in ("one", "two"):
+        for person in people:
+            person.submit_bash_job(north.email, "true", f"{name}-{person.email[:3]}")
+    assert [path.parent.name for path in network.waiting(north)] == [EVE, EVE, RITA, RITA]
+    assert all(path.is_file() for path in network.waiting(north))
+
+
+def test_the_shared_folder_is_shown_without_what_is_random(network):
+    north, rita = network.hospital("north"), network.researcher("rita")
+    network.pair()
+    network.publish(north, "patients", PRIVATE, MOCK)
+    rita.submit_bash_job(north.email, "echo the question", "job")
+    seen = network.seen_in_shared_folder()
+    assert list(seen.columns) == ["file", "bytes", "text"]
+    (inbox,) = seen.index[seen.file.str.contains("/inbox/")]
+    assert seen.file[inbox] == f"datasites/{north.email}/inbox/{RITA}/msgv2_…_….tar.gz"
+    assert "echo the question" in seen.text[inbox]
+    assert seen.bytes[inbox] == network.waiting(north)[0].stat().st_size
+    mock = f"collections/{north.email}/syft_datasetcollection_patients_…/patients_mock.csv"
+    assert seen.text[seen.file == mock].to_list() == ["age,hospdead,note\n20,0,invented\n"]
+
+
+def test_short_paths_print_everything_but_the_random_folder(network):
+    north, rita = network.hospital("north"), network.researcher("rita")
+    network.pair()
+    code = network.write(rita, "a.py", "pass")
+    with contextlib.redirect_stdout(io.StringIO()) as said, network.short_paths():
+        rita.submit_python_job(north.email, str(code), "job")
+        print("no end", end="")
+    assert "Submitting '…/rita/desk/a.py' to north@hospital.example" in said.getvalue()
+    assert said.getvalue().endswith("client.jobs\nno end")
+    assert "ppml-datasite-" not in said.getvalue()
+
+
+def test_the_access_matrix_says_what_syft_says(network):
+    from syft_perms import SyftPermContext
+
+    north, rita, eve = network.hospital("north"), network.researcher("rita"), network.researcher("eve")
+    network.pair(north, rita)
+    network.publish(north, "patients", PRIVATE, MOCK)
+    bash_job(network, rita, north, "echo 1 > code/outputs/a; mkdir code/.venv; touch code/.venv/x")
+    matrix = access_matrix(north, [rita, eve])
+    job = f"app_data/job/{{}}/{RITA}/v1/job/"
+    expected = {
+        job.format("inbox") + "code/script.sh": ["write", ""],
+        job.format("inbox") + "run.sh": ["write", ""],
+        job.format("review") + "outputs/a": ["", ""],
+        job.format("review") + "stdout.txt": ["read", ""],
+        "private/syft_datasets/patients/patients_private.csv": ["", ""],
+        "public/syft_datasets/patients/patients_mock.csv": ["read", "read"],
+    }
+    assert matrix.loc[list(expected)].to_numpy().tolist() == list(expected.values())
+    assert list(matrix.columns) == [RITA, EVE]
+    assert not matrix.index.str.contains("syft.pub.yaml|.venv").any()
+
+    context = SyftPermContext(datasite=north.syftbox_folder / north.email)
+    context.open(job.format("review") + "outputs/").grant_read_access(EVE)
+    context.open("results/").grant_admin_access(RITA)
+    paths = [job.format("review") + "outputs/a", "results/", "results/not-yet.csv"]
+    assert access_matrix(north, [RITA, EVE], paths).to_numpy().tolist() == [["", "read"], ["admin", ""], ["admin", ""]]
+
+
+def test_the_access_matrix_wants_addresses_and_paths_inside(network):
+    north = network.hospital("north")
+    for readers in ([], ["rita"], "rita", [3]):
+        with pytest.raises(DatasiteError, match="must be addresses such as"):
+            access_matrix(north, readers)
+    for path in ("/etc/passwd", "../x", "", 3):
+        with pytest.raises(DatasiteError, match="is no path in the datasite"):
+            access_matrix(north, [RITA], [path])
+
+
+# ------------------------------------------------------------------------------------------------------ mock patients
+
+
+def test_mock_patients_pass_for_real_ones():
+    mock, real = mock_patients(cohort.COLUMNS, 2000, 0), cohort.load_patients()
+    cohort.check_patients(mock)
+    X, y = cohort.features(mock)
+    assert X.shape == (2000, 39)
+    assert set(y) == {0, 1}
+    assert mock.dtypes.equals(real.dtypes)
+    gaps = mock.isna().mean()
+    required = [name for name, rule in cohort.COLUMNS.items() if rule.required]
+    assert (gaps[required] == 0).all()
+    assert gaps.drop(required).between(0.07, 0.13).all()
+    assert "invented" in mock.attrs["mock"]
+
+
+def test_mock_patients_are_made_without_looking(monkeypatch):
+    monkeypatch.setattr(cohort, "load_patients", lambda *_: pytest.fail("looked at the patients"))
+    monkeypatch.setattr(cohort.table, "_read", lambda *_: pytest.fail("looked at the patients"))
+    few = mock_patients(["age", "hospdead", "dzgroup"], 50, 1)
+    assert few.equals(mock_patients(["age", "hospdead", "dzgroup"], 50, 1))
+    assert not few.equals(mock_patients(["age", "hospdead", "dzgroup"], 50, 2))
+    assert abs(np.corrcoef(mock_patients(["age", "hospdead"], 5000, 3), rowvar=False)[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize("columns", [[], ["age", "age"], ["height"], "height"])
+def test_mock_patients_want_published_columns(columns):
+    with pytest.raises(DatasiteError, match="must be different columns of the published table: choose from sno, age"):
+        mock_patients(columns, 5, 0)
+
+
+@pytest.mark.parametrize(("rows", "seed"), [(0, 0), (1.5, 0), (True, 0), (5, -1), (5, None), ("5", 0)])
+def test_mock_patients_want_whole_numbers(rows, seed):
+    with pytest.raises(DatasiteError, match="must be a whole number of at least"):
+        mock_patients(["age"], rows, seed)

@@ -1,0 +1,308 @@
+"""What goes wrong around a network: closed, killed, forked, damaged, on Windows, without syft. Nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ppml_helpers.errors import DatasiteError
+from ppml_helpers.owner_in_control import Network
+
+KIT = Path(__file__).resolve().parents[2]
+posix = pytest.mark.skipif(sys.platform == "win32", reason="syft cannot be imported on Windows")
+
+STORY = """
+import sys
+from ppml_helpers.owner_in_control import Network
+from ppml_helpers.owner_in_control.people import silence
+
+network = Network(folder=sys.argv[1])
+with silence():
+    north, rita = network.hospital("north"), network.researcher("rita")
+    network.pair()
+    rita.submit_bash_job(north.email, sys.argv[2], "job")
+    north.sync()
+    north.jobs["job"].approve()
+    print(network.shared.parent, file=sys.stderr, flush=True)
+    north.process_approved_jobs(stream_output=False)
+    print(north.jobs["job"].status, file=sys.stderr, flush=True)
+"""
+
+
+def start(folder, script, code=STORY, **variables):
+    """Start a program that opens a network and runs a job, in a home and a working directory of its own."""
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    environment = os.environ | {"HOME": str(home), "PYTHONPATH": str(KIT), "TMPDIR": str(folder)} | variables
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", code, str(folder), script],
+        cwd=home,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def jobs_in(folder):
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("SYFTBOX_FOLDER", "").startswith(str(folder)) and process.status() != "zombie":
+                found.append(process)
+        except psutil.Error:
+            pass
+    return found
+
+
+def wait_for(condition, limit=30.0):
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def networks(folder):
+    return sorted(folder.glob("ppml-datasite-*"))
+
+
+# ---------------------------------------------------------------------------------------------------- without syft
+
+
+def test_on_windows_one_sentence_names_wsl(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(DatasiteError, match=r"PySyft 0\.10 cannot be imported on Windows: open the kit in WSL") as told:
+        Network(folder=tmp_path)
+    assert str(told.value).count("\n") == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_syft_everything_else_works():
+    code = """
+import sys
+sys.modules["syft"] = sys.modules["syft_rds"] = None
+import ppml_helpers.owner_in_control.attacks, ppml_helpers.owner_in_control.gate, ppml_helpers.owner_in_control.explorer
+from ppml_helpers import owner_in_control as datasite
+assert not [name for name, module in sys.modules.items() if name.startswith("syft") and module]
+print(len(datasite.mock_patients(["age"], 3, 0)))
+try:
+    datasite.Network()
+except datasite.DatasiteError as error:
+    print(error)
+""".replace("datasite.DatasiteError", "ValueError")
+    done = subprocess.run([sys.executable, "-c", code], cwd=KIT, capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert first == "3"
+    assert second.startswith("PySyft cannot be imported (")
+    assert second.endswith("run `python3 kit.py doctor`, which says how to mend the set-up.")
+
+
+# --------------------------------------------------------------------------------------------------- closed and gone
+
+
+@posix
+def test_a_closed_network_says_so_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("PRE_SYNC", "true")
+    before = dict(os.environ)
+    network = Network(folder=tmp_path)
+    north, rita = network.hospital("north"), network.researcher("rita")
+    assert os.environ["PRE_SYNC"] == "false"
+    network.close()
+    network.close()
+    assert dict(os.environ) == before
+    assert list(tmp_path.iterdir()) == []
+    for use in (
+        lambda: network.hospital("south"),
+        lambda: network.researcher("eve"),
+        network.pair,
+        lambda: network.write(rita, "a", "b"),
+        lambda: network.publish(north, "a", None, None),
+        lambda: network.waiting(north),
+        lambda: network.machine(north),
+        lambda: network.connection(north),
+        network.seen_in_shared_folder,
+        lambda: network.short_paths().__enter__(),
+    ):
+        with pytest.raises(DatasiteError, match="This network is closed and its folders are gone: open a new one"):
+            use()
+    assert repr(network) == "Network(closed)"
+    with pytest.raises(DatasiteError, match="The shared folder is gone: its network was closed"):
+        north.sync()  # syft makes the folder of its lock before it looks
+    network.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_variables_come_back_in_whatever_order_networks_close(tmp_path, monkeypatch):
+    monkeypatch.delenv("PRE_SYNC", raising=False)
+    before = dict(os.environ)
+    for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
+        opened = [Network(folder=tmp_path) for _ in range(3)]
+        os.environ["PATH"] += os.pathsep + "/added/meanwhile"
+        for number in order:
+            assert os.environ["PRE_SYNC"] == "false"
+            assert "ppml-datasite-" in os.environ["PATH"].split(os.pathsep)[0]
+            opened[number].close()
+        assert os.environ["PATH"] == before["PATH"] + os.pathsep + "/added/meanwhile"
+        os.environ["PATH"] = before["PATH"]
+        assert dict(os.environ) == before
+
+
+@posix
+def test_without_a_path_there_is_none_afterwards(tmp_path, monkeypatch):
+    monkeypatch.delenv("PATH")
+    with Network(folder=tmp_path):
+        assert os.environ["PATH"].startswith(str(tmp_path))
+    assert "PATH" not in os.environ
+
+
+@posix
+@pytest.mark.parametrize("folder", ["absent", "a-file"])
+def test_a_folder_that_cannot_be_used_is_named(tmp_path, folder):
+    (tmp_path / "a-file").write_text("")
+    before = dict(os.environ)
+    with pytest.raises(DatasiteError, match=rf"No folder can be made in .*{folder} \(.*\): give one that exists"):
+        Network(folder=tmp_path / folder)
+    assert dict(os.environ) == before
+
+
+@posix
+def test_encryption_is_on_or_off():
+    with pytest.raises(DatasiteError, match="encryption = 'yes' must be True or False"):
+        Network(encryption="yes")
+
+
+# ------------------------------------------------------------------------------------------------- killed and forked
+
+
+@posix
+def test_a_program_that_just_ends_leaves_nothing_and_nothing_in_the_home(tmp_path):
+    program = start(tmp_path, "echo 1 > code/outputs/a")
+    _, said = program.communicate(timeout=60)
+    assert said.splitlines()[1:] == ["done"]
+    assert networks(tmp_path) == []
+    assert list((tmp_path / "home").rglob("*")) == []
+
+
+@posix
+def test_the_next_network_clears_up_behind_a_killed_program_and_its_job(tmp_path):
+    program = start(tmp_path, "sleep 300 & sleep 300")
+    root = Path(program.stderr.readline().strip())
+    wait_for(lambda: len(jobs_in(root)) >= 2)
+    program.send_signal(signal.SIGKILL)
+    program.wait()
+    program.stderr.close()
+    assert root.exists()
+    assert jobs_in(root)
+    with Network(folder=tmp_path) as network:
+        assert networks(tmp_path) == [network.shared.parent]
+        assert jobs_in(root) == []
+
+
+@posix
+def test_closing_ends_the_job_that_runs(tmp_path):
+    from ppml_helpers.owner_in_control.people import silence
+
+    with Network(folder=tmp_path) as network, silence():
+        north, rita = network.hospital("north"), network.researcher("rita")
+        network.pair()
+        rita.submit_bash_job(north.email, "sleep 300 & sleep 300", "job")
+        north.sync()
+        north.jobs["job"].approve()
+        runner = threading.Thread(target=north.process_approved_jobs, kwargs={"stream_output": False})
+        runner.start()
+        wait_for(lambda: len(jobs_in(tmp_path)) >= 2)
+        network.close()
+        runner.join(timeout=30)
+    assert not runner.is_alive()
+    assert jobs_in(tmp_path) == []
+    network.close()  # the runner's last words made a folder anew; so does the end of the program
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_two_programs_at_once_do_not_disturb_each_other(tmp_path):
+    with Network(folder=tmp_path) as network:
+        programs = [start(tmp_path, f"sleep 1; echo {number} > code/outputs/a") for number in range(2)]
+        said = [program.communicate(timeout=60)[1].splitlines() for program in programs]
+        assert [lines[1:] for lines in said] == [["done"], ["done"]]
+        assert said[0][0] != said[1][0]
+        assert networks(tmp_path) == [network.shared.parent]
+        network.hospital("north").sync()
+
+
+@posix
+def test_a_folder_that_is_just_being_made_or_is_not_ours_is_left_alone(tmp_path):
+    new, old, link = (tmp_path / f"ppml-datasite-{name}" for name in ("new", "old", "link"))
+    new.mkdir()
+    old.mkdir()
+    os.utime(old, (1, 1))
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "in-use").touch()
+    link.symlink_to(tmp_path / "precious")
+    with Network(folder=tmp_path):
+        assert (new.exists(), old.exists(), (tmp_path / "precious" / "in-use").exists()) == (True, False, True)
+
+
+@posix
+def test_a_forked_child_does_not_close_its_parent_s_network(tmp_path):
+    with Network(folder=tmp_path) as network:
+        child = os.fork()
+        if child == 0:
+            network.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert network.shared.is_dir()
+        network.hospital("north").sync()
+
+
+@posix
+def test_folders_are_nobody_else_s(tmp_path):
+    with Network(folder=tmp_path) as network:
+        assert network.shared.parent.stat().st_mode & 0o777 == 0o700
+        assert (network.shared.parent / "bin" / "uv").stat().st_mode & 0o777 == 0o700
+
+
+# ------------------------------------------------------------------------------------------------------------ damaged
+
+
+@posix
+@pytest.mark.parametrize("encryption", [False, True])
+def test_a_damaged_message_stops_the_owner_with_a_sentence_until_it_is_gone(tmp_path, encryption):
+    with Network(encryption, tmp_path) as network:
+        north, rita = network.hospital("north"), network.researcher("rita")
+        network.pair()
+        for name in ("one", "two"):
+            rita.submit_bash_job(north.email, "true", name)
+        first = network.waiting(north)[0]
+        first.write_bytes(first.read_bytes()[:100])
+        for _ in range(2):  # not only once: this is how one file jams a mailbox
+            with pytest.raises(DatasiteError, match=rf"{first.name} in the folder {rita.email} is damaged: set it"):
+                north.sync()
+        first.rename(network.machine(north) / first.name)
+        north.sync()
+        assert [job.name for job in north.jobs] == ["two"]
+
+
+@posix
+def test_a_damaged_version_makes_a_peer_unknown_and_says_so(tmp_path):
+    with Network(folder=tmp_path) as network:
+        north, rita = network.hospital("north"), network.researcher("rita")
+        network.pair()
+        (network.shared / "people" / north.email / "version.json").write_text("{")
+        with pytest.warns(
+            UserWarning, match=r"version\.json in the folder north@hospital\.example is damaged: let its"
+        ):
+            rita.sync()
+        north.peer_manager.write_own_version()
+        rita.sync()
+        rita.submit_bash_job(north.email, "true", "job")
+        assert len(network.waiting(north)) == 1

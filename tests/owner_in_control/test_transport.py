@@ -1,0 +1,314 @@
+"""The transport over a shared folder: complete for syft, ordered, confined, and clear about what is damaged."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("syft cannot be imported on Windows", allow_module_level=True)
+
+from syft.sync.connections import connection_router
+from syft.sync.connections.base_connection import SyftboxPlatformConnection
+from syft.sync.sync import datasite_owner_syncer
+from syft.sync.utils.syftbox_utils import compress_data
+from syft.sync.version.version_info import VersionInfo
+
+from ppml_helpers.errors import DatasiteError
+from ppml_helpers.owner_in_control.transport import LocalFolderConfig, LocalFolderConnection
+
+NORTH, RITA = "north@hospital.example", "rita@university.example"
+UID = "291134af-f414-412e-bb2b-28f893bf6e5"
+
+
+@pytest.fixture
+def connect(tmp_path):
+    (tmp_path / "shared").mkdir()
+
+    def connect(email):
+        config = LocalFolderConfig(email=email, shared=tmp_path / "shared", private=tmp_path / email)
+        return SyftboxPlatformConnection.from_config(config)
+
+    return connect
+
+
+@pytest.fixture
+def north(connect):
+    return connect(NORTH)
+
+
+@pytest.fixture
+def rita(connect):
+    return connect(RITA)
+
+
+def message(time, number=0):
+    return f"msgv2_{time}_{UID}{number}.tar.gz"
+
+
+def event(time, number=0):
+    return f"syfteventsmessagev3_{time}_{UID}{number}.tar.gz"
+
+
+# ------------------------------------------------------------------------------------------- what syft expects
+
+
+def test_syft_makes_our_connection_from_our_configuration(north):
+    assert type(north) is LocalFolderConnection
+    assert north.get_authenticated_email() == NORTH
+
+
+def test_every_method_of_the_base_class_is_there():
+    inherited = [
+        name
+        for name, method in vars(SyftboxPlatformConnection).items()
+        if inspect.isfunction(method) and getattr(LocalFolderConnection, name) is method and not name.startswith("__")
+    ]
+    assert inherited == []
+
+
+def test_every_method_that_syft_calls_on_a_connection_is_there():
+    source = inspect.getsource(connection_router) + inspect.getsource(datasite_owner_syncer)
+    called = set(re.findall(r"\b(?:connection|conn)\.(\w+)\(", source)) - {"copy"}  # copy: of Google Drive alone
+    assert len(called) > 40
+    assert [name for name in sorted(called) if not hasattr(LocalFolderConnection, name)] == []
+
+
+# ------------------------------------------------------------------------------------------------------ messages
+
+
+def test_messages_come_oldest_first_by_time_and_not_by_name(north, rita):
+    sent = {time: compress_data(time.encode()) for time in ("1000000010.5", "999999999.5", "1000000002.5")}
+    for number, (time, data) in enumerate(sent.items()):
+        rita.watcher_send_raw_bytes_to_inbox(NORTH, message(time, number), data)
+    seen = []
+    while (found := north.owner_download_next_raw_proposed_message_from_inbox(RITA)) is not None:
+        data, place = found
+        seen.append(data)
+        north.owner_remove_proposed_filechange_message_from_inbox(SimpleNamespace(platform_id=place))
+    assert seen == [sent[time] for time in ("999999999.5", "1000000002.5", "1000000010.5")]
+    assert len(list((north.private / "archive" / RITA).iterdir())) == 3
+
+
+def test_a_screen_sees_each_message_before_syft_does_and_lets_it_in_or_not(north, rita):
+    sent = [compress_data(text) for text in (b"one", b"two")]
+    for number, data in enumerate(sent):
+        rita.watcher_send_raw_bytes_to_inbox(NORTH, message(float(number), number), data)
+    shown = []
+
+    def screen(path, data):
+        shown.append((path.name, data))
+        return data == sent[1]
+
+    with north.screening(screen):
+        assert north.owner_download_next_raw_proposed_message_from_inbox(RITA)[0] == sent[1]
+    assert shown == [(message(float(number), number), data) for number, data in enumerate(sent)]
+    assert north.owner_download_next_raw_proposed_message_from_inbox(RITA)[0] == sent[0]
+
+
+def test_what_is_no_message_is_not_taken_for_one(north, rita, tmp_path):
+    rita.add_peer(NORTH)
+    inbox = north.shared / "datasites" / NORTH / "inbox" / RITA
+    for name in (
+        "notes.txt",
+        "msgv2_soon_x.tar.gz",
+        "msgv2_nan_x.tar.gz",
+        "msgv2_inf_x.tar.gz",
+        f".{message(1.0)}.part",
+    ):
+        (inbox / name).write_bytes(b"x")
+    (tmp_path / "a-file-of-the-owner").write_bytes(compress_data(b"{}"))
+    (inbox / message(2.0)).symlink_to(tmp_path / "a-file-of-the-owner")
+    (inbox / message(3.0)).mkdir()
+    assert north.waiting(RITA) == []
+    assert north.owner_download_next_raw_proposed_message_from_inbox(RITA) is None
+
+
+def test_an_outbox_gives_what_came_after_a_time_and_to_nobody_else(north, rita, connect):
+    for number, time in enumerate([10.0, 9.0, 11.0]):
+        north.owner_write_raw_bytes_to_outbox(RITA, event(time, number), str(time).encode())
+    assert rita.watcher_download_raw_events_from_outbox(NORTH, None) == [b"9.0", b"10.0", b"11.0"]
+    assert rita.watcher_download_raw_events_from_outbox(NORTH, 10.0) == [b"11.0"]
+    assert connect("eve@university.example").watcher_get_outbox_file_metadatas(NORTH, None) == []
+    box = north._get_own_datasite_outbox_id(RITA)
+    assert [entry["name"] for entry in north.get_file_metadatas_from_folder(box)] == [
+        event(11.0, 2), event(10.0, 0), event(9.0, 1)
+    ]  # fmt: skip
+
+
+def test_a_message_is_there_whole_or_not_at_all(north, rita, monkeypatch):
+    rita.watcher_send_raw_bytes_to_inbox(NORTH, message(1.0), compress_data(b"first"))
+    monkeypatch.setattr("pathlib.Path.write_bytes", lambda path, data: (_ for _ in ()).throw(OSError(28, "No space")))
+    with pytest.raises(DatasiteError, match=r"cannot be written \(No space\): give the folder room"):
+        rita.watcher_send_raw_bytes_to_inbox(NORTH, message(2.0), compress_data(b"second"))
+    monkeypatch.undo()
+    assert [path.name for path in (north.shared / "datasites" / NORTH / "inbox" / RITA).iterdir()] == [message(1.0)]
+
+
+# ------------------------------------------------------------------------------------- peers, log and checkpoints
+
+
+def test_a_peer_asks_once_and_is_answered_once(north, rita):
+    rita.add_peer(NORTH)
+    assert north.get_peer_requests() == [RITA]
+    north._update_peer_state(RITA, "accepted", {"key": 1})
+    north._update_peer_state(RITA, "accepted")
+    assert north.get_peer_requests() == []
+    assert north._get_peers_json() == {RITA: {"state": "accepted", "public_encryption_bundle": {"key": 1}}}
+    assert rita._get_peers_json() == {}
+
+
+def test_version_and_keys_are_there_for_others(north, rita):
+    assert rita.read_peer_version_file(NORTH) is None
+    north.share_version_file_with_peer(RITA)
+    assert rita.read_peer_version_file(NORTH).compatibility_status_with(VersionInfo.current()).name == "SAME"
+    assert rita.read_peer_encryption_bundle(NORTH) is None
+    north.write_encryption_bundle(RITA, '{"k": 1}')
+    assert json.loads(rita.read_peer_encryption_bundle(NORTH)) == {"k": 1}
+
+
+def test_the_event_log_is_private_and_ordered(north):
+    for time in (10.0, 9.0):
+        place = north.owner_write_raw_bytes_to_syftbox(event(time), str(time).encode())
+        assert north.private in type(north.private)(place).parents
+    assert north.owner_download_all_raw_events_from_syftbox() == [b"9.0", b"10.0"]
+    assert north.download_raw_events_since_timestamp(9.0) == [b"10.0"]
+    assert [north.get_events_count_since_checkpoint(time) for time in (None, 9.0, 10.0)] == [2, 1, 0]
+    assert list(north.shared.rglob("*")) == []
+
+
+def test_checkpoints_are_replaced_and_incremental_ones_counted(north):
+    assert north.download_raw_latest_checkpoint() is None
+    assert north.get_next_incremental_sequence_number() == 1
+    for number in (2, 10, 1):
+        north.upload_raw_incremental_checkpoint(f"incremental_checkpoint_{number}_5.0.tar.gz", str(number).encode())
+    for time in (1.0, 2.0):
+        north.upload_raw_checkpoint(f"checkpoint_{time}.tar.gz", str(time).encode())
+    assert north.download_raw_latest_checkpoint() == b"2.0"
+    assert len(list((north.private / "checkpoints").glob("checkpoint_*"))) == 1
+    assert north.download_all_raw_incremental_checkpoints() == [b"1", b"2", b"10"]
+    assert (north.get_incremental_checkpoint_count(), north.get_next_incremental_sequence_number()) == (3, 11)
+    north.delete_all_incremental_checkpoints()
+    assert north.get_incremental_checkpoint_count() == 0
+    assert north.download_raw_latest_checkpoint() == b"2.0"
+
+
+def test_one_rolling_state_is_kept(north):
+    assert north.download_raw_rolling_state() is None
+    for time in (1.0, 2.0):
+        north.upload_raw_rolling_state(f"rolling_state_{time}.tar.gz", str(time).encode())
+    assert north.download_raw_rolling_state() == b"2.0"
+    assert len(list((north.private / "rolling_state").iterdir())) == 1
+
+
+# ---------------------------------------------------------------------------------------------------- collections
+
+
+def test_a_collection_is_for_its_readers(north, rita, connect):
+    eve = connect("eve@university.example")
+    north.owner_create_collection_folder("mock", "stroke_unit", "abc", NORTH)
+    north.owner_upload_collection_files("mock", "stroke_unit", "abc", {"a.csv": b"1", "b.csv": b"2"})
+    north.owner_share_collection("mock", "stroke_unit", "abc", [RITA])
+    assert rita.watcher_list_collections("mock") == [
+        {"owner_email": NORTH, "tag": "stroke_unit", "content_hash": "abc"}
+    ]
+    assert rita.watcher_download_collection("mock", "stroke_unit", "abc", NORTH) == {"a.csv": b"1", "b.csv": b"2"}
+    assert eve.watcher_list_collections("mock") == north.watcher_list_collections("mock") == []
+    assert rita.watcher_list_collections("private") == []
+
+
+def test_a_collection_for_all_peers_is_found_by_those_whom_syft_names(north, rita):
+    north.owner_create_collection_folder("mock", "all", "abc", NORTH)
+    north.owner_tag_collection_as_any("mock", "all", "abc")
+    assert rita.watcher_list_collections("mock") == []  # a link that nobody has told them, as on Google Drive
+    assert [found.has_any_permission for found in north.owner_list_all_collections_with_permissions("mock")] == [True]
+    north.owner_share_collection("mock", "all", "abc", [RITA])
+    assert len(rita.watcher_list_collections("mock")) == 1
+    north.owner_delete_collection("mock", "all")
+    assert rita.watcher_list_collections("mock") == north.owner_list_collections("mock") == []
+
+
+def test_a_collection_that_is_not_there_cannot_be_shared(north):
+    with pytest.raises(DatasiteError, match=r"There is no collection 'x' .* publish it first"):
+        north.owner_share_collection("mock", "x", "abc", [RITA])
+
+
+# ---------------------------------------------------------------------------------------------- confined, and damaged
+
+
+@pytest.mark.parametrize("name", ["../north", "", "a/b", ".hidden", "..", "a\x00b", "a\nb"])
+def test_no_name_leaves_the_shared_folder(rita, name):
+    for use in (
+        lambda: rita.add_peer(name),
+        lambda: rita.watcher_send_raw_bytes_to_inbox(NORTH, name, b""),
+        lambda: rita.read_peer_version_file(name),
+        lambda: rita.watcher_get_outbox_file_metadatas(name, None),
+    ):
+        with pytest.raises(DatasiteError, match="cannot be a name in the shared folder: use letters"):
+            use()
+    assert list(rita.shared.rglob("*")) == []
+
+
+def test_an_identifier_from_elsewhere_is_refused(north, tmp_path):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("x")
+    for place in (secret, north.shared / ".." / "secret.txt", "/etc/hostname", "secret.txt"):
+        for use in (north.download_file, north.delete_file_by_id):
+            with pytest.raises(DatasiteError, match="lies outside the folders of this network"):
+                use(str(place))
+    assert secret.read_text() == "x"
+
+
+def test_a_file_that_is_gone_is_named(north):
+    with pytest.raises(DatasiteError, match=r"The file gone\.tar\.gz cannot be read \(No such file or directory\)"):
+        north.download_file(str(north.shared / "gone.tar.gz"))
+    north.delete_multiple_files_by_ids([str(north.shared / "gone.tar.gz")], ignore_permissions_errors=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"3"])
+def test_damaged_notes_are_named(north, rita, content):
+    def damage(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return rf"The file {path.name} in the folder {path.parent.name} is damaged: "
+
+    with pytest.raises(DatasiteError, match=damage(north.private / "peers.json") + "restore it"):
+        north._get_peers_json()
+    with pytest.raises(DatasiteError, match=damage(north.shared / "people" / NORTH / f"for_{RITA}.json") + "restore"):
+        rita.read_peer_encryption_bundle(NORTH)
+    with pytest.raises(DatasiteError, match=damage(north.shared / "people" / NORTH / "version.json") + "let its owner"):
+        rita.read_peer_version_file(NORTH)
+    folder = north.shared / "collections" / NORTH / "mock_a_b"
+    expected = damage(folder / ".readers.json")
+    if content != b"[]":
+        with pytest.raises(DatasiteError, match=expected):
+            rita.watcher_list_collections("mock")
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-20], lambda data: b"hello" + data])
+def test_a_damaged_message_is_named_with_its_sender(north, rita, damage):
+    rita.watcher_send_raw_bytes_to_inbox(NORTH, message(1.0), damage(compress_data(b"{}")))
+    with pytest.raises(DatasiteError, match=rf"{message(1.0)} in the folder {RITA} is damaged: set it aside, and let"):
+        north.owner_download_next_raw_proposed_message_from_inbox(RITA)
+
+
+def test_a_shared_folder_that_is_gone_is_said(north):
+    north.shared.rmdir()
+    for use in (lambda: north.add_peer(RITA), north._get_peers_json, north.get_peer_requests):
+        with pytest.raises(DatasiteError, match="The shared folder is gone: its network was closed"):
+            use()
+
+
+def test_what_belongs_to_a_person_can_be_listed_and_deleted(north, rita):
+    rita.add_peer(NORTH)
+    north.share_version_file_with_peer(RITA)
+    north.owner_write_raw_bytes_to_syftbox(event(1.0), b"")
+    north.delete_multiple_files_by_ids(north.gather_all_file_and_folder_ids())
+    assert [path for path in north.shared.rglob("*") if path.is_file()] == []
+    assert not north.private.exists()
+    assert north.find_orphaned_message_files() == []

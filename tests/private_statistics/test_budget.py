@@ -1,0 +1,374 @@
+"""The budget ledger, the bounds, and a black-box check that OpenDP's mechanisms keep what they promise."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import opendp.prelude as dp
+import pandas as pd
+import pytest
+
+from ppml_helpers.errors import BudgetError, PrivacyParameterError
+from ppml_helpers.private_statistics.budget import Budget, Cost, checked_bounds
+
+dp.enable_features("contrib")
+
+# The ledger ------------------------------------------------------------------------------------------------------
+
+
+def test_costs_add_up_and_the_rest_is_left() -> None:
+    budget = Budget(1.0, 1e-5)
+    assert budget.spend(0.25, what="patients") == 0.25
+    budget.spend(0.5, 4e-6, what="deaths")
+    assert budget.spent == Cost(0.75, 4e-6)
+    assert budget.left == Cost(0.25, pytest.approx(6e-6))
+    assert [entry.what for entry in budget.entries] == ["patients", "deaths"]
+
+
+@pytest.mark.parametrize("share", [0.1, 1 / 3, 1 / 7, 1 / 11, 1 / 49])
+def test_a_budget_can_be_spent_in_equal_shares_to_the_end(share: float) -> None:
+    budget = Budget(1.0)
+    for _ in range(round(1 / share)):
+        budget.spend(share)
+    assert budget.left.epsilon == pytest.approx(0, abs=1e-15)
+    with pytest.raises(BudgetError, match="is left"):
+        budget.spend(1e-9)
+
+
+def test_an_overspent_budget_says_what_is_left_and_spends_nothing() -> None:
+    budget = Budget(1.0)
+    budget.spend(0.7, what="patients")
+    with pytest.raises(BudgetError, match=r"'deaths' costs epsilon 0\.4, but 0\.3 of 1 is left"):
+        budget.spend(0.4, what="deaths")
+    assert budget.spent.epsilon == 0.7
+    assert len(budget.entries) == 1
+    budget.spend(0.3, what="deaths")  # what is left can still be spent
+
+
+def test_a_pure_budget_has_no_delta_to_spend() -> None:
+    with pytest.raises(BudgetError, match=r"costs delta 1e-06, but 0 of 0 is left"):
+        Budget(1.0).spend(0.1, delta=1e-6)
+
+
+def test_parts_of_one_column_cost_the_dearest_of_them() -> None:
+    budget = Budget(1.0)
+    for diagnosis in ("Coma", "CHF", "COPD"):
+        budget.spend(0.4, what="age", part=("dzgroup", diagnosis))
+    assert budget.spent.epsilon == pytest.approx(0.4)
+    budget.spend(0.3, what="stay", part=("dzgroup", "Coma"))  # Coma has paid 0.7 now
+    budget.spend(0.3, what="stay", part=("dzgroup", "CHF"))
+    assert budget.spent.epsilon == pytest.approx(0.7)
+
+
+def test_parts_of_different_columns_and_the_whole_add_up() -> None:
+    budget = Budget(1.0)
+    budget.spend(0.4, part=("dzgroup", "Coma"))
+    budget.spend(0.3, part=("sex", "female"))
+    budget.spend(0.2)
+    assert budget.spent.epsilon == pytest.approx(0.9)
+    with pytest.raises(BudgetError, match=r"costs epsilon 0\.6, 0\.2 more than its column has paid already, but 0\.1 "):
+        budget.spend(0.6, what="age", part=("dzgroup", "CHF"))
+    budget.spend(0.5, part=("dzgroup", "CHF"))
+
+
+def test_the_parallel_delta_is_the_largest_too() -> None:
+    budget = Budget(1.0, 1e-5)
+    budget.spend(0.1, 1e-6, part=("sex", "female"))
+    budget.spend(0.2, 3e-6, part=("sex", "male"))
+    assert budget.spent == Cost(0.2, 3e-6)
+
+
+@pytest.mark.parametrize("epsilon", [0, -1, math.nan, math.inf, -math.inf, "1", None, True, [1.0]])
+def test_an_epsilon_that_is_no_promise_is_refused(epsilon: Any) -> None:
+    budget = Budget(1.0)
+    for refused in (lambda: Budget(epsilon), lambda: budget.spend(epsilon)):
+        with pytest.raises(PrivacyParameterError, match="it is a finite number above 0"):
+            refused()
+    assert budget.entries == ()
+
+
+@pytest.mark.parametrize("delta", [-1e-9, 1, 2, math.nan, math.inf, "0", None, False])
+def test_a_delta_that_is_no_promise_is_refused(delta: Any) -> None:
+    for refused in (lambda: Budget(1.0, delta), lambda: Budget(1.0).spend(0.5, delta)):
+        with pytest.raises(PrivacyParameterError, match="it is a number from 0 to below 1"):
+            refused()
+
+
+@pytest.mark.parametrize("part", ["Coma", ("dzgroup",), ("dzgroup", ["Coma"]), (1, "Coma"), ["dzgroup", "Coma"]])
+def test_a_part_that_is_no_pair_is_refused(part: Any) -> None:
+    with pytest.raises(BudgetError, match="a part is a column and one of its values"):
+        Budget(1.0).spend(0.1, part=part)
+
+
+@pytest.mark.parametrize("value", [float("nan"), np.float64("nan"), pd.NA, pd.NaT, None])
+def test_a_missing_value_cannot_be_asked_about_again_and_again(value: Any) -> None:
+    budget = Budget(1.0)
+    with pytest.raises(BudgetError, match="name it 'missing'"):
+        budget.spend(0.9, part=("income", value))
+    budget.spend(0.9, part=("income", "missing"))
+    with pytest.raises(BudgetError, match="left"):
+        budget.spend(0.9, part=("income", "missing"))
+
+
+def test_a_value_that_cannot_be_told_from_others_is_refused() -> None:
+    with pytest.raises(BudgetError, match="cannot be told from others"):
+        Budget(1.0).spend(0.1, part=("dzgroup", (["Coma"],)))
+
+
+def test_the_ledger_is_shown_as_text_and_as_a_table() -> None:
+    budget = Budget(1.0)
+    assert "nothing spent" in repr(budget)
+    budget.spend(0.25, what="age < 40", part=("sex", "female"))
+    assert "sex = female" in repr(budget)
+    assert "epsilon 0.25 of 1 is spent, 0.75 is left" in repr(budget)
+    assert "age &lt; 40" in budget._repr_html_()
+    assert budget._repr_html_().count("<tr>") == 4
+
+
+def test_a_long_ledger_is_shown_short() -> None:
+    budget = Budget(10.0)
+    for _ in range(1000):
+        budget.spend(0.01)
+    assert "992 earlier questions" in repr(budget)
+    assert "9.92" in repr(budget)
+    assert budget._repr_html_().count("<tr>") == 12
+
+
+# Bounds ----------------------------------------------------------------------------------------------------------
+
+
+def test_public_bounds_come_back_without_a_word() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert checked_bounds(18, 98, [20, 30.5, math.nan]) == (18.0, 98.0)
+        assert checked_bounds(0, 1) == (0.0, 1.0)
+        assert checked_bounds(0, 1, []) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "word"),
+    [
+        ((20, 98), "low = 20 is the smallest value of"),
+        ((18, 30.5), "high = 30.5 is the largest value of"),
+        ((20, 30.5), "low = 20 is the smallest value and high"),
+    ],
+)
+def test_bounds_read_off_the_data_are_warned_of(bounds: tuple[float, float], word: str) -> None:
+    with pytest.warns(UserWarning, match=word):
+        assert checked_bounds(*bounds, iter([30.5, 20, 25])) == bounds
+
+
+@pytest.mark.parametrize("bounds", [(98, 18), (18, 18)])
+def test_reversed_bounds_are_refused(bounds: tuple[float, float]) -> None:
+    with pytest.raises(PrivacyParameterError, match="not in order"):
+        checked_bounds(*bounds)
+
+
+@pytest.mark.parametrize("bound", [math.nan, math.inf, "98", None, True])
+def test_a_bound_that_is_no_number_is_refused(bound: Any) -> None:
+    with pytest.raises(PrivacyParameterError, match="a bound is a finite number"):
+        checked_bounds(18, bound)
+
+
+def test_values_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(PrivacyParameterError, match="only numbers can be clamped"):
+        checked_bounds(0, 1, ["a", "b"])
+
+
+# What the mechanisms of the chapter promise, seen from outside ---------------------------------------------------
+
+DRAWS = 50_000  # for each of two neighbouring tables: 100,000 a mechanism
+FEW = 10_000  # enough to find a mechanism with half the noise
+SLACK = 5.0  # standard deviations: with a few hundred sets a check, a false alarm in about one run in 10,000
+
+AGES, NAMES = [40, 60, 70, 98], ["CHF", "Coma", "CHF", "CHF"]
+
+
+def rows_of(kind: type) -> tuple[dp.Domain, dp.Metric]:
+    return dp.vector_domain(dp.atom_domain(T=kind)), dp.symmetric_distance()
+
+
+def by_name(metric: Any) -> Any:
+    return dp.t.then_count_by_categories(categories=["CHF", "Coma"], null_category=False, MO=metric)
+
+
+COUNT = rows_of(str) >> dp.t.then_count()
+HISTOGRAM = rows_of(str) >> by_name(dp.L1Distance[int])
+HISTOGRAM_L2 = rows_of(str) >> by_name(dp.L2Distance[float])
+SUM = rows_of(int) >> dp.t.then_clamp((18, 98)) >> dp.t.then_sum()
+
+
+def noisy(numbers: Any, scale: float, gauss: bool) -> np.ndarray:
+    """Let OpenDP add noise to whole numbers: to many in one call, which is faster than one by one."""
+    metric = dp.l2_distance(T=float) if gauss else dp.l1_distance(T=int)
+    space = dp.vector_domain(dp.atom_domain(T=int)), metric
+    add = space >> (dp.m.then_gaussian(scale=scale) if gauss else dp.m.then_laplace(scale=scale))
+    return np.array(add([int(number) for number in numbers]))
+
+
+def answers(question: dp.Transformation, data: list, scale: float, number: int, gauss: bool = False) -> np.ndarray:
+    """Ask a table the same noisy question many times; of a histogram, the first count is looked at."""
+    truth = question(data)
+    return noisy([truth[0] if isinstance(truth, list) else truth] * number, scale, gauss)
+
+
+def median(scale: float) -> dp.Measurement:
+    candidates = [20, 45, 65, 95]
+    return dp.m.make_private_quantile(*rows_of(int), dp.max_divergence(), candidates, alpha=0.5, scale=scale)
+
+
+def draws(measurement: dp.Measurement, data: Any, number: int) -> np.ndarray:
+    """Ask a measurement many times, in one call."""
+    return np.array(dp.c.make_composition([measurement] * number)(data))
+
+
+def breaks(first: np.ndarray, second: np.ndarray, epsilon: float, delta: float = 0.0) -> bool:
+    """Whether answers on two neighbouring tables differ more than (epsilon, delta) allows, beyond chance.
+
+    A promise bounds the probability of every set of answers. The sets looked at: each single value, and each tail.
+    """
+    values = np.unique(np.concatenate([first, second]))
+    edges = values[:: max(1, len(values) // 50)]  # sums take many values: 50 intervals of them will do
+    one, two = (
+        np.bincount(np.searchsorted(edges, side, "right"), minlength=len(edges) + 1) for side in (first, second)
+    )
+    for a, b in ((one, two), (two, one)):
+        for x, y in ((a, b), (a.cumsum(), b.cumsum()), (a[::-1].cumsum(), b[::-1].cumsum())):
+            excess = x - math.exp(epsilon) * y - delta * len(first)
+            spread = np.sqrt(x + math.exp(2 * epsilon) * y + 25)
+            if (excess > SLACK * spread).any():
+                return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("question", "data", "sensitivity"),
+    [(COUNT, NAMES, 1), (HISTOGRAM, NAMES, 1), (SUM, AGES, 98)],
+    ids=["count", "histogram", "bounded sum"],
+)
+def test_laplace_keeps_its_promise_and_half_the_noise_does_not(
+    question: dp.Transformation, data: list, sensitivity: int
+) -> None:
+    tables = data, data[:-1]  # without the last row, which is in the first count and has the largest value
+    assert (question >> dp.m.then_laplace(scale=float(sensitivity))).map(1) == pytest.approx(1.0)
+    kept = [answers(question, table, sensitivity, DRAWS) for table in tables]
+    assert not breaks(*kept, epsilon=1.0)
+    broken = [answers(question, table, sensitivity / 2, FEW) for table in tables]
+    assert breaks(*broken, epsilon=1.0)
+
+
+def test_the_measurement_answers_as_its_parts_do() -> None:
+    """The checks above ask for the truth and then for the noise; a measurement does both in one."""
+    whole = draws(HISTOGRAM >> dp.m.then_laplace(scale=1.0), NAMES, 5_000)[:, 0]
+    parts = answers(HISTOGRAM, NAMES, 1.0, 5_000)
+    assert not breaks(whole, parts, epsilon=0.1)
+
+
+def test_the_median_keeps_its_promise_and_half_the_noise_does_not() -> None:
+    data = [*AGES, 20, 30, 97]
+    assert median(1.0).map(1) == pytest.approx(1.0)
+    assert not breaks(*(draws(median(1.0), table, DRAWS) for table in (data, data[:-1])), epsilon=1.0)
+    assert breaks(*(draws(median(0.5), table, FEW) for table in (data, data[:-1])), epsilon=1.0)
+
+
+def test_the_discrete_gaussian_keeps_its_promise_and_half_the_noise_does_not() -> None:
+    delta = 0.02  # far larger than in use, so that 100,000 draws can tell
+    zcdp = HISTOGRAM_L2 >> dp.m.then_gaussian(scale=1.0)
+    epsilon, _ = dp.c.make_fix_delta(dp.c.make_zCDP_to_approxDP(zcdp), delta).map(1)
+    tables = NAMES, NAMES[:-1]
+    kept = [answers(HISTOGRAM_L2, table, 1.0, DRAWS, gauss=True) for table in tables]
+    assert not breaks(*kept, epsilon=epsilon, delta=delta)
+    assert breaks(*kept, epsilon=0.5)  # without delta a much smaller epsilon is not kept
+    broken = [answers(HISTOGRAM_L2, table, 0.5, FEW, gauss=True) for table in tables]
+    assert breaks(*broken, epsilon=epsilon, delta=delta)
+
+
+@pytest.mark.parametrize(("truthful", "number", "broken"), [(0.75, DRAWS, False), (0.9, FEW, True)])
+def test_randomised_response_keeps_its_promise(truthful: float, number: int, broken: bool) -> None:
+    response = dp.m.make_randomized_response_bool(truthful)
+    assert (response.map(1) > math.log(3) * 1.001) is broken
+    yes, no = (draws(response, truth, number).astype(int) for truth in (True, False))
+    assert breaks(yes, no, epsilon=math.log(3)) is broken
+
+
+def test_the_check_sees_a_leak_in_the_tail_only() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.geometric(0.5, 100_000)
+    assert not breaks(noise, noise[::-1], epsilon=0.1)
+    assert breaks(noise, np.where(rng.random(100_000) < 0.01, 40, noise), epsilon=0.1)
+    assert not breaks(noise, np.where(rng.random(100_000) < 0.01, 40, noise), epsilon=0.1, delta=0.02)
+
+
+# Error against theory --------------------------------------------------------------------------------------------
+
+
+def laplace_sd(scale: float) -> float:
+    """Standard deviation of the two-sided geometric distribution."""
+    ratio = math.exp(-1 / scale)
+    return math.sqrt(2 * ratio) / (1 - ratio)
+
+
+@pytest.mark.parametrize(
+    ("question", "data", "scale", "gauss", "theory"),
+    [
+        (COUNT, NAMES, 1, False, laplace_sd(1.0)),
+        (COUNT, NAMES, 5, False, laplace_sd(5.0)),
+        (HISTOGRAM, NAMES, 2, False, laplace_sd(2.0)),
+        (SUM, AGES, 98, False, laplace_sd(98.0)),
+        (HISTOGRAM_L2, NAMES, 3, True, 3.0),
+    ],
+    ids=["count", "count at epsilon 0.2", "histogram", "bounded sum", "gaussian"],
+)
+def test_the_error_is_that_of_theory(
+    question: dp.Transformation, data: list, scale: float, gauss: bool, theory: float
+) -> None:
+    truth = question(data)
+    error = answers(question, data, float(scale), 20_000, gauss) - (truth[0] if isinstance(truth, list) else truth)
+    assert error.std() == pytest.approx(theory, rel=0.05)
+    assert error.mean() == pytest.approx(0, abs=6 * theory / math.sqrt(20_000))
+
+
+def test_the_error_of_randomised_response_is_that_of_theory() -> None:
+    response, people, share = dp.m.make_randomized_response_bool(0.75), 50, 0.2
+    said = {truth: draws(response, truth, 10_000) for truth in (True, False)}
+    rng = np.random.default_rng(0)  # deals OpenDP's answers out to the people of 10,000 surveys
+    yes = [rng.choice(said[person < share * people], 10_000).astype(float) for person in range(people)]
+    estimates = (np.mean(yes, axis=0) - 0.25) / 0.5
+    assert estimates.mean() == pytest.approx(share, abs=0.03)
+    assert estimates.std() == pytest.approx(math.sqrt(0.75 * 0.25 / people) / 0.5, rel=0.05)
+
+
+def noisy_winner(scores: np.ndarray) -> np.ndarray:
+    """Return each candidate's chance to win after exponential noise of scale 1: permute-and-flip, in closed form.
+
+    McKenna and Sheldon (2020), "Permute-and-flip: a new mechanism for differentially private selection"; that noisy
+    maximum and permute-and-flip are one is Ding, Kifer et al. (2021).
+    """
+    t = np.linspace(0, 60, 600_001)
+    gaps = t[None, :] + scores[:, None, None] - scores[None, :, None]  # winner's noisy score less each other's score
+    below = np.where(gaps > 0, -np.expm1(-np.maximum(gaps, 0)), 0.0)
+    below[np.arange(len(scores)), np.arange(len(scores))] = 1.0
+    return np.trapezoid(np.exp(-t) * below.prod(axis=1), t, axis=1)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_the_error_of_the_median_is_that_of_theory(scale: float) -> None:
+    data, candidates = np.array([*AGES, 20, 30, 97]), np.array([20, 45, 65, 95])
+    unbalance = np.array([abs((data < value).sum() - (data > value).sum()) for value in candidates])
+    chances = noisy_winner(-unbalance / 2 / scale)
+    assert chances.sum() == pytest.approx(1)
+    error = np.abs(draws(median(scale), data.tolist(), 20_000) - np.median(data))
+    theory = np.abs(candidates - np.median(data))
+    assert error.mean() == pytest.approx(chances @ theory, rel=0.05)
+    assert math.sqrt((error**2.0).mean()) == pytest.approx(math.sqrt(chances @ theory**2), rel=0.05)
+
+
+def test_opendp_answers_are_on_one_grid_whatever_the_data() -> None:
+    space = dp.atom_domain(T=float, nan=False), dp.absolute_distance(T=float)
+    laplace = space >> dp.m.then_laplace(scale=1.0, k=-20)
+    for truth in (0.0, 1.0):
+        grid = draws(laplace, truth, 2_000) * 2**20
+        assert (grid == np.round(grid)).all()

@@ -1,0 +1,104 @@
+"""The exercises of chapter 05: right answers in several forms, and what wrong ones are told."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from ppml_helpers import accounting
+from ppml_helpers.exercises import check
+from ppml_helpers.private_training import exercises as chapter_05
+
+
+def reply(name: str, answer: object) -> str:
+    """Judge an answer without counting it as anybody's work; wrong ones give their sentence."""
+    verdict = check(name, answer, record=False)
+    return "" if verdict.right else verdict.text
+
+
+def one_year() -> float:
+    return accounting.noise_multiplier(1.0, 1.0, 100)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answer 05.4 from remembered trainings (the trainings themselves are tested below)."""
+    aucs = {0.1: 0.61, 0.3: 0.66, 1.0: 0.73, 3.0: 0.77, 10.0: 0.79}
+    monkeypatch.setattr(chapter_05, "_mean_auc", aucs.__getitem__)
+
+
+@pytest.mark.parametrize("answer", [88, 88.08, 100 * accounting.membership_accuracy(2.0), np.float32(88.0)])
+def test_05_1_right(answer: object) -> None:
+    assert reply("05.1", answer) == ""
+
+
+def test_05_2_right_by_steps_by_noise_and_rounded() -> None:
+    five = accounting.epsilon(one_year(), 1.0, 500)
+    weaker = accounting.epsilon(one_year() / math.sqrt(5), 1.0, 100)
+    composed = accounting.compose([(one_year(), 1.0, 100)] * 5)
+    for answer in (five, weaker, composed, round(five, 2), np.array([five])):
+        assert reply("05.2", answer) == ""
+
+
+@pytest.mark.parametrize("answer", [accounting.noise_multiplier(2.0, 0.05, 600), 2.61, 2.65, 2.8])
+def test_05_3_right_also_with_noise_to_spare(answer: float) -> None:
+    assert reply("05.3", answer) == ""
+
+
+@pytest.mark.parametrize("answer", [3, 3.0, np.int64(3)])
+def test_05_4_right(trained: None, answer: object) -> None:
+    assert reply("05.4", answer) == ""
+
+
+@pytest.mark.parametrize("answer", [0.80, 0.805, np.float64(0.8125)])
+def test_05_5_right(answer: object) -> None:
+    assert reply("05.5", answer) == ""
+
+
+WRONG = [
+    ("05.1", 0.88, "times in 100"),
+    ("05.1", 100 * math.tanh(1), "advantage"),
+    ("05.1", 73.1, "epsilon 1"),
+    ("05.1", 50, "epsilon 0"),
+    ("05.1", 100, "more doubt"),
+    ("05.1", 20, "gives a probability"),
+    ("05.2", 5.0, "basic composition"),
+    ("05.2", 1, "per patient, not per model"),
+    ("05.2", math.sqrt(5), "epsilon is not the noise"),
+    ("05.2", 19.3, "above 5"),
+    ("05.2", one_year(), "noise multiplier of one year"),
+    ("05.2", 0.2, "one year's training first"),
+    ("05.3", accounting.noise_multiplier(2.0, 0.05, 30), "30 steps"),
+    ("05.3", accounting.noise_multiplier(2.0, 1.0, 30), "full batches"),
+    ("05.3", accounting.noise_multiplier(2.0, 1.0, 600), "sample_rate=0.05"),
+    ("05.3", 2.0, "above 2"),
+    ("05.3", 4.0, "more than it must"),
+    ("05.4", 0.1, "0.61"),
+    ("05.4", 1, "0.73"),
+    ("05.4", 10.0, "smaller one"),
+    ("05.4", 2.0, "Choose one of"),
+    ("05.5", 80, "from 0 to 1"),
+    ("05.5", -0.2, "between 0 and 1"),
+    ("05.5", accounting.membership_accuracy(1.0), "not what happens"),
+    ("05.5", 0.65, "noise of 100 steps"),
+    ("05.5", 1.0, "more than this training"),
+    ("05.5", 0.51, "train=hasty_train"),
+]
+
+
+@pytest.mark.parametrize(("name", "answer", "words"), WRONG)
+def test_a_wrong_answer_gets_its_own_sentence(trained: None, name: str, answer: object, words: str) -> None:
+    assert words in reply(name, answer)
+
+
+def test_different_mistakes_get_different_sentences(trained: None) -> None:
+    said = {(name, reply(name, answer)) for name, answer, _ in WRONG}
+    assert len(said) == len(WRONG)
+
+
+def test_05_4_is_not_a_close_call() -> None:
+    below, enough = chapter_05._mean_auc(1.0), chapter_05._mean_auc(3.0)
+    assert below < chapter_05._NEEDED - 0.01
+    assert enough > chapter_05._NEEDED + 0.01

@@ -1,0 +1,301 @@
+"""The exercises of chapter 02: right answers in several forms, and what wrong ones are told."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ppml_helpers import cohort, course
+from ppml_helpers.exercises import check, hint
+from ppml_helpers.pseudonymise import exercises as chapter_02
+from ppml_helpers.pseudonymise import guessing_attack
+
+NOTEBOOK = course.ROOT / "notebooks" / "02_minimise_and_pseudonymise.ipynb"
+
+
+def reply(name: str, answer: object) -> str:
+    """Judge an answer without counting it as anybody's work; wrong ones give their sentence."""
+    verdict = check(name, answer, record=False)
+    return "" if verdict.right else verdict.text
+
+
+def mac(key: bytes, message: bytes | str) -> str:
+    message = message.encode() if isinstance(message, str) else message
+    return hmac.new(key, message, hashlib.sha256).hexdigest()
+
+
+def sha(message: bytes | str) -> str:
+    return hashlib.sha256(message.encode() if isinstance(message, str) else message).hexdigest()
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answer 02.3 from remembered figures (the measurement itself is tested below)."""
+
+    def auc(columns: tuple[str, ...]) -> float:
+        return 0.81 if len(columns) == 26 else 0.80 if "dzgroup" in columns else 0.70
+
+    monkeypatch.setattr(chapter_02, "auc_of", auc)
+
+
+# Right answers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [338, 338.0, 26 * 26 * 10**6 / 2e6, np.float64(338.2), [338]])
+def test_02_1_right(answer: object) -> None:
+    assert reply("02.1", answer) == ""
+
+
+def length_first(key: bytes, domain: str, identifier: str) -> str:
+    return mac(key, f"{len(domain)}:{domain}{identifier}")
+
+
+def length_in_bytes(key: bytes, domain: str, identifier: str) -> str:
+    encoded = domain.encode()
+    return mac(key, len(encoded).to_bytes(4, "big") + encoded + identifier.encode())
+
+
+def as_json(key: bytes, domain: str, identifier: str) -> str:
+    return mac(key, json.dumps([domain, identifier]))
+
+
+def key_per_domain(key: bytes, domain: str, identifier: str) -> str:
+    return mac(hmac.digest(key, domain.encode(), "sha256"), identifier)
+
+
+def two_hashes(key: bytes, domain: str, identifier: str) -> str:
+    return mac(key, sha(domain) + sha(identifier))
+
+
+def shorter(key: bytes, domain: str, identifier: str) -> str:
+    return length_first(key, domain, identifier)[:32]
+
+
+def in_base64(key: bytes, domain: str, identifier: str) -> str:
+    return base64.urlsafe_b64encode(bytes.fromhex(as_json(key, domain, identifier))).decode()
+
+
+def prefixed(key: bytes, domain: str, identifier: str) -> str:
+    return "p-" + as_json(key, domain, identifier)
+
+
+def the_kits_own(key: bytes, domain: str, identifier: str) -> str:
+    from ppml_helpers.pseudonymise.pseudonyms import Pseudonymiser
+
+    return Pseudonymiser(key, domain).of([identifier])[0]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        length_first, length_in_bytes, as_json, key_per_domain, two_hashes, shorter, in_base64, prefixed, the_kits_own,
+    ],
+)  # fmt: skip
+def test_02_2_right_in_many_forms(answer: object) -> None:
+    assert reply("02.2", answer) == ""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ["dzgroup", "scoma"],
+        ("hday", "num.co", "dzgroup", "scoma", "meanbp"),
+        {"dzgroup", "hrt"},
+        pd.Index(["dzgroup"]),
+        np.array(["dzgroup", "dzgroup", "scoma"]),
+    ],
+)
+def test_02_3_right(measured: None, answer: object) -> None:
+    assert reply("02.3", answer) == ""
+
+
+@pytest.mark.parametrize("answer", [30, 30.0, np.int64(30), 31])
+def test_02_4_right(answer: object) -> None:
+    assert reply("02.4", answer) == ""
+
+
+@pytest.mark.parametrize("form", [list, tuple, set, pd.Series, np.array])
+def test_02_5_right(form: type) -> None:
+    assert reply("02.5", form(list(chapter_02.RECORD_NUMBERS))) == ""
+
+
+def test_02_5_right_as_what_the_attack_found() -> None:
+    numbers = [f"{year}-{n:05d}" for year in (92, 93) for n in (4711, 815, 31337)]
+    found = guessing_attack.dictionary_attack(chapter_02.leaked(), numbers, lambda text: sha("qa-1993:" + text)).found
+    assert reply("02.5", found) == ""
+    assert reply("02.5", {number: name for name, number in found.items()}) == ""
+    assert reply("02.5", found.values()) == ""
+
+
+# Wrong answers --------------------------------------------------------------------------------------------------------
+
+PLAIN = lambda key, domain, identifier: sha(domain + identifier)  # noqa: E731
+FIXED = secrets.token_bytes(32)
+
+
+class Callable:
+    def __call__(self, key, domain, identifier):
+        return None
+
+
+WRONG = [
+    ("02.1", 338 / 60, "give it in seconds"),
+    ("02.1", 26**2 * 10**6, "How long does the attacker need"),
+    ("02.1", 26, "multiply, they do not add"),
+    ("02.1", 13, "there are two letters"),
+    ("02.1", 36**8 / 2e6, "The attacker knows the format"),
+    ("02.1", 169, "Every one is asked for"),
+    ("02.1", 0.5, "the six digits alone"),
+    ("02.1", 325, "AA is a pair"),
+    ("02.1", 338e6, "it is two million"),
+    ("02.1", 5000, "a choice for each of eight places"),
+    ("02.2", PLAIN, "this is a plain hash"),
+    ("02.2", lambda k, d, i: mac(FIXED, d + i), "Another key gives the same pseudonym"),
+    ("02.2", lambda k, d, i: mac(k, i), "The domain is not in it"),
+    ("02.2", lambda k, d, i: mac(k, d + i), "run into each other"),
+    ("02.2", lambda k, d, i: sha(k + f"{len(d)}:{d}{i}".encode()), "glued to the message"),
+    ("02.2", lambda k, d, i: mac(k, d + i + secrets.token_hex(4)), "Twice the same person"),
+    ("02.2", lambda k, d, i: as_json(k, d, i)[:8], "too few"),
+    ("02.2", lambda k, d, i: f"{i}-{mac(k, d)}", "can be read"),
+    ("02.2", lambda k, d, i: mac(k.encode(), d + i), "stopped with AttributeError"),
+    ("02.2", lambda k, d, i: hmac.digest(k, (d + i).encode(), "sha256"), "type bytes, not a text"),
+    ("02.2", lambda k, d: mac(k, d), "stopped with TypeError"),
+    ("02.2", lambda k, d, i: mac(k, repr((d, i)).encode("ascii", "ignore")), "characters are dropped"),
+    ("02.2", lambda k, d, i: mac(k, d) + mac(k, i), "A long piece of it is the same"),
+    ("02.2", lambda k, d, i: mac(k + d.encode(), i), "part of HMAC's key"),
+    ("02.2", lambda k, d, i: mac(d.encode(), k + i.encode()), "part of HMAC's key"),
+    ("02.2", lambda k, d, i: mac(k, f"{len(d)}:{d}{i.lower()}"), "capitals are lost"),
+    ("02.2", lambda k, d, i: mac(k, f"{len(d)}:{d.upper()}{i}"), "capitals are lost"),
+    ("02.2", "hmac", "give the function itself"),
+    ("02.2", str, "give the function itself"),
+    ("02.2", Callable(), "NoneType, not a text"),
+    ("02.3", ["dzgroup", "age"], "'age' is a quasi-identifier"),
+    ("02.3", ["dzgroup", "scoma", "hday", "num.co", "meanbp", "hrt"], "the board allows 5"),
+    ("02.3", ["scoma", "hday"], "0.1100 of AUC"),
+    ("02.3", [], "nothing can be predicted"),
+    ("02.3", "dzgroup", "write a list"),
+    ("02.3", ["hospdead"], "what is to be predicted"),
+    ("02.3", ["dzgroup: Coma"], "none of the 26 columns"),
+    ("02.3", [3], "which is no name"),
+    ("02.4", 365, "without any keys of their own"),
+    ("02.4", 0, "last night's backup of that store"),
+    ("02.4", 395, "at the same time"),
+    ("02.4", 335, "Nothing has to be subtracted"),
+    ("02.4", 7, "Until when is there a copy of both"),
+    ("02.5", [], "Nobody was found"),
+    ("02.5", chapter_02.leaked(), "Those are the pseudonyms"),
+    ("02.5", ["qa-1993:" + number for number in chapter_02.RECORD_NUMBERS], "the salt still in front"),
+    ("02.5", list(chapter_02.RECORD_NUMBERS[:2]), "1 of 3 are still missing"),
+    ("02.5", [*chapter_02.RECORD_NUMBERS, "90-00000"], "others that are in no pseudonym"),
+    ("02.5", [9204711, 9300815], "write numbers as text"),
+    ("02.5", "92-04711", "give a list"),
+]
+
+
+@pytest.mark.parametrize(("name", "answer", "words"), WRONG)
+def test_a_wrong_answer_gets_its_own_sentence(measured: None, name: str, answer: object, words: str) -> None:
+    assert words in reply(name, answer)
+
+
+def test_different_mistakes_get_different_sentences(measured: None) -> None:
+    said = {(name, words) for name, _, words in WRONG}
+    heard = {(name, reply(name, answer)) for name, answer, _ in WRONG}
+    assert len(heard) >= len(said) - 1  # a fixed key and no key are one mistake
+
+
+@pytest.mark.parametrize("name", ["02.1", "02.2", "02.3", "02.4", "02.5"])
+@pytest.mark.parametrize("answer", [..., None, True, "text", b"text", object(), 10**400, float("nan"), {}, print])
+def test_odd_answers_are_answered_and_never_raise(name: str, answer: object) -> None:
+    verdict = check(name, answer, record=False)
+    assert not verdict.right
+    assert verdict.text
+
+
+@pytest.mark.parametrize("mark", ["|", ":", "-", "/", " ", "\n", "\x00", "\x1f", "::"])
+def test_a_separator_is_no_safe_border(mark: str) -> None:
+    assert "run into each other" in reply("02.2", lambda k, d, i: mac(k, d + mark + i))
+    assert "run into each other" in reply("02.2", lambda k, d, i: mac(k, i + mark + d))
+
+
+LENGTHS = {
+    "domain's first, no mark": lambda d, i: f"{len(d)}{d}{i}",
+    "domain's behind it": lambda d, i: f"{d}{len(d)}{i}",
+    "domain's behind it, one mark": lambda d, i: f"{d}{len(d)}:{i}",
+    "domain's between marks": lambda d, i: f"{d}|{len(d)}|{i}",
+    "domain's last": lambda d, i: f"{d}{i}{len(d)}",
+    "identifier's first, no mark": lambda d, i: f"{len(i)}{d}{i}",
+    "identifier's last": lambda d, i: f"{d}{i}{len(i)}",
+    "both first, no mark": lambda d, i: f"{len(d)}{len(i)}{d}{i}",
+}
+
+
+@pytest.mark.parametrize("message", LENGTHS.values(), ids=LENGTHS.keys())
+def test_a_length_in_the_wrong_place_is_no_border_either(message) -> None:
+    assert "run into each other" in reply("02.2", lambda k, d, i: mac(k, message(d, i)))
+
+
+GLUED = {
+    "key first": lambda k, d, i: sha(k + json.dumps([d, i]).encode()),
+    "key last": lambda k, d, i: sha(json.dumps([d, i]).encode() + k),
+    "key as hexadecimal text": lambda k, d, i: sha(f"{k.hex()}{d}|{i}"),
+    "key as repr": lambda k, d, i: sha(f"{k}{d}{i}"),
+    "key in the middle": lambda k, d, i: sha(d.encode() + k + i.encode()),
+    "key at both ends": lambda k, d, i: sha(k + f"{d}:{i}".encode() + k),
+    "another hash": lambda k, d, i: hashlib.sha512(k + f"{d}:{i}".encode()).hexdigest(),
+    "cut short": lambda k, d, i: sha(k + f"{d}:{i}".encode())[:32],
+    "capitals": lambda k, d, i: sha(k + f"{d}:{i}".encode()).upper(),
+}
+
+
+@pytest.mark.parametrize("answer", GLUED.values(), ids=GLUED.keys())
+def test_a_key_that_is_glued_on_is_no_hmac(answer: object) -> None:
+    assert "glued to the message" in reply("02.2", answer)
+
+
+def test_a_function_that_ends_badly_is_told_so() -> None:
+    def forgets(key: bytes, domain: str, identifier: str) -> None:
+        mac(key, domain + identifier)
+
+    def loud(key: bytes, domain: str, identifier: str) -> str:
+        raise RuntimeError("no " * 100)
+
+    assert "NoneType, not a text" in reply("02.2", forgets)
+    assert "stopped with RuntimeError" in reply("02.2", loud)
+    assert len(reply("02.2", loud)) < 400
+
+
+# What the replies rest on ---------------------------------------------------------------------------------------------
+
+
+def test_02_3_is_not_a_close_call() -> None:
+    every = chapter_02.auc_of(tuple(cohort.SUPPORT2.columns))
+    five = chapter_02.auc_of(("dzgroup", "hday", "hrt", "meanbp", "scoma"))
+    printed = chapter_02.auc_of(("dzgroup", "hday", "hrt", "num.co", "scoma"))
+    assert every - five < chapter_02._MOST_COST - 0.001
+    assert every - printed > chapter_02._MOST_COST + 0.001  # what the chapter prints is not yet the answer
+
+
+def test_02_5_hands_out_what_the_judge_expects() -> None:
+    source = "\n".join(cell.source for cell in course.read(NOTEBOOK).cells)
+    assert all(f'"{pseudonym}"' in source for pseudonym in chapter_02.leaked())
+    assert chapter_02.SALT in source
+    assert not any(number in source for number in chapter_02.RECORD_NUMBERS)
+
+
+def test_the_hints_run_and_give_nothing_away_at_first(tmp_path, monkeypatch) -> None:
+    for exercise in chapter_02.EXERCISES:
+        assert 2 <= len(exercise.hints) <= 4
+        assert len({*exercise.hints}) == len(exercise.hints)
+    key = secrets.token_bytes(32)
+    domain, identifier = "a", "b"
+    (source,) = (text for text in chapter_02.EXERCISES[1].hints if text.startswith("message = "))
+    message = eval(source.removeprefix("message = ").split(" puts ")[0], {"domain": domain, "identifier": identifier})
+    assert mac(key, message) == length_first(key, domain, identifier)
+    assert hint("02.1").kind == "hint"

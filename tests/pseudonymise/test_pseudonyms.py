@@ -1,0 +1,212 @@
+"""Pseudonyms: the same person the same text, nobody else's, and none without the key."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import hmac
+import pickle
+import unicodedata
+
+import numpy as np
+import pandas as pd
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hmac as other_hmac
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ppml_helpers.errors import PseudonymError
+from ppml_helpers.pseudonymise.pseudonyms import LENGTH, Pseudonymiser, new_key, plain_hash, rotate
+
+KEY = bytes(range(32))
+texts = st.text(st.characters(exclude_categories=["Cs"])).filter(lambda text: text.strip())
+keys = st.binary(min_size=16, max_size=64).filter(lambda key: len(set(key)) > 1)
+# 36,525 days: a century of birth dates with its leap days
+BIRTH_DATES = pd.date_range("1901-01-01", "2000-12-31").strftime("%Y-%m-%d")
+
+
+def oracle(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA-256 of another library."""
+    state = other_hmac.HMAC(key, hashes.SHA256())
+    state.update(message)
+    return state.finalize()
+
+
+def refused(words: str):
+    return pytest.raises(PseudonymError, match=words)
+
+
+# ------------------------------------------------------------------------------------------------ what it computes
+
+
+def test_the_oracle_and_the_standard_library_agree_with_rfc_4231() -> None:
+    key, data = bytes(range(1, 26)), b"\xcd" * 50  # test case 4
+    expected = "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"
+    assert oracle(key, data).hex() == hmac.digest(key, data, "sha256").hex() == expected
+
+
+@given(key=keys, domain=texts, identifier=texts)
+def test_it_is_the_hmac_of_the_documented_message(key: bytes, domain: str, identifier: str) -> None:
+    name, person = (unicodedata.normalize("NFC", text).strip().encode() for text in (domain, identifier))
+    message = len(name).to_bytes(4, "big") + name + person
+    assert Pseudonymiser(key, domain).of([identifier])[0] == oracle(key, message).hex()[:32]
+
+
+def test_a_known_pseudonym_stays_what_it_is() -> None:
+    # Changing it would orphan every table that was pseudonymised before.
+    message = b"\x00\x00\x00\x08research9990000018"
+    assert Pseudonymiser(KEY, "research").of(["9990000018"])[0] == oracle(KEY, message).hex()[:32]
+    assert Pseudonymiser(KEY, "research").of(["9990000018"])[0] == "a9bf13c61886298b5632afd79ebf6d9f"
+
+
+@given(key=keys, domain=texts, ids=st.lists(texts, max_size=20))
+def test_the_same_again_and_in_any_company(key: bytes, domain: str, ids: list[str]) -> None:
+    together = Pseudonymiser(key, domain).of(ids)
+    assert list(together) == [Pseudonymiser(key, domain).of([one])[0] for one in ids]
+    assert all(len(text) == LENGTH and set(text) <= set("0123456789abcdef") for text in together)
+
+
+@given(key=keys, text=st.text(st.characters(codec="ascii", exclude_categories=["Cc", "Zs"]), min_size=3), cut=st.data())
+def test_domain_and_identifier_cannot_be_shifted_into_each_other(key: bytes, text: str, cut: st.DataObject) -> None:
+    one, two = cut.draw(st.lists(st.integers(1, len(text) - 1), min_size=2, max_size=2))
+    first = Pseudonymiser(key, text[:one]).of([text[one:]])[0]
+    second = Pseudonymiser(key, text[:two]).of([text[two:]])[0]
+    assert (first == second) == (one == two)
+
+
+def test_ab_c_is_not_a_bc() -> None:
+    assert Pseudonymiser(KEY, "ab").of(["c"])[0] != Pseudonymiser(KEY, "a").of(["bc"])[0]
+
+
+def test_no_two_birth_dates_share_a_pseudonym_and_another_key_or_domain_changes_all() -> None:
+    assert len(BIRTH_DATES) == 36_525
+    first = Pseudonymiser(KEY, "research").of(BIRTH_DATES)
+    other_key = Pseudonymiser(KEY[::-1], "research").of(BIRTH_DATES)
+    other_domain = Pseudonymiser(KEY, "billing").of(BIRTH_DATES)
+    assert len({*first, *other_key, *other_domain}) == 3 * 36_525
+
+
+def test_the_two_ways_to_type_an_umlaut_are_one_person_and_case_is_not() -> None:
+    composed, decomposed, upper = "Jörg Müller", unicodedata.normalize("NFD", " Jörg Müller\n"), "JÖRG MÜLLER"
+    first, second, third = Pseudonymiser(KEY, "d").of([composed, decomposed, upper])
+    assert first == second != third
+    assert plain_hash([decomposed])[0] == hashlib.sha256(composed.encode()).hexdigest()
+
+
+def test_a_series_keeps_its_index_and_loses_its_name() -> None:
+    ids = pd.Series(["a", "b", "a"], index=[7, 3, 9], name="national_id")
+    for made in (Pseudonymiser(KEY, "d").of(ids), plain_hash(ids)):
+        assert list(made.index) == [7, 3, 9]
+        assert made.name is None
+        assert made[7] == made[9] != made[3]
+        assert made.dtype == "str"
+    assert isinstance(Pseudonymiser(KEY, "d").of(np.array(["a"])), np.ndarray)
+    assert len(Pseudonymiser(KEY, "d").of([])) == 0
+
+
+def test_new_keys_are_random_and_of_32_bytes() -> None:
+    made = {new_key() for _ in range(100)}
+    assert len(made) == 100
+    assert {len(key) for key in made} == {32}
+
+
+# ------------------------------------------------------------------------------------------------------- rotation
+
+
+def test_a_rotation_carries_a_table_over_without_an_identifier() -> None:
+    ids = pd.Series([f"person {number}" for number in range(200)] * 2)
+    old, new = Pseudonymiser(KEY, "d"), Pseudonymiser(new_key(), "d")
+    mapping = rotate(old, new, ids)
+    assert len(mapping) == 200
+    assert old.of(ids).map(mapping).tolist() == new.of(ids).tolist()
+    assert list(mapping) == sorted(mapping), "the order of the identifiers does not show"
+    assert not any("person" in text for pair in mapping.items() for text in pair)
+
+
+def test_a_rotation_to_the_same_is_refused() -> None:
+    with refused("same key and domain"):
+        rotate(Pseudonymiser(KEY, "d"), Pseudonymiser(KEY, " d "), ["a"])
+    with refused("new is of type bytes, it must be a Pseudonymiser"):
+        rotate(Pseudonymiser(KEY, "d"), KEY, ["a"])  # type: ignore[arg-type]
+    assert rotate(Pseudonymiser(KEY, "d"), Pseudonymiser(KEY, "e"), []) == {}
+
+
+# ------------------------------------------------------------------------------------------------------ bad input
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("0123456789abcdef", "key is a str, a key must be bytes"),
+        (bytearray(KEY), "key is a bytearray"),
+        (None, "key is a NoneType"),
+        (KEY[:15], "key has 15 bytes, it must have at least 16"),
+        (b"", "key has 0 bytes"),
+        (b"\0" * 32, "repeats one byte"),
+    ],
+)
+def test_what_is_no_key(key: object, words: str) -> None:
+    with refused(words) as caught:
+        Pseudonymiser(key, "d")  # type: ignore[arg-type]
+    assert "new_key()" in str(caught.value)
+
+
+def test_sixteen_bytes_are_enough() -> None:
+    assert len(Pseudonymiser(KEY[:16], "d").of(["a"])[0]) == LENGTH
+
+
+@pytest.mark.parametrize("domain", ["", "  ", None, 5, b"d"])
+def test_what_is_no_domain(domain: object) -> None:
+    with refused(r"^domain is"):
+        Pseudonymiser(KEY, domain)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [plain_hash, Pseudonymiser(KEY, "d").of])
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (["a", None], r"ids\[1\] is missing"),
+        (["a", np.nan], r"ids\[1\] is missing"),
+        (pd.Series(["a", None], index=[5, 6]), r"ids\[1\] is missing"),
+        (["a", pd.NA], r"ids\[1\] is missing"),
+        ([pd.NaT], r"ids\[0\] is missing"),
+        (["", "a"], r"ids\[0\] is empty"),
+        ([" \u2003\n"], r"ids\[0\] is empty"),
+        ([9990000018], r"ids\[0\] is of type int, it must be text .*leading zeros"),
+        (pd.Series(pd.to_datetime(["1950-01-01"])), r"ids\[0\] is of type Timestamp"),
+        ([b"a"], r"ids\[0\] is of type bytes"),
+        (["\ud800"], "half a character"),
+        ("9990000018", r"ids is one str, .*write \[ids\]"),
+        (None, "ids is one NoneType"),
+        ({"a": 1}, "ids is a dict"),
+        ({"a"}, "ids is a set"),
+        (pd.DataFrame({"a": ["x"]}), "ids is a DataFrame"),
+        (np.array([["x"]]), "ids is a ndarray"),
+    ],
+)
+def test_what_is_no_identifier(make, ids: object, words: str) -> None:
+    with refused(words) as caught:
+        make(ids)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_does_not_tell_the_identifier() -> None:
+    with refused("is of type int") as caught:
+        plain_hash([9990000018])
+    assert "9990000018" not in str(caught.value)
+
+
+def test_the_key_never_shows() -> None:
+    key = b"secret-secret-secret-secret-1234"
+    pseudonymiser = Pseudonymiser(key, "research")
+    for shown in (repr(pseudonymiser), str(pseudonymiser), f"{[pseudonymiser]}"):
+        assert "research" in shown
+        assert "secret" not in shown
+        assert key.hex() not in shown
+    for leave in (pickle.dumps, copy.copy, copy.deepcopy):
+        with refused("cannot be pickled or copied"):
+            leave(pseudonymiser)
+    with refused("at least 16") as caught:
+        Pseudonymiser(b"secret", "d")
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,374 @@
+"""Parquet with column keys: each role reads its columns, and nobody reads altered data."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
+import pytest
+
+from ppml_helpers.errors import ColumnAccessError, VaultError
+from ppml_helpers.people.identifiers import new_key
+from ppml_helpers.pseudonymise.vault import KeyService, read_as, readable, write_encrypted
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+KEYS = {name: bytes(range(start, start + 32)) for start, name in enumerate(("open", "labs", "who"))}
+GROUPS = {"open": ["age"], "labs": ["crea", "d.time"], "who": ["name", "national id"]}
+ANALYST = {name: KEYS[name] for name in ("open", "labs")}
+
+
+def people() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "name": [f"Zoë Müller {number % 7}" for number in range(60)],
+            "national id": [f"{number:010d}" for number in range(60)],
+            "age": rng.normal(60, 9, 60).round(2),
+            "crea": rng.integers(0, 9, 60),
+            "d.time": np.where(np.arange(60) % 5 == 0, np.nan, 4.5),
+        }
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write_encrypted(people(), tmp_path / "people.parquet", GROUPS, KEYS, "open")
+
+
+def refused(words: str):
+    return pytest.raises(VaultError, match=words)
+
+
+def denied(words: str):
+    return pytest.raises(ColumnAccessError, match=words)
+
+
+# ------------------------------------------------------------------------------------------------- who reads what
+
+
+def test_all_keys_read_all(path: Path) -> None:
+    pd.testing.assert_frame_equal(read_as(path, KEYS), people())
+    assert readable(path, KEYS) == list(people().columns)
+
+
+def test_the_analyst_reads_labs_and_not_names(path: Path) -> None:
+    table = read_as(path, ANALYST, ["d.time", "age"])
+    pd.testing.assert_frame_equal(table, people()[["d.time", "age"]])
+    assert readable(path, ANALYST) == ["age", "crea", "d.time"]
+    with denied("lacks the key of 'name' .key 'who'.: leave that out") as caught:
+        read_as(path, ANALYST, ["age", "name"])
+    assert isinstance(caught.value, PermissionError)
+    assert caught.value.__cause__ is None
+    with denied("lacks the key of 'name', 'national id' .key 'who'."):
+        read_as(path, ANALYST)
+    with denied("of 'name', 'national id' .key 'who'.; of 'crea', 'd.time' .key 'labs'."):
+        read_as(path, {"open": KEYS["open"]})
+    assert readable(path, {"open": KEYS["open"]}) == ["age"]
+
+
+def test_many_columns_are_not_all_listed(tmp_path: Path) -> None:
+    wide = pd.DataFrame({f"c{number}": [1] for number in range(9)})
+    groups = {"open": ["c0"], "labs": [f"c{number}" for number in range(1, 9)]}
+    path = write_encrypted(wide, tmp_path / "wide.parquet", groups, KEYS, "open")
+    with denied("of 'c1', 'c2', 'c3', 'c4', 'c5' and 3 more .key 'labs'."):
+        read_as(path, {"open": KEYS["open"]})
+
+
+def test_nothing_opens_without_the_footer_key(path: Path) -> None:
+    for step in (read_as, readable):
+        with refused("needs the footer key 'open' to be opened at all") as caught:
+            step(path, {name: KEYS[name] for name in ("labs", "who")})
+        assert not isinstance(caught.value, ColumnAccessError)
+        with refused("needs the footer key 'open'"):
+            step(path, {})
+
+
+@pytest.mark.parametrize("name", ["open", "labs", "who"])
+def test_a_wrong_key_is_named(path: Path, name: str) -> None:
+    wrong = {**KEYS, name: new_key()}
+    with refused(f"The key '{name}' does not open this file") as caught:
+        read_as(path, wrong)
+    assert not isinstance(caught.value, ColumnAccessError)
+    if name != "open":
+        assert readable(path, wrong) == [column for column in people() if column not in GROUPS[name]]
+
+
+def test_one_role_does_not_profit_from_what_another_read_before(path: Path) -> None:
+    read_as(path, KEYS)
+    with denied("'who'"):
+        read_as(path, ANALYST)
+    read_as(path, KEYS)
+    with refused("footer key"):
+        read_as(path, {})
+    with refused("The key 'who'"):
+        read_as(path, {**KEYS, "who": new_key()})
+
+
+def test_nothing_is_in_plain_in_the_file_also_not_under_the_footer_key(tmp_path: Path) -> None:
+    table = people().assign(note="Beispielbefund")
+    for groups in ({**GROUPS, "open": ["age", "note"]}, {"open": list(table)}):
+        content = write_encrypted(table, tmp_path / "x.parquet", groups, KEYS, "open", "study 7").read_bytes()
+        for secret in ("Müller", "0000000042", "Beispielbefund", "national id", "d.time", "study 7", "pandas"):
+            assert secret.encode() not in content
+        assert table["age"].to_numpy()[3].tobytes() not in content
+        for key in KEYS.values():
+            assert key not in content
+            assert key.hex().encode() not in content
+        pd.testing.assert_frame_equal(read_as(tmp_path / "x.parquet", KEYS), table)
+
+
+def test_an_empty_table_keeps_its_columns_and_their_keys(tmp_path: Path) -> None:
+    path = write_encrypted(people().iloc[:0], tmp_path / "x.parquet", GROUPS, KEYS, "open")
+    assert read_as(path, KEYS).shape == (0, 5)
+    with denied("'who'"):
+        read_as(path, ANALYST)
+
+
+def test_dates_categories_and_attributes_of_an_arrow_table(tmp_path: Path) -> None:
+    day = pd.date_range("1993-01-01", periods=3_000, freq="min")
+    table = pd.DataFrame({"day": day, "kind": pd.Categorical(np.resize(["a", "b"], 3_000))})
+    table.attrs["fictional"] = "made up"
+    path = write_encrypted(pa.Table.from_pandas(table), tmp_path / "x.parquet", {"open": list(table)}, KEYS, "open")
+    back = read_as(path, KEYS)
+    pd.testing.assert_frame_equal(back, table)
+    assert back.attrs == {"fictional": "made up"}
+
+
+def test_an_index_with_values_is_a_column(tmp_path: Path) -> None:
+    table = people().set_index("name")
+    with refused("No key for the column.s. 'name'"):
+        write_encrypted(table, tmp_path / "x.parquet", {**GROUPS, "who": ["national id"]}, KEYS, "open")
+    path = write_encrypted(table, tmp_path / "x.parquet", GROUPS, KEYS, "open")
+    pd.testing.assert_frame_equal(read_as(path, KEYS), table)
+    assert list(read_as(path, ANALYST, ["age"]).columns) == ["age"]
+
+
+def test_a_purpose_tells_files_with_the_same_keys_apart(tmp_path: Path) -> None:
+    path = write_encrypted(people(), tmp_path / "x.parquet", GROUPS, KEYS, "open", purpose="study 7")
+    assert len(read_as(path, KEYS, purpose="study 7")) == len(read_as(path, KEYS)) == 60
+    with refused("written for the purpose 'study 7', not for 'study 8': it may have been swapped"):
+        read_as(path, KEYS, purpose="study 8")
+    write_encrypted(people(), path, GROUPS, KEYS, "open")
+    with refused("written for the purpose None"):
+        read_as(path, KEYS, purpose="study 7")
+
+
+def test_a_column_cannot_be_carried_into_another_file(tmp_path: Path) -> None:
+    """Pages of the same place, table and keys, but of another file: each file has its own associated data."""
+    one, two = (
+        write_encrypted(people(), tmp_path / name, GROUPS, KEYS, "open").read_bytes() for name in ("one", "two")
+    )
+    assert len(one) == len(two)
+    (tmp_path / "mixed").write_bytes(one[: len(one) // 4] + two[len(one) // 4 :])
+    with refused("altered, cut short"):
+        read_as(tmp_path / "mixed", KEYS)
+
+
+# ------------------------------------------------------------------------------------------------- the key service
+
+
+def test_the_key_service_serves_pyarrow_directly(tmp_path: Path) -> None:
+    service = KeyService(KEYS)
+    assert service.unwrap_key(service.wrap_key(b"d" * 32, "labs"), "labs") == b"d" * 32
+    assert service.wrap_key(b"d" * 32, "labs") != service.wrap_key(b"d" * 32, "who")
+    with denied("does not hold the key 'who'"):
+        KeyService(ANALYST).wrap_key(b"d" * 32, "who")
+    for wrapped in (service.wrap_key(b"d" * 32, "who"), "zz", service.wrap_key(b"d" * 32, "labs").upper()):
+        with refused("The key 'labs' does not open this file"):
+            service.unwrap_key(wrapped, "labs")
+    assert "who" in repr(service)
+    assert KEYS["who"].hex() not in repr(service)
+    factory = pe.CryptoFactory(lambda config: KeyService(KEYS))
+    setup = pe.EncryptionConfiguration("open", column_keys=GROUPS, double_wrapping=True)
+    properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), setup)
+    pq.write_table(pa.Table.from_pandas(people()), tmp_path / "x.parquet", encryption_properties=properties)
+    back = pq.read_table(
+        tmp_path / "x.parquet", decryption_properties=factory.file_decryption_properties(pe.KmsConnectionConfig())
+    )
+    pd.testing.assert_frame_equal(back.to_pandas(), people())
+
+
+# ---------------------------------------------------------------------------------------------------- altered files
+
+
+def _by_pyarrow(path: Path, **settings: object) -> None:
+    factory = pe.CryptoFactory(lambda config: KeyService(KEYS))
+    setup = pe.EncryptionConfiguration("open", column_keys=GROUPS, double_wrapping=False, **settings)
+    connection = pe.KmsConnectionConfig(kms_instance_id="ppml-helpers", kms_instance_url="in-memory")
+    properties = factory.file_encryption_properties(connection, setup)
+    pq.write_table(pa.Table.from_pandas(people()), path, encryption_properties=properties)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: people().to_parquet(path), "Parquet with a footer in plain text"),
+        (lambda path: _by_pyarrow(path, plaintext_footer=True), "Parquet with a footer in plain text"),
+        (lambda path: _by_pyarrow(path, encryption_algorithm="AES_GCM_CTR_V1"), "not encrypted with AES_GCM_V1"),
+        (lambda path: _by_pyarrow(path), "lacks the mark of write_encrypted"),
+        (lambda path: path.write_bytes(b""), "no encrypted Parquet file"),
+        (lambda path: path.write_bytes(b"PARE"), "no encrypted Parquet file"),
+        (lambda path: path.write_bytes(b"PARE\0\0\0\0PARE"), "no encrypted Parquet file"),
+        (lambda path: path.write_bytes(b"PARE" + b"\1" * 99 + b"\x20\0\0\0PARE"), "not encrypted with AES_GCM_V1"),
+        (lambda path: path.write_bytes(b"name,age\nA,5\n"), "no encrypted Parquet file"),
+        (lambda path: path.mkdir(), "cannot be read .Is a directory"),
+        (lambda path: None, "cannot be read .No such file"),
+    ],
+)
+def test_what_is_no_file_of_ours(tmp_path: Path, make: Callable[[Path], object], words: str) -> None:
+    make(tmp_path / "x.parquet")
+    for step in (read_as, readable):
+        with refused(words) as caught:
+            step(tmp_path / "x.parquet", KEYS)
+        assert "\n" not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+
+def test_a_file_cut_short_anywhere_is_refused(path: Path) -> None:
+    whole = path.read_bytes()
+    for length in [*range(0, len(whole), 97), len(whole) - 1, len(whole) - 8]:
+        path.write_bytes(whole[:length])
+        with refused("altered, cut short|Parquet"):
+            read_as(path, KEYS)
+    path.write_bytes(whole + b"x")
+    with refused("altered, cut short"):
+        read_as(path, KEYS)
+
+
+FLIP = """
+    import json, resource, sys
+    from pathlib import Path
+    from tests.pseudonymise.test_vault_columns import KEYS, people
+    from ppml_helpers.errors import VaultError
+    from ppml_helpers.pseudonymise.vault import read_as
+
+    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))  # a flipped length must not ask for gigabytes
+    path, expected = Path(sys.argv[1]), people()
+    whole, results = path.read_bytes(), {"refused": 0, "same": [], "altered": [], "other": []}
+    assert read_as(path, KEYS).equals(expected)
+    for position in json.loads(sys.argv[2]):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << (position * 5 + position // 8) % 8
+        path.write_bytes(damaged)
+        try:
+            results["same" if read_as(path, KEYS).equals(expected) else "altered"].append(position)
+        except VaultError:
+            results["refused"] += 1
+        except BaseException as error:
+            results["other"].append([position, repr(error)])
+    print(json.dumps(results))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="memory limits as on Linux and macOS")
+def test_any_flipped_byte_in_any_region_is_refused(path: Path) -> None:
+    """In a process of its own: a flip that crashed the reader, or took all memory, would show as that."""
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    preamble_end = whole.index(b"}", footer) + 2
+    pages = range(4, footer, max((footer - 4) // 400, 1))
+    encrypted_footer = range(preamble_end, len(whole) - 8, 13)
+    positions = [*range(4), *pages, *range(footer, preamble_end), *encrypted_footer, *range(len(whole) - 8, len(whole))]
+    assert len(pages) >= 400
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FLIP), str(path), json.dumps(positions)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"refused": len(positions), "same": [], "altered": [], "other": []}
+
+
+# -------------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ({**GROUPS, "open": []}, "No key for the column.s. 'age', each must be under exactly one"),
+        ({"open": ["age"]}, "No key for the column.s. 'name', 'national id', 'crea', 'd.time'"),
+        ({**GROUPS, "open": ["age", "crea"]}, "The column 'crea' is under the keys 'open' and 'labs'"),
+        ({**GROUPS, "open": ["age", "age"]}, "The column 'age' is under the keys 'open' and 'open'"),
+        ({**GROUPS, "open": ["age", "bmi"]}, "The key 'open' is for the column 'bmi', which the table lacks"),
+        ({**GROUPS, "open": "age"}, r"column_keys\['open'\] = 'age' must be a list"),
+        ({**GROUPS, "open": 5}, r"column_keys\['open'\] = 5 must be a list"),
+        (["age"], "column_keys is a list, it must be a dict"),
+        ({**GROUPS, "extra": []}, "keys has no key named 'extra'"),
+    ],
+)
+def test_every_column_is_under_exactly_one_key(path: Path, groups: object, words: str) -> None:
+    before = path.read_bytes()
+    with refused(words):
+        write_encrypted(people(), path, groups, KEYS, "open")  # type: ignore[arg-type]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (ANALYST, "keys has no key named 'who'"),
+        ({**KEYS, "who": KEYS["who"][:16]}, "the key 'who' has 16 bytes, it must have exactly 32"),
+        ({**KEYS, "who": "x" * 32}, "the key 'who' is a str, a key must be bytes"),
+        ({**KEYS, "who": b"\0" * 32}, "the key 'who' repeats one byte"),
+        ({**KEYS, "a:b": KEYS["who"]}, "'a:b' cannot name a key"),
+        ({**KEYS, " who": KEYS["who"]}, "' who' cannot name a key"),
+        ({**KEYS, 5: KEYS["who"]}, "5 cannot name a key"),
+        ([KEYS["who"]], "keys is a list, it must be a dict"),
+    ],
+)
+def test_what_are_no_keys(tmp_path: Path, keys: object, words: str) -> None:
+    with refused(words):
+        write_encrypted(people(), tmp_path / "x.parquet", GROUPS, keys, "open")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (pd.DataFrame({"a,b": [1]}), "'a,b' cannot name a column"),
+        (pd.DataFrame({"": [1]}), "'' cannot name a column"),
+        (pd.DataFrame({"a": [[1], [2]]}), "column 'a' holds list"),
+        (pd.DataFrame({"a": ["x", 5]}), "a column that Parquet cannot hold"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "two columns 'a'"),
+        (pd.DataFrame(), "has no columns"),
+        ({"a": [1]}, "table is a dict"),
+    ],
+)
+def test_what_is_no_table(tmp_path: Path, table: object, words: str) -> None:
+    with refused(words):
+        write_encrypted(table, tmp_path / "x.parquet", {"open": ["a"]}, KEYS, "open")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("footer", ["nobody", "", None])
+def test_what_is_no_footer_key(tmp_path: Path, footer: object) -> None:
+    with refused("keys has no key named"):
+        write_encrypted(people(), tmp_path / "x.parquet", GROUPS, KEYS, footer)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ("age", "columns = 'age' must be a list"),
+        (["bmi"], "no column 'bmi': it has name, national id"),
+        ([], "columns is empty"),
+        (["age", "age"], "names 'age' twice"),
+        (5, "columns = 5 must be a list"),
+    ],
+)
+def test_what_are_no_columns(path: Path, columns: object, words: str) -> None:
+    with refused(words):
+        read_as(path, KEYS, columns)  # type: ignore[arg-type]

@@ -1,0 +1,223 @@
+"""Crypto-shredding: an erased key takes every copy of the record with it, and a copy of the keys undoes that."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from ppml_helpers.errors import VaultError
+from ppml_helpers.people.identifiers import new_key
+from ppml_helpers.pseudonymise.vault import ShredStore
+
+KEY = bytes(range(32))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ShredStore:
+    made = ShredStore(tmp_path / "store", KEY)
+    made.put_many({f"p{number}": f"record of {number}" for number in range(20)})
+    return made
+
+
+def refused(words: str):
+    return pytest.raises(VaultError, match=words)
+
+
+def test_what_is_put_can_be_got(store: ShredStore) -> None:
+    store.put("p3", "Befund: größer")
+    store.put(7, b"\x00\xff")
+    store.put("Zoë", "")
+    again = ShredStore(store.keys_file.parent, KEY)
+    assert again.get("p3").decode() == "Befund: größer"
+    assert again.get("7") == again.get(7) == b"\x00\xff"
+    assert again.get(" Zoe\u0308") == b""
+    assert again.get("p4") == b"record of 4"
+    assert again.patients() == sorted([f"p{number}" for number in range(20)] + ["7", "Zoë"])
+
+
+def test_an_erased_patient_is_gone_from_every_copy_of_the_data(store: ShredStore, tmp_path: Path) -> None:
+    old = shutil.copy(store.data_file, tmp_path / "old backup")
+    store.put("p3", "newer")
+    newer = shutil.copy(store.data_file, tmp_path / "newer backup")
+    store.erase("p3")
+    with refused("No record of patient 'p3', never stored or erased"):
+        store.get("p3")
+    for backup in (old, newer):
+        shutil.copy(backup, store.data_file)
+        with refused("The key of patient 'p3' has been erased"):
+            store.get("p3")
+        assert store.get("p4") == b"record of 4"
+        assert "p3" not in store.patients()
+        assert len(store.patients()) == 19
+
+
+def test_a_backup_of_the_keys_brings_the_erased_patient_back(store: ShredStore, tmp_path: Path) -> None:
+    keys, data = (shutil.copy(file, tmp_path / file.stem) for file in (store.keys_file, store.data_file))
+    store.erase("p3")
+    shutil.copy(data, store.data_file)
+    with refused("has been erased"):
+        store.get("p3")
+    shutil.copy(keys, store.keys_file)
+    assert store.get("p3") == b"record of 3"
+
+
+def test_a_patient_who_returns_gets_another_key(store: ShredStore, tmp_path: Path) -> None:
+    backup = shutil.copy(store.data_file, tmp_path / "backup")
+    store.erase("p3")
+    store.put("p3", "second stay")
+    assert store.get("p3") == b"second stay"
+    shutil.copy(backup, store.data_file)
+    with refused("The record of patient 'p3' is altered, or belongs to another patient or key"):
+        store.get("p3")
+
+
+def test_the_erased_key_is_overwritten_in_the_file(store: ShredStore) -> None:
+    with sqlite3.connect(store.keys_file) as connection:
+        wrapped = connection.execute("SELECT wrapped FROM keys WHERE patient = 'p3'").fetchone()[0]
+    connection.close()
+    assert wrapped in store.keys_file.read_bytes()
+    store.erase("p3")
+    for file in store.keys_file.parent.iterdir():
+        assert wrapped not in file.read_bytes()
+    assert {file.name for file in store.keys_file.parent.iterdir()} == {"keys.db", "data.db"}
+
+
+def test_the_files_hold_no_record_and_no_key_in_plain(store: ShredStore) -> None:
+    store.put("p3", "Beispielbefund")
+    for file in (store.data_file, store.keys_file):
+        assert b"record of" not in file.read_bytes()
+        assert b"Beispiel" not in file.read_bytes()
+        assert KEY not in file.read_bytes()
+        assert file.stat().st_mode & 0o077 == 0
+    assert KEY.hex() not in repr(store)
+
+
+def test_swapped_records_are_detected(store: ShredStore) -> None:
+    with sqlite3.connect(store.data_file) as connection:
+        rows = dict(connection.execute("SELECT patient, record FROM records"))
+        connection.execute("UPDATE records SET record = ? WHERE patient = 'p1'", (rows["p2"],))
+        connection.execute("UPDATE records SET record = ? WHERE patient = 'p2'", (rows["p1"],))
+    connection.close()
+    for patient in ("p1", "p2"):
+        with refused("is altered, or belongs to another patient"):
+            store.get(patient)
+    assert store.get("p4") == b"record of 4"
+
+
+def test_records_swapped_with_their_keys_are_detected_too(store: ShredStore) -> None:
+    for file, table, column in ((store.data_file, "records", "record"), (store.keys_file, "keys", "wrapped")):
+        with sqlite3.connect(file) as connection:
+            rows = dict(connection.execute(f"SELECT patient, {column} FROM {table}"))
+            for one, other in (("p1", "p2"), ("p2", "p1")):
+                connection.execute(f"UPDATE {table} SET {column} = ? WHERE patient = ?", (rows[other], one))
+        connection.close()
+    for patient in ("p1", "p2"):
+        with refused("is altered, or belongs to another patient"):
+            store.get(patient)
+
+
+def test_rotation_changes_the_master_and_no_record(store: ShredStore, tmp_path: Path) -> None:
+    folder, new = store.keys_file.parent, new_key()
+    old_keys = shutil.copy(store.keys_file, tmp_path / "old keys")
+    data = store.data_file.read_bytes()
+    store.rotate(new)
+    assert store.get("p3") == b"record of 3"
+    assert store.data_file.read_bytes() == data
+    with refused("does not open with this master key"):
+        ShredStore(folder, KEY)
+    assert ShredStore(folder, new).patients() == store.patients()
+    shutil.copy(old_keys, store.keys_file)
+    assert ShredStore(folder, KEY).get("p3") == b"record of 3", (
+        "an old copy of the keys still opens with the old master"
+    )
+    with refused("does not open with this master key"):
+        store.get("p3")
+
+
+def test_a_wrong_master_key_is_refused_also_by_an_empty_store(store: ShredStore, tmp_path: Path) -> None:
+    ShredStore(tmp_path / "empty", KEY)
+    for folder in (store.keys_file.parent, tmp_path / "empty"):
+        with refused("does not open with this master key: use the right one") as caught:
+            ShredStore(folder, new_key())
+        assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("key", [b"short", KEY + b"1", "x" * 32, None, b"\0" * 32])
+def test_what_is_no_master_key(store: ShredStore, tmp_path: Path, key: object) -> None:
+    with refused(r"^master_key .*make one with new_key\(\)"):
+        ShredStore(tmp_path / "new", key)  # type: ignore[arg-type]
+    assert not (tmp_path / "new").exists()
+    with refused(r"^new_master .*make one with new_key\(\)"):
+        store.rotate(key)  # type: ignore[arg-type]
+    assert store.get("p3") == b"record of 3"
+
+
+@pytest.mark.parametrize("patient", [None, "", "  ", 1.5, True, b"p1", float("nan")])
+def test_what_is_no_patient(store: ShredStore, patient: object) -> None:
+    for step in (lambda: store.put(patient, "x"), lambda: store.get(patient), lambda: store.erase(patient)):
+        with refused("^patient is"):
+            step()
+
+
+@pytest.mark.parametrize("record", [None, 5, {"a": 1}, ["x"], bytearray(b"x"), "\ud800"])
+def test_what_is_no_record(store: ShredStore, record: object) -> None:
+    with refused("The record of patient 'p9' is a .*, it must be bytes or valid text"):
+        store.put_many({"p1": "changed", "p9": record})  # type: ignore[dict-item]
+    assert store.get("p1") == b"record of 1", "none or all"
+    with refused("records is a list, it must be a dict"):
+        store.put_many([("p1", "x")])  # type: ignore[arg-type]
+
+
+def test_unknown_patients_are_named(store: ShredStore) -> None:
+    with refused("No record of patient 'nobody'"):
+        store.get("nobody")
+    with refused("No key of patient 'nobody'"):
+        store.erase("nobody")
+    store.erase("p1")
+    with refused("No key of patient 'p1', never stored or erased already"):
+        store.erase("p1")
+
+
+def test_a_missing_file_is_named_and_not_made_anew(store: ShredStore) -> None:
+    folder = store.keys_file.parent
+    for file in (store.keys_file, store.data_file):
+        content = file.read_bytes()
+        file.unlink()
+        with refused(f"{file.name} is missing and its companion is there"):
+            ShredStore(folder, KEY)
+        with refused("cannot be opened or written"):
+            store.get("p1")
+        assert not file.exists()
+        file.write_bytes(content)
+    assert store.get("p1") == b"record of 1"
+
+
+def test_no_folder_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "none" / "store", tmp_path / "file"):
+        with refused("cannot be made"):
+            ShredStore(path, KEY)
+
+
+@pytest.mark.parametrize("which", ["keys_file", "data_file"])
+def test_flipped_bytes_never_alter_a_record(store: ShredStore, which: str) -> None:
+    file: Path = getattr(store, which)
+    whole = file.read_bytes()
+    expected = {f"p{number}": f"record of {number}".encode() for number in range(20)}
+    caught = 0
+    for position in [*range(0, 100, 3), *range(100, len(whole), max(len(whole) // 170, 1))]:
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << (position % 8)
+        file.write_bytes(damaged)
+        for patient in ("p0", "p7", "p19"):
+            try:
+                assert store.get(patient) == expected[patient]
+            except VaultError:
+                caught += 1
+    assert caught > 5
+    file.write_bytes(b"no database at all" * 500)
+    with refused("is damaged"):
+        store.get("p1")
