@@ -245,24 +245,7 @@ def gaussian_membership_accuracy(noise_multiplier: float, steps: int) -> float:
 def build_noise_table(
     epsilons: Iterable[float], sample_rates_and_steps: Iterable[tuple[float, int]], delta: float = DELTA
 ) -> dict[str, float]:
-    """Search the noise multipliers that ``noise_table.json`` of this package holds.
-
-    Parameters
-    ----------
-    epsilons : iterable of float
-    sample_rates_and_steps : iterable of (float, int)
-    delta : float
-
-    Returns
-    -------
-    dict
-        ``"epsilon sample_rate steps delta" -> noise multiplier``.
-
-    Raises
-    ------
-    PrivacyParameterError
-        If a parameter is outside its range.
-    """
+    """Search the noise multipliers that ``noise_table.json`` of this package holds."""
     epsilons, trainings = list(epsilons), list(sample_rates_and_steps)
     for target in epsilons:
         check_target(target)

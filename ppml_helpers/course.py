@@ -249,13 +249,7 @@ def _without_outputs(notebook: NotebookNode) -> NotebookNode:
 
 
 def problems(path: Path) -> list[str]:
-    """Return everything that a stored notebook of the course must not have, a sentence each; empty when it is clean.
-
-    Raises
-    ------
-    CourseError
-        When the file is missing or is no valid notebook.
-    """
+    """Return everything that a stored notebook of the course must not have, a sentence each; empty when it is clean."""
     notebook = read(path)
     found = [f"{where}: {what}" for where, what in _cell_problems(notebook)]
     found += _notebook_problems(notebook)
@@ -362,25 +356,7 @@ def learner_notebook(notebook: NotebookNode) -> NotebookNode:
 
 
 def write_learner_edition(out: Path, root: Path = ROOT) -> list[str]:
-    """Write the edition for learners: every chapter without solutions and outputs, and what it needs to run.
-
-    Parameters
-    ----------
-    out
-        New or empty folder, or an earlier learner edition whose files nobody has changed since.
-    root
-        The kit to take it from.
-
-    Returns
-    -------
-    list of str
-        The files written, relative to ``out``.
-
-    Raises
-    ------
-    CourseError
-        When ``out`` holds something that would be lost.
-    """
+    """Write the edition for learners: every chapter without solutions and outputs, and what it needs to run."""
     out, root = Path(out).resolve(), root.resolve()
     earlier = _earlier_edition(out, root)
     content = dict(_edition(root))

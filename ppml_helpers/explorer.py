@@ -362,14 +362,6 @@ def on_page(knob: W.Widget) -> W.Widget:
 
     The slider of the widget library has no name that a screen reader could say, and announces the exponent in place
     of the value. The number box has a name, shows the value, and takes a typed one.
-
-    Parameters
-    ----------
-    knob : ipywidgets.Widget
-
-    Returns
-    -------
-    ipywidgets.Widget
     """
     if not isinstance(knob, W.FloatLogSlider):
         return knob

@@ -81,36 +81,14 @@ def style(axis: Axes) -> None:
 
 
 def to_png(figure: Figure) -> bytes:
-    """Render a figure; the same drawing gives the same bytes on one machine.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-
-    Returns
-    -------
-    bytes
-        A PNG without the name of the software that wrote it.
-    """
+    """Render a figure; the same drawing gives the same bytes on one machine."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
 def to_html(png: bytes, alt: str, width: int) -> str:
-    """Return a picture with its alternative text as one HTML element.
-
-    Parameters
-    ----------
-    png : bytes
-    alt : str
-    width : int
-        In pixels; on a narrower page the picture shrinks.
-
-    Returns
-    -------
-    str
-    """
+    """Return a picture with its alternative text as one HTML element."""
     source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     text = html.escape(alt, quote=True)
     return f'<img alt="{text}" src="{source}" width="{width}" style="max-width:100%;height:auto">'
@@ -121,16 +99,6 @@ def bundle(png: bytes, alt: str, width: int) -> tuple[dict[str, Any], dict[str, 
 
     JupyterLab drops the alternative text of a plain PNG output, so the picture is also given as HTML; previews that
     strip HTML show the PNG, and a terminal or a strict comparison the text.
-
-    Parameters
-    ----------
-    png, alt, width
-        As in `to_html`.
-
-    Returns
-    -------
-    data, metadata : dict
-        By MIME type, as ``_repr_mimebundle_`` wants them.
     """
     data = {"text/html": to_html(png, alt, width), "image/png": png, "text/plain": alt}
     return data, {"image/png": {"alt": alt}}

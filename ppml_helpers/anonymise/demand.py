@@ -44,14 +44,7 @@ def checked_demand(
     sensitive: Hashable,
     values: Whole | None,
 ) -> Demand:
-    """Return a demand that a table of so many rows with these sensitive values (numbered from 0) can be asked for.
-
-    Raises
-    ------
-    AnonymityError
-        If k, l or t is out of range, the kind of diversity is unknown, or l or t is asked for without a sensitive
-        attribute.
-    """
+    """Return a demand that a table of so many rows with these sensitive values (numbered from 0) can be asked for."""
     k = checked_whole(k, "k", 1, rows, "rows of the table")
     if diversity not in ("distinct", "entropy"):
         raise AnonymityError(f"diversity = {diversity!r} is no kind of l-diversity: use 'distinct' or 'entropy'.")
@@ -77,13 +70,7 @@ def checked_demand(
 
 
 def checked_weights(weights: Mapping[Any, float] | None, qi: Sequence[Hashable]) -> NDArray[np.float64]:
-    """Return the share of each quasi-identifier in the loss (they sum to 1); one without a weight weighs 1.
-
-    Raises
-    ------
-    AnonymityError
-        If a weight is negative or not finite, belongs to no quasi-identifier, or all are 0.
-    """
+    """Return the share of each quasi-identifier in the loss (they sum to 1); one without a weight weighs 1."""
     given = dict(weights or {})
     unknown = [name for name in given if name not in qi]
     if unknown:
@@ -99,24 +86,12 @@ def checked_weights(weights: Mapping[Any, float] | None, qi: Sequence[Hashable])
 
 
 def most_rows(limit: Any, name: str, rows: int) -> int:
-    """Return how many rows a limit (a share from 0 to 1) lets go; never all, since an empty table is no release.
-
-    Raises
-    ------
-    AnonymityError
-        If the limit is out of range.
-    """
+    """Return how many rows a limit (a share from 0 to 1) lets go; never all, since an empty table is no release."""
     return min(int(checked_number(limit, name, 0, 1) * rows + 1e-9), rows - 1)
 
 
 def checked_number(value: Any, name: str, least: float, most: float) -> float:
-    """Return a finite number from `least` to `most`.
-
-    Raises
-    ------
-    AnonymityError
-        If it is none.
-    """
+    """Return a finite number from `least` to `most`."""
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number or not least <= value <= most or not math.isfinite(value):
         upper = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"

@@ -156,20 +156,6 @@ def best_guess(table: pd.DataFrame, qi: Sequence[Hashable], sensitive: Hashable)
 
     Rows with a missing value are left out. For a rare attribute the base rate is near 1 and hides what the attack
     finds: read `skew` as well.
-
-    Parameters
-    ----------
-    table, qi, sensitive
-        As for `homogeneity`.
-
-    Returns
-    -------
-    BestGuess
-
-    Raises
-    ------
-    AttackError
-        As for `homogeneity`.
     """
     found = _counted(table, qi, sensitive)
     most = np.zeros(len(found.unknown), dtype=np.int64)

@@ -42,15 +42,7 @@ class Part(NamedTuple):
 
 
 class Frequencies:
-    """The rows of a table as numbers, and the frequency set of any node.
-
-    Parameters
-    ----------
-    table : DataFrame
-        One row a person.
-    hierarchies : dict of str to Hierarchy
-        One for each quasi-identifier, covering its missing values too.
-    """
+    """The rows of a table as numbers, and the frequency set of any node."""
 
     def __init__(self, table: pd.DataFrame, hierarchies: dict[str, Hierarchy]) -> None:
         self.rows = len(table)

@@ -155,13 +155,7 @@ class Hierarchy:
 
     @classmethod
     def prefixes(cls, values: Iterable[str], lengths: Sequence[int]) -> Self:
-        """Texts cut to ever shorter prefixes ("12345", "123*", "1*"), then "*".
-
-        Raises
-        ------
-        AnonymityError
-            If a value is no text, or the lengths do not fall.
-        """
+        """Texts cut to ever shorter prefixes ("12345", "123*", "1*"), then "*"."""
         values = list(values)
         for value in values:
             if not isinstance(value, str):

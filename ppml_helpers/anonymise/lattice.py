@@ -44,22 +44,7 @@ _CACHE_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class Solution:
-    """The node of least loss for some demands.
-
-    Parameters
-    ----------
-    node : dict of str to int
-        Level of each quasi-identifier.
-    k, l, t : int, int or float, float
-        What was demanded.
-    suppressed : int
-        Rows left out.
-    loss : float
-        Sum over the kept rows of the weighted mean penalty, plus the rows suppressed, divided by all rows: 0 nothing
-        lost, 1 everything.
-    diversity : {"distinct", "entropy"}
-        How l is counted.
-    """
+    """The node of least loss for some demands."""
 
     node: dict[str, int]
     k: int

@@ -62,30 +62,7 @@ def k_anonymity(df: pd.DataFrame, qi: Iterable[Hashable]) -> int:
 def l_diversity(
     df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable, kind: Literal["distinct", "entropy"] = "distinct"
 ) -> int | float:
-    """Return how many values of the sensitive attribute the least diverse class holds (Machanavajjhala et al. 2007).
-
-    Parameters
-    ----------
-    df : DataFrame
-        One row a person.
-    qi : iterable of column names
-        The quasi-identifiers.
-    sensitive : column name
-        The attribute that nobody should learn. A missing entry counts as one more value, "missing".
-    kind : {"distinct", "entropy"}
-        "distinct" counts values. "entropy" gives the effective number of values, exp(entropy in nats): a class of
-        99 and 1 has two distinct values and 1.06 effective ones.
-
-    Returns
-    -------
-    int for "distinct", float for "entropy"
-        The largest l for which the table is l-diverse, at least 1.
-
-    Raises
-    ------
-    AnonymityError
-        As `classes`, and if the sensitive column is missing or among the quasi-identifiers, or `kind` is unknown.
-    """
+    """Return how many values of the sensitive attribute the least diverse class holds (Machanavajjhala et al. 2007)."""
     if kind not in ("distinct", "entropy"):
         raise AnonymityError(f"kind = {kind!r} is no kind of l-diversity: use 'distinct' or 'entropy'.")
     qi = checked_columns(df, qi, sensitive)
@@ -103,31 +80,6 @@ def t_closeness(
     """Return how far a class's distribution of the sensitive attribute can be from the table's (Li et al. 2007).
 
     The distance is the earth mover's: the least share of rows that must change their value, times how far they go.
-
-    Parameters
-    ----------
-    df : DataFrame
-        One row a person. For a released table that is the released rows, without the suppressed ones.
-    qi : iterable of column names
-        The quasi-identifiers.
-    sensitive : column name
-        The attribute that nobody should learn.
-    distance : {"equal", "ordered"}
-        "equal": every change costs 1 (total variation distance); a missing entry is one more value. "ordered": a
-        change costs the number of steps between the two values' ranks, divided by the steps from the lowest to the
-        highest; ranks are those of the values that occur in the table. The column must be of numbers, of dates or an
-        ordered pandas Categorical, without missing entries.
-
-    Returns
-    -------
-    float
-        The smallest t for which the table is t-close, from 0 to 1.
-
-    Raises
-    ------
-    AnonymityError
-        As `classes`, and if the sensitive column is missing or among the quasi-identifiers, `distance` is unknown,
-        or "ordered" is asked of a column without order or with missing entries.
     """
     if distance not in ("equal", "ordered"):
         raise AnonymityError(f"distance = {distance!r} is unknown: use 'equal' or 'ordered'.")
@@ -211,26 +163,13 @@ def class_numbers(columns: Iterable[pd.Series]) -> Whole:
 
 
 def value_codes(values: pd.Series) -> tuple[Whole, pd.Index]:
-    """Give each distinct value of a column a number, by first appearance; missing values share the last number.
-
-    Returns
-    -------
-    codes : ndarray of int64, shape (rows,)
-    found : Index
-        The distinct values, the missing one left out.
-    """
+    """Give each distinct value of a column a number, by first appearance; missing values share the last number."""
     codes, found = distinct(values)
     return np.where(codes < 0, len(found), codes).astype(np.int64), found
 
 
 def ordered_codes(values: pd.Series) -> Whole:
-    """Return the rank, 0, 1, ..., of each value among the values that occur in the column.
-
-    Raises
-    ------
-    AnonymityError
-        If the column has no order or misses entries.
-    """
+    """Return the rank, 0, 1, ..., of each value among the values that occur in the column."""
     dtype = values.dtype
     ordered = isinstance(dtype, pd.CategoricalDtype) and dtype.ordered
     timed = pd.api.types.is_datetime64_any_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype)
@@ -298,13 +237,7 @@ def check_table(df: pd.DataFrame) -> None:
 
 
 def checked_whole(value: Any, name: str, least: int, most: int, why_most: str) -> int:
-    """Return a whole number from `least` to `most`.
-
-    Raises
-    ------
-    AnonymityError
-        If it is none; `why_most` explains the upper end.
-    """
+    """Return a whole number from `least` to `most`."""
     try:
         number = operator.index(value)
     except TypeError:

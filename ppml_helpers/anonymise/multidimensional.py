@@ -352,13 +352,7 @@ class Boxes:
         return recoded
 
     def find(self, other: pd.DataFrame) -> Whole:
-        """Drop people down the cuts and return the box that each falls into.
-
-        Raises
-        ------
-        AnonymityError
-            If a quasi-identifier is missing, or a value is unknown to its axis.
-        """
+        """Drop people down the cuts and return the box that each falls into."""
         names = [axis.name for axis in self.axes]
         absent = [name for name in names if name not in other.columns]
         if absent:

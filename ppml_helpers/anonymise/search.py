@@ -43,19 +43,7 @@ class Found(NamedTuple):
 
 
 def loss_of(kept_spread: Whole, suppressed: Whole | int, scale: Real, rows: int) -> Real:
-    """Return the loss: mean over all rows of the weighted penalty of a kept row, or 1 for a suppressed one.
-
-    Parameters
-    ----------
-    kept_spread : ndarray of int, shape (..., quasi-identifiers)
-        Leaves under the labels of the kept rows less one, summed.
-    suppressed : int or ndarray of int, shape (...)
-        Rows suppressed.
-    scale : ndarray of float, shape (quasi-identifiers,)
-        Share of the weight, divided by the spread of a fully generalised value.
-    rows : int
-        All rows.
-    """
+    """Return the loss: mean over all rows of the weighted penalty of a kept row, or 1 for a suppressed one."""
     total = np.asarray(suppressed, dtype=np.float64)
     for column, factor in enumerate(scale):  # one by one: the same additions whatever the shape, hence the same ties
         total = total + kept_spread[..., column] * factor
@@ -142,17 +130,6 @@ class Profiles:
     """For every node that can be of use, what each k up to `k_max` would suppress.
 
     A k, a limit and weights are then a matter of one matrix and one minimum.
-
-    Parameters
-    ----------
-    frequencies : Frequencies
-        The rows.
-    k_max : int
-        Largest k to answer for; the smallest is 2.
-    most : int
-        Rows that may be suppressed, at most.
-    progress : callable, optional
-        Called with the share done and a sentence.
     """
 
     def __init__(self, frequencies: Frequencies, k_max: int, most: int, progress: Progress | None = None) -> None:

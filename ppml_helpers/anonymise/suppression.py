@@ -63,11 +63,6 @@ def kept_classes(
     """Return which classes stay when all that fail k, l or t are dropped, again and again until none fails.
 
     The distribution that t compares with is that of the rows kept so far: at first all rows.
-
-    Returns
-    -------
-    ndarray of bool, shape (classes,), or None
-        None if more than `most` rows, or all, would be suppressed.
     """
     fine = held.size >= k
     if l > 1:

@@ -70,20 +70,7 @@ def discernibility(released: Released) -> int:
 
 
 def average_class_size(released: Released, k: int = 1) -> float:
-    """Return the mean size of the classes that were released, in rows, or as a multiple of k.
-
-    Parameters
-    ----------
-    released : Released
-        From `Lattice.apply` or `mondrian`.
-    k : int
-        Divides the mean: with the k that was asked for it is C_AVG of LeFevre et al. 2006, best at 1.
-
-    Raises
-    ------
-    AnonymityError
-        If no row was released, or k is below 1.
-    """
+    """Return the mean size of the classes that were released, in rows, or as a multiple of k."""
     _check_released(released, some=True)
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise AnonymityError(f"k = {k!r} must be a whole number of at least 1: give the k that was asked for.")

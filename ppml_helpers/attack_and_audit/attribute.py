@@ -229,31 +229,7 @@ def attribute_inference(
 def candidate_scores(
     model: Any, X: pd.DataFrame, y: ArrayLike, candidates: pd.DataFrame, scorer: Scorer = lira.scores_of
 ) -> Floats:
-    """Ask the model about each record, completed with each value that the attribute could have.
-
-    Parameters
-    ----------
-    model : object
-        Whatever `scorer` takes.
-    X : DataFrame, shape (n, d)
-        The records. What they hold in the attribute's columns is not used.
-    y : array_like, shape (n,)
-        What really happened, 0 or 1.
-    candidates : DataFrame, shape (n_values, n_columns)
-        The values, in columns named as in `X`.
-    scorer : callable
-        As in `attribute_inference`.
-
-    Returns
-    -------
-    ndarray of shape (n, n_values)
-        Log-odds that the model gives to what really happened.
-
-    Raises
-    ------
-    AttackError
-        If a column is not there, or a score is missing, not finite or not one a record.
-    """
+    """Ask the model about each record, completed with each value that the attribute could have."""
     names = _names(list(candidates.columns), X)
     answers = np.empty((len(X), len(candidates)))
     for number, value in enumerate(candidates.to_numpy()):

@@ -140,23 +140,7 @@ class TrainingAudit:
         return self.measured.epsilon_lower > self.promised
 
     def auc(self, X: Table, y: Labels) -> float:
-        """Return the audited model's area under the ROC curve for patients, who have none of the canaries' codes.
-
-        Parameters
-        ----------
-        X : DataFrame or ndarray, shape (n, `columns`)
-        y : Series or ndarray, shape (n,)
-            Labels 0 and 1, both present.
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        AuditError
-            If these are no such patients, or the model does not give one log-odds a patient.
-        """
+        """Return the audited model's area under the ROC curve for patients, who have none of the canaries' codes."""
         patients, labels = _checked_records("patients", X, y)
         if patients.shape[1] != self.columns:
             raise AuditError(
@@ -263,29 +247,6 @@ def best_possible(m: int, confidence: float = 0.95, delta: float = accounting.DE
 
 def p_value(canaries: int, guesses: int, correct: int, epsilon: float, delta: float) -> float:
     """Bound the chance of so many right guesses if the audited computation keeps its promise.
-
-    Parameters
-    ----------
-    canaries : int
-        Each was in by an independent toss of a fair coin.
-    guesses : int
-        Canaries guessed, at most `canaries`.
-    correct : int
-        Right guesses, at most `guesses`.
-    epsilon : float
-        At least 0.
-    delta : float
-        In [0, 1).
-
-    Returns
-    -------
-    float
-        In [0, 1]; exact for delta 0 and the computation that leaks most.
-
-    Raises
-    ------
-    AuditError
-        If a parameter is outside its range.
 
     Notes
     -----
@@ -395,24 +356,6 @@ def audit_sweep(
     progress: Progress = _no_progress,
 ) -> list[TrainingAudit]:
     """Audit `private_training.train` at several settings on the same coins, for little more than the price of one.
-
-    Parameters
-    ----------
-    X, y, recipe, canaries, delta, confidence, seed, progress
-        As in `audit_training`.
-    settings : sequence of (float, float)
-        Epsilon and noise divisor of each audit.
-
-    Returns
-    -------
-    list of TrainingAudit
-        One a setting: what `audit_training` returns for it (but for the rounding of other matrix products; with
-        sampled batches, the same batches too).
-
-    Raises
-    ------
-    AuditError, TrainingDataError, PrivacyParameterError
-        As `audit_training`; also if there is no setting.
 
     Notes
     -----

@@ -158,28 +158,7 @@ def attack_model(
     scorer: Callable[[Any, Any, ArrayLike], ArrayLike] = scores_of,
     **settings: Any,
 ) -> AttackResult:
-    """Attack one model by its loss alone (Yeom et al. 2018), without shadow models.
-
-    Parameters
-    ----------
-    model : object
-        Whatever `scorer` takes.
-    members, nonmembers : tuple of (X, y)
-        Records that trained the model, and records that did not.
-    scorer : callable
-        ``scorer(model, X, y)`` gives one score a record, higher for "more likely a member".
-    **settings
-        Of `membership_attack`.
-
-    Returns
-    -------
-    AttackResult
-
-    Raises
-    ------
-    AttackError
-        If a record is on both sides, or the scores are missing, not finite or not one a record.
-    """
+    """Attack one model by its loss alone (Yeom et al. 2018), without shadow models."""
     check_apart(members[0], nonmembers[0])
     sides = []
     for name, (X, y) in (("members", members), ("nonmembers", nonmembers)):
@@ -193,18 +172,7 @@ def attack_model(
 
 
 def check_apart(members: Any, nonmembers: Any) -> None:
-    """Refuse records that are on both sides: they would be a member and none.
-
-    Parameters
-    ----------
-    members, nonmembers : DataFrame or array_like, shape (n, d)
-        The same record is the same values and, where both are DataFrames, the same label.
-
-    Raises
-    ------
-    AttackError
-        Naming a record.
-    """
+    """Refuse records that are on both sides: they would be a member and none."""
     labelled = isinstance(members, pd.DataFrame) and isinstance(nonmembers, pd.DataFrame)
     first, second = ({row: i for i, row in enumerate(_rows(side, labelled))} for side in (members, nonmembers))
     common = [row for row in first if row in second]
@@ -355,21 +323,7 @@ def _checked(
 
 
 def checked_members(member: ArrayLike) -> Members:
-    """Return which model was trained on which record as truth values.
-
-    Parameters
-    ----------
-    member : array_like of bool, or of 0 and 1, shape (models, records)
-
-    Returns
-    -------
-    ndarray of bool, shape (models, records)
-
-    Raises
-    ------
-    AttackError
-        If it holds anything else.
-    """
+    """Return which model was trained on which record as truth values."""
     given = np.asarray(member)
     if given.ndim != 2 or given.size == 0 or given.dtype.kind not in "biuf" or not np.isin(given, (0, 1)).all():
         raise AttackError(

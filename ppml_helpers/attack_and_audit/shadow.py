@@ -344,24 +344,7 @@ class Vulnerability(NamedTuple):
 
 
 def vulnerability(scores: ArrayLike, member: ArrayLike, fpr: float = 0.01) -> Vulnerability:
-    """Count for each record in how many targets the attack finds it.
-
-    Parameters
-    ----------
-    scores, member : array_like, shape (models, records)
-        As in `pooled`.
-    fpr : float
-        Share of false alarms allowed over all records and targets, in (0, 1).
-
-    Returns
-    -------
-    Vulnerability
-
-    Raises
-    ------
-    AttackError
-        As `pooled`, or if a record is in all targets or none.
-    """
+    """Count for each record in how many targets the attack finds it."""
     given, chosen = _paired(scores, member)
     targets = chosen.sum(axis=0)
     if targets.min() == 0 or targets.max() == len(chosen):

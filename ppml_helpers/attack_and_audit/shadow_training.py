@@ -48,25 +48,7 @@ def train_block(
     seeds: list[int],
     tell: Callable[[float], None],
 ) -> Models:
-    """Train one model a row of `member`, as `private_training.train` would on that row's records.
-
-    Parameters
-    ----------
-    table, labels : Tensor, shapes (records, d) and (records,)
-        Of one floating type, which becomes that of the models.
-    member : ndarray of bool, shape (models, records)
-        Each row has half of the records.
-    setting : Setting
-    seeds : list of int
-        One a model, of its starting weights and noise; the first one's also draws the block's batches.
-    tell : callable
-        Called after each step with the share that is done; it may raise to stop.
-
-    Returns
-    -------
-    Models
-        In the order of `member`.
-    """
+    """Train one model a row of `member`, as `private_training.train` would on that row's records."""
     recipe = setting.recipe
     weights = engine._initial(recipe.hidden, table.shape[1], seeds, table.dtype)
     shapes = [weight.shape[1:] for weight in weights]

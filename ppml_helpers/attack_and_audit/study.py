@@ -150,13 +150,7 @@ class Study:
     fewer: Mapping[int, Mapping[str, AttackResult]]
 
     def __getitem__(self, case: str) -> Case:
-        """Return a case.
-
-        Raises
-        ------
-        AttackError
-            If there is none of that name.
-        """
+        """Return a case."""
         return self.cases[_known(case)]
 
 
@@ -231,17 +225,7 @@ def without_leak(given: Shadows, seed: int = 1) -> Shadows:
 
 
 def model_aucs(given: Shadows) -> NDArray[np.float64]:
-    """Return each model's AUC for the patients of the pool that did not train it.
-
-    Parameters
-    ----------
-    given : Shadows
-        Of `shadows`.
-
-    Returns
-    -------
-    ndarray, shape (models,)
-    """
+    """Return each model's AUC for the patients of the pool that did not train it."""
     y = pool()[1].to_numpy()
     log_odds = given.scores * np.where(y == 1, 1, -1)  # scores are about what happened, these about death
     return np.array([roc_auc_score(y[~own], row[~own]) for own, row in zip(given.member, log_odds, strict=True)])

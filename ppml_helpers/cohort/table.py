@@ -185,13 +185,7 @@ def load_patients(path: str | Path | None = None) -> pd.DataFrame:
 
 
 def expected_sha256(name: str) -> str:
-    """Return the SHA-256 that `data/SHA256SUMS` gives for a file, in hexadecimal.
-
-    Raises
-    ------
-    DataError
-        If the list of checksums is missing or does not name the file.
-    """
+    """Return the SHA-256 that `data/SHA256SUMS` gives for a file, in hexadecimal."""
     sums = DATA_FOLDER / "SHA256SUMS"
     try:
         lines = [line.split() for line in sums.read_text(encoding="utf-8").splitlines()]
@@ -204,20 +198,7 @@ def expected_sha256(name: str) -> str:
 
 
 def check_patients(patients: pd.DataFrame, name: str = "the table") -> None:
-    """Check that a table has every column of SUPPORT2 and only plausible values.
-
-    Parameters
-    ----------
-    patients : DataFrame
-        One row a patient. Further columns are allowed and not looked at.
-    name : str
-        What to call the table in a message.
-
-    Raises
-    ------
-    DataError
-        With the first thing that is wrong: column, value, row, rule and mend.
-    """
+    """Check that a table has every column of SUPPORT2 and only plausible values."""
     missing = [column for column in COLUMNS if column not in patients.columns]
     if missing:
         raise DataError(

@@ -43,17 +43,6 @@ def make_keys(folder: Path, hospitals: int) -> Keys:
     """Make every key of one federation, readable by nobody but the owner of this process.
 
     The authority's own private key is never written: it signs one certificate and is forgotten.
-
-    Parameters
-    ----------
-    folder : Path
-        An empty folder of mode 700.
-    hospitals : int
-        How many hospitals get a key pair.
-
-    Returns
-    -------
-    Keys
     """
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _authority(authority_key)

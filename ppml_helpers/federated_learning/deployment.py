@@ -373,13 +373,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def checked_port(port: object) -> int:
-    """Return the port if it is one and free.
-
-    Raises
-    ------
-    FederationError
-        If it is no port, or another program uses it.
-    """
+    """Return the port if it is one and free."""
     if not isinstance(port, Integral) or isinstance(port, bool) or not 1 <= port <= 65535:
         raise FederationError(f"port = {port!r} must be a whole number from 1 to 65535: choose one, or leave it out.")
     with socket.socket() as probe:

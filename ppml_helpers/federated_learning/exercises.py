@@ -147,13 +147,7 @@ class _Night(NamedTuple):
 
 
 def two_nights(seed: int) -> _Night:
-    """Make up a ward of 30 and one more patient, and mask both nights' updates with the same mask.
-
-    Parameters
-    ----------
-    seed : int
-        Of the made-up patients, the model and the mask.
-    """
+    """Make up a ward of 30 and one more patient, and mask both nights' updates with the same mask."""
     from ppml_helpers.federated_learning.app.federated_hospitals import task
     from ppml_helpers.federated_learning.masking import encode
 

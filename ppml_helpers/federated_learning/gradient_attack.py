@@ -63,22 +63,6 @@ def binary_features(schema: cohort.Schema = cohort.SUPPORT2) -> NDArray[np.bool_
 def from_linear(update: ArrayLike) -> Records:
     """Read a record out of an update of a linear model with an intercept, such as logistic regression.
 
-    Parameters
-    ----------
-    update : array_like of shape (n_features + 1,)
-        Gradient, or difference of weights, the intercept last.
-
-    Returns
-    -------
-    ndarray of shape (n_features,)
-        From one patient, that patient's features, also after many local steps. From a batch, the mean of its patients
-        weighted by their errors (probability less label): no single patient, but an exact statement about all.
-
-    Raises
-    ------
-    AttackError
-        If the update is no row of finite numbers, or the intercept did not change.
-
     Notes
     -----
     The loss of patient i has the gradient ``e_i * (x_i, 1)``, with e_i the error. An update is a weighted sum of such
@@ -189,27 +173,7 @@ def closest(recovered: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
 def clipped_and_noised(
     update: ArrayLike, clipping_norm: float, noise_multiplier: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Protect one patient's gradient as DP-SGD does: shorten it to the clipping norm, add Gaussian noise.
-
-    Parameters
-    ----------
-    update : array_like of shape (n,)
-    clipping_norm : float
-        Above 0.
-    noise_multiplier : float
-        Standard deviation of the noise in clipping norms, 0 or more.
-    rng : Generator
-        Draws the noise.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-
-    Raises
-    ------
-    AttackError
-        If the update is no row of finite numbers, or a setting is out of range.
-    """
+    """Protect one patient's gradient as DP-SGD does: shorten it to the clipping norm, add Gaussian noise."""
     row = _finite("update", update, 1)
     if not 0 < clipping_norm < math.inf or not 0 <= noise_multiplier < math.inf:
         raise AttackError(

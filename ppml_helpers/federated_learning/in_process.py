@@ -52,21 +52,7 @@ _one_at_a_time = threading.RLock()  # who is speaking (`TaskIdentity`) and how l
 
 @dataclass(frozen=True)
 class Crossing:
-    """A message to a hospital and the hospital's reply.
-
-    Parameters
-    ----------
-    round : int
-        The round that it belongs to.
-    hospital : int
-        The hospital's number, from 0.
-    kind : str
-        Flower's message type: "train", "evaluate" and so on.
-    message, reply : Message
-        Flower's messages. The reply may be changed in place before the server gets it.
-    bytes_down, bytes_up : int
-        Bytes of their content as Flower sends it, envelopes not counted; 0 for an error.
-    """
+    """A message to a hospital and the hospital's reply."""
 
     round: int
     hospital: int
@@ -234,17 +220,7 @@ def _nodes(paths: list[Path], run_config: Mapping[str, Any]) -> dict[int, Contex
 
 
 class InProcessGrid(Grid):
-    """Hands messages from the server to the hospitals' app and back.
-
-    Parameters
-    ----------
-    client : ClientApp
-        The hospitals' app.
-    nodes : dict of int to Context
-        Each hospital's node.
-    on_message, offline, progress
-        As `run` takes them.
-    """
+    """Hands messages from the server to the hospitals' app and back."""
 
     def __init__(
         self,

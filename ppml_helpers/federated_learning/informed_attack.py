@@ -59,29 +59,7 @@ def unknown_patient(
     most_steps: int = 12,
     progress: Callable[[float, str], None] = lambda fraction, what: None,
 ) -> Floats:
-    """Find the record with which the training that is known gives the model that was seen.
-
-    Parameters
-    ----------
-    seen : ndarray, shape (features + 1,)
-        The hospital's model after its training, as it reached the server.
-    knowledge : Knowledge
-    most_steps : int
-        Gauss-Newton steps for each of the two labels, from the average of the known patients. One is enough where
-        the model is noisy.
-    progress : callable
-        ``progress(fraction, what)`` before each step; what it raises ends the search.
-
-    Returns
-    -------
-    ndarray, shape (features,)
-        In [-1, 1]. Without noise the missing patient; the more noise, the nearer to the average of the known ones.
-
-    Raises
-    ------
-    AttackError
-        If the model seen has another length than the one sent, or holds a number that is not finite.
-    """
+    """Find the record with which the training that is known gives the model that was seen."""
     seen = np.asarray(seen, dtype=np.float64)
     if seen.shape != knowledge.start.shape or not np.isfinite(seen).all():
         raise AttackError(

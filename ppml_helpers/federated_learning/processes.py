@@ -38,20 +38,10 @@ class ProcessGroup:
     found again. A watchdog ends them and removes the folder if this program is killed; `end` does so in every other
     case.
 
-    Parameters
-    ----------
-    parent : Path or None
-        Where the folder is made; default: where temporary files go.
-
     Attributes
     ----------
     folder : Path
         A new folder of mode 700.
-
-    Raises
-    ------
-    FederationError
-        If the folder cannot be made.
     """
 
     def __init__(self, parent: Path | None = None) -> None:
@@ -138,13 +128,7 @@ class ProcessGroup:
         psutil.wait_procs(tree, timeout=5)
 
     def end(self) -> None:
-        """End every process and remove the folder. May be called again, and does the rest if it was interrupted.
-
-        Raises
-        ------
-        FederationError
-            If the operating system does not let go of a process.
-        """
+        """End every process and remove the folder. May be called again, and does the rest if it was interrupted."""
         left = watchdog.end_all(self.mark)
         for process in self._processes.values():
             process.poll()  # collects it

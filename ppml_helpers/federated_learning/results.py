@@ -44,19 +44,7 @@ class Round:
 
 @dataclass(frozen=True)
 class FederatedRun:
-    """A run, in this process or over a network: the same settings and seed give the same `sha256`.
-
-    Parameters
-    ----------
-    weights : ndarray, shape (features + 1,)
-        The model: one weight a feature and, last, the intercept.
-    rounds : tuple of Round
-        The complete rounds.
-    settings : mapping
-        The run config.
-    patients : tuple of int
-        Training patients of each hospital, as the server learns them; empty with masks, which hide them.
-    """
+    """A run, in this process or over a network: the same settings and seed give the same `sha256`."""
 
     weights: np.ndarray = field(repr=False)
     rounds: tuple[Round, ...]

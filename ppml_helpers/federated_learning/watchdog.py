@@ -39,13 +39,7 @@ def alive(process: psutil.Process) -> bool:
 
 
 def end_all(mark: str, patience: float = 5.0, limit: float = 20.0) -> list[psutil.Process]:
-    """End every process that carries `mark`: first by request, after `patience` seconds by force.
-
-    Returns
-    -------
-    list of psutil.Process
-        Those that are still alive after `limit` seconds: none, unless the operating system holds on to one.
-    """
+    """End every process that carries `mark`: first by request, after `patience` seconds by force."""
     start = time.monotonic()
     request_end(marked(mark))
     while left := marked(mark):

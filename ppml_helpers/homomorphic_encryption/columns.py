@@ -24,20 +24,7 @@ _SIZES, _CIPHERTEXT, _SCALE = b"\x0a", b"\x12", b"\x19"  # fields 1 and 2 (with 
 
 
 def encrypted_columns(context: ts.Context, columns: Iterable[np.ndarray]) -> Iterator[bytes]:
-    """Encrypt columns one after another.
-
-    Parameters
-    ----------
-    context : Context
-        CKKS, private.
-    columns : iterable of array of shape (patients,)
-        At most as many patients as slots.
-
-    Yields
-    ------
-    bytes
-        What `tenseal.ckks_vector_from` reads: one vector a column.
-    """
+    """Encrypt columns one after another."""
     inside = context.seal_context().data
     encoder, encryptor = seal.CKKSEncoder(inside), seal.Encryptor(inside, context.secret_key().data)
     with tempfile.TemporaryDirectory(prefix="columns-", dir=_memory()) as folder:

@@ -112,25 +112,13 @@ def _exist(ring: int, primes: tuple[int, ...]) -> bool:
 
 
 def deepest(ring: int, scale_bits: int) -> int:
-    """Return how many multiplications one after another a ring allows at a scale; 0 if none.
-
-    Raises
-    ------
-    EncryptionError
-        If the ring is unknown, or the scale out of range.
-    """
+    """Return how many multiplications one after another a ring allows at a scale; 0 if none."""
     possible = (budget(ring, scale_bits, depth).possible for depth in range(DEPTHS[0], DEPTHS[1] + 1))
     return next((depth for depth, fits in enumerate(possible) if not fits), DEPTHS[1])
 
 
 def smallest_ring(scale_bits: int, depth: int) -> int | None:
-    """Return the smallest ring that allows a scale and a depth, or None.
-
-    Raises
-    ------
-    EncryptionError
-        If a number is out of range.
-    """
+    """Return the smallest ring that allows a scale and a depth, or None."""
     return next((ring for ring in RINGS if budget(ring, scale_bits, depth).possible), None)
 
 
@@ -229,17 +217,6 @@ def expected_errors(chosen: Budget, values: np.ndarray) -> tuple[float, ...]:
     A rounded polynomial of N coefficients has errors of variance 1/12 in itself and, multiplied with a secret key of
     -1, 0 and 1, N/18 in each coefficient; a slot sums N of them, half of it in its real part: N/6 units of the scale.
     Encrypting rounds once, and so does each rescaling; a product takes over the errors of both factors.
-
-    Parameters
-    ----------
-    chosen : Budget
-    values : ndarray of shape (patients,)
-        What is multiplied by itself.
-
-    Returns
-    -------
-    tuple of float
-        Root mean square, from 0 to `chosen.depth` multiplications.
     """
     unit = chosen.ring / 6 / 2.0**chosen.scale_bits
     parts = [np.ones_like(values)]  # how much of each rounding error is in the power; the first is of the encryption

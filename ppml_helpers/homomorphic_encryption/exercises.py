@@ -143,20 +143,7 @@ def _near(scores: np.ndarray, others: np.ndarray) -> bool:
 
 
 def measured_error(parameters: Parameters, tries: int = 9) -> float:
-    """Encrypt made-up numbers, multiply them `DEPTH` times by themselves, and say how far off the result is.
-
-    Parameters
-    ----------
-    parameters : Parameters
-        With at least `DEPTH` levels.
-    tries : int
-        Encryption is randomised: the median of so many is returned.
-
-    Returns
-    -------
-    float
-        Largest error over all slots; the drift of the scale is corrected, as the kit does.
-    """
+    """Encrypt made-up numbers, multiply them `DEPTH` times by themselves, and say how far off the result is."""
     import tenseal as ts
 
     from ppml_helpers.homomorphic_encryption.parameters import drift
@@ -282,13 +269,7 @@ class Handed(NamedTuple):
 
 
 def handed_over() -> list[Handed]:
-    """Make the contexts on which 08.4 is judged, with new keys each time.
-
-    Returns
-    -------
-    list of Handed
-        Three that leak, and two that do not, though one of them holds every key but the secret one.
-    """
+    """Make the contexts on which 08.4 is judged, with new keys each time."""
     import tenseal as ts
 
     def new() -> Any:

@@ -15,28 +15,7 @@ _MEND = "send what Client.public_bytes() or public_part() returns"
 
 
 def public_part(context: ts.Context, relin: bool = False, public_key: bool = False, galois: bool = False) -> bytes:
-    """Return a context as bytes without the secret key, and with no other key that was not asked for.
-
-    Parameters
-    ----------
-    context : Context
-        Usually a private one.
-    relin : bool
-        With relinearisation keys: for products of ciphertexts.
-    public_key : bool
-        With the public key: for parties that encrypt.
-    galois : bool
-        With Galois keys: for sums over slots. Large.
-
-    Returns
-    -------
-    bytes
-
-    Raises
-    ------
-    EncryptionError
-        If the context lacks one of the keys.
-    """
+    """Return a context as bytes without the secret key, and with no other key that was not asked for."""
     try:
         data = context.serialize(
             save_public_key=public_key, save_secret_key=False, save_galois_keys=galois, save_relin_keys=relin
@@ -48,23 +27,7 @@ def public_part(context: ts.Context, relin: bool = False, public_key: bool = Fal
 
 
 def load_public(data: bytes) -> ts.Context:
-    """Read a context and refuse one that can decrypt or is weaker than 128 bits.
-
-    Parameters
-    ----------
-    data : bytes
-        From `public_part`.
-
-    Returns
-    -------
-    Context
-        Public.
-
-    Raises
-    ------
-    EncryptionError
-        If it cannot be read, holds a secret key or a live decryptor, or its primes are too large for its ring.
-    """
+    """Read a context and refuse one that can decrypt or is weaker than 128 bits."""
     if not isinstance(data, bytes):
         raise EncryptionError(f"The public context is a {type(data).__name__}, not bytes: {_MEND}.")
     try:
@@ -78,18 +41,7 @@ def load_public(data: bytes) -> ts.Context:
 
 
 def check_public(context: ts.Context) -> None:
-    """Refuse a context that can decrypt.
-
-    Parameters
-    ----------
-    context : Context
-        Of any origin.
-
-    Raises
-    ------
-    EncryptionError
-        If it holds a secret key, or a decryptor that outlived it.
-    """
+    """Refuse a context that can decrypt."""
     if context.has_secret_key() or context.is_private():
         raise EncryptionError(f"The context holds a secret key, with which a server could read everything: {_MEND}.")
     try:

@@ -49,24 +49,7 @@ class Letter(NamedTuple):
 
 
 class Mailbox:
-    """One side's end of an exchange: numbers, seals and opens messages.
-
-    Parameters
-    ----------
-    message_key : bytes
-        Secret of both sides, from `new_message_key`. It authenticates and decrypts nothing.
-    key_id : str
-        Names the pair of encryption keys that the messages belong to.
-    parameters : str
-        Fingerprint of the encryption parameters.
-    me : str
-        This side's name. The two sides need different names.
-
-    Raises
-    ------
-    EncryptionError
-        If the message key is no key, or a name is empty.
-    """
+    """One side's end of an exchange: numbers, seals and opens messages."""
 
     __slots__ = ("_key", "_seen", "_sent", "key_id", "me", "parameters")
 
@@ -81,26 +64,7 @@ class Mailbox:
 
     @classmethod
     def answering(cls, message: bytes, message_key: bytes, me: str) -> Mailbox:
-        """Make the other side's mailbox from the first message: it says which keys and parameters are in use.
-
-        Parameters
-        ----------
-        message : bytes
-            Sealed with the same message key. It is not opened yet: `open` it with the mailbox.
-        message_key : bytes
-            Secret of both sides.
-        me : str
-            This side's name.
-
-        Returns
-        -------
-        Mailbox
-
-        Raises
-        ------
-        EncryptionError
-            If the tag is wrong or the message is damaged.
-        """
+        """Make the other side's mailbox from the first message: it says which keys and parameters are in use."""
         header, _ = _verified(message, check_key(message_key, "message_key", EncryptionError), "")
         return cls(message_key, header["key_id"], header["parameters"], me)
 
@@ -118,25 +82,7 @@ class Mailbox:
         return self._sent
 
     def seal(self, kind: str, parts: Iterable[bytes], rows: int, columns: Sequence[str] = (), **facts: Any) -> bytes:
-        """Make a message.
-
-        Parameters
-        ----------
-        kind : str
-            What it is, such as "cohort".
-        parts : iterable of bytes
-            What it carries.
-        rows : int
-            Number of patients.
-        columns : sequence of str
-            Names of the columns, in the order of the parts.
-        **facts
-            Anything else that JSON can hold and the tag is to protect. Not secret.
-
-        Returns
-        -------
-        bytes
-        """
+        """Make a message."""
         bodies = list(parts)
         header = {
             "kind": kind,
@@ -158,27 +104,7 @@ class Mailbox:
         return b"".join([head, *bodies, tag.digest()])
 
     def open(self, message: bytes, kind: str, sender: str | None = None) -> Letter:
-        """Check a message and return what it carries.
-
-        Parameters
-        ----------
-        message : bytes
-            As it arrived.
-        kind : str
-            The kind expected.
-        sender : str, optional
-            The only sender expected; anybody else who holds the message key by default.
-
-        Returns
-        -------
-        Letter
-
-        Raises
-        ------
-        EncryptionError
-            If it is changed, cut short, sealed with another message key, of another kind, for other keys or
-            parameters, this side's own, from another sender, or not newer than the last one from its sender.
-        """
+        """Check a message and return what it carries."""
         header, body = _verified(message, self._key, self.key_id)
         self._check(header, kind, sender)
         self._seen[header["sender"]] = header["number"]

@@ -23,43 +23,14 @@ SMALLEST_PRIME, LARGEST_PRIME = 20, 60  # bits: below, SEAL finds too few primes
 
 
 def most_bits(ring: int) -> int:
-    """Return how many bits all primes may have together at 128-bit security.
-
-    Parameters
-    ----------
-    ring : int
-        Ring size, one of `RINGS`.
-
-    Returns
-    -------
-    int
-        As SEAL itself answers.
-
-    Raises
-    ------
-    EncryptionError
-        If the ring size is unknown.
-    """
+    """Return how many bits all primes may have together at 128-bit security."""
     if isinstance(ring, bool) or not isinstance(ring, int) or ring not in RINGS:
         raise EncryptionError(f"Ring size {ring!r} is unknown: choose one of {', '.join(map(str, RINGS))}.")
     return seal.CoeffModulus.MaxBitCount(ring, seal.SEC_LEVEL_TYPE.TC128)
 
 
 def check_bits(ring: int, bits: int) -> None:
-    """Refuse primes that together are too large for the ring.
-
-    Parameters
-    ----------
-    ring : int
-        Ring size.
-    bits : int
-        Bits of all primes together.
-
-    Raises
-    ------
-    EncryptionError
-        If 128-bit security allows fewer.
-    """
+    """Refuse primes that together are too large for the ring."""
     allowed = most_bits(ring)
     if bits > allowed:
         raise EncryptionError(

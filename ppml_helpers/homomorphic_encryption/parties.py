@@ -34,19 +34,7 @@ class _Purpose:
 
 
 class KeyHolder(_Purpose):
-    """The one party that can decrypt.
-
-    Parameters
-    ----------
-    context : ts.Context
-        With the secret key.
-    fingerprint : str
-        The parameters in words: every message carries it, and a message made with others is refused.
-    facts : dict
-        What the public message states beside the keys, readable by everyone and authenticated.
-    relin, public_key, galois : bool
-        Which keys the others need: to multiply two ciphertexts, to encrypt, to add up the slots of one.
-    """
+    """The one party that can decrypt."""
 
     def __init__(
         self,
@@ -137,13 +125,7 @@ def chunks(values: np.ndarray, slots: int) -> list[np.ndarray]:
 
 
 def checked_table(table: Any) -> pd.DataFrame:
-    """Return a table of finite numbers with unique column names, as float64.
-
-    Raises
-    ------
-    EncryptionError
-        Naming column, value and mend.
-    """
+    """Return a table of finite numbers with unique column names, as float64."""
     table = table if isinstance(table, pd.DataFrame) else _framed(table)
     if table.empty:
         raise EncryptionError(
@@ -178,13 +160,7 @@ def _framed(table: Any) -> pd.DataFrame:
 
 
 def check_range(table: pd.DataFrame, ranges: dict[str, tuple[float, float]]) -> None:
-    """Refuse values beyond the stated range: in CKKS an overflow is silent.
-
-    Raises
-    ------
-    EncryptionError
-        Naming the first such value.
-    """
+    """Refuse values beyond the stated range: in CKKS an overflow is silent."""
     for name, (low, high) in ranges.items():
         values = table[name].to_numpy()
         outside = (values < low) | (values > high)

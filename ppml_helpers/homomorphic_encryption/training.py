@@ -88,13 +88,7 @@ class Step:
     penalty: float = 0.001
 
     def __post_init__(self) -> None:
-        """Check the numbers.
-
-        Raises
-        ------
-        EncryptionError
-            If one is out of range.
-        """
+        """Check the numbers."""
         positive(self.rate, "rate", 100)
         for name, most in (("momentum", 0.999), ("penalty", 1.0)):
             value = getattr(self, name)
@@ -110,19 +104,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained logistic regression and what the training cost.
-
-    Parameters
-    ----------
-    columns : tuple of str
-        Names of the features.
-    intercept : float
-    weights : ndarray, shape (features,)
-    path : ndarray, shape (epochs, 1 + features)
-        Intercept and weights after each epoch.
-    bytes_up, bytes_down : tuple of int
-        Bytes that client and server sent: the first of `bytes_up` is the cohort, then one number an epoch.
-    """
+    """A trained logistic regression and what the training cost."""
 
     columns: tuple[str, ...]
     intercept: float

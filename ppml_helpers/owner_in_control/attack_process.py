@@ -29,11 +29,6 @@ class AttackProcess:
     """A process that carries out attacks one at a time, and ends with its ``with`` block.
 
     However the block ends, an attack that is at work is ended with its jobs, and its folders are removed.
-
-    Raises
-    ------
-    DatasiteError
-        On Windows, where PySyft does not run. By `attack`: without PySyft.
     """
 
     def __enter__(self) -> Self:
@@ -62,26 +57,7 @@ class AttackProcess:
         clear_leftovers(Path(tempfile.gettempdir()))
 
     def attack(self, name: str, defences: Defences | None, meanwhile: Callable[[], None] = lambda: None) -> Leak:
-        """Carry out one attack on 60 patients of SUPPORT2.
-
-        Parameters
-        ----------
-        name, defences
-            As of `datasite.attack`.
-        meanwhile : callable
-            Called again and again until the attack is over. It may raise: the attack is ended with the block.
-
-        Returns
-        -------
-        Leak
-
-        Raises
-        ------
-        AttackError
-            If there is no such attack, or it could not be carried out.
-        DatasiteError
-            If PySyft does not run on this computer.
-        """
+        """Carry out one attack on 60 patients of SUPPORT2."""
         try:
             self._line.send((name, defences))
             while not self._line.poll(_MOMENT):

@@ -348,25 +348,7 @@ class Leak:
 
 
 def private_patients(n: int = N_PATIENTS, seed: int = 0) -> pd.DataFrame:
-    """Return the patients that the hospital of the attacks keeps private.
-
-    Parameters
-    ----------
-    n : int
-        How many, from 1 to 9,000.
-    seed : int
-        Which.
-
-    Returns
-    -------
-    DataFrame
-        Real patients of SUPPORT2, columns `COLUMNS`, no two the same.
-
-    Raises
-    ------
-    AttackError
-        If n is out of range.
-    """
+    """Return the patients that the hospital of the attacks keeps private."""
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 9_000:
         raise AttackError(f"n = {n!r} must be a whole number of patients from 1 to 9,000.")
     table = cohort.load_patients()[list(COLUMNS)].dropna().drop_duplicates()

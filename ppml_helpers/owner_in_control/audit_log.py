@@ -31,17 +31,7 @@ class Head(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What `AuditLog.verify` found.
-
-    Parameters
-    ----------
-    sound : bool
-        Every line is as it was written, in its place, and none is missing.
-    line : int or None
-        The first line that is not, counted from 1.
-    why : str
-        One sentence.
-    """
+    """What `AuditLog.verify` found."""
 
     sound: bool
     line: int | None
@@ -49,14 +39,7 @@ class Verdict(NamedTuple):
 
 
 class AuditLog:
-    """Write events to a file, one after another, and find out later whether anybody touched them.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file (``*.jsonl``); its folder must exist. Beside it lie ``<path>.head``, which tells a log whose end was
-        cut off, and ``<path>.lock``.
-    """
+    """Write events to a file, one after another, and find out later whether anybody touched them."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -67,23 +50,6 @@ class AuditLog:
         """Write one line, on the disk before this returns.
 
         An unfinished last line, left by a crash in the middle of writing, is moved to ``<path>.torn`` first.
-
-        Parameters
-        ----------
-        event : str
-            What happened, one or two words.
-        **details
-            Whatever JSON can hold: who, which job, how much.
-
-        Returns
-        -------
-        dict
-            The line as written.
-
-        Raises
-        ------
-        DatasiteError
-            If the log does not verify (a new line would cover that up), or the details are no JSON.
         """
         with alone(self._lock_path):
             verdict, lines, torn = self._read(None)
@@ -101,13 +67,7 @@ class AuditLog:
 
     @property
     def entries(self) -> tuple[dict[str, Any], ...]:
-        """All lines, oldest first: ``number``, ``at`` (UTC), ``event``, ``details``, ``previous``, ``hash``.
-
-        Raises
-        ------
-        DatasiteError
-            If the log does not verify.
-        """
+        """All lines, oldest first: ``number``, ``at`` (UTC), ``event``, ``details``, ``previous``, ``hash``."""
         with alone(self._lock_path):
             verdict, lines, _ = self._read(None)
         if not verdict.sound:
@@ -121,13 +81,7 @@ class AuditLog:
         return Head(len(lines), lines[-1]["hash"] if lines else START)
 
     def verify(self, head: Head | None = None) -> Verdict:
-        """Check every line, its place, and the end of the log.
-
-        Parameters
-        ----------
-        head : Head, optional
-            An earlier `head` that was kept elsewhere: the log must still contain it.
-        """
+        """Check every line, its place, and the end of the log."""
         with alone(self._lock_path):
             return self._read(head)[0]
 

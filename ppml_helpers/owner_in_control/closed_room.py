@@ -52,17 +52,7 @@ class Sorted:
 
 
 class ClosedRoom:
-    """The files of one owner around one run.
-
-    Parameters
-    ----------
-    box : Path
-        The owner's SyftBox folder.
-    datasite : Path
-        The owner's own datasite in it.
-    folder : Path
-        The gate's folder, outside the box. What must survive, and no job may touch, lies in ``records``.
-    """
+    """The files of one owner around one run."""
 
     def __init__(self, box: Path, datasite: Path, folder: Path) -> None:
         self.box, self.datasite, self.folder = box, datasite, folder

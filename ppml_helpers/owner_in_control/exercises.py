@@ -310,25 +310,7 @@ _PEOPLE = (_RITA, _EVE, _STRANGER, "finn@university.example")
 
 
 def who_may(rules: object, level: str = "read") -> dict[str, set[str]]:
-    """Say what syft's own permissions make of rules that lie in ``syft.pub.yaml`` at the top of a datasite.
-
-    Parameters
-    ----------
-    rules : list of dict
-        Each ``{"pattern": "results/*", "access": {"read": ["rita@university.example"]}}``.
-    level : {"read", "write", "admin"}
-        Which right.
-
-    Returns
-    -------
-    dict
-        The people who have it, for every path of 10.4.
-
-    Raises
-    ------
-    NotAnAnswer
-        If syft cannot read the rules.
-    """
+    """Say what syft's own permissions make of rules that lie in ``syft.pub.yaml`` at the top of a datasite."""
     from pydantic import ValidationError
     from syft_permissions import PERMISSION_FILE_NAME
     from syft_permissions.spec.ruleset import RuleSet

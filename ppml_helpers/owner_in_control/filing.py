@@ -14,13 +14,7 @@ from ppml_helpers.owner_in_control.runs import Run, load_run
 
 
 class Filing:
-    """Approvals and held results in folders by researcher and job.
-
-    Parameters
-    ----------
-    folder : Path
-        The gate's records.
-    """
+    """Approvals and held results in folders by researcher and job."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -35,13 +29,7 @@ class Filing:
             )
 
     def approval(self, job: str, by: str) -> dict[str, Any]:
-        """Return the owner's yes.
-
-        Raises
-        ------
-        ReleaseRefused
-            If there is none.
-        """
+        """Return the owner's yes."""
         try:
             return json.loads(self._approval(job, by).read_text())
         except FileNotFoundError:
@@ -64,13 +52,7 @@ class Filing:
         return next((held for held in self.held() if held.id == run), None)
 
     def check(self, run: Run) -> Run:
-        """Return a result as it is held.
-
-        Raises
-        ------
-        ReleaseRefused
-            If it is not: it was released or dropped, or is another run's.
-        """
+        """Return a result as it is held."""
         if not isinstance(run, Run):
             raise ReleaseRefused(f"{run!r} is no run: give what gate.run(...) or gate.held() returned.")
         held = self.find(run.id)

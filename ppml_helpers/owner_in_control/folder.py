@@ -24,20 +24,10 @@ class NetworkFolder:
 
     Folders whose process was killed are removed when the next one is made, and jobs that still run in them are ended.
 
-    Parameters
-    ----------
-    parent : Path or None
-        Where to make it; default: where temporary files go.
-
     Attributes
     ----------
     path : Path
         The folder, of mode 700, without symbolic links.
-
-    Raises
-    ------
-    DatasiteError
-        If the folder cannot be made.
     """
 
     def __init__(self, parent: Path | None = None) -> None:
@@ -59,13 +49,7 @@ class NetworkFolder:
 
 
 def clear_leftovers(parent: Path) -> None:
-    """Remove the folders of this user in `parent` whose process has gone, and end the jobs that run in them.
-
-    Parameters
-    ----------
-    parent : Path
-        Where networks make their folders.
-    """
+    """Remove the folders of this user in `parent` whose process has gone, and end the jobs that run in them."""
     for folder in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):  # another process clears the same one, or it is another user's
             if folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.getuid() and _left(folder):

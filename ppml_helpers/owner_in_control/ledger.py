@@ -24,11 +24,6 @@ class Ledger:
 
     A run is reserved before it starts, so that two runs cannot be paid with the same epsilon. When it has ended, it is
     settled: kept if its result was seen, given back if there was none.
-
-    Parameters
-    ----------
-    path : Path
-        The SQLite file; its folder must exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,15 +33,7 @@ class Ledger:
                 connection.execute(table)
 
     def fix_total(self, researcher: str, epsilon: float, delta: float = 0.0) -> None:
-        """Write down all that a researcher may ever spend.
-
-        Raises
-        ------
-        PrivacyParameterError
-            If epsilon or delta is outside its range.
-        DatasiteError
-            If another total is in the ledger: it was fixed before the first answer, and the promise rests on that.
-        """
+        """Write down all that a researcher may ever spend."""
         total = Budget(epsilon, delta).total
         with self._transaction() as connection:
             known = _total(connection, researcher)
@@ -59,13 +46,7 @@ class Ledger:
                 )
 
     def reserve(self, run: str, researcher: str, job: str, epsilon: float, delta: float) -> None:
-        """Set epsilon aside for a run, or refuse the run.
-
-        Raises
-        ------
-        ReleaseRefused
-            If the researcher has no budget or not enough left, or the epsilon is none.
-        """
+        """Set epsilon aside for a run, or refuse the run."""
         with self._transaction() as connection:
             budget = _budget(connection, researcher)
             if budget is None:
@@ -97,13 +78,7 @@ class Ledger:
             return connection.execute("SELECT 1 FROM runs WHERE run = ? AND seen = 1", (run,)).fetchone() is not None
 
     def budget(self, researcher: str) -> Budget:
-        """Return a researcher's budget with everything paid or reserved so far.
-
-        Raises
-        ------
-        DatasiteError
-            If the researcher has none.
-        """
+        """Return a researcher's budget with everything paid or reserved so far."""
         with self._transaction() as connection:
             budget = _budget(connection, researcher)
         if budget is None:

@@ -23,27 +23,13 @@ REFUSED = 3  # exit status; the job stops there, and its status is "failed"
 
 
 def launcher(python: str) -> str:
-    """Give the text of a shell script that is to be called `uv`.
-
-    Parameters
-    ----------
-    python : str
-        Path of the Python that jobs run in.
-    """
+    """Give the text of a shell script that is to be called `uv`."""
     # Isolated (-I): neither the job's folder nor its variables decide which modules this file imports.
     return f'#!/bin/sh\nexec {shlex.quote(python)} -I {shlex.quote(str(Path(__file__).resolve()))} "$@"\n'
 
 
 def make_environment(folder: Path, python: str) -> None:
-    """Make `.venv` in a folder: what the job's script looks for after ``uv venv``.
-
-    Parameters
-    ----------
-    folder : Path
-        The job's folder.
-    python : str
-        Path of the Python that ``python`` shall mean in the job.
-    """
+    """Make `.venv` in a folder: what the job's script looks for after ``uv venv``."""
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True, exist_ok=True)
     start = programs / "python"

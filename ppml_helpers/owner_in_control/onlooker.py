@@ -16,19 +16,7 @@ _READABLE = re.compile(r"[\x20-\x7e\n\t]{8,}")  # as the program `strings` finds
 
 
 def look_at(folder: Path) -> pd.DataFrame:
-    """List the files of a folder and what of them can be read without any key.
-
-    Parameters
-    ----------
-    folder : Path
-        With all that lies below it.
-
-    Returns
-    -------
-    DataFrame
-        Columns `file` (path below the folder; times, random numbers and hashes are "…"), `bytes` and `text` (a
-        compressed message is unpacked; of what is no text, runs of at least 8 printable characters).
-    """
+    """List the files of a folder and what of them can be read without any key."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     rows = [
         (_CHANGING.sub("…", path.relative_to(folder).as_posix()), path.stat().st_size, readable(path.read_bytes()))

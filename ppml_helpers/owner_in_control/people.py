@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 
 def demand_syft() -> None:
-    """Import syft, which takes about a second.
-
-    Raises
-    ------
-    DatasiteError
-        On Windows, and where syft is not installed.
-    """
+    """Import syft, which takes about a second."""
     if sys.platform == "win32":
         raise DatasiteError(
             "PySyft 0.10 cannot be imported on Windows: open the kit in WSL, the Linux that Windows can install "
@@ -39,25 +33,7 @@ def demand_syft() -> None:
 
 
 def make_client(email: str, owner: bool, machine: Path, shared: Path, encryption: bool) -> SyftRDSClient:
-    """Make the client of one person, as syft's own factories do for Google Drive.
-
-    Parameters
-    ----------
-    email : str
-        Who it is.
-    owner : bool
-        True for a data owner, False for a data scientist (syft's names of the roles).
-    machine : Path
-        A folder that stands for this person's machine: `SyftBox` and whatever else is theirs alone.
-    shared : Path
-        The folder that all people share.
-    encryption : bool
-        True: messages are encrypted from one person to another, with keys that stay on their machines.
-
-    Returns
-    -------
-    syft_rds.SyftRDSClient
-    """
+    """Make the client of one person, as syft's own factories do for Google Drive."""
     demand_syft()
     from syft.sync.syftbox_manager import SyftboxManagerConfig, default_collections_folder
     from syft.sync.sync.caches.datasite_owner_cache import DataSiteOwnerEventCacheConfig

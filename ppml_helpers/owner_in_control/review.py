@@ -76,13 +76,7 @@ class Review:
 
 
 def read_job(job: JobInfo) -> Review:
-    """Read a job from the owner's disk, once: what is shown is what is hashed.
-
-    Raises
-    ------
-    ReleaseRefused
-        If something in it is no ordinary file, or lies where it would not be shown.
-    """
+    """Read a job from the owner's disk, once: what is shown is what is hashed."""
     contents = _contents(job.job_submission_path, job.name)
     code = {path.removeprefix("code/"): data for path, data in contents.items() if path.startswith("code/")}
     beside = [path for path in contents if not path.startswith("code/") and path not in _BESIDE]
@@ -109,11 +103,6 @@ def check_run_script(review: Review, entry_point: str | None) -> None:
 
     The script, and what kind of job it is, is written on the sender's side. What is read as the code of the job says
     nothing if something else runs.
-
-    Raises
-    ------
-    ReleaseRefused
-        Naming the first line that syft does not write, or what the job says it is.
     """
     if review.kind == "bash" and review.run_script == review.files.get("script.sh"):
         return

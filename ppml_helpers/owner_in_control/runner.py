@@ -31,17 +31,7 @@ if TYPE_CHECKING:
 
 
 class Runner:
-    """The part of the gate that runs jobs; only one may be at work for an owner at a time.
-
-    Parameters
-    ----------
-    owner : SyftRDSClient
-        The owner's client.
-    room, filing, ledger, log
-        The gate's.
-    defences : Defences
-        Which of them are on.
-    """
+    """The part of the gate that runs jobs; only one may be at work for an owner at a time."""
 
     def __init__(
         self,
@@ -56,13 +46,7 @@ class Runner:
         self._ledger, self._log, self._defences = ledger, log, defences
 
     def run(self, found: JobInfo, approval: dict[str, Any], timeout: float) -> Run:
-        """Pay for a job, run it, and hold what comes of it; a run that fails has cost nothing.
-
-        Raises
-        ------
-        ReleaseRefused
-            If it cannot be paid, another job would run along, or it wrote where it must not.
-        """
+        """Pay for a job, run it, and hold what comes of it; a run that fails has cost nothing."""
         skipped, others = self._others(found)
         run, job, by, epsilon = uuid.uuid4().hex, found.name, found.submitted_by, approval["epsilon"]
         if self._defences.budget:

@@ -41,26 +41,7 @@ class SetAside(NamedTuple):
 def screened_sync(
     owner: SyftRDSClient, folder: Path, senders: bool, unreadable: bool, note: Callable[[SetAside], None]
 ) -> tuple[SetAside, ...]:
-    """Sync an owner's datasite; messages that must not come in are moved to a folder first.
-
-    Parameters
-    ----------
-    owner : SyftRDSClient
-        With the role of a data owner.
-    folder : Path
-        Where messages that are set aside are kept.
-    senders : bool
-        Refuse a message that names another sender than the one whose folder it lies in.
-    unreadable : bool
-        Set aside what cannot be read or applied, and go on.
-    note : callable
-        Told of each before it is moved.
-
-    Raises
-    ------
-    DatasiteError
-        If the sync fails for another reason, or `unreadable` is off and a message stops it.
-    """
+    """Sync an owner's datasite; messages that must not come in are moved to a folder first."""
     aside: list[SetAside] = []
     given: list[Path] = []
 

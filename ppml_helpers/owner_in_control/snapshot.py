@@ -18,15 +18,6 @@ class Snapshot:
     """A copy of all files below a folder, and their hashes.
 
     Links are looked at, never followed. The hashes stay in memory: whoever changes the copy is found out.
-
-    Parameters
-    ----------
-    root : Path
-        The folder.
-    copy : Path
-        Where the copy lies.
-    hashes : dict
-        SHA-256 of each file, by its path below `root`.
     """
 
     root: Path
@@ -49,13 +40,7 @@ class Snapshot:
 
     @classmethod
     def load(cls, root: Path, copy: Path) -> Snapshot:
-        """Return the snapshot that another process took.
-
-        Raises
-        ------
-        DatasiteError
-            If it is not whole.
-        """
+        """Return the snapshot that another process took."""
         try:
             return cls(root, copy, json.loads((copy / "hashes.json").read_text()))
         except (OSError, ValueError):
@@ -70,13 +55,7 @@ class Snapshot:
         return tuple(sorted(path for path in {*now, *self.hashes} if now.get(path) != self.hashes.get(path)))
 
     def put_back(self, paths: Iterable[str]) -> None:
-        """Make these files as they were.
-
-        Raises
-        ------
-        DatasiteError
-            If the copy of one of them was changed as well.
-        """
+        """Make these files as they were."""
         for path in paths:
             target = self.root / path
             if path not in self.hashes:

@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 
 def find_job(owner: SyftRDSClient, name: str, by: str | None) -> JobInfo:
-    """Return a job in an owner's inbox, as it is now.
-
-    Raises
-    ------
-    ReleaseRefused
-        If there is none of that name, or several and `by` does not say whose.
-    """
+    """Return a job in an owner's inbox, as it is now."""
     jobs = _jobs(owner)
     named = [job for job in jobs if job.name == name and by in (None, job.submitted_by)]
     if not named:
@@ -125,17 +119,6 @@ def write_state(box: Snapshot, path: str, done: bool, logs: bool, strays: bool) 
 
     Syft's own record takes over whatever the job wrote into it, and holds the exit code (a number from 0 to 255) and
     the time of the end.
-
-    Parameters
-    ----------
-    box : Snapshot
-        The SyftBox before the run.
-    path : str
-        Syft's record of the job, below the SyftBox folder.
-    done : bool
-        Whether it has a result.
-    logs, strays : bool
-        Whether exit code and time are withheld, and words of the job taken out.
     """
     from syft_job.models import JobState, JobStatus
 

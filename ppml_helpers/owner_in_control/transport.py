@@ -52,20 +52,6 @@ class LocalFolderConnection(SyftboxPlatformConnection):
     """One person's access to the shared folder, and to the folder that is theirs alone.
 
     Syft makes it from a `LocalFolderConfig` and calls its methods; an identifier of a file is its path.
-
-    Parameters
-    ----------
-    email : str
-        Whose connection this is.
-    shared : Path
-        The folder that all people share; it must exist.
-    private : Path
-        A folder that only this person can read.
-
-    Raises
-    ------
-    DatasiteError
-        By any method: if the shared folder is gone, a name would leave it, or a file in it is damaged.
     """
 
     email: str
@@ -230,13 +216,7 @@ class LocalFolderConnection(SyftboxPlatformConnection):
 
     @contextlib.contextmanager
     def screening(self, screen: Callable[[Path, bytes], bool]) -> Iterator[None]:
-        """Show every message, while the block runs, to `screen` before syft gets the same bytes.
-
-        Parameters
-        ----------
-        screen : callable
-            Told the file of a message and what was read from it. If it returns False, syft never sees the message.
-        """
+        """Show every message, while the block runs, to `screen` before syft gets the same bytes."""
         self._screen = screen
         try:
             yield
@@ -445,15 +425,7 @@ class LocalFolderConnection(SyftboxPlatformConnection):
 
 
 class LocalFolderConfig(ConnectionConfig):
-    """What syft needs to make a `LocalFolderConnection`.
-
-    Parameters
-    ----------
-    email : str
-        Whose connection it is.
-    shared, private : Path
-        The folder of all people, and the one of this person alone.
-    """
+    """What syft needs to make a `LocalFolderConnection`."""
 
     connection_type: ClassVar[type[SyftboxPlatformConnection]] = LocalFolderConnection
     email: str

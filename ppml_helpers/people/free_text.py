@@ -514,18 +514,7 @@ def recall(spans: Iterable[Iterable[Span]], found: Iterable[Iterable[Span]]) -> 
 
 
 def overmasked(spans: Iterable[Iterable[Span]], found: Iterable[Iterable[Span]]) -> float:
-    """Return the share of the masked characters that identify nobody (0 to 1; 0 if nothing is masked).
-
-    Parameters
-    ----------
-    spans, found : iterable of iterables of Span
-        As for `recall`.
-
-    Raises
-    ------
-    IdentityError
-        As for `recall`, except that no true span is needed.
-    """
+    """Return the share of the masked characters that identify nobody (0 to 1; 0 if nothing is masked)."""
     masked = wrong = 0
     for truth, covered in _paired(spans, found):
         masked += len(covered)

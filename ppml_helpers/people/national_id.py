@@ -23,21 +23,6 @@ _GROUPED = re.compile(r"[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{4}")
 def check_digit(nine_digits: str) -> int | None:
     """Return the check digit that belongs to nine digits.
 
-    Parameters
-    ----------
-    nine_digits : str
-        Exactly nine digits, "0" to "9".
-
-    Returns
-    -------
-    int or None
-        0 to 9, or None where the rule asks for 10: such nine digits (one in eleven) are never given out.
-
-    Raises
-    ------
-    IdentityError
-        If `nine_digits` is not a text of exactly nine digits.
-
     Examples
     --------
     >>> check_digit("943476591")

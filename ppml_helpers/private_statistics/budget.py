@@ -23,17 +23,7 @@ _ROUNDING = 1e-12  # relative: ten times 0.1 must fit into 1, and that is all th
 
 
 class Entry(NamedTuple):
-    """One question that was paid for.
-
-    Parameters
-    ----------
-    what : str
-        What was asked.
-    epsilon, delta : float
-        What it costs.
-    part : (str, hashable) or None
-        Column and value, if only the patients with that value in that column were asked about.
-    """
+    """One question that was paid for."""
 
     what: str
     epsilon: float

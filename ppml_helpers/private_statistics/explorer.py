@@ -368,17 +368,6 @@ def _needed(patients: Any) -> pd.DataFrame:
 def noise_cdf(values: float | np.ndarray, epsilon: float) -> float | np.ndarray:
     """Return the probability that discrete Laplace noise is at most each value.
 
-    Parameters
-    ----------
-    values : float or array
-        Rounded down, for the noise is a whole number.
-    epsilon : float
-        Per unit: divided by the sensitivity.
-
-    Returns
-    -------
-    float or array
-
     References
     ----------
     Ghosh, Roughgarden and Sundararajan (2012), Definition 2.1 (the geometric mechanism).
@@ -391,19 +380,7 @@ def noise_cdf(values: float | np.ndarray, epsilon: float) -> float | np.ndarray:
 
 
 def noise_margin(epsilon: float, share: float = BAND) -> int:
-    """Return the least m such that discrete Laplace noise is from -m to m with at least this probability.
-
-    Parameters
-    ----------
-    epsilon : float
-        Per unit: divided by the sensitivity.
-    share : float
-        In (0, 1).
-
-    Returns
-    -------
-    int
-    """
+    """Return the least m such that discrete Laplace noise is from -m to m with at least this probability."""
     beyond = math.log((1 - share) * (1 + math.exp(-epsilon)) / 2)  # P(|noise| > m) = 2 a^(m + 1) / (1 + a)
     return max(0, math.ceil(-beyond / epsilon - 1 - 1e-9))
 

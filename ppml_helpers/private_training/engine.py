@@ -407,19 +407,7 @@ def _noise_scales(noise_multipliers: Sequence[float], seeds: Sequence[int], reci
 
 @dataclass
 class Sweep:
-    """Test AUC over epsilon and seed, trained as needed and kept: a stopped sweep goes on where it was.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    data : callable
-        ``data(seed) -> (X_train, y_train, X_test, y_test)``. Seeds whose training table is one and the same object
-        are trained together if they use full batches; sampled batches are drawn anew for each seed. So an AUC does
-        not depend on what else was asked for, before or at the same time.
-    delta : float
-    aucs : dict
-        ``(epsilon, seed) -> test AUC`` of what is done. Epsilon infinity clips and adds no noise.
-    """
+    """Test AUC over epsilon and seed, trained as needed and kept: a stopped sweep goes on where it was."""
 
     recipe: Recipe
     data: Callable[[int], tuple[Table, Labels, Table, Labels]]
@@ -431,26 +419,7 @@ class Sweep:
         accounting.check_training(delta=self.delta)
 
     def run(self, epsilons: Sequence[float], seeds: Sequence[int], progress: Progress = _no_progress) -> pd.DataFrame:
-        """Train what is missing and return the test AUC of each epsilon and seed.
-
-        Parameters
-        ----------
-        epsilons : sequence of float
-            Above 0; infinity for the control without noise.
-        seeds : sequence of int
-        progress : callable
-            May raise (as Ctrl-C does) to stop: blocks already trained are kept.
-
-        Returns
-        -------
-        DataFrame
-            Epsilons as index, seeds as columns.
-
-        Raises
-        ------
-        PrivacyParameterError, TrainingDataError
-            As `train`.
-        """
+        """Train what is missing and return the test AUC of each epsilon and seed."""
         missing = [(epsilon, seed) for seed in seeds for epsilon in epsilons if (epsilon, seed) not in self.aucs]
         tables = {seed: self.data(seed) for _, seed in missing}
         blocks = self._blocks(missing, tables)

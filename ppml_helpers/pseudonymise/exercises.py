@@ -197,17 +197,7 @@ def _look_alikes() -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
 
 @cache
 def auc_of(columns: tuple[str, ...]) -> float:
-    """Return the mean 5-fold AUC of logistic regression on these columns, for the chapter's study patients.
-
-    Parameters
-    ----------
-    columns : tuple of str
-        Columns of the schema.
-
-    Returns
-    -------
-    float
-    """
+    """Return the mean 5-fold AUC of logistic regression on these columns, for the chapter's study patients."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 

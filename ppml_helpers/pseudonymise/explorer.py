@@ -273,17 +273,7 @@ def _quick(what: Identifier, way: Method) -> bool:
 
 
 def measured_speed(hasher: str, salt: bytes) -> float:
-    """Measure hashes a second on one core: the best of several short runs of a plain loop.
-
-    Parameters
-    ----------
-    hasher : {"SHA-256", "salted SHA-256", "scrypt"}
-    salt : bytes
-
-    Returns
-    -------
-    float
-    """
+    """Measure hashes a second on one core: the best of several short runs of a plain loop."""
     make, count, runs = {
         "SHA-256": (lambda text: hashlib.sha256(text).digest(), 5_000, 15),
         "salted SHA-256": (lambda text: hashlib.sha256(salt + text).digest(), 5_000, 15),

@@ -27,23 +27,7 @@ LENGTH = 32  #: characters of a pseudonym, 4 bits each
 
 
 def plain_hash(ids: Iterable[str]) -> pd.Series | np.ndarray:
-    """Hash identifiers with SHA-256 and no key: what is often called a pseudonym, and is none.
-
-    Parameters
-    ----------
-    ids : iterable of str
-        Series, array or list of identifiers.
-
-    Returns
-    -------
-    Series or ndarray of str
-        64 hexadecimal characters each; a Series keeps its index, not its name.
-
-    Raises
-    ------
-    PseudonymError
-        If an identifier is missing, empty or no text.
-    """
+    """Hash identifiers with SHA-256 and no key: what is often called a pseudonym, and is none."""
     texts = identifiers.checked(ids, "ids", PseudonymError)
     return identifiers.like(ids, [hashlib.sha256(text.encode()).hexdigest() for text in texts])
 

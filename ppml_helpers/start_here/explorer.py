@@ -80,21 +80,7 @@ class PromiseExplorer(Explorer):
 
 
 def belief_after(before: float | np.ndarray, found: float, false_alarms: float) -> float | np.ndarray:
-    """Return the belief that somebody named is in the data, by Bayes' rule.
-
-    Parameters
-    ----------
-    before : float or array
-        Belief before, from 0 to 1.
-    found, false_alarms : float
-        Share of those inside and of those outside whom the attacker names; both above 0.
-
-    Returns
-    -------
-    float or array
-        Belief after. With ``found`` at its limit ``e^epsilon * false_alarms + delta`` the odds have risen
-        ``e^epsilon + delta / false_alarms`` fold.
-    """
+    """Return the belief that somebody named is in the data, by Bayes' rule."""
     return before * found / (before * found + (1 - before) * false_alarms)
 
 

@@ -92,15 +92,7 @@ def check_setup(root: Path = ROOT) -> SetupReport:
 
 
 def look_at_python(root: Path = ROOT, running: str | None = None) -> Look:
-    """Compare the running Python with the versions that ``pyproject.toml`` allows.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the kit.
-    running : str, optional
-        Version to judge, such as "3.11.7"; the running one by default.
-    """
+    """Compare the running Python with the versions that ``pyproject.toml`` allows."""
     running = running or platform.python_version()
     try:
         wanted = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["requires-python"]
@@ -113,15 +105,7 @@ def look_at_python(root: Path = ROOT, running: str | None = None) -> Look:
 
 
 def look_at_packages(root: Path = ROOT, version_of: Callable[[str], str] = metadata.version) -> Look:
-    """Compare every installed package with its pin in ``requirements.lock``.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the kit.
-    version_of : callable
-        Gives the installed version of a package by name, or raises ``PackageNotFoundError``.
-    """
+    """Compare every installed package with its pin in ``requirements.lock``."""
     try:
         pins = _pins((root / "requirements.lock").read_text("utf-8"))
     except (OSError, UnicodeDecodeError, InvalidRequirement):

@@ -161,18 +161,7 @@ class TokenVault:
         return pd.DataFrame(rows, columns=["at", "who", "reason", "tokens"])
 
     def rekey(self, new: bytes) -> None:
-        """Encrypt the whole file with a new key; the old one does not open it any more.
-
-        Parameters
-        ----------
-        new : bytes
-            32 random bytes.
-
-        Raises
-        ------
-        VaultError
-            If the new key is no key, or the file cannot be written: then the old key stays and the vault is closed.
-        """
+        """Encrypt the whole file with a new key; the old one does not open it any more."""
         check_key(new, "new", VaultError, KEY_BYTES)
         with self._told() as connection:
             try:

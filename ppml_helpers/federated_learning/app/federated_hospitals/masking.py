@@ -215,20 +215,7 @@ def least_threshold(hospitals: int) -> int:
 
 
 def check_enough(there: int, hospitals: int, did: str) -> None:
-    """Refuse to go on with a sum that could not be unmasked.
-
-    Parameters
-    ----------
-    there, hospitals : int
-        How many are still there, and how many there are in all.
-    did : str
-        What those who are there did, for the sentence.
-
-    Raises
-    ------
-    MaskingError
-        If they are fewer than the threshold.
-    """
+    """Refuse to go on with a sum that could not be unmasked."""
     if there < (needed := least_threshold(hospitals)):
         raise MaskingError(
             f"Only {there} of {hospitals} hospitals {did}, but {needed} are needed to unmask a sum: "
@@ -402,29 +389,7 @@ def unmasked_sum(
     answers: Mapping[int, Mapping[int, bytes]],
     hospitals: int,
 ) -> Masked:
-    """Take the masks off the sum: the server's part of step 4.
-
-    Parameters
-    ----------
-    masked : mapping of int to ndarray of uint64, shape (n,)
-        The vectors that arrived.
-    public : mapping of int to PublicKeys
-        Of all hospitals that took part in step 1.
-    answers : mapping of int to mapping of int to bytes
-        What each hospital that was still there gave: hospital -> (about whom -> share).
-    hospitals : int
-        How many there are in all.
-
-    Returns
-    -------
-    ndarray of uint64, shape (n,)
-        The sum of the vectors that arrived, modulo 2^64.
-
-    Raises
-    ------
-    MaskingError
-        If too few hospitals sent a vector or answered, vectors differ in length, or a share is wrong.
-    """
+    """Take the masks off the sum: the server's part of step 4."""
     check_enough(len(masked), hospitals, "sent their vectors")
     check_enough(len(answers), hospitals, "helped to unmask the sum")
     lengths = {len(vector) for vector in masked.values()}

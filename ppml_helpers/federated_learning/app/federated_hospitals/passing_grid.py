@@ -11,13 +11,7 @@ from flwr.supercore.run import Run
 
 
 class PassingGrid(Grid):
-    """Passes on to the grid behind it; a subclass changes what it needs to.
-
-    Parameters
-    ----------
-    grid : Grid
-        The grid that carries the messages.
-    """
+    """Passes on to the grid behind it; a subclass changes what it needs to."""
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid

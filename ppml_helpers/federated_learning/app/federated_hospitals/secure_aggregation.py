@@ -119,13 +119,7 @@ class MaskedGrid(PassingGrid):
     """
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
-        """Send messages and wait for the replies; training goes through the four exchanges.
-
-        Raises
-        ------
-        MaskingError
-            If too few hospitals stay to the end, or what they sent does not fit together.
-        """
+        """Send messages and wait for the replies; training goes through the four exchanges."""
         messages = list(messages)
         if not messages or messages[0].metadata.message_type != MessageType.TRAIN:
             return super().send_and_receive(messages, timeout=timeout)

@@ -16,47 +16,7 @@ PROTECTIONS = ("none", "masks", "dp")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is asked to do. In the run config `local_epochs` is called `local-epochs`, and so on.
-
-    Parameters
-    ----------
-    num_server_rounds : int
-        Rounds: in each, every hospital trains once and the server averages.
-    num_hospitals : int
-        The run waits for this many hospitals and demands an answer from all of them, so that no average is taken
-        over fewer without anybody noticing.
-    num_features : int
-        Features of the patients; the model has one weight more.
-    strategy : str
-        How the server combines the hospitals' models: "fedavg", "fedprox", "fedadam", "fedmedian" or "krum".
-    local_epochs, batch_size, learning_rate
-        Stochastic gradient descent in each hospital. Under "dp", `local_epochs / sample_rate` noisy steps a round.
-    proximal_mu : float
-        FedProx only: strength of the pull towards the server's model.
-    server_learning_rate : float
-        FedAdam only: step size of the server.
-    num_malicious : int
-        Krum only: how many hospitals may be poisoned.
-    protection : str
-        "none"; "masks": the server learns only the sum of the updates; "dp": DP-SGD in each hospital. Both protect
-        the model alone: what a hospital measures on its test patients, and under "dp" its number of patients, is
-        sent as it is.
-    noise_multiplier, clipping_norm, sample_rate : float
-        DP-SGD; noise 0 is clipping without a promise.
-    seed : int
-        Public; the same seed gives the same model, bit for bit (under "dp" if the hospitals fix their secrets).
-    evaluate_every : int
-        Evaluate at the hospitals after every so many rounds, and always after the last one.
-    wait_seconds, reply_timeout : float
-        Longest wait for hospitals to connect, and for all answers to one wave of messages.
-    out : str
-        The server's result file, or "" for none.
-
-    Raises
-    ------
-    RunError
-        If a value has the wrong type or is out of range.
-    """
+    """What a run is asked to do. In the run config `local_epochs` is called `local-epochs`, and so on."""
 
     num_server_rounds: int
     num_hospitals: int
@@ -108,13 +68,7 @@ class Settings:
 
     @classmethod
     def of(cls, run_config: Mapping[str, Any]) -> Settings:
-        """Return the settings of a run config.
-
-        Raises
-        ------
-        RunError
-            If a setting is missing, unknown, of the wrong type or out of range.
-        """
+        """Return the settings of a run config."""
         known = {key_of(field.name): field for field in fields(cls)}
         for key in run_config:
             if key not in known:

@@ -131,13 +131,7 @@ def strategy_for(settings: Settings) -> FedAvg:
 
 
 def wait_for_hospitals(grid: Grid, settings: Settings) -> list[int]:
-    """Return the node ids of all hospitals, as soon as exactly so many are connected.
-
-    Raises
-    ------
-    RunError
-        If it is another number when `wait_seconds` are over.
-    """
+    """Return the node ids of all hospitals, as soon as exactly so many are connected."""
     until = time.monotonic() + settings.wait_seconds
     while len(nodes := sorted(grid.get_node_ids())) != settings.num_hospitals:
         if time.monotonic() >= until:
