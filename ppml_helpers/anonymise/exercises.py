@@ -259,7 +259,6 @@ def _judge_4(answer: object) -> Reply:
 EXERCISES = (
     Exercise(
         name="03.1",
-        task="The smallest k that keeps a stated prosecutor risk.",
         expects="a k, a whole number of patients",
         hints=(
             "The prosecutor's risk for a row is 1 divided by the rows in its class.",
@@ -269,7 +268,6 @@ EXERCISES = (
     ),
     Exercise(
         name="03.2",
-        task="The largest t that keeps a promise about a rare secret.",
         expects="a t, a number from 0 to 1",
         hints=(
             "With two values, the equal distance is how far the class's share of dementia lies from the table's.",
@@ -279,7 +277,6 @@ EXERCISES = (
     ),
     Exercise(
         name="03.3",
-        task="Groups of diagnoses that serve a model better at equal k.",
         expects="a Hierarchy of the eight diagnoses",
         hints=(
             "Hierarchy.groups(DIAGNOSES, {name: [diagnoses], ...}) adds the '*' by itself.",
@@ -290,7 +287,6 @@ EXERCISES = (
     ),
     Exercise(
         name="03.4",
-        task="Find one fictional person in two releases that are 5-anonymous each.",
         expects="the charges of a stay in dollars, a number",
         hints=(
             "by_age.recode(neighbour) gives the neighbour's labels in the first release, by_place.recode the second's.",

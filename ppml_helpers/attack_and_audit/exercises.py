@@ -254,7 +254,6 @@ def _judge_5(answer: object) -> Reply:
 EXERCISES = (
     Exercise(
         name="06.1",
-        task="Members that LiRA finds in the overfitted network while it may accuse 100 of 1,000 others.",
         expects="a number of members, from 0 to 1,000",
         hints=(
             "100 of 1,000 others accused is a false positive rate of 0.1.",
@@ -265,7 +264,6 @@ EXERCISES = (
     ),
     Exercise(
         name="06.2",
-        task="The share of right accusations on a list with few members.",
         expects="a share from 0 to 1",
         hints=(
             "How many of the 1,000 members are found? How many of the 19,000 others are accused in error?",
@@ -276,7 +274,6 @@ EXERCISES = (
     ),
     Exercise(
         name="06.3",
-        task="What the overfitted network adds to guessing its members' income.",
         expects="a difference of two shares, such as 0.05",
         hints=(
             "infer takes one column or a list of columns: infer('income', shadow.OVERFITTED, adam=True).",
@@ -286,7 +283,6 @@ EXERCISES = (
     ),
     Exercise(
         name="06.4",
-        task="The smallest number of canaries that can refute a promise of epsilon 3.",
         expects="a whole number of canaries",
         hints=(
             "audit.best_possible(m) is what m canaries show if every guess is right.",
@@ -296,7 +292,6 @@ EXERCISES = (
     ),
     Exercise(
         name="06.5",
-        task="An audit of three colleagues' programs, one of which breaks its promise.",
         expects="a dict of three lower bounds on epsilon",
         hints=(
             "run = audit.audit_training(*patients, recipe, epsilon=1.0, trainer=COLLEAGUES['Ada'])",

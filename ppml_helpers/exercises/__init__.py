@@ -13,7 +13,7 @@ To write a chapter's exercises, put a module ``exercises.py`` in its room that e
 
     TITLE = "Private training"
     EXERCISES = (
-        Exercise(name="05.1", task="One line.", expects="a number above 0",
+        Exercise(name="05.1", expects="a number above 0",
                  hints=("First hint.", "Second hint."), judge=_judge_1),
     )
 

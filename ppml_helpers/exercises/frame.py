@@ -1,4 +1,4 @@
-"""What an exercise is: a task, hints, and a judge that turns an answer into a reply."""
+"""What an exercise is: hints, and a judge that turns an answer into a reply."""
 
 from __future__ import annotations
 
@@ -83,8 +83,6 @@ class Exercise:
     ----------
     name : str
         Chapter and number, for example ``"01.2"``.
-    task : str
-        The task in one line.
     expects : str
         The kind of answer, for example ``"a number between 0 and 1"``; completes "The answer is ...".
     hints : tuple of str
@@ -95,7 +93,6 @@ class Exercise:
     """
 
     name: str
-    task: str
     expects: str
     hints: tuple[str, ...]
     judge: Callable[[object], Reply]

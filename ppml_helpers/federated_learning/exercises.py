@@ -231,7 +231,6 @@ _WRONG_WAYS: tuple[tuple[Callable[[_Night], np.ndarray], str], ...] = (
 EXERCISES = (
     Exercise(
         name="07.1",
-        task="The federated average of three hospitals' weights.",
         expects="a number, the weight of the new model",
         hints=(
             "There are 1,000 patients in all; the first hospital has a tenth of them.",
@@ -241,7 +240,6 @@ EXERCISES = (
     ),
     Exercise(
         name="07.2",
-        task="The epsilon of a patient who is in the tables of two hospitals.",
         expects="an epsilon, a number above 0",
         hints=(
             "In how many noisy steps can this patient have been drawn? Count rounds and hospitals.",
@@ -251,7 +249,6 @@ EXERCISES = (
     ),
     Exercise(
         name="07.3",
-        task="A measure for each of five wishes.",
         expects="a dict with a measure for each of the five wishes",
         hints=(
             "Ask of each measure: where does it act, on the line, in the hospital, or at the server?",
@@ -261,7 +258,6 @@ EXERCISES = (
     ),
     Exercise(
         name="07.4",
-        task="Read a newcomer out of two updates under the same mask.",
         expects="a function of two masked updates that gives the newcomer's 39 features",
         hints=(
             "masked = update + mask, modulo 2^64, on both nights. How do you get rid of the mask?",

@@ -337,7 +337,6 @@ def _of_guesses(missed: list[str], feared: list[str]) -> Reply:
 EXERCISES = (
     Exercise(
         name="08.1",
-        task="The tutorial's dot product, rewritten for columns.",
         expects="a function of columns, weights and bias that returns one ciphertext",
         hints=(
             "zip(columns, weights): each column is a ciphertext, each weight a number.",
@@ -347,7 +346,6 @@ EXERCISES = (
     ),
     Exercise(
         name="08.2",
-        task="Parameters for four multiplications and an error of 1e-5.",
         expects="(ring, primes, scale_bits), such as (8192, (60, 40, 60), 40)",
         hints=(
             "Four inner primes, each with as many bits as the scale. In ring 8,192 all six have at most 218 together.",
@@ -358,7 +356,6 @@ EXERCISES = (
     ),
     Exercise(
         name="08.3",
-        task="Why the colleague's numbers are wrong, and by which factor.",
         expects=f"(cause, factor); the cause is one of {', '.join(map(repr, CAUSES))}",
         hints=(
             "read / numbers: are the ratios different, or always the same?",
@@ -368,7 +365,6 @@ EXERCISES = (
     ),
     Exercise(
         name="08.4",
-        task="Tell a context that can decrypt from one that cannot.",
         expects="a function of a context that returns True if its holder can read the patients",
         hints=(
             "You have seen a context that said it was public, and read an age with it. What did it still have?",

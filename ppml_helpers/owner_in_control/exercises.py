@@ -386,7 +386,6 @@ def _about_fewer(path: str, rules: list[dict[str, Any]]) -> str:
 EXERCISES = (
     Exercise(
         name="10.1",
-        task="What four jobs leave of a budget.",
         expects="a number, the epsilon that is left",
         hints=(
             "A budget pays for what somebody learns from an answer. Which of the four gave one, to anybody?",
@@ -396,7 +395,6 @@ EXERCISES = (
     ),
     Exercise(
         name="10.2",
-        task="The leak in three jobs, and the defence that stops it.",
         expects="a dict with a defence for each of the jobs A, B and C",
         hints=(
             "Three ways out: what is printed (also by an error), what is left lying about, and the answer.",
@@ -406,7 +404,6 @@ EXERCISES = (
     ),
     Exercise(
         name="10.3",
-        task="A job that counts deaths of one diagnosis with noise, and leaks nothing.",
         expects="the code of a job, a text",
         hints=(
             "Take the noisy count of this chapter. Whom does it count, and for which epsilon?",
@@ -416,7 +413,6 @@ EXERCISES = (
     ),
     Exercise(
         name="10.4",
-        task="A policy that lets exactly the stated reads through.",
         expects="a list of rules",
         hints=(
             'A rule is {"pattern": "results/summary.json", "access": {"read": [...]}}; three of them are enough.',

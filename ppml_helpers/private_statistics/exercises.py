@@ -185,7 +185,6 @@ class _Desk:
 EXERCISES = (
     Exercise(
         name="04.1",
-        task="The epsilon of a noisy sum of lengths of stay.",
         expects="an epsilon, a number above 0",
         hints=(
             "How much can the sum change, at most, if one patient is added? Clamping decides it.",
@@ -195,7 +194,6 @@ EXERCISES = (
     ),
     Exercise(
         name="04.2",
-        task="A ledger for eleven questions, some of them about disjoint patients.",
         expects="a Budget that has paid for the eleven questions",
         hints=(
             "ledger = Budget(1.0), then ledger.spend(0.2, what='patients').",
@@ -205,7 +203,6 @@ EXERCISES = (
     ),
     Exercise(
         name="04.3",
-        task="A split of epsilon 1 among three questions so that each is as exact as the board needs.",
         expects="a dict of three epsilons",
         hints=(
             "dp.discrete_laplacian_scale_to_accuracy(scale=..., alpha=0.05) is the error that 95 of 100 keep to.",
@@ -216,7 +213,6 @@ EXERCISES = (
     ),
     Exercise(
         name="04.4",
-        task="A differencing attack on a desk that rounds to 5.",
         expects="a function of count and is_target that gives True or False",
         hints=(
             "Two questions whose groups differ in the target alone still differ by 0 or 1 before rounding.",

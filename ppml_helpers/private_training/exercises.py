@@ -152,7 +152,6 @@ def _judge_5(answer: object) -> Reply:
 EXERCISES = (
     Exercise(
         name="05.1",
-        task="The best possible membership guess against epsilon 2.",
         expects="a number of times in 100",
         hints=(
             "The chapter's table 'promise allows' has the same number for other epsilons.",
@@ -162,7 +161,6 @@ EXERCISES = (
     ),
     Exercise(
         name="05.2",
-        task="The epsilon of five yearly models on the same patients.",
         expects="an epsilon, a number above 0",
         hints=(
             "Epsilons do not just add up, but the noise of all steps does: count the steps of five years.",
@@ -173,7 +171,6 @@ EXERCISES = (
     ),
     Exercise(
         name="05.3",
-        task="The noise multiplier of 30 epochs at epsilon 2 with batches of 5 %.",
         expects="a noise multiplier, a number above 0",
         hints=(
             "accounting.noise_multiplier wants a target epsilon, a sample rate and a number of steps.",
@@ -183,7 +180,6 @@ EXERCISES = (
     ),
     Exercise(
         name="05.4",
-        task="The smallest epsilon on the list that gives a test AUC of 0.75 with 1,000 patients.",
         expects="one of the epsilons 0.1, 0.3, 1, 3, 10",
         hints=(
             "explorer.set(epsilon=1.0, patients=1000).result.present holds the five test AUCs.",
@@ -193,7 +189,6 @@ EXERCISES = (
     ),
     Exercise(
         name="05.5",
-        task="Right guesses against a training that clips the average gradient.",
         expects="a share of right guesses from 0 to 1",
         hints=(
             "The noise multiplier for epsilon 1 depends on the steps, and hasty_train takes 20 of them.",

@@ -305,7 +305,6 @@ def _judge_5(answer: object) -> Reply:
 EXERCISES = (
     Exercise(
         name="02.1",
-        task="Compute how long a dictionary of record numbers takes.",
         expects="a number of seconds above 0",
         hints=(
             "How many choices has each of the eight places?",
@@ -316,7 +315,6 @@ EXERCISES = (
     ),
     Exercise(
         name="02.2",
-        task="Write a keyed pseudonym with a domain.",
         expects="a function of (key, domain, identifier) that returns a text",
         hints=(
             "hmac.new(key, message, hashlib.sha256).hexdigest() is the heart of it. What is the message?",
@@ -327,7 +325,6 @@ EXERCISES = (
     ),
     Exercise(
         name="02.3",
-        task="Choose at most five columns, none of them a quasi-identifier.",
         expects="a list of column names, such as ['scoma', 'hday']",
         hints=(
             "The picture of this chapter drops the columns in the order of their cost.",
@@ -338,7 +335,6 @@ EXERCISES = (
     ),
     Exercise(
         name="02.4",
-        task="Say when an erased patient cannot be brought back from any backup.",
         expects="a number of days, 0 or more",
         hints=(
             "The data of the patient is in many backups. What does one need to read it?",
@@ -348,7 +344,6 @@ EXERCISES = (
     ),
     Exercise(
         name="02.5",
-        task="Break salted hashes of record numbers.",
         expects="a list of record numbers, such as ['92-00001']",
         hints=(
             'Make every candidate: f"{year}-{number:05d}" for years 90 to 99 and numbers 0 to 99999.',

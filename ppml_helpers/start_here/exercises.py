@@ -108,7 +108,6 @@ def _belief(epsilon: float) -> float:
 EXERCISES = (
     Exercise(
         name="00.1",
-        task="Compute how many of the patients who came with coma died in hospital.",
         expects="a number between 0 and 1, such as 0.25",
         hints=(
             'patients[patients.dzgroup == "Coma"] are the patients who came with coma.',
@@ -118,7 +117,6 @@ EXERCISES = (
     ),
     Exercise(
         name="00.2",
-        task="Choose the columns that a model may see on the third day.",
         expects='a list of column names from the six, such as ["alb", "slos"]',
         hints=(
             "Ask of each column: on which day is it known?",
@@ -129,7 +127,6 @@ EXERCISES = (
     ),
     Exercise(
         name="00.3",
-        task="Choose the largest epsilon that keeps a board's rule about beliefs.",
         expects="a number above 0: a position of the epsilon slider",
         hints=(
             "The right picture shows the belief after being named; false alarms stay at 1 %, delta at 1 in 100,000.",

@@ -216,7 +216,6 @@ _SHARE = "a number between 0 and 1, such as 0.25"
 EXERCISES = (
     Exercise(
         name="01.1",
-        task="Compute the membership advantage of an attack from what it finds and whom it accuses.",
         expects=_SHARE,
         hints=(
             "An attack that accuses everybody finds every member, and is worth nothing.",
@@ -226,7 +225,6 @@ EXERCISES = (
     ),
     Exercise(
         name="01.2",
-        task="Attack a forest whose leaves hold at least 20 patients.",
         expects="an AUC between 0 and 1, or the result of membership_attack",
         hints=(
             "RandomForestClassifier(100, min_samples_leaf=20, random_state=0).fit(*members)",
@@ -237,7 +235,6 @@ EXERCISES = (
     ),
     Exercise(
         name="01.3",
-        task="Choose the smallest leaf that keeps a policy.",
         expects="one of the explorer's leaf sizes: " + ", ".join(map(str, _LEAVES)),
         hints=(
             "The policy is about the surprise attack's AUC: the diamond in the right panel.",
@@ -247,7 +244,6 @@ EXERCISES = (
     ),
     Exercise(
         name="01.4",
-        task="Break the defence of publishing labels instead of probabilities.",
         expects=_SHARE,
         hints=(
             "For whom is the fully grown forest's label always right?",
@@ -258,7 +254,6 @@ EXERCISES = (
     ),
     Exercise(
         name="01.5",
-        task="Count the patients whom linkage still names when ages come in bands of ten years.",
         expects="a number of patients, or the score of a linkage",
         hints=(
             "The attacker puts the register's ages into the same bands: nothing keeps them from it.",

@@ -250,14 +250,14 @@ def test_a_name_without_quotes_is_told_to_wear_them(name, quoted):
 
 
 def test_a_judge_that_fails_is_an_answer_that_cannot_be_read():
-    exercise = Exercise("99.1", "Task.", "a table", ("a",), lambda answer: answer.shape.nothing)
+    exercise = Exercise("99.1", "a table", ("a",), lambda answer: answer.shape.nothing)
     text = exercise.reply(3).text
     assert text == "The answer to 99.1 is a table; checking this one, of type int, stopped with AttributeError."
 
 
 def test_an_answer_may_be_one_of_a_few_words():
     assert as_choice(" Yes ", ("yes", "no")) == "yes"
-    exercise = Exercise("99.1", "Task.", "a word", ("a",), lambda answer: right(as_choice(answer, ("yes", "no"))))
+    exercise = Exercise("99.1", "a word", ("a",), lambda answer: right(as_choice(answer, ("yes", "no"))))
     assert exercise.reply("no").right
     assert "the choices are 'yes', 'no'" in exercise.reply("maybe").text
     assert "the choices are 'yes', 'no'" in exercise.reply(["yes"]).text
@@ -432,7 +432,7 @@ def test_the_bar_says_when_the_file_was_damaged(folder):
 
 
 def test_an_exercise_without_hints_says_so(monkeypatch):
-    bare = Exercise("77.1", "Task.", "a number", (), lambda answer: right("yes"))
+    bare = Exercise("77.1", "a number", (), lambda answer: right("yes"))
     monkeypatch.setattr(exercises, "_chapters", lambda: {"77": ("Title", (bare,))})
     assert hint("77.1").text == "77.1 has no hints."
     assert check("77.1", SimpleNamespace()).right
