@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from front_door import places
-from front_door.commands import in_course
+from front_door.course_process import in_course
 from front_door.environment import Recipe, ensure, python_of
 from front_door.terminal import Stop, say
 

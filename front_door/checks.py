@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from front_door import places
-from front_door.commands import in_course
+from front_door.course_process import in_course
 from front_door.environment import ensure
 from front_door.terminal import Progress, Stop, say
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import signal
-import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from front_door import places
-from front_door.environment import AGAIN, end_process, ensure
+from front_door.course_process import in_course
+from front_door.environment import AGAIN
 from front_door.terminal import Stop, say
 
 ABOUT = "A hands-on course in privacy-preserving machine learning on one real medical data set."
@@ -158,26 +158,3 @@ def _find_notebook(name: str, chapters: list[Path]) -> Path:
             return chapter
     there = ", ".join(chapter.stem for chapter in chapters) or "none"
     raise Stop(f"There is no notebook '{name}': the notebooks are {there}.")
-
-
-def in_course(arguments: list[str], scratch: Path, extra: dict[str, str] | None = None) -> int:
-    """Run the course's Python on ``arguments`` in the repeatable environment and return its exit code."""
-    python = ensure(places.COURSE)
-    environment = {**places.repeatable_environment(scratch), **(extra or {})}
-    return call([str(python), *arguments], environment)
-
-
-def call(command: list[str], environment: dict[str, str], cwd: Path = places.ROOT) -> int:
-    """Run a child that shares our terminal; Ctrl-C waits until it has put its things in order."""
-    child = subprocess.Popen(command, cwd=cwd, env=environment)
-    try:
-        return child.wait()
-    except KeyboardInterrupt:
-        # The terminal has told the child as well; a child told by nobody is told by end_process.
-        try:
-            child.wait(2)
-        except subprocess.TimeoutExpired:
-            end_process(child)
-        raise
-    finally:
-        end_process(child)

@@ -1,0 +1,32 @@
+"""Starting the course's Python, and ending it in order."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from front_door import places
+from front_door.environment import end_process, ensure
+
+
+def in_course(arguments: list[str], scratch: Path, extra: dict[str, str] | None = None) -> int:
+    """Run the course's Python on ``arguments`` in the repeatable environment and return its exit code."""
+    python = ensure(places.COURSE)
+    environment = {**places.repeatable_environment(scratch), **(extra or {})}
+    return call([str(python), *arguments], environment)
+
+
+def call(command: list[str], environment: dict[str, str], cwd: Path = places.ROOT) -> int:
+    """Run a child that shares our terminal; Ctrl-C waits until it has put its things in order."""
+    child = subprocess.Popen(command, cwd=cwd, env=environment)
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        # The terminal has told the child as well; a child told by nobody is told by end_process.
+        try:
+            child.wait(2)
+        except subprocess.TimeoutExpired:
+            end_process(child)
+        raise
+    finally:
+        end_process(child)
