@@ -35,7 +35,7 @@ def whole(
         number = None
     if number is None or number < least or (most is not None and number > most):
         rule = f"from {least:,} to {most:,}" if most is not None else f"of at least {least:,}"
-        raise error(f"{name} = {value!r} must be a whole number {rule}: {mend}.")
+        raise error(f"{name} = {_shown(value)} must be a whole number {rule}: {mend}.")
     return number
 
 
@@ -51,19 +51,32 @@ def number(
     mend: str = "choose one",
 ) -> float:
     """Return a finite number from `low` to `high`; with `above` or `below`, that end itself is refused too."""
-    real = isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
-    low_enough = real and (value > low if above else value >= low)
-    if not (low_enough and (value < high if below else value <= high)):
-        raise error(f"{name} = {value!r} must be a finite number{_range(low, high, above, below)}: {mend}.")
-    return float(value)
+    try:
+        given = float(value) if isinstance(value, Real) and not isinstance(value, bool | np.bool_) else math.nan
+    except OverflowError:  # 10**400 is an int that no float can hold
+        given = math.inf
+    low_enough = math.isfinite(given) and (given > low if above else given >= low)
+    if not (low_enough and (given < high if below else given <= high)):
+        raise error(f"{name} = {_shown(value)} must be a finite number{_range(low, high, above, below)}: {mend}.")
+    return given
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a person would type it, in one short line."""
+    try:
+        line = " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())
+    except ValueError:  # Python writes no int of more than 4,300 digits
+        line = f"a number of {value.bit_length():,} bits"
+    return line if len(line) <= 100 else f"{line[:97]}..."
 
 
 def _range(low: float, high: float, above: bool, below: bool) -> str:
     """Return a range in words, with a space in front; nothing for the whole line."""
-    ends = [f"above {low:g}" if above else f"of at least {low:g}"] if low > -math.inf else []
-    ends += [f"below {high:g}" if below else f"of at most {high:g}"] if high < math.inf else []
+    least, most = (f"{end:,.10g}" for end in (low, high))
+    ends = [f"above {least}" if above else f"of at least {least}"] if low > -math.inf else []
+    ends += [f"below {most}" if below else f"of at most {most}"] if high < math.inf else []
     if len(ends) == 2 and not above and not below:
-        return f" from {low:g} to {high:g}"
+        return f" from {least} to {most}"
     return " " + " and ".join(ends) if ends else ""
 
 
@@ -73,11 +86,12 @@ def share(value: Any, name: str, *, error: type[KitError] = KitError, mend: str 
 
 
 def choice(value: Any, name: str, options: Iterable[Any], *, error: type[KitError] = KitError) -> Any:
-    """Return a value that is one of the options."""
+    """Return a value that is one of the options; True is not 1, and 1.0 is not 1."""
     offered = list(options)
-    if not any(type(value) is type(option) and value == option for option in offered):
-        raise error(f"{name} = {value!r} is not on offer: choose one of {', '.join(map(repr, offered))}.")
-    return value
+    given = value.item() if isinstance(value, np.generic) else value
+    if not any(type(given) is type(option) and given == option for option in offered):
+        raise error(f"{name} = {_shown(value)} is not on offer: choose one of {', '.join(map(repr, offered))}.")
+    return given
 
 
 def table(
@@ -94,10 +108,11 @@ def table(
     repeated = value.columns[value.columns.duplicated()]
     if len(repeated):
         raise error(f"{name} has two columns named {repeated[0]!r}, names must be unique: rename one.")
-    missing = [column for column in columns if column not in value.columns]
+    there = list(value.columns)  # a list compares, where an Index would hash: ["age"] is no name of a column
+    missing = [column for column in columns if column not in there]
     if missing:
-        there = ", ".join(map(str, value.columns[:12])) or "none"
-        raise error(f"{name} lacks the column {missing[0]!r}: add it, or name one of those that are there ({there}).")
+        some = ", ".join(map(str, there[:12])) or "none"
+        raise error(f"{name} lacks the column {missing[0]!r}: add it, or name one of those that are there ({some}).")
     if not len(value):
         raise error(f"{name} has no rows, at least one is needed: {mend}.")
     return value

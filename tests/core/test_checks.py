@@ -1,0 +1,156 @@
+"""Each check takes what means the same, refuses the rest in the caller's own error, and says value, rule and mend."""
+
+from __future__ import annotations
+
+import decimal
+import fractions
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ppml_helpers import checks
+from ppml_helpers.errors import KitError
+
+
+class RoomError(KitError):
+    """A room's own error."""
+
+
+def sentence_of(check: Any, *args: Any, **kwargs: Any) -> str:
+    with pytest.raises(RoomError) as refusal:
+        check(*args, error=RoomError, **kwargs)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("value", [2, np.int64(2), np.uint8(2), np.array(2)])
+def test_a_whole_number_comes_back_as_an_int(value: Any) -> None:
+    assert checks.whole(value, "k", 2, 2) == 2
+    assert type(checks.whole(value, "k", 2)) is int
+
+
+@pytest.mark.parametrize(
+    "value",
+    [1, 11, -(10**30), 10**30, 2.0, np.float64(2), "2", True, np.True_, None, math.nan, pd.NA, [2], decimal.Decimal(2)],
+)
+def test_what_is_no_whole_number_of_the_range_is_refused(value: Any) -> None:
+    assert "must be a whole number from 2 to 10: choose one." in sentence_of(checks.whole, value, "k", 2, 10)
+
+
+@pytest.mark.parametrize("value", [0.5, np.float32(0.5), np.float64(0.5), fractions.Fraction(1, 2)])
+def test_a_number_comes_back_as_a_float(value: Any) -> None:
+    assert checks.number(value, "epsilon", above=True, low=0) == 0.5
+    assert type(checks.number(value, "epsilon")) is float
+    assert type(checks.number(np.int16(3), "epsilon", 0, 3)) is float
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(-0.1, 1.1, math.nan, math.inf, -math.inf, np.float64("nan"), 10**400, True, np.False_, "0.5", None, pd.NA),
+        *(0.5j, np.array([0.5]), pd.Series([0.5]), decimal.Decimal("0.5")),
+    ],
+)
+def test_what_is_no_number_of_the_range_is_refused(value: Any) -> None:
+    assert "must be a finite number from 0 to 1: choose one." in sentence_of(checks.share, value, "rate")
+
+
+def test_a_huge_number_without_an_upper_end_is_refused_too() -> None:
+    assert "must be a finite number" in sentence_of(checks.number, 10**400, "rate")
+
+
+def test_an_end_belongs_to_the_range_unless_it_is_left_out() -> None:
+    assert [checks.number(end, "x", 0, 1) for end in (0, 1)] == [0, 1]
+    assert sentence_of(checks.number, 0, "x", 0, 1, above=True).startswith("x = 0 ")
+    assert sentence_of(checks.number, 1.0, "x", 0, 1, below=True).startswith("x = 1.0 ")
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ({}, "a finite number: choose one."),
+        ({"low": 0}, "a finite number of at least 0: choose one."),
+        ({"high": 2_000_000}, "a finite number of at most 2,000,000: choose one."),
+        ({"low": 0, "above": True}, "a finite number above 0: choose one."),
+        ({"low": 0, "high": 0.5, "below": True}, "a finite number of at least 0 and below 0.5: choose one."),
+        ({"low": 0, "high": 1, "above": True}, "a finite number above 0 and of at most 1: choose one."),
+    ],
+)
+def test_the_range_is_said_in_words(ends: dict[str, Any], words: str) -> None:
+    assert sentence_of(checks.number, "much", "delta", **ends) == f"delta = 'much' must be {words}"
+
+
+def test_one_of_the_options_comes_back_in_its_plain_form() -> None:
+    assert type(checks.choice(np.str_("age"), "column", ["age", "sex"])) is str
+    assert type(checks.choice(np.int64(3), "k", (2, 3))) is int
+    assert checks.choice(None, "k", (None, 3)) is None
+
+
+@pytest.mark.parametrize("value", [4, True, 1.0, "1", None, [1], math.nan, np.array([1, 2])])
+def test_what_is_no_option_is_refused(value: Any) -> None:
+    assert "is not on offer: choose one of 1, 2." in sentence_of(checks.choice, value, "k", (1, 2))
+
+
+def test_a_table_comes_back_as_it_is() -> None:
+    table = pd.DataFrame({"age": [60], "sex": ["male"]})
+    assert checks.table(table, "patients", ["sex", "age"]) is table
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ([60], "patients is of type list, it must be a pandas DataFrame: load or make one."),
+        (pd.Series([60]), "patients is of type Series, it must be a pandas DataFrame: load or make one."),
+        (pd.DataFrame(), "patients lacks the column 'age': add it, or name one of those that are there (none)."),
+        (pd.DataFrame({"age": []}), "patients has no rows, at least one is needed: load or make one."),
+        (
+            pd.DataFrame([[1, 2]], columns=["age", "age"]),
+            "patients has two columns named 'age', names must be unique: rename one.",
+        ),
+        (
+            pd.DataFrame({"sex": ["male"], 7: [1]}),
+            "patients lacks the column 'age': add it, or name one of those that are there (sex, 7).",
+        ),
+    ],
+)
+def test_what_is_no_such_table_is_refused(value: Any, sentence: str) -> None:
+    assert sentence_of(checks.table, value, "patients", ["age"]) == sentence
+
+
+def test_a_list_is_no_name_of_a_column() -> None:
+    assert "lacks the column ['age']" in sentence_of(checks.table, pd.DataFrame({"age": [60]}), "patients", [["age"]])
+
+
+def test_the_sentences_name_the_value_as_it_is_typed_and_the_callers_mend() -> None:
+    assert sentence_of(checks.whole, np.float64(2.5), "k", 1_000, mend="a group of one hides nobody") == (
+        "k = 2.5 must be a whole number of at least 1,000: a group of one hides nobody."
+    )
+    assert sentence_of(checks.whole, 0, "k", 1, 2_000) == "k = 0 must be a whole number from 1 to 2,000: choose one."
+    assert sentence_of(checks.share, math.nan, "rate", mend="take 0.5") == (
+        "rate = nan must be a finite number from 0 to 1: take 0.5."
+    )
+    assert sentence_of(checks.choice, "ages", "column", ["age", "sex"]) == (
+        "column = 'ages' is not on offer: choose one of 'age', 'sex'."
+    )
+
+
+def test_a_long_value_is_shown_in_one_short_line() -> None:
+    for value in (pd.DataFrame({"age": range(50)}), 10**5000, "x" * 5000):
+        sentence = sentence_of(checks.whole, value, "k", 2, 10)
+        assert "\n" not in sentence
+        assert len(sentence) < 170
+    assert "a number of 16,610 bits" in sentence_of(checks.number, 10**5000, "k")
+
+
+def test_without_an_error_of_its_own_a_check_raises_the_kits() -> None:
+    for refused in (
+        lambda: checks.whole("x", "k", 1),
+        lambda: checks.number("x", "k"),
+        lambda: checks.share("x", "k"),
+        lambda: checks.choice("x", "k", [1]),
+        lambda: checks.table("x", "k"),
+    ):
+        with pytest.raises(KitError):
+            refused()
