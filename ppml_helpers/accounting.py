@@ -39,8 +39,8 @@ _LEAST_RENYI_SIGNAL = 3e-5  # sample rate over noise, below which Renyi divergen
 _RENYI_ORDERS = (*range(2, 33), *range(36, 65, 4), 80, 96, 128, 192, 256, 384, 512, 1024)
 
 
-class Training(NamedTuple):
-    """The part of a training that costs privacy."""
+class SampledGaussian(NamedTuple):
+    """The part of a training that costs privacy: so many steps of the sampled Gaussian mechanism."""
 
     noise_multiplier: float
     sample_rate: float
@@ -116,12 +116,12 @@ def noise_multiplier(target_epsilon: float, sample_rate: float, steps: int, delt
     return _noise_table().get(_key(*setting)) or _noise_multiplier(*setting)
 
 
-def compose(trainings: Iterable[Training], delta: float = DELTA) -> float:
+def compose(trainings: Iterable[SampledGaussian], delta: float = DELTA) -> float:
     """Return the epsilon of publishing all these trainings on the same patients.
 
     Parameters
     ----------
-    trainings : iterable of Training
+    trainings : iterable of SampledGaussian
         Each with its noise multiplier, sample rate and steps. None at all costs 0.
     delta : float
         In (0, 1), for all of them together.
@@ -138,7 +138,7 @@ def compose(trainings: Iterable[Training], delta: float = DELTA) -> float:
         If a parameter is outside its range.
     """
     check_training(delta=delta)
-    trainings = [Training(*training) for training in trainings]
+    trainings = [SampledGaussian(*training) for training in trainings]
     for training in trainings:
         check_training(**training._asdict(), delta=delta)
     return _composed(tuple(sorted(trainings)), float(delta)) if trainings else 0.0
@@ -266,7 +266,7 @@ def _epsilon(sigma: float, sample_rate: float, steps: int, delta: float) -> floa
 
 
 @lru_cache(maxsize=256)
-def _composed(trainings: tuple[Training, ...], delta: float) -> float:
+def _composed(trainings: tuple[SampledGaussian, ...], delta: float) -> float:
     if any(training.noise_multiplier == 0 for training in trainings):
         return math.inf
     if all(training.sample_rate == 1 for training in trainings):
@@ -321,10 +321,10 @@ def _pld_epsilon(sigma: float, sample_rate: float, steps: int, delta: float, gri
 
 
 def _rdp_epsilon(sigma: float, sample_rate: float, steps: int, delta: float) -> float:
-    return _rdp_epsilon_of_all([Training(sigma, sample_rate, steps)], delta)
+    return _rdp_epsilon_of_all([SampledGaussian(sigma, sample_rate, steps)], delta)
 
 
-def _rdp_epsilon_of_all(trainings: Iterable[Training], delta: float) -> float:
+def _rdp_epsilon_of_all(trainings: Iterable[SampledGaussian], delta: float) -> float:
     accountant = RdpAccountant(_RENYI_ORDERS)
     for sigma, sample_rate, steps in trainings:
         # Tiny divergences drown in rounding and come out as 0: those of less noise are computable, and no smaller.

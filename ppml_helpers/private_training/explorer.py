@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from ppml_helpers import accounting, figures
-from ppml_helpers.accounting import Training
+from ppml_helpers.accounting import SampledGaussian
 from ppml_helpers.cohort import Split
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress, log_slider
@@ -116,7 +116,7 @@ class EpsilonExplorer(Explorer):
         epsilons = sorted({*CURVE, epsilon})
         aucs = sweep.run([*epsilons, math.inf], SEEDS, progress)
         sigmas = [accounting.noise_multiplier(e, recipe.sample_rate, recipe.steps, self._delta) for e in epsilons]
-        published = [Training(sigma, recipe.sample_rate, recipe.steps * len(SEEDS)) for sigma in sigmas]
+        published = [SampledGaussian(sigma, recipe.sample_rate, recipe.steps * len(SEEDS)) for sigma in sigmas]
         promise = (
             accounting.membership_accuracy(epsilon, self._delta),
             accounting.membership_power(epsilon, self._delta, 0.01),

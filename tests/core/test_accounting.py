@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from opacus.accountants import PRVAccountant, RDPAccountant
 
 from ppml_helpers import accounting
-from ppml_helpers.accounting import Training
+from ppml_helpers.accounting import SampledGaussian
 from ppml_helpers.errors import PrivacyParameterError
 from ppml_helpers.private_training import explorer as widget
 from ppml_helpers.private_training.engine import RECIPES
@@ -262,19 +262,21 @@ def test_nothing_published_costs_nothing() -> None:
     assert accounting.compose([]) == 0
 
 
-@pytest.mark.parametrize("training", [Training(5.0, 1, 10), Training(2.0, 0.1, 50), Training(30.0, 0.2, 60)])
-def test_one_training_costs_its_epsilon(training: Training) -> None:
+@pytest.mark.parametrize(
+    "training", [SampledGaussian(5.0, 1, 10), SampledGaussian(2.0, 0.1, 50), SampledGaussian(30.0, 0.2, 60)]
+)
+def test_one_training_costs_its_epsilon(training: SampledGaussian) -> None:
     assert accounting.compose([training]) == accounting.epsilon(*training)
 
 
 @pytest.mark.parametrize("q", [1.0, 0.1])
 def test_equal_trainings_are_one_long_training(q: float) -> None:
-    five = accounting.compose([Training(12.0, q, 20)] * 5)
+    five = accounting.compose([SampledGaussian(12.0, q, 20)] * 5)
     assert five == accounting.epsilon(12.0, q, 100)
 
 
 def test_different_full_batch_trainings_add_their_squares() -> None:
-    trainings = [Training(10.0, 1, 20), Training(25.0, 1.0, 7), Training(60.0, 1, 300)]
+    trainings = [SampledGaussian(10.0, 1, 20), SampledGaussian(25.0, 1.0, 7), SampledGaussian(60.0, 1, 300)]
     mu = math.sqrt(sum(t.steps / t.noise_multiplier**2 for t in trainings))
     assert accounting.compose(trainings) == pytest.approx(accounting.epsilon(1 / mu, 1, 1), rel=1e-9)
     assert accounting.compose(trainings[::-1]) == accounting.compose(trainings)
@@ -282,16 +284,16 @@ def test_different_full_batch_trainings_add_their_squares() -> None:
 
 def test_never_above_basic_composition() -> None:
     targets = (0.3, 1.0, 3.0)
-    trainings = [Training(accounting.noise_multiplier(e, 1, 50, 1e-5 / 3), 1, 50) for e in targets]
+    trainings = [SampledGaussian(accounting.noise_multiplier(e, 1, 50, 1e-5 / 3), 1, 50) for e in targets]
     assert max(targets) < accounting.compose(trainings, 1e-5) < sum(targets)
 
 
 def test_one_noiseless_training_spoils_all() -> None:
-    assert accounting.compose([Training(10.0, 0.1, 20), Training(0, 1, 5)]) == math.inf
+    assert accounting.compose([SampledGaussian(10.0, 0.1, 20), SampledGaussian(0, 1, 5)]) == math.inf
 
 
 def test_sampled_composition_against_dp_accounting() -> None:
-    trainings = [Training(2.0, 0.1, 50), Training(5.0, 0.2, 60), Training(20.0, 1, 10)]
+    trainings = [SampledGaussian(2.0, 0.1, 50), SampledGaussian(5.0, 0.2, 60), SampledGaussian(20.0, 1, 10)]
     accountant = PLDAccountant()
     for sigma, q, steps in trainings:
         event = dp_accounting.PoissonSampledDpEvent(q, dp_accounting.GaussianDpEvent(sigma))
@@ -422,7 +424,7 @@ def test_compose_refuses(name: str, value: object) -> None:
     setting = {**GOOD, name: value}
     delta = setting.pop("delta")
     with pytest.raises(PrivacyParameterError) as error:
-        accounting.compose([Training(3.0, 1, 5), Training(**setting)], delta)
+        accounting.compose([SampledGaussian(3.0, 1, 5), SampledGaussian(**setting)], delta)
     assert names(error, name, value, RULES[name])
 
 

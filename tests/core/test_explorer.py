@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 
 from ppml_helpers import accounting, cohort, figures
 from ppml_helpers import explorer as base
-from ppml_helpers.accounting import Training
+from ppml_helpers.accounting import SampledGaussian
 from ppml_helpers.errors import ExplorerError, PrivacyParameterError
 from ppml_helpers.explorer import Explorer, Progress, log_slider, on_page
 from ppml_helpers.private_training import explorer as widget
@@ -398,7 +398,9 @@ def test_the_cost_is_that_of_every_noisy_model_on_show(explorer: EpsilonExplorer
     result = explorer.set(epsilon=widget.SLIDER[4], model="logistic regression").result
     recipe = RECIPES["logistic regression"]
     trainings = [
-        Training(accounting.noise_multiplier(e, recipe.sample_rate, recipe.steps), recipe.sample_rate, recipe.steps)
+        SampledGaussian(
+            accounting.noise_multiplier(e, recipe.sample_rate, recipe.steps), recipe.sample_rate, recipe.steps
+        )
         for e in result.aucs.index.drop(math.inf)
         for _ in widget.SEEDS
     ]
