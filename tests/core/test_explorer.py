@@ -1,4 +1,4 @@
-"""The base of every explorer, with a small one made up for the purpose, and the epsilon explorer itself."""
+"""The base of every explorer, with a small one made up for the purpose."""
 
 from __future__ import annotations
 
@@ -12,20 +12,12 @@ from typing import Any
 
 import ipywidgets as W
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 
-from ppml_helpers import accounting, cohort, figures
 from ppml_helpers import explorer as base
-from ppml_helpers.accounting import SampledGaussian
 from ppml_helpers.errors import ExplorerError, PrivacyParameterError
 from ppml_helpers.explorer import Explorer, Progress, log_slider, on_page
-from ppml_helpers.private_training import explorer as widget
-from ppml_helpers.private_training.engine import RECIPES, train
-from ppml_helpers.private_training.explorer import EpsilonExplorer
 
 
 class Squares(Explorer):
@@ -72,10 +64,10 @@ class Squares(Explorer):
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for another thread, 10 s at most."""
-    end = time.monotonic() + 10
+    """Wait for another thread, a minute at most: the machine may be busy."""
+    end = time.monotonic() + 60
     while not condition():
-        assert time.monotonic() < end, "waited 10 s in vain"
+        assert time.monotonic() < end, "waited a minute in vain"
         time.sleep(0.005)
 
 
@@ -131,7 +123,7 @@ def test_memory_is_bounded(squares: Squares, monkeypatch: pytest.MonkeyPatch) ->
         ("number", None, "number = None is not a whole number"),
         ("colour", "green", "colour = 'green' is not on offer; choose one of 'red', 'blue'."),
         ("colour", "Red", "colour = 'Red' is not on offer"),
-        ("mood", None, "mood = None is not on offer"),
+        ("mood", np.array([1, 2]), "mood = array([1, 2]) is not on offer"),
         ("scale", 0.0, "scale = 0.0 is not a number from 0.01 to 10"),
         ("scale", 10.1, "scale = 10.1 is not a number from 0.01 to 10"),
         ("scale", [1], r"scale = [1] is not a number"),
@@ -145,6 +137,11 @@ def test_set_refuses_what_a_widget_would_clamp(squares: Squares, name: str, valu
     assert squares.result == (25, "good")
     assert squares._png == before
     assert squares.values["number"] == 5
+
+
+def test_a_value_without_its_knob_is_refused(squares: Squares) -> None:
+    with pytest.raises(ExplorerError, match=r"write set\(number="):
+        squares.set(3)
 
 
 def test_numpy_numbers_and_both_ends_of_a_range_are_fine(squares: Squares) -> None:
@@ -345,168 +342,3 @@ def test_forgetting_during_a_run_is_safe(squares: Squares) -> None:
     at_rest(squares)
     assert squares.result == (961, "good")
     assert squares._status.value == ""
-
-
-# ---------------------------------------------------------------------------------------------------- epsilon
-
-
-@pytest.fixture(scope="module")
-def split() -> cohort.Split:
-    return cohort.split(*cohort.features(cohort.load_patients()), seed=0)
-
-
-@pytest.fixture(scope="module")
-def explorer(split: cohort.Split) -> EpsilonExplorer:
-    return EpsilonExplorer(split)
-
-
-def synthetic(rows: int, noise: float, seed: int = 0) -> cohort.Split:
-    """Somebody else's table: other columns, another label share."""
-    rng = np.random.default_rng(seed)
-    X = pd.DataFrame(rng.uniform(-1, 1, (rows, 4)), columns=list("abcd"))
-    y = pd.Series((X["a"] + noise * rng.normal(size=rows) > 0.3).astype(int), name="relapse")
-    return cohort.split(X, y, seed=0)
-
-
-def test_the_numbers_are_those_of_training_directly(explorer: EpsilonExplorer, split: cohort.Split) -> None:
-    result = explorer.set(epsilon=0.4, model="logistic regression", patients=6829, clipping_norm=0.3).result
-    recipe = RECIPES["logistic regression"]
-    for epsilon in (0.4, 10.0, math.inf):
-        sigma = accounting.noise_multiplier(epsilon, recipe.sample_rate, recipe.steps)
-        models = train(split.X_train, split.y_train, recipe, [sigma] * 5, range(5))
-        expected = models.auc(split.X_test, split.y_test)
-        np.testing.assert_allclose(result.aucs.loc[epsilon], expected, atol=1e-4)
-    plain = LogisticRegression(max_iter=1000).fit(split.X_train, split.y_train)
-    expected = roc_auc_score(split.y_test, plain.decision_function(split.X_test))
-    assert result.non_private == pytest.approx(expected, abs=1e-4)
-    assert result.promise[0] == accounting.membership_accuracy(0.4)
-    assert result.promise[1] == accounting.membership_power(0.4, 1e-5, 0.01)
-    assert result.promise[2] == accounting.membership_power(0.4, 1e-5, 0.001)
-
-
-def test_the_curve_holds_the_slider_value_and_the_control(explorer: EpsilonExplorer) -> None:
-    epsilon = widget.SLIDER[4]
-    assert epsilon not in widget.CURVE
-    aucs = explorer.set(epsilon=epsilon).result.aucs
-    assert list(aucs.index) == [*sorted({*widget.CURVE, epsilon}), math.inf]
-    assert list(aucs.columns) == list(widget.SEEDS)
-    assert explorer.result.present.tolist() == aucs.loc[epsilon].tolist()
-    assert explorer.result.control == pytest.approx(aucs.loc[math.inf].mean())
-
-
-def test_the_cost_is_that_of_every_noisy_model_on_show(explorer: EpsilonExplorer) -> None:
-    result = explorer.set(epsilon=widget.SLIDER[4], model="logistic regression").result
-    recipe = RECIPES["logistic regression"]
-    trainings = [
-        SampledGaussian(
-            accounting.noise_multiplier(e, recipe.sample_rate, recipe.steps), recipe.sample_rate, recipe.steps
-        )
-        for e in result.aucs.index.drop(math.inf)
-        for _ in widget.SEEDS
-    ]
-    assert result.cost == pytest.approx(accounting.compose(trainings), rel=1e-9)
-    assert result.cost > 10
-    explorer.redraw()
-    assert f"Publishing the {len(trainings)} noisy models" in explorer._figure.texts[0].get_text()
-
-
-def test_the_sentence_says_the_numbers(explorer: EpsilonExplorer) -> None:
-    result = explorer.set(epsilon=1.0).result
-    assert explorer.sentence.startswith("At epsilon 1 with 6,829 patients, logistic regression reaches a test AUC of ")
-    for number in (f"{result.present.mean():.2f}", f"{result.non_private:.2f} without privacy", "73 times in 100"):
-        assert number in explorer.sentence
-    assert "2.7 % of the patients at 1 % false alarms" in explorer.sentence
-
-
-def test_the_figure_is_labelled_and_marks_the_present_point(explorer: EpsilonExplorer) -> None:
-    explorer.set(epsilon=1.0)
-    curve, promise = explorer._figure.axes
-    assert curve.get_ylabel() == "test AUC"
-    assert curve.get_xlabel().startswith("epsilon")
-    assert promise.get_xlabel()
-    present = [line for line in curve.lines if line.get_markersize() == 10]
-    assert len(present) == 1
-    assert present[0].get_xdata()[0] == 1.0
-    assert present[0].get_ydata()[0] == pytest.approx(explorer.result.present.mean())
-    colours = [line.get_color() for line in curve.lines]
-    assert figures.COLOURS["baseline"] in colours
-    assert figures.COLOURS["control"] in colours
-
-
-def test_few_patients_pay_more(explorer: EpsilonExplorer) -> None:
-    def price(patients: int) -> float:
-        result = explorer.set(epsilon=1.0, patients=patients, model="logistic regression").result
-        return result.non_private - result.present.mean()
-
-    assert price(300) > price(6829) + 0.05
-
-
-@pytest.mark.parametrize("patients", [300, 6829])
-def test_forgetting_trains_anew(explorer: EpsilonExplorer, patients: int) -> None:
-    before = explorer.set(epsilon=3.1, patients=patients, model="logistic regression").result
-    explorer.forget()
-    assert not explorer._sweeps
-    after = explorer.set(epsilon=3.1).result
-    assert after is not before
-    pd.testing.assert_frame_equal(after.aucs, before.aucs)
-
-
-def test_the_ends_of_every_range(split: cohort.Split) -> None:
-    explorer = EpsilonExplorer(cohort.split(*(part[:450] for part in (split.X_train, split.y_train)), seed=0))
-    everybody = len(explorer._split.X_train)
-    for model in RECIPES:
-        for patients in (300, everybody):
-            for norm in (widget.CLIPPING_NORMS[0], widget.CLIPPING_NORMS[-1]):
-                for epsilon in (0.01, 10.0):
-                    explorer.set(epsilon=epsilon, model=model, patients=patients, clipping_norm=norm)
-                    result = explorer.result
-                    assert (result.epsilon, result.patients, result.model) == (epsilon, patients, model)
-                    assert result.aucs.to_numpy().min() >= 0
-                    assert result.aucs.to_numpy().max() <= 1
-                    assert math.isfinite(result.cost)
-                    assert 0.5 <= result.promise[0] <= 1
-                    assert f"epsilon {epsilon:.2g} " in explorer.sentence
-
-
-def test_the_network_learns_at_a_mild_epsilon(explorer: EpsilonExplorer) -> None:
-    result = explorer.set(model="MLP", epsilon=10.0, patients=2000, clipping_norm=1.0).result
-    assert result.model == "MLP"
-    assert result.present.mean() > 0.7
-    assert result.non_private > 0.7
-
-
-def test_other_peoples_tables() -> None:
-    explorer = EpsilonExplorer(synthetic(2000, noise=0.05), delta=1e-4).set(epsilon=3.0)
-    assert explorer.result.non_private > 0.95
-    top = explorer._figure.axes[0].get_ylim()[1]
-    assert top > explorer.result.non_private  # the picture makes room
-    assert explorer.result.promise[0] == accounting.membership_accuracy(3.0, 1e-4)
-    assert EpsilonExplorer(synthetic(400, noise=1.0))._controls["patients"].options[-1] == ("all 300", 300)
-
-
-def test_a_small_table_is_refused() -> None:
-    with pytest.raises(ExplorerError, match="there are 299 training patients; the explorer needs 300 or more"):
-        EpsilonExplorer(synthetic(399, noise=1.0))
-    with pytest.raises(ExplorerError, match="patients = 2000 is not on offer"):
-        EpsilonExplorer(synthetic(1000, noise=1.0)).set(patients=2000)
-
-
-def test_something_else_than_a_split_is_refused(split: cohort.Split) -> None:
-    with pytest.raises(ExplorerError, match="DataFrame, not a Split"):
-        EpsilonExplorer(split.X_train)
-
-
-def test_a_value_without_its_knob_is_refused(squares: Squares) -> None:
-    with pytest.raises(ExplorerError, match=r"write set\(number="):
-        squares.set(3)
-
-
-@pytest.mark.parametrize("delta", [0, 1, -1, math.nan])
-def test_an_explorer_with_an_impossible_delta_is_refused(split: cohort.Split, delta: float) -> None:
-    with pytest.raises(PrivacyParameterError, match="delta is"):
-        EpsilonExplorer(split, delta=delta)
-
-
-def test_an_array_is_no_choice(explorer: EpsilonExplorer) -> None:
-    with pytest.raises(ExplorerError, match="not on offer"):
-        explorer.set(model=np.array([1, 2]))
