@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from front_door.pythons import supported
 from front_door.terminal import Progress, Stop, say
-from kit import supported
 
 STAMP = "kit-stamp.json"
 WINDOWS = os.name == "nt"

@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from front_door import places
+from front_door import places, pythons
 
 REPO = places.ROOT
 
@@ -73,12 +73,10 @@ def test_conda_takes_the_same_pins() -> None:
 
 
 def test_the_marker_of_the_newest_python_agrees_with_the_front_door() -> None:
-    import kit
-
     project = tomllib.loads((REPO / "pyproject.toml").read_text("utf-8"))["project"]
     low, high = re.findall(r"\d+(?:\.\d+)+", project["requires-python"])
-    assert tuple(map(int, low.split("."))) == kit.OLDEST
-    assert tuple(map(int, high.split("."))) == (kit.NEWEST_MINOR[0], kit.NEWEST_MINOR[1] + 1)
+    assert tuple(map(int, low.split("."))) == pythons.OLDEST
+    assert tuple(map(int, high.split("."))) == (pythons.NEWEST_MINOR[0], pythons.NEWEST_MINOR[1] + 1)
 
 
 @pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="these tests run outside a virtual environment")

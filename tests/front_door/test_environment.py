@@ -1,0 +1,212 @@
+"""The set-up's parts, and what the doctor finds: each alone, without an install."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from front_door import doctor, environment, places
+from front_door.terminal import Progress, Stop
+
+# ------------------------------------------------------------------------------------------------------ set-up
+
+
+@pytest.mark.parametrize(
+    ("said", "mend"),
+    [
+        ("OSError: [Errno 28] No space left on device", "make room"),
+        ("NewConnectionError(...): Name or service not known", "check the connection"),
+        ("ERROR: No matching distribution found for torch==2.13.0", "not found on your package index"),
+        ("PermissionError: Permission denied: 'x'", "folder of your own"),
+        ("something new", "read pip's lines above"),
+    ],
+)
+def test_a_failed_install_shows_pips_lines_and_the_mend(said: str, mend: str) -> None:
+    message = environment.pip_failed(["earlier", said])
+    assert said in message
+    assert mend in message.splitlines()[-1]
+    assert "run the same command again" in message.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            ["Retrying (Retry(total=0)) after connection broken by NewConnectionError", "No matching distribution"],
+            "reach",
+        ),
+        (["ERROR: No matching distribution found for psi==2.0.6"], "there is no build of it for this computer"),
+        (["a line", "ERROR: something new"], "pip says 'ERROR: something new'"),
+        ([], "pip says 'nothing'"),
+    ],
+)
+def test_a_package_that_is_left_out_has_a_reason(said: list[str], reason: str) -> None:
+    assert reason in environment._why_left_out(said)
+
+
+def test_pips_words_become_a_count(tmp_path: Path) -> None:
+    counter = environment.PipCounter("Installing", 3, tmp_path)
+    shown: list[str] = []
+    counter.progress.show = lambda detail, force=False: shown.append(detail)  # type: ignore[method-assign]
+    for line in (
+        "Ignoring colorama: markers 'sys_platform == \"win32\"' don't match your environment",
+        "Collecting numpy==2.4.6 (from -r requirements.lock (line 1))",
+        "  Downloading numpy-2.4.6-cp311-cp311-linux.whl (16.9 MB)",
+        "Requirement already satisfied: torch==2.13.0 in ./x (2.13.0)",
+    ):
+        counter.line(line)
+    assert counter.total == 2
+    assert shown[1] == "found 1 of 2 packages, now numpy"
+    assert shown[2] == "found 1 of 2 packages, downloading numpy (16.9 MB)"
+    assert shown[3] == "found 2 of 2 packages, now torch"
+
+
+def test_progress_in_a_log_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress("Working", every=60)
+    for number in range(100):
+        progress.show(str(number))
+    progress.end("done")
+    assert capsys.readouterr().out.splitlines() == ["Working: 0 (0 s)", "Working: done (0 s)"]
+
+
+def test_no_room_on_the_disk_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    recipe = environment.Recipe("the packages", tmp_path / ".venv", tmp_path / ".kit", ("a==1",), disk_needed=10**18)
+    with pytest.raises(Stop, match="make room"):
+        environment.ensure(recipe)
+    assert not (tmp_path / ".venv").exists()
+
+
+def room(monkeypatch: pytest.MonkeyPatch, free: float) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(int(1e12), 0, int(free * 1e9)))
+
+
+@pytest.mark.parametrize(("free", "said"), [(5.0, "5.0 GB of disk are free, which may be too little: CUDA."), (11, "")])
+def test_little_room_is_warned_of_once_before_the_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], free: float, said: str
+) -> None:
+    room(monkeypatch, free)
+    folder = tmp_path / ".venv"
+    recipe = environment.Recipe("x", folder, tmp_path, (), None, int(3e9), int(10e9), "CUDA")
+    environment._check_disk(recipe)
+    assert capsys.readouterr().out.strip() == said
+    folder.mkdir()
+    environment._check_disk(recipe)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("system", "free", "state"),
+    [
+        ("linux", 2.9, "mend"),
+        ("linux", 9.9, "note"),
+        ("linux", 10.1, "ok"),
+        ("darwin", 3.1, "ok"),
+        ("win32", 2, "mend"),
+    ],
+)
+def test_the_doctor_tells_how_much_room_the_first_set_up_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, free: float, state: str
+) -> None:
+    room(monkeypatch, free)
+    monkeypatch.setattr(places.sys, "platform", system)
+    finding = doctor.disk(tmp_path)
+    assert finding.state == state
+    assert ("CPU build" in finding.text) is (state == "note")
+    installed = environment.python_of(tmp_path / ".venv")
+    installed.parent.mkdir(parents=True)
+    installed.touch()
+    assert doctor.disk(tmp_path).state == "ok"
+
+
+def test_the_key_follows_what_decides_and_nothing_else(tmp_path: Path) -> None:
+    def recipe(*pins: str, project: Path | None = None) -> str:
+        return environment.Recipe("x", tmp_path, tmp_path, pins, project).key()
+
+    assert recipe("a==1") == recipe("a==1") != recipe("a==2")
+    (tmp_path / "pyproject.toml").write_text("one")
+    before = recipe("a==1", project=tmp_path)
+    (tmp_path / "pyproject.toml").write_text("two")
+    assert before != recipe("a==1", project=tmp_path)
+
+
+def test_the_key_follows_the_optional_packages_and_a_missing_list_is_an_empty_one(tmp_path: Path) -> None:
+    listed = tmp_path / "optional.lock"
+    recipe = environment.Recipe("x", tmp_path, tmp_path, ("a==1",), optional=listed)
+    keys = [recipe.key()]
+    assert recipe.optional_pins() == {}
+    for text in ("# only a remark\n", "b==2  # without it\n", "b==3  # without it\n"):
+        listed.write_text(text)
+        keys.append(recipe.key())
+    assert recipe.optional_pins() == {"b==3": "without it"}
+    assert len(set(keys)) == 4
+
+
+@pytest.mark.parametrize(("written", "there"), [("Open_Mined.psi-2.0.6", True), ("open_mined_psi-2.0.7", False)])
+def test_what_an_environment_holds_is_read_from_what_pip_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, there: bool
+) -> None:
+    assert not environment.holds(tmp_path, "open-mined-psi==2.0.6")
+    (tmp_path / f"{written}.dist-info").mkdir()
+    monkeypatch.setattr(environment, "site_packages", lambda folder: folder)
+    assert environment.holds(tmp_path, "open-mined-psi==2.0.6") is there
+
+
+# ------------------------------------------------------------------------------------------------------ doctor
+
+
+def test_the_doctor_works_where_nothing_is_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor.doctor(tmp_path) == 1
+    told = capsys.readouterr().out
+    assert ".venv is not ready: it has not been made yet" in told
+    assert "SHA256SUMS is missing" in told
+    assert "00_start_here.ipynb is missing" in told
+    assert "to mend." in told
+    assert "Traceback" not in told
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    content = b"age,hospdead\n60,1\n"
+    (tmp_path / "data" / "support2.csv.gz").write_bytes(gzip.compress(content))
+    (tmp_path / "data" / "SHA256SUMS").write_text(f"{hashlib.sha256(content).hexdigest()}  support2.csv\n")
+    return tmp_path
+
+
+def test_the_doctor_knows_the_published_table(table: Path) -> None:
+    assert doctor.data(table).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("harm", "word"),
+    [
+        (lambda file: file.unlink(), "missing"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-9]), "damaged"),
+        (lambda file: file.write_bytes(b"not gzip"), "damaged"),
+        (lambda file: file.write_bytes(gzip.compress(b"age\n61\n")), "not the published one"),
+        (lambda file: (file.parent / "SHA256SUMS").write_text("x"), "damaged"),
+    ],
+    ids=["gone", "cut short", "not gzip", "changed", "sums changed"],
+)
+def test_the_doctor_names_a_bad_table_and_the_mend(table: Path, harm, word: str) -> None:
+    harm(table / "data" / "support2.csv.gz")
+    finding = doctor.data(table)
+    assert finding.state == "mend"
+    assert word in finding.text
+    assert "git checkout data" in finding.mend
+
+
+def test_the_doctor_reports_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    assert doctor.writable(tmp_path).state == "ok"
+    assert doctor.writable(tmp_path / "absent").state == "mend"
+
+
+def test_the_disk_is_looked_at_where_a_peer_will_be_in_a_fresh_clone(tmp_path: Path) -> None:
+    peer = tmp_path / ".venvs" / "peer"
+    recipe = environment.Recipe("a peer", peer, tmp_path / ".kit", ("a==1",), disk_needed=10**18)
+    with pytest.raises(Stop, match="GB of disk"):
+        environment._check_disk(recipe)
