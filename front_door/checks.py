@@ -56,7 +56,7 @@ class Result:
         return f"  {'ok' if self.code == 0 else 'FAIL':<4}  {self.name:<34} {told} in {self.seconds:.1f} s"
 
 
-def run_tests(arguments: list[str], only: str | None = None) -> int:
+def run_tests(arguments: list[str], only: str | None = None, quick: bool = False) -> int:
     """Set up, run the stages one after the other and sum up.
 
     Parameters
@@ -65,6 +65,8 @@ def run_tests(arguments: list[str], only: str | None = None) -> int:
         Passed on to pytest. With a path among them, only that is run.
     only
         "unit", "faults", "notebooks" or "browser": that stage alone.
+    quick
+        The part that a newcomer waits for: the house, the exercises of every chapter, two chapters.
     """
     if not TESTS.is_dir():
         raise Stop("This is the learner edition: it has no tests. They are in the full kit.")
@@ -75,7 +77,7 @@ def run_tests(arguments: list[str], only: str | None = None) -> int:
         if chosen := _paths_among(arguments):
             results.append(_run(Stage("selected", _with_nbval(chosen)), arguments))
         else:
-            for stage in _stages(only):
+            for stage in _quick() if quick else _stages(only):
                 results.append(stage if isinstance(stage, Result) else _run(stage, arguments))
     finally:  # also after Ctrl-C: what was done is told
         _sum_up(results, time.monotonic() - begun)
@@ -99,10 +101,12 @@ def _with_nbval(paths: list[str]) -> tuple[str, ...]:
     return _NBVAL if any(path.split("::")[0].endswith(".ipynb") for path in paths) else ()
 
 
-# Tests of one file may share something, tests of two files do not: every core gets whole files (and its own JupyterLab
-# and browser). Chapters run one after the other, each alone, as they do for a learner.
+# Tests of one file may share something, tests of two files do not: every core gets whole files, with a JupyterLab and a
+# browser of its own where it needs one. A chapter is a file too: a kernel, results and temporary files of its own.
 _WORKERS = f"--numprocesses={min(os.cpu_count() or 1, 4)}"
 _PARALLEL = (_WORKERS, "--dist=loadfile")
+# These wait for processes, time-outs and folders most of the time.
+_WAITING = (f"--numprocesses={min(2 * (os.cpu_count() or 1), 8)}", "--dist=loadfile")
 
 # The plugins that the tests use, by name: to find them out itself, pytest loads every one that is installed, and reads
 # all files of their packages, each time it starts, which takes longer than many a stage.
@@ -111,6 +115,8 @@ _PLUGINS = ("--disable-plugin-autoload", "-p", "timeout", "-p", "xdist", "-p", "
 _NBVAL = (
     "-p",
     "nbval",
+    "-p",
+    "tests.helpers.chapters",
     "--nbval",
     "--nbval-current-env",
     f"--nbval-cell-timeout={CELL_TIMEOUT}",
@@ -119,21 +125,32 @@ _NBVAL = (
 
 
 def _stages(only: str | None) -> Iterator[Stage | Result]:
-    """Yield the stages; a chapter is a stage of its own, so that no chapter sees what another one saved."""
-    ours = (*_PARALLEL, f"--ignore={TESTS / 'notebooks'}", str(TESTS))
-    for name, mark in (("unit", "not browser and not faults"), ("faults", "faults")):
-        if only in (None, name):
-            yield Stage(name, ("-m", mark, *ours))
+    """Yield the stages."""
+    ours = (f"--ignore={TESTS / 'notebooks'}", str(TESTS))
+    if only in (None, "unit"):
+        yield Stage("unit", ("-m", "not browser and not faults", *_PARALLEL, *ours))
+    if only in (None, "faults"):
+        yield Stage("faults", ("-m", "faults", *_WAITING, *ours))
     if only in (None, "notebooks"):
         yield Stage("notebooks: hygiene", (_WORKERS, "--dist=worksteal", str(TESTS / "notebooks")))
-        for chapter in sorted(places.NOTEBOOKS.glob("*.ipynb")):
-            yield Stage(f"notebooks: {chapter.stem}", (*_NBVAL, str(chapter)))
+        yield _chapters(sorted(places.NOTEBOOKS.glob("*.ipynb")))
     if only in (None, "browser"):
         missing = provide_chromium()
         if missing:
             yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
         else:
-            yield Stage("browser", ("-m", "browser", *ours))
+            yield Stage("browser", ("-m", "browser", *_PARALLEL, *ours))
+
+
+def _quick() -> Iterator[Stage]:
+    """Yield the stages of the quick run."""
+    yield Stage("the house", (*_PARALLEL, str(TESTS / "core" / "test_house.py"), str(TESTS / "notebooks")))
+    yield Stage("exercises", (*_PARALLEL, *map(str, sorted(TESTS.glob("*/test_exercises.py")))))
+    yield _chapters([path for path in sorted(places.NOTEBOOKS.glob("*.ipynb")) if path.name[:2] in ("00", "05")])
+
+
+def _chapters(paths: list[Path]) -> Stage:
+    return Stage("notebooks: chapters", (*_NBVAL, *_PARALLEL, *map(str, paths)))
 
 
 def _run(stage: Stage, arguments: list[str]) -> Result:

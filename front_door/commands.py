@@ -39,11 +39,15 @@ def parser() -> Parser:
     lab.add_argument("--port", type=int, default=8888, help="first port to try (default 8888)")
     test = add("test", "set up if needed and run every test")
     test.add_argument("--only", choices=["unit", "faults", "notebooks", "browser"], help="one stage only")
+    test.add_argument("--quick", action="store_true", help="the part that a newcomer waits for, under four minutes")
     add("doctor", "say in plain words what is wrong with this computer or set-up, and the mend")
     run = add("run", "execute notebooks in place; the same bytes every time")
     run.add_argument("notebooks", nargs="*", metavar="NB", help="chapter name or path (default: all)")
     learner = add("learner", "write the learner edition: no solutions, no outputs")
     learner.add_argument("out", metavar="OUT", help="folder to write")
+    new = add("new", "write the skeleton of a new chapter: notebook, room, tests, a row in the map")
+    new.add_argument("number", metavar="NN", help="two digits, such as 09")
+    new.add_argument("name", metavar="NAME", help="small letters and underscores, such as secure_computation")
     bench = add("bench", "run benchmarks side by side with peers and print ratios")
     bench.add_argument("names", nargs="*", metavar="NAME", help="benchmark (default: all)")
     bench.add_argument("--quick", action="store_true", help="fewer repeats")
@@ -80,7 +84,7 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         parser().print_help()
         return 0
-    names = ("lab", "test", "doctor", "run", "learner", "bench")
+    names = ("lab", "test", "doctor", "run", "learner", "new", "bench")
     if not arguments[0].startswith("-") and arguments[0] not in names:
         raise Stop(f"There is no command '{arguments[0]}': the commands are {', '.join(names)}.")
     options, rest = parser().parse_known_args(arguments)
@@ -92,6 +96,7 @@ def _dispatch(arguments: list[str]) -> int:
         "doctor": _doctor,
         "run": lambda: run(options.notebooks),
         "learner": lambda: learner(options.out),
+        "new": lambda: _new(options),
         "bench": lambda: _bench(options),
     }
     return actions[options.command]()
@@ -109,13 +114,24 @@ def _lab(options: argparse.Namespace) -> int:
 def _test(options: argparse.Namespace, rest: list[str]) -> int:
     from front_door.checks import run_tests
 
-    return run_tests(rest, only=options.only)
+    return run_tests(rest, only=options.only, quick=options.quick)
 
 
 def _doctor() -> int:
     from front_door.doctor import doctor
 
     return doctor()
+
+
+def _new(options: argparse.Namespace) -> int:
+    from front_door.new import new
+
+    written = [str(path) for path in new(options.number, options.name)]
+    with tempfile.TemporaryDirectory(prefix="kit-new-") as scratch:  # the order of imports depends on the name
+        for step in (["check", "--fix", "--quiet"], ["format", "--quiet"]):
+            if code := in_course(["-m", "ruff", *step, *written], Path(scratch)):
+                return code
+    return run(written[-1:])
 
 
 def _bench(options: argparse.Namespace) -> int:

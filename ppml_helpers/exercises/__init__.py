@@ -6,8 +6,7 @@ For learners::
     hint("01.2")            # the next hint
     progress_bar()          # how far you are in the course
 
-To write a chapter's exercises, put a module ``exercises.py`` in its room that exports two names, and name the room in
-`ROOMS`::
+To write a chapter's exercises, put a module ``exercises.py`` in its room that exports two names; it is found there::
 
     from ppml_helpers.exercises.frame import Exercise, Reply, as_number, close, right, wrong
 
@@ -28,30 +27,15 @@ from __future__ import annotations
 import html
 import importlib
 from dataclasses import dataclass, replace
-from types import MappingProxyType
+from pathlib import Path
 from typing import NamedTuple
 
+import ppml_helpers
 from ppml_helpers.errors import ExerciseError
 from ppml_helpers.exercises import store
 from ppml_helpers.exercises.frame import Exercise, Reply
 
 __all__ = ["Bar", "Count", "Progress", "Reply", "check", "hint", "progress", "progress_bar"]
-
-ROOMS = MappingProxyType(
-    {
-        "00": "start_here",
-        "01": "what_leaks",
-        "02": "pseudonymise",
-        "03": "anonymise",
-        "04": "private_statistics",
-        "05": "private_training",
-        "06": "attack_and_audit",
-        "07": "federated_learning",
-        "08": "homomorphic_encryption",
-        "10": "owner_in_control",
-    }
-)
-"""The chapters that have exercises, and the room of each; a new chapter adds its row here."""
 
 
 def check(name: str, answer: object, record: bool = True) -> Reply:
@@ -186,10 +170,16 @@ def progress_bar() -> Bar:
     return Bar(progress())
 
 
+def rooms() -> list[str]:
+    """Return the names of the chapters' rooms: the folders of the package that have exercises."""
+    return sorted(path.parent.name for path in Path(ppml_helpers.__file__).parent.glob("*/exercises.py"))
+
+
 def _chapters() -> dict[str, tuple[str, tuple[Exercise, ...]]]:
-    """Collect title and exercises of each chapter, in order."""
-    modules = {number: importlib.import_module(f"ppml_helpers.{room}.exercises") for number, room in ROOMS.items()}
-    return {number: (module.TITLE, module.EXERCISES) for number, module in modules.items()}
+    """Collect title and exercises of each room that has some, in the order of the chapters."""
+    modules = [importlib.import_module(f"ppml_helpers.{room}.exercises") for room in rooms()]
+    found = {module.EXERCISES[0].name.split(".")[0]: (module.TITLE, module.EXERCISES) for module in modules}
+    return dict(sorted(found.items()))
 
 
 def _find(name: str) -> Exercise:

@@ -126,6 +126,8 @@ def as_number(answer: object) -> float:
     """
     if isinstance(answer, str):
         raise NotAnAnswer(f"this is the text {answer[:40]!r}, not a number")
+    if answer is np.ma.masked:
+        raise NotAnAnswer("this value is masked: it is missing")
     if isinstance(answer, bool | np.bool_):
         raise NotAnAnswer(f"this is {answer}, not a number")
     if callable(answer) and not hasattr(answer, "item"):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import ppml_helpers
-from ppml_helpers.exercises import ROOMS
+from ppml_helpers.exercises import rooms
 
 REPO = Path(__file__).resolve().parents[2]
 PACKAGE = REPO / "ppml_helpers"
@@ -122,7 +122,7 @@ def test_only_explorers_know_ipywidgets() -> None:
     assert [name for name in knowing if not name.endswith(".explorer")] == []
 
 
-@pytest.mark.parametrize("room", sorted(set(ROOMS.values())))
+@pytest.mark.parametrize("room", rooms())
 def test_a_room_has_an_explorer_exercises_and_tests_and_is_light_to_import(room: str) -> None:
     assert {path.name for path in (PACKAGE / room).glob("*.py")} >= {"__init__.py", "explorer.py", "exercises.py"}
     assert list((REPO / "tests" / room).glob("test_*.py"))
@@ -131,7 +131,7 @@ def test_a_room_has_an_explorer_exercises_and_tests_and_is_light_to_import(room:
     assert set(done.stdout.split()) <= NEEDED.get(room, set())
 
 
-@pytest.mark.parametrize("room", sorted(set(ROOMS.values())))
+@pytest.mark.parametrize("room", rooms())
 def test_a_room_hands_out_what_it_lists_an_explorer_among_it(room: str) -> None:
     module = __import__(f"ppml_helpers.{room}", fromlist=["*"])
     assert any(name.endswith("Explorer") for name in module.__all__)

@@ -218,17 +218,22 @@ def test_the_summary_counts_what_pytest_reports(tmp_path: Path, capsys: pytest.C
     assert checks._counts(tmp_path / "absent.xml") == {}
 
 
-def test_every_chapter_is_a_strict_stage_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for stem in ("00_a", "05_b"):
+def test_the_stages_hold_every_chapter_to_its_outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for stem in ("00_a", "05_b", "07_c"):
         (tmp_path / f"{stem}.ipynb").touch()
     monkeypatch.setattr(places, "NOTEBOOKS", tmp_path)
     monkeypatch.setattr(checks, "provide_chromium", lambda: "none here")
     names = [stage.name for stage in checks._stages(None)]
-    assert names == ["unit", "faults", "notebooks: hygiene", "notebooks: 00_a", "notebooks: 05_b", "browser"]
-    chapter = list(checks._stages("notebooks"))[1]
-    assert "--nbval" in chapter.arguments
-    assert not [word for word in chapter.arguments if "lax" in word]
+    assert names == ["unit", "faults", "notebooks: hygiene", "notebooks: chapters", "browser"]
+    chapters = list(checks._stages("notebooks"))[1]
+    assert "--nbval" in chapters.arguments
+    assert not [word for word in chapters.arguments if "lax" in word]
+    assert [Path(word).stem for word in chapters.arguments if word.endswith(".ipynb")] == ["00_a", "05_b", "07_c"]
     assert [stage.name for stage in checks._stages("unit")] == ["unit"]
+    assert [Path(word).stem for word in list(checks._quick())[-1].arguments if word.endswith(".ipynb")] == [
+        "00_a",
+        "05_b",
+    ]
 
 
 def test_a_path_among_pytests_arguments_is_told_from_a_word() -> None:
