@@ -10,12 +10,12 @@ import html
 import math
 import warnings
 from collections.abc import Hashable, Iterable
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from ppml_helpers import checks
 from ppml_helpers.errors import BudgetError, PrivacyParameterError
 
 _SHOWN = 8  # questions that a ledger shows one by one
@@ -51,11 +51,6 @@ class Budget:
     delta : float
         In [0, 1); 0 for pure differential privacy.
 
-    Raises
-    ------
-    PrivacyParameterError
-        If epsilon or delta is outside its range.
-
     References
     ----------
     Dwork and Roth (2014), Theorem 3.16: composition. McSherry (2009), "Privacy integrated queries": parallel
@@ -72,8 +67,7 @@ class Budget:
     """
 
     def __init__(self, epsilon: float, delta: float = 0.0) -> None:
-        _check(epsilon, delta)
-        self._total = Cost(float(epsilon), float(delta))
+        self._total = _priced(epsilon, delta)
         self._entries: list[Entry] = []
 
     @property
@@ -103,10 +97,8 @@ class Budget:
 
         Parameters
         ----------
-        epsilon : float
-            Cost of the question, finite and above 0.
-        delta : float
-            In [0, 1).
+        epsilon, delta : float
+            Cost of the question.
         what : str
             What is asked, for the ledger.
         part : (str, hashable), optional
@@ -120,15 +112,13 @@ class Budget:
 
         Raises
         ------
-        PrivacyParameterError
-            If epsilon or delta is outside its range.
         BudgetError
             If more than what is left would be spent, or `part` is not a pair. Nothing is spent then.
         """
-        _check(epsilon, delta)
-        entry = Entry(str(what) or f"question {len(self._entries) + 1}", float(epsilon), float(delta), _pair(part))
-        after = _cost([*self._entries, entry])
-        over = [name for name, cost, all_ in zip(Cost._fields, after, self._total, strict=True) if _exceeds(cost, all_)]
+        name = str(what) or f"question {len(self._entries) + 1}"
+        entry = Entry(name, *_priced(epsilon, delta), _pair(part))
+        after = zip(Cost._fields, _cost([*self._entries, entry]), self._total, strict=True)
+        over = [which for which, cost, all_ in after if cost > all_ * (1 + _ROUNDING)]
         if over:
             raise BudgetError(self._refusal(entry, over[0]))
         self._entries.append(entry)
@@ -189,35 +179,26 @@ def checked_bounds(low: float, high: float, values: Iterable[float] | None = Non
     (float, float)
         The bounds as given.
 
-    Raises
-    ------
-    PrivacyParameterError
-        If a bound is no finite number, low is not below high, or a value is no number.
-
     Warns
     -----
     UserWarning
         If a bound equals the smallest or the largest value.
     """
     for name, bound in (("low", low), ("high", high)):
-        if not _is_number(bound) or not math.isfinite(bound):
-            raise PrivacyParameterError(f"{name} is {bound!r}; a bound is a finite number from public knowledge.")
+        checks.number(bound, name, error=PrivacyParameterError, mend="take it from public knowledge")
     if not low < high:
         raise PrivacyParameterError(f"The bounds ({low:g}, {high:g}) are not in order; low is below high: swap them?")
-    if values is not None:
-        _warn_of_looking(low, high, values)
+    try:
+        numbers = np.array([] if values is None else list(values), dtype=float)
+    except (TypeError, ValueError):
+        raise PrivacyParameterError("The values are not all numbers; only numbers can be clamped to bounds.") from None
+    if not np.isnan(numbers).all():
+        _warn_of_looking(low, high, np.nanmin(numbers), np.nanmax(numbers))
     return float(low), float(high)
 
 
-def _warn_of_looking(low: float, high: float, values: Iterable[float]) -> None:
-    try:
-        numbers = np.asarray(values if hasattr(values, "__len__") else list(values), dtype=float).ravel()
-    except (TypeError, ValueError):
-        raise PrivacyParameterError("The values are not all numbers; only numbers can be clamped to bounds.") from None
-    numbers = numbers[~np.isnan(numbers)]
-    if not len(numbers):
-        return
-    ends = (("low", low, numbers.min(), "smallest"), ("high", high, numbers.max(), "largest"))
+def _warn_of_looking(low: float, high: float, smallest: float, largest: float) -> None:
+    ends = (("low", low, smallest, "smallest"), ("high", high, largest, "largest"))
     taken = [f"{name} = {bound:g} is the {which} value" for name, bound, end, which in ends if bound == end]
     if taken:
         warnings.warn(
@@ -259,26 +240,19 @@ def _pair(part: object) -> tuple[str, Hashable] | None:
     value = part[1]
     try:
         hash(value)
-    except TypeError:
+    except TypeError:  # a tuple of lists calls itself hashable
         raise BudgetError(
             f"part is {part!r}; its value cannot be told from others: give text or a whole number."
         ) from None
-    missing = pd.isna(value)
-    if isinstance(missing, bool | np.bool_) and missing:  # each NaN would be a part of its own, and cost nothing more
+    if pd.api.types.is_scalar(value) and pd.isna(value):  # each NaN would be a part of its own, and cost nothing more
         raise BudgetError(f"part is {part!r}; a missing value equals nothing, not even itself: name it 'missing'.")
     return part
 
 
-def _exceeds(cost: float, total: float) -> bool:
-    return cost > total * (1 + _ROUNDING)
-
-
-def _check(epsilon: float, delta: float) -> None:
-    if not _is_number(epsilon) or not math.isfinite(epsilon) or epsilon <= 0:
-        raise PrivacyParameterError(f"epsilon is {epsilon!r}; it is a finite number above 0: give such a number.")
-    if not _is_number(delta) or not 0 <= delta < 1:
-        raise PrivacyParameterError(f"delta is {delta!r}; it is a number from 0 to below 1: give such a number.")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+def _priced(epsilon: float, delta: float) -> Cost:
+    """Return an amount of privacy, and refuse what is no promise."""
+    error = PrivacyParameterError
+    return Cost(
+        checks.number(epsilon, "epsilon", 0, above=True, error=error),
+        checks.number(delta, "delta", 0, 1, below=True, error=error),
+    )

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from numbers import Real
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import ipywidgets as W
 import numpy as np
@@ -15,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ppml_helpers import accounting, figures
+from ppml_helpers import checks, figures
 from ppml_helpers.cohort import DIAGNOSES, SUPPORT2, load_patients
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress, log_slider
-from ppml_helpers.words import in_100
+from ppml_helpers.private_statistics.noise import AGES, COMPARISONS, Answer, BudgetResult, answered
+from ppml_helpers.words import in_100, listed
 
 SHARES = ("count", "mean", "comparison")
 """The knobs that share out the budget: deaths by diagnosis, mean age, death rates of two groups."""
@@ -28,79 +25,9 @@ LEAST, MOST = 5, 90
 """Percent of the budget that one query can get: three queries that all get something."""
 
 PATIENTS = (300, 1_000, 3_000)
-AGES = (18, 98)
-"""Public bounds in whole years (the course's, see `cohort.SUPPORT2`), not the smallest and largest age in the table."""
-
-BAND = 0.95
-"""Share of releases that a band holds at least."""
-
-STEPS = 240
-"""Most values on which the noise of one count is laid out. With fewer possible values nothing is rounded."""
-
-_CENTRE, _REACH = sum(AGES) // 2, (AGES[1] - AGES[0]) // 2  # ages are counted from 58: one moves a sum by at most 40
-_LOST = 1e-7  # probability of noise so large that it is not laid out
 _FEWEST = 300
 _SIZE = (7.0, 5.4)  # inches
 _GREY = "#555555"  # darker than the baseline's colour, for text
-
-
-class Comparison(NamedTuple):
-    """Two groups whose death rates are compared: a column, two of its values, short names and how to speak of them."""
-
-    column: str
-    values: tuple[str, str]
-    names: tuple[str, str]
-    people: tuple[str, str]
-
-
-COMPARISONS: Mapping[str, Comparison] = MappingProxyType(
-    {
-        "COPD and CHF": Comparison(
-            "dzgroup", ("COPD", "CHF"), ("COPD", "CHF"), ("patients with COPD", "patients with CHF")
-        ),
-        "women and men": Comparison("sex", ("female", "male"), ("women", "men"), ("women", "men")),
-        "black and white": Comparison(
-            "race", ("black", "white"), ("black", "white"), ("black patients", "white patients")
-        ),
-        "Asian and white": Comparison(
-            "race", ("asian", "white"), ("Asian", "white"), ("Asian patients", "white patients")
-        ),
-    }
-)
-
-
-class Answer(NamedTuple):
-    """A true value and the band that holds at least 95 % of what is released for it."""
-
-    true: float
-    low: float
-    high: float
-
-
-class BudgetResult(NamedTuple):
-    """What one setting of the knobs gives."""
-
-    epsilon: float  # of all three answers together
-    shares: dict[str, int]  # percent of it by query; their sum is 100
-    patients: int
-    comparison: Comparison
-    deaths: pd.DataFrame  # index: diagnosis; columns: true, low, high (patients who died in hospital)
-    margin: int  # noise of one such count is at most this in 95 % of releases or more
-    age: Answer  # years
-    rates: tuple[Answer, Answer]  # share who died, in the two groups of the comparison
-    flips: float  # share of releases with the rates equal or in the wrong order; NaN if equal in truth
-    guesses: dict[str, float]  # right guesses on membership at most, by query and for "all"
-
-    @property
-    def epsilons(self) -> dict[str, float]:
-        """Epsilon of each query: pure differential privacy adds up, so they sum to the budget."""
-        return {name: self.epsilon * percent / 100 for name, percent in self.shares.items()}
-
-    @property
-    def higher(self) -> int | None:
-        """Which group (0 or 1) has the higher death rate in truth; None if they are equal."""
-        first, second = self.rates[0].true, self.rates[1].true
-        return None if first == second else int(second > first)
 
 
 class BudgetExplorer(Explorer):
@@ -120,8 +47,7 @@ class BudgetExplorer(Explorer):
     Raises
     ------
     ExplorerError
-        If it is given something else than a table, one that lacks a column or a value that it needs, one with fewer
-        than 300 patients, or a seed that is no whole number from 0.
+        If the table lacks a column, a value or 300 patients, or the seed is no whole number from 0.
 
     Notes
     -----
@@ -152,8 +78,7 @@ class BudgetExplorer(Explorer):
     title = "Sharing out a privacy budget"
 
     def __init__(self, patients: pd.DataFrame | None = None, seed: int = 0) -> None:
-        if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
-            raise ExplorerError(f"seed = {seed!r} is not a whole number of at least 0: choose one, for example 0.")
+        checks.whole(seed, "seed", 0, error=ExplorerError)
         self._table = _needed(load_patients() if patients is None else patients)
         self._order = np.random.default_rng(seed).permutation(len(self._table))
         self._memory: tuple[dict[str, int], dict[str, float]] = ({}, {})  # shares as shown, and before rounding
@@ -193,23 +118,7 @@ class BudgetExplorer(Explorer):
         )
 
     def set(self, *unnamed: Any, **values: Any) -> BudgetExplorer:
-        """Turn knobs and wait for the picture; shares that are not named are worked out.
-
-        Parameters
-        ----------
-        **values
-            Knob values by name; a share is a whole number of percent, such as ``count=0.5``.
-
-        Returns
-        -------
-        BudgetExplorer
-            Itself.
-
-        Raises
-        ------
-        ExplorerError
-            If a knob does not exist or cannot take the value, or the shares cannot add up to 1.
-        """
+        """Turn knobs and wait for the picture; shares that are not named are worked out, in whole percent."""
         named = {name: values[name] for name in SHARES if name in values}
         if named:
             completed = self._completed({name: _percent_of(name, value) for name, value in named.items()})
@@ -229,25 +138,8 @@ class BudgetExplorer(Explorer):
     ) -> BudgetResult:
         """Compute the true answers, the bands of their noise, the risk and the flips."""
         shares = {name: round(100 * share) for name, share in zip(SHARES, (count, mean, comparison), strict=True)}
-        parts = {name: epsilon * percent / 100 for name, percent in shares.items()}
-        table = self._table.iloc[self._order[:patients]]
         progress(0.3, "computing the bands of the noise")
-        deaths, margin = _deaths(table, parts["count"])
-        rates, flips = _compare(table, COMPARISONS[groups], parts["comparison"])
-        return BudgetResult(
-            epsilon=epsilon,
-            shares=shares,
-            patients=patients,
-            comparison=COMPARISONS[groups],
-            deaths=deaths,
-            margin=margin,
-            age=_mean_age(table["age"], parts["mean"]),
-            rates=rates,
-            flips=flips,
-            guesses={
-                name: accounting.membership_accuracy(part, 0.0) for name, part in (*parts.items(), ("all", epsilon))
-            },
-        )
+        return answered(self._table.iloc[self._order[:patients]], epsilon, shares, COMPARISONS[groups])
 
     def draw(self, figure: Figure, result: BudgetResult) -> None:
         """Draw the band of each answer, beside it what it tells about one patient, and below it the conclusion."""
@@ -273,11 +165,11 @@ class BudgetExplorer(Explorer):
         margin = f"within {result.margin:,} of the truth" if result.margin else "exactly right"
         conclusion = _conclusion(result)
         return (
-            f"With epsilon {result.epsilon:.2g} for {result.patients:,} patients, shared {_listed(percents)} among "
+            f"With epsilon {result.epsilon:.2g} for {result.patients:,} patients, shared {listed(percents)} among "
             f"deaths by diagnosis, mean age and a comparison, at least 95 % of releases have a count {margin}, "
             f"the mean age at {_years(result.age)} (truth {result.age.true:.1f}), and the share who died at {first} of "
             f"the {others[0]} and at {second} of the {others[1]}; a guess about whether one patient is in the data is "
-            f"right at most {_listed(guesses)} times in 100 from one answer alone and "
+            f"right at most {listed(guesses)} times in 100 from one answer alone and "
             f"{in_100(result.guesses['all'])} from all three (a coin: 50); {conclusion[0].lower()}{conclusion[1:]}."
         )
 
@@ -327,168 +219,30 @@ class BudgetExplorer(Explorer):
 
 def _percent_of(name: str, share: Any) -> int:
     """Return a share in percent, and refuse one that no slider can show."""
-    if not isinstance(share, Real) or isinstance(share, bool) or not LEAST <= 100 * share + 1e-9 <= MOST + 1e-6:
+    percent = round(100 * checks.share(share, name, error=ExplorerError))
+    if abs(100 * share - percent) > 1e-6 or not LEAST <= percent <= MOST:
+        near = min(max(percent, LEAST), MOST)
         raise ExplorerError(
-            f"{name} = {share!r} is not a share from {LEAST / 100:g} to {MOST / 100:g} ({LEAST} to {MOST} % of the "
-            "budget); choose one in that range."
-        )
-    percent = round(100 * share)
-    if abs(100 * share - percent) > 1e-6:
-        raise ExplorerError(
-            f"{name} = {share!r} is not a whole number of percent: choose for example {percent / 100:g} ({percent} %)."
+            f"{name} = {share!r} is not a whole number of percent from {LEAST} to {MOST}: choose for example "
+            f"{near / 100:g} ({near} %)."
         )
     return percent
 
 
 def _needed(patients: Any) -> pd.DataFrame:
     """Return the columns that are asked, and refuse a table that cannot answer."""
-    if not isinstance(patients, pd.DataFrame):
-        kind = type(patients).__name__
-        raise ExplorerError(f"the patients are of type {kind}, not a table: give what cohort.load_patients returns.")
-    optional = "race"  # a patient without it is in no group
+    mend = "give what cohort.load_patients returns"
     columns = ["age", SUPPORT2.label, *dict.fromkeys(comparison.column for comparison in COMPARISONS.values())]
+    checks.table(patients, "patients", columns, error=ExplorerError, mend=mend)
     for name in columns:
-        if name not in patients.columns or (name != optional and patients[name].isna().any()):
-            wrong = "has missing values in" if name in patients.columns else "lacks"
-            raise ExplorerError(f"the table {wrong} the column {name!r}: give what cohort.load_patients returns.")
-    if not set(patients[SUPPORT2.label].unique()) <= {0, 1}:
-        raise ExplorerError(f"the column {SUPPORT2.label!r} holds more than 0 and 1: give the table as published.")
-    if not set(patients["dzgroup"].unique()) <= set(DIAGNOSES):
-        raise ExplorerError("the column 'dzgroup' holds a diagnosis that is not on the public list cohort.DIAGNOSES.")
-    if len(patients) < _FEWEST:
-        raise ExplorerError(f"the table has {len(patients)} patients; the explorer needs {_FEWEST} or more: take more.")
+        if name != "race" and patients[name].isna().any():  # a patient without race is in no group
+            raise ExplorerError(f"patients has missing values in the column {name!r}: {mend}.")
+    for name, public in ((SUPPORT2.label, {0, 1}), ("dzgroup", set(DIAGNOSES))):
+        odd = set(patients[name].unique()) - public
+        if odd:
+            raise ExplorerError(f"patients has {odd.pop()!s} in the column {name!r}, not on its public list: {mend}.")
+    checks.whole(len(patients), "the number of patients", _FEWEST, error=ExplorerError, mend="take more")
     return patients[columns].reset_index(drop=True)
-
-
-# --------------------------------------------------------------------------------------------------------------
-# The noise: discrete Laplace, P(z) = (1 - a) / (1 + a) * a^|z| with a = e^-epsilon
-# --------------------------------------------------------------------------------------------------------------
-
-
-def noise_cdf(values: float | np.ndarray, epsilon: float) -> float | np.ndarray:
-    """Return the probability that discrete Laplace noise is at most each value.
-
-    References
-    ----------
-    Ghosh, Roughgarden and Sundararajan (2012), Definition 2.1 (the geometric mechanism).
-    """
-    whole = np.floor(values)
-    # Both tails from the small side; the exponent is held at 0 where the other branch is taken.
-    below = np.exp(-epsilon * np.maximum(-whole, 0)) / (1 + math.exp(-epsilon))
-    above = np.exp(-epsilon * (np.maximum(whole, 0) + 1)) / (1 + math.exp(-epsilon))
-    return np.where(whole < 0, below, 1 - above)
-
-
-def noise_margin(epsilon: float, share: float = BAND) -> int:
-    """Return the least m such that discrete Laplace noise is from -m to m with at least this probability."""
-    beyond = math.log((1 - share) * (1 + math.exp(-epsilon)) / 2)  # P(|noise| > m) = 2 a^(m + 1) / (1 + a)
-    return max(0, math.ceil(-beyond / epsilon - 1 - 1e-9))
-
-
-def outcomes(count: int, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a noisy count can come out as, never below 0, and how probable that is.
-
-    Parameters
-    ----------
-    count : int
-    epsilon : float
-
-    Returns
-    -------
-    values, probabilities : arrays of equal length
-        Increasing, at most 241 of them. Exact but for a probability of 1e-7 if there are no more than that; otherwise
-        neighbouring values (but not 0) are taken together at their middle.
-    """
-    reach = noise_margin(epsilon, 1 - _LOST)
-    low, high = max(0, count - reach), count + reach
-    width = max(1, math.ceil((high - low) / STEPS))
-    starts = np.arange(low + 1, high + 1, width)
-    ends = np.minimum(starts + width - 1, high)
-    up_to = noise_cdf(np.append(low, ends) - count, epsilon)
-    up_to[-1] = 1.0
-    return np.append(low, (starts + ends) / 2), np.diff(up_to, prepend=0.0)
-
-
-# --------------------------------------------------------------------------------------------------------------
-# The three queries
-# --------------------------------------------------------------------------------------------------------------
-
-
-class _Rate(NamedTuple):
-    """The distribution of a noisy death rate: its values, increasing, and the probability of at most each."""
-
-    values: np.ndarray
-    up_to: np.ndarray
-
-    def quantile(self, share: float) -> float:
-        return float(self.values[min(np.searchsorted(self.up_to, share - 1e-12), len(self.values) - 1)])
-
-    def above(self, other: _Rate) -> float:
-        """Return the probability that this rate is larger than an independent other one."""
-        place = np.searchsorted(self.values, other.values, side="right")
-        at_most = np.append(0.0, self.up_to)[place]
-        return float(np.diff(other.up_to, prepend=0.0) @ (1 - at_most))
-
-
-def _deaths(table: pd.DataFrame, epsilon: float) -> tuple[pd.DataFrame, int]:
-    """Count those who died by diagnosis; the list of diagnoses is public, so that a count of 0 is one too."""
-    died = table["dzgroup"][table[SUPPORT2.label] == 1]
-    true = died.value_counts().reindex(DIAGNOSES, fill_value=0)
-    margin = noise_margin(epsilon)
-    return pd.DataFrame({"true": true, "low": np.maximum(true - margin, 0), "high": true + margin}), margin
-
-
-def _mean_age(ages: pd.Series, epsilon: float) -> Answer:
-    """Find the band of 58 + noisy sum of (age - 58) / noisy number, by halving on its distribution."""
-    centred = np.rint(ages.clip(*AGES)).to_numpy() - _CENTRE
-    total, per_unit = centred.sum(), epsilon / 2 / _REACH
-    numbers, probabilities = outcomes(len(centred), epsilon / 2)
-    numbers = np.maximum(numbers, 1)
-
-    def up_to(age: float) -> float:
-        return float(probabilities @ noise_cdf((age - _CENTRE) * numbers - total + 1e-6, per_unit))
-
-    low, high = (_least(up_to, level) for level in ((1 - BAND) / 2, (1 + BAND) / 2))
-    return Answer(float(_CENTRE + centred.mean()), low, high)
-
-
-def _least(up_to: Callable[[float], float], level: float) -> float:
-    """Return the least age, within the public bounds, up to which there is this much probability."""
-    low, high = map(float, AGES)
-    if up_to(low) >= level:
-        return low
-    while high - low > 1e-7:
-        middle = (low + high) / 2
-        low, high = (low, middle) if up_to(middle) >= level else (middle, high)
-    return high
-
-
-def _compare(table: pd.DataFrame, comparison: Comparison, epsilon: float) -> tuple[tuple[Answer, Answer], float]:
-    """Return the death rates of both groups with their bands, and how often a release hides their true order."""
-    died, answers, rates = table[SUPPORT2.label].to_numpy() == 1, [], []
-    for value, people in zip(comparison.values, comparison.people, strict=True):
-        in_group = (table[comparison.column] == value).to_numpy()
-        deaths, size = int((died & in_group).sum()), int(in_group.sum())
-        if not size:
-            raise ExplorerError(
-                f"none of these {len(table):,} patients is one of the {people}: take more patients or other groups."
-            )
-        rate = _noisy_rate(deaths, size - deaths, epsilon)
-        rates.append(rate)
-        answers.append(Answer(deaths / size, rate.quantile((1 - BAND) / 2), rate.quantile((1 + BAND) / 2)))
-    first, second = answers
-    if first.true == second.true:
-        return (first, second), math.nan
-    higher, lower = rates if first.true > second.true else rates[::-1]
-    return (first, second), 1 - higher.above(lower)
-
-
-def _noisy_rate(died: int, survived: int, epsilon: float) -> _Rate:
-    """Lay out every pair of noisy counts; the rate of an empty group is 0."""
-    (deaths, often), (survivors, as_often) = outcomes(died, epsilon), outcomes(survived, epsilon)
-    rates = (deaths[:, None] / np.maximum(deaths[:, None] + survivors, 1)).ravel()
-    order = np.argsort(rates, kind="stable")
-    return _Rate(rates[order], np.cumsum((often[:, None] * as_often).ravel()[order]))
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -567,10 +321,6 @@ def _of_releases(share: float) -> str:
     if share < 0.001:
         return "fewer than 1 of 1,000 releases"
     return f"{100 * share:.1f} of 100 releases" if share < 0.095 else f"{100 * share:.0f} of 100 releases"
-
-
-def _listed(words: list[str]) -> str:
-    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _apart(first: float, second: float) -> str:
