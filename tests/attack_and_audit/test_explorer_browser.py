@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, expect
 
 CHAPTER = "06_attack_and_audit.ipynb"
 EXPLORER = "AuditExplorer("
+NEEDS = ("from ppml_helpers.exercises import check", "split = cohort.split(")
 
 
 def switch(explorer: lab.ExplorerView) -> Locator:

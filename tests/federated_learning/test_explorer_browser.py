@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, expect
 
 CHAPTER = "07_federated_learning.ipynb"
 EXPLORER = "FederationExplorer("
+NEEDS = ("patients = cohort.load_patients()",)
 PROTECTED = {"none": "without protection", "masks": "under masks", "DP": "with DP at epsilon"}
 
 

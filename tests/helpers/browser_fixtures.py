@@ -42,12 +42,16 @@ def open_notebook(app: Browser, server: lab.Server) -> Iterator[Callable[[str], 
 
 @pytest.fixture(scope="module")
 def chapter(request: pytest.FixtureRequest, open_notebook: Callable[[str], lab.NotebookPage]) -> lab.NotebookPage:
-    """The notebook CHAPTER of the test module, run as far as the cell that makes its EXPLORER."""
+    """The notebook CHAPTER of the test module, with the cells that it NEEDS run and the one that makes its EXPLORER.
+
+    The cells between are left out: nbval runs whole chapters, and here they would only take time.
+    """
     notebook = open_notebook(request.module.CHAPTER)
     assert all(notebook.stored_pictures())  # before the first run a stored picture stands in, and nothing complains
     assert notebook.panel.locator(".jupyter-widgets").count() == 0
     assert notebook.complaints.all_inner_texts() == []
-    notebook.run_up_to(request.module.EXPLORER)
+    for text in (*getattr(request.module, "NEEDS", ()), request.module.EXPLORER):
+        notebook.run_only(text)
     return notebook
 
 

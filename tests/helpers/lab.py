@@ -230,21 +230,6 @@ _RUN_CELL_WITH = """async text => { const app = window.jupyterapp, notebook = ap
     return model.executionCount !== null
         && model.outputs.toJSON().every(output => output.output_type !== 'error'); }"""
 
-_START_RUN_UP_TO = """text => { window.kitRun = 'busy';
-    const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
-    const last = notebook.widgets.findIndex(
-        cell => cell.model.type === 'code' && cell.model.sharedModel.getSource().includes(text));
-    const run = async () => {
-        notebook.activeCellIndex = last;
-        await app.commands.execute('notebook:run-all-above');
-        notebook.activeCellIndex = last;
-        await app.commands.execute('notebook:run-cell');
-        const codes = notebook.widgets.slice(0, last + 1).filter(cell => cell.model.type === 'code');
-        return codes.every(cell => cell.model.executionCount !== null
-            && cell.model.outputs.toJSON().every(output => output.output_type !== 'error')); };
-    run().then(fine => { window.kitRun = fine ? 'done' : 'a cell did not run or raised'; },
-               error => { window.kitRun = 'failed: ' + error; }); }"""
-
 _KERNEL_READY = """async () => { const widget = window.jupyterapp.shell.currentWidget;
     await widget.context.ready; await widget.sessionContext.ready;
     await widget.sessionContext.session.kernel.info; }"""
@@ -295,14 +280,8 @@ class NotebookPage:
         assert unfinished == []
         assert self.page.evaluate("() => window.kitRun") == "done"
 
-    def run_up_to(self, text: str) -> None:
-        """Run every cell up to the first whose code contains `text`, without an error (nbval runs whole chapters)."""
-        self.page.evaluate(_START_RUN_UP_TO, text)
-        self.page.wait_for_function("() => window.kitRun !== 'busy'")
-        assert self.page.evaluate("() => window.kitRun") == "done"
-
     def run_only(self, text: str) -> None:
-        """Run the first cell whose code contains `text`, for a cell that needs none before it, without an error."""
+        """Run the first cell whose code contains `text`, without an error; what it needs was run before."""
         assert self.page.evaluate(_RUN_CELL_WITH, text)
 
     def stored_pictures(self) -> list[bool]:

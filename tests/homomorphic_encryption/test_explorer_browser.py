@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import lab
 import pytest
@@ -19,16 +18,6 @@ STOPS = {
     "depth": [str(depth) for depth in range(1, 11)],
 }
 START = {"ring size": "8,192", "scale": "36", "depth": "3"}
-
-
-@pytest.fixture(scope="module")
-def chapter(open_notebook: Callable[[str], lab.NotebookPage]) -> lab.NotebookPage:
-    """The chapter with the one cell run that makes the explorer: it needs none of the many before it."""
-    notebook = open_notebook(CHAPTER)
-    assert all(notebook.stored_pictures())
-    assert notebook.complaints.all_inner_texts() == []
-    notebook.run_only(EXPLORER)
-    return notebook
 
 
 @pytest.fixture

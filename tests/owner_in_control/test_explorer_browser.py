@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import lab
 import pytest
@@ -52,16 +52,6 @@ class GateView(lab.ExplorerView):
         for name in DEFENCES:
             if self.switch(name).is_checked() != (name in wanted):
                 self.switch(name).press("Space")
-
-
-@pytest.fixture(scope="module")
-def chapter(open_notebook: Callable[[str], lab.NotebookPage]) -> lab.NotebookPage:
-    """The chapter with the one cell run that makes the explorer: it needs none of the many before it."""
-    notebook = open_notebook(CHAPTER)
-    assert all(notebook.stored_pictures())
-    assert notebook.complaints.all_inner_texts() == []
-    notebook.run_only(EXPLORER)
-    return notebook
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from lab import changed
 
 CHAPTER = "04_private_statistics.ipynb"
 EXPLORER = "BudgetExplorer("
+NEEDS = ("patients = cohort.load_patients()",)
 SHARES = ("deaths", "mean age", "comparison")
 
 

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 CHAPTER = "05_private_training.ipynb"
 EXPLORER = "EpsilonExplorer("
+NEEDS = ("split = cohort.split(",)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from lab import changed
 
 CHAPTER = "02_minimise_and_pseudonymise.ipynb"
 EXPLORER = "PseudonymExplorer("
+NEEDS = ("import hashlib", "people = identities.identities(")
 
 
 def test_picture_and_sentence_say_the_same(explorer: lab.ExplorerView) -> None:
