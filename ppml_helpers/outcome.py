@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import operator
 import os
 import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from ppml_helpers import checks
 from ppml_helpers.errors import OutcomeError
 from ppml_helpers.files import replacing
 
@@ -47,11 +45,6 @@ class Outcome:
         What left the party that holds the patients, at least 0.
     note : str
         What a reader must know to compare the row fairly.
-
-    Raises
-    ------
-    OutcomeError
-        If a value is missing, of the wrong kind or out of range.
     """
 
     technique: str
@@ -72,12 +65,16 @@ class Outcome:
             )
         if not isinstance(self.note, str):
             raise OutcomeError(f"note = {self.note!r} must be text: write a sentence or leave it out.")
-        # A frozen dataclass can still be completed while it is being made.
-        object.__setattr__(self, "utility", _number("utility", self.utility, 1.0, "an AUC"))
+        plain = {
+            "utility": checks.share(self.utility, "utility", error=OutcomeError, mend="measure an AUC"),
+            "seconds": checks.number(self.seconds, "seconds", 0, error=OutcomeError, mend="measure them"),
+            "bytes_sent": checks.whole(self.bytes_sent, "bytes_sent", 0, error=OutcomeError, mend="count them"),
+        }
         if self.leak is not None:
-            object.__setattr__(self, "leak", _number("leak", self.leak, 1.0, "an advantage, or None"))
-        object.__setattr__(self, "seconds", _number("seconds", self.seconds, math.inf, "a time in seconds"))
-        object.__setattr__(self, "bytes_sent", _count("bytes_sent", self.bytes_sent))
+            mend = "measure an advantage, or give None"
+            plain["leak"] = checks.share(self.leak, "leak", error=OutcomeError, mend=mend)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)  # a frozen dataclass can still be completed while it is being made
 
 
 def save(outcome: Outcome, folder: str | Path | None = None) -> Path:
@@ -89,19 +86,12 @@ def save(outcome: Outcome, folder: str | Path | None = None) -> Path:
     Parameters
     ----------
     outcome : Outcome
-        The row.
     folder : str or Path, optional
         Where to keep it; otherwise the environment variable PPML_RESULTS, otherwise `.results/` of the kit.
 
     Returns
     -------
     Path
-        The file.
-
-    Raises
-    ------
-    OutcomeError
-        If the file cannot be written (disk full, no permission).
     """
     if not isinstance(outcome, Outcome):
         raise OutcomeError(f"{outcome!r} is no Outcome: make one with outcome.Outcome(...) and save that.")
@@ -130,11 +120,6 @@ def load(folder: str | Path | None = None) -> list[Outcome]:
     Returns
     -------
     list of Outcome
-
-    Raises
-    ------
-    OutcomeError
-        If a file is damaged, or two files hold the same technique.
     """
     found: dict[str, Outcome] = {}
     for file in sorted(_folder(folder).glob("*.json")):
@@ -146,18 +131,9 @@ def load(folder: str | Path | None = None) -> list[Outcome]:
 
 
 def table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
-    """Lay outcomes out for display, numbers rounded to what is known.
+    """Lay outcomes out for display, a row each in their order, numbers rounded to what is known.
 
-    Parameters
-    ----------
-    outcomes : iterable of Outcome
-        The rows, kept in their order.
-
-    Returns
-    -------
-    DataFrame
-        One row a technique (the index); "AUC" and "seconds" are rounded numbers, "bytes sent" is an integer,
-        "leak" is text, because "not measured" is not 0.
+    The leak is text, because "not measured" is not 0.
     """
     rows = list(outcomes)
     return pd.DataFrame(
@@ -171,27 +147,6 @@ def table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
         },
         index=pd.Index([row.technique for row in rows], name="technique", dtype=object),
     )
-
-
-def _number(name: str, value: Any, high: float, meaning: str) -> float:
-    try:
-        number = None if isinstance(value, bool | str | bytes) else float(value)
-    except (TypeError, ValueError):
-        number = None
-    if number is None or not math.isfinite(number) or not 0 <= number <= high:
-        rule = "at least 0" if math.isinf(high) else f"between 0 and {high:g}"
-        raise OutcomeError(f"{name} = {value!r} must be {meaning}, a number {rule}: measure it and pass that.")
-    return number
-
-
-def _count(name: str, value: Any) -> int:
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or number < 0:
-        raise OutcomeError(f"{name} = {value!r} must be a whole number of bytes, at least 0: count them.")
-    return number
 
 
 def _folder(folder: str | Path | None) -> Path:

@@ -1,43 +1,16 @@
 """The patients: load and check them, turn them into features, split them, deal them to simulated hospitals."""
 
-from ppml_helpers.cohort.table import (
-    COLUMNS,
-    DATA_FILE,
-    DATA_FOLDER,
-    DIAGNOSES,
-    INCOMES,
-    RACES,
-    SUPPORT2,
-    Category,
-    Column,
-    Number,
-    Schema,
-    Split,
-    check_patients,
-    expected_sha256,
-    features,
-    hospitals,
-    load_patients,
-    split,
-)
+import lazy_loader
 
-__all__ = [
-    "COLUMNS",
-    "DATA_FILE",
-    "DATA_FOLDER",
-    "DIAGNOSES",
-    "INCOMES",
-    "RACES",
-    "SUPPORT2",
-    "Category",
-    "Column",
-    "Number",
-    "Schema",
-    "Split",
-    "check_patients",
-    "expected_sha256",
-    "features",
-    "hospitals",
-    "load_patients",
-    "split",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["table"],
+    submod_attrs={
+        "table": [
+            *("COLUMNS", "DATA_FILE", "DATA_FOLDER", "DIAGNOSES", "INCOMES", "RACES"),
+            *("Column", "check_patients", "expected_sha256", "load_patients"),
+        ],
+        "schema": ["SUPPORT2", "Category", "Number", "Schema", "features"],
+        "dealing": ["Split", "hospitals", "split"],
+    },
+)

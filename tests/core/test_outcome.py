@@ -1,9 +1,16 @@
-"""The scoreboard's rows: what they may hold, how they are kept and shown."""
+"""`outcome` and `files`: what a row may hold, how rows are shown, and that none is ever half written."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import FrozenInstanceError, replace
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +21,7 @@ from ppml_helpers import outcome
 from ppml_helpers.errors import OutcomeError
 from ppml_helpers.outcome import Outcome
 
+REPOSITORY = Path(outcome.__file__).resolve().parents[1]
 ROW = Outcome("DP-SGD", 0.804, 0.02, "epsilon 1, delta 1e-5", 1.5, 0, "full batch")
 
 outcomes = st.builds(
@@ -81,36 +89,16 @@ def test_numpy_numbers_become_plain_ones(tmp_path) -> None:
     assert outcome.load(tmp_path) == [row]
 
 
-def test_a_row_cannot_be_changed() -> None:
-    with pytest.raises(FrozenInstanceError):
-        ROW.utility = 1.0
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("technique", ""),
         ("technique", "  "),
-        ("technique", None),
-        ("utility", -0.01),
         ("utility", 1.01),
-        ("utility", np.nan),
-        ("utility", None),
         ("utility", "0.8"),
-        ("utility", True),
-        ("leak", -0.1),
-        ("leak", 1.1),
         ("leak", np.nan),
-        ("leak", "none"),
         ("guarantee", ""),
-        ("guarantee", 1.0),
-        ("seconds", -1),
         ("seconds", np.inf),
-        ("seconds", np.nan),
-        ("bytes_sent", -1),
         ("bytes_sent", 1.5),
-        ("bytes_sent", None),
-        ("bytes_sent", False),
         ("note", None),
     ],
 )
@@ -119,10 +107,9 @@ def test_impossible_values_are_refused(field, value) -> None:
         replace(ROW, **{field: value})
 
 
-@pytest.mark.parametrize("value", [None, {"technique": "x"}, "DP-SGD"])
-def test_only_an_outcome_can_be_saved(tmp_path, value) -> None:
+def test_only_an_outcome_can_be_saved(tmp_path) -> None:
     with pytest.raises(OutcomeError, match="no Outcome"):
-        outcome.save(value, tmp_path)
+        outcome.save({"technique": "x"}, tmp_path)
 
 
 def test_the_table_says_what_was_not_measured() -> None:
@@ -140,3 +127,95 @@ def test_a_file_is_readable_json(tmp_path) -> None:
     content = json.loads(outcome.save(ROW, tmp_path).read_text(encoding="utf-8"))
     assert content["technique"] == "DP-SGD"
     assert content["leak"] == 0.02
+
+
+# ---------------------------------------------------------------------------------- what can happen to the files
+
+
+def _full(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def _write_on_a_full_disk(file: Path, text: str, **_: object) -> None:
+    """The first bytes fit, the rest does not."""
+    file.write_bytes(text.encode()[: len(text) // 2])
+    _full()
+
+
+@pytest.mark.parametrize("call", ["replace", "fsync", "write"])
+def test_a_full_disk_leaves_the_old_row_whole(tmp_path, monkeypatch, call) -> None:
+    outcome.save(ROW, tmp_path)
+    if call == "write":
+        monkeypatch.setattr(Path, "write_text", _write_on_a_full_disk)
+    else:
+        monkeypatch.setattr(outcome.os, call, _full)
+    with pytest.raises(OutcomeError, match=r"No space left on device.*older row is untouched"):
+        outcome.save(replace(ROW, note="new"), tmp_path)
+    monkeypatch.undo()
+    assert outcome.load(tmp_path) == [ROW]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_made(tmp_path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutcomeError, match="PPML_RESULTS"):
+        outcome.save(ROW, tmp_path / "file" / "results")
+
+
+def test_control_c_in_the_middle_leaves_the_old_row_and_no_litter(tmp_path, monkeypatch) -> None:
+    outcome.save(ROW, tmp_path)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(outcome.os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        outcome.save(replace(ROW, note="new"), tmp_path)
+    monkeypatch.undo()
+    assert outcome.load(tmp_path) == [ROW]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_killed_in_the_middle_leaves_the_old_row(tmp_path, moment) -> None:
+    outcome.save(ROW, tmp_path)
+    script = f"""
+        import os, signal
+        from dataclasses import replace
+        from ppml_helpers import outcome
+        os.{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        (row,) = outcome.load({str(tmp_path)!r})
+        outcome.save(replace(row, note="new"), {str(tmp_path)!r})
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=REPOSITORY, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert outcome.load(tmp_path) == [ROW]
+    outcome.save(replace(ROW, note="newer"), tmp_path)
+    assert [row.note for row in outcome.load(tmp_path)] == ["newer"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"\xff\xfe", b'{"technique": "x"}', b"[" * 100_000],
+)
+def test_a_corrupt_row_is_named_with_the_mend(tmp_path, content) -> None:
+    file = outcome.save(ROW, tmp_path)
+    file.write_bytes(content)
+    with pytest.raises(OutcomeError, match=r"dp-sgd.*\.json is damaged.*delete it and run the chapter") as caught:
+        outcome.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("field", "value"), [("utility", 7), ("seconds", None), ("bytes_sent", 0.5), ("extra", 1)])
+def test_a_row_with_an_impossible_value_is_named(tmp_path, field, value) -> None:
+    file = outcome.save(ROW, tmp_path)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {field: value}))
+    with pytest.raises(OutcomeError, match=r"dp-sgd.*\.json is damaged"):
+        outcome.load(tmp_path)
+
+
+def test_a_copied_file_is_named(tmp_path) -> None:
+    shutil.copy(outcome.save(ROW, tmp_path), tmp_path / "copy.json")
+    with pytest.raises(OutcomeError, match="repeats the technique 'DP-SGD'"):
+        outcome.load(tmp_path)

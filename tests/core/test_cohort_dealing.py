@@ -1,0 +1,181 @@
+"""`dealing`: the split and the simulated hospitals; every patient ends in exactly one part."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ppml_helpers import cohort
+from ppml_helpers.errors import DataError, TrainingDataError
+
+
+@pytest.fixture(scope="module")
+def patients() -> pd.DataFrame:
+    return cohort.load_patients()
+
+
+def test_split_is_stratified_seeded_and_complete(patients) -> None:
+    X, y = cohort.features(patients, ["age", "sex"])
+    one, same, other = cohort.split(X, y, 1), cohort.split(X, y, 1), cohort.split(X, y, 2)
+    assert one._fields == ("X_train", "X_test", "y_train", "y_test")
+    assert len(one.X_test) == round(0.25 * 2360) + round(0.25 * 6745)
+    assert abs(one.y_train.mean() - one.y_test.mean()) < 1e-3
+    assert one.X_train.index.equals(one.y_train.index)
+    assert one.X_test.index.equals(one.y_test.index)
+    assert sorted([*one.X_train.index, *one.X_test.index]) == list(X.index)
+    pd.testing.assert_frame_equal(one.X_train, same.X_train)
+    assert not one.X_train.index.equals(other.X_train.index)
+    pd.testing.assert_frame_equal(one.X_train, X.loc[one.X_train.index])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    deaths=st.integers(2, 40),
+    lives=st.integers(2, 40),
+    share=st.floats(0.01, 0.99),
+    seed=st.integers(0, 2**40),
+)
+def test_split_of_any_size(deaths, lives, share, seed) -> None:
+    y = pd.Series([1] * deaths + [0] * lives, index=range(100, 100 + deaths + lives))
+    X = pd.DataFrame({"x": np.arange(len(y), dtype=float)}, index=y.index)
+    part = cohort.split(X, y, seed, share)
+    assert set(part.y_train) == set(part.y_test) == {0, 1}
+    assert sorted([*part.y_train.index, *part.y_test.index]) == list(y.index)
+    assert abs(part.y_test.sum() - share * deaths) <= 1
+
+
+def test_split_takes_arrays_too() -> None:
+    part = cohort.split(np.arange(20.0).reshape(10, 2), np.array([0, 1] * 5), 0)
+    assert len(part.X_train) + len(part.X_test) == 10
+
+
+def _small() -> tuple[pd.DataFrame, pd.Series]:
+    return pd.DataFrame({"x": np.arange(8.0)}), pd.Series([0, 1] * 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda X, y: (X.mask(X == 3), y), "nan in column 'x'.*finite number"),
+        (lambda X, y: (X.astype(object).replace(3.0, "three"), y), "three in column 'x'"),
+        (lambda X, y: (X, y + 1), "label 2.*must be 0 or 1"),
+        (lambda X, y: (X, y * 0), "8 patients with label 0 and 0 with label 1"),
+        (lambda X, y: (X.head(0), y.head(0)), "both need at least two"),
+        (lambda X, y: (X, y.head(5)), "8 rows and y has 5"),
+        (lambda X, y: (X, y.set_axis(range(1, 9))), "indices must be the same"),
+    ],
+)
+def test_split_refuses_what_cannot_be_trained_on(change, words) -> None:
+    with pytest.raises(TrainingDataError, match=words):
+        cohort.split(*change(*_small()), 0)
+
+
+@pytest.mark.parametrize(
+    ("seed", "share", "words"), [(-1, 0.25, "seed = -1"), (0, 0, "test_share = 0"), (0, 1, "= 1 ")]
+)
+def test_split_refuses_a_seed_or_a_share_outside_its_range(seed, share, words) -> None:
+    with pytest.raises(TrainingDataError, match=words):
+        cohort.split(*_small(), seed, share)
+
+
+# -------------------------------------------------------------------------------------------------- hospitals
+
+
+def _distance(patients: pd.DataFrame, dealt: dict[str, pd.DataFrame]) -> float:
+    """Mean total variation distance between a hospital's mix of diagnoses and everybody's."""
+    everybody = patients["dzgroup"].value_counts(normalize=True)
+    mixes = [table["dzgroup"].value_counts(normalize=True) for table in dealt.values()]
+    return float(np.mean([mix.sub(everybody, fill_value=0).abs().sum() / 2 for mix in mixes]))
+
+
+@pytest.mark.parametrize(("n", "skew"), [(2, 0), (5, 0.5), (8, 1), (30, 1)])
+def test_every_patient_is_in_exactly_one_hospital(patients, n, skew) -> None:
+    dealt = cohort.hospitals(patients, n, 0, skew)
+    assert len(dealt) == n
+    assert all(len(table) for table in dealt.values())
+    together = pd.concat(dealt.values())
+    assert together.index.is_unique
+    pd.testing.assert_frame_equal(together.sort_index(), patients)
+    for name, table in dealt.items():
+        assert name.endswith("(simulated)")
+        assert "simulated" in table.attrs["simulated"]
+        assert table.index.is_monotonic_increasing
+
+
+def test_hospital_names_go_beyond_z(patients) -> None:
+    names = list(cohort.hospitals(patients, 28, 0, 0))
+    assert names[0] == "Hospital A (simulated)"
+    assert names[25:] == ["Hospital Z (simulated)", "Hospital AA (simulated)", "Hospital AB (simulated)"]
+
+
+def test_skew_goes_from_the_same_mix_to_one_home_a_diagnosis(patients) -> None:
+    distances = [_distance(patients, cohort.hospitals(patients, 5, 3, skew)) for skew in (0, 0.25, 0.5, 0.75, 1)]
+    assert distances == sorted(distances)
+    assert distances[0] < 0.005
+    assert distances[-1] > 0.6
+    dealt = cohort.hospitals(patients, 5, 3, 1)
+    homes = pd.concat([table.assign(at=name) for name, table in dealt.items()]).groupby("dzgroup")["at"]
+    assert (homes.nunique() == 1).all()
+
+
+@pytest.mark.parametrize("skew", [0.2, 0.8])
+def test_skew_is_the_share_that_goes_home(patients, skew) -> None:
+    for table in cohort.hospitals(patients, 5, 3, 1).values():  # at skew 1 everybody is at home
+        home = set(table["dzgroup"])
+        dealt = cohort.hospitals(patients, 5, 3, skew).values()
+        at_home = max(part["dzgroup"].isin(home).sum() for part in dealt)
+        assert at_home / len(table) == pytest.approx(skew + (1 - skew) / 5, abs=0.02)
+
+
+def test_the_seed_decides_who_goes_where_and_which_hospital_is_home(patients) -> None:
+    first, same, other = (cohort.hospitals(patients, 4, seed, 0.3) for seed in (1, 1, 2))
+    for name in first:
+        assert first[name].index.equals(same[name].index)
+    assert not first["Hospital A (simulated)"].index.equals(other["Hospital A (simulated)"].index)
+    dealt = [cohort.hospitals(patients, 5, seed, 1)["Hospital A (simulated)"] for seed in range(6)]
+    assert len({tuple(sorted(table["dzgroup"].unique())) for table in dealt}) > 1
+
+
+def test_the_dealt_tables_can_be_changed_without_harm(patients) -> None:
+    before = patients["age"].sum()
+    for table in cohort.hospitals(patients, 3, 0, 0).values():
+        table["age"] = 0
+    assert patients["age"].sum() == before
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    sizes=st.lists(st.integers(1, 90), min_size=1, max_size=40),
+    n=st.integers(2, 12),
+    skew=st.floats(0, 1),
+    seed=st.integers(0, 10**6),
+)
+def test_no_hospital_is_empty_whatever_the_diagnoses(sizes, n, skew, seed) -> None:
+    groups = np.repeat([f"g{i}" for i in range(len(sizes))], sizes)
+    table = pd.DataFrame({"group": groups})
+    if len(table) < 20 * n:
+        with pytest.raises(DataError, match="fewer than 20 each"):
+            cohort.hospitals(table, n, seed, skew, by="group")
+        return
+    dealt = cohort.hospitals(table, n, seed, skew, by="group")
+    assert min(len(part) for part in dealt.values()) >= 1
+    assert sorted(row for part in dealt.values() for row in part.index) == list(table.index)
+
+
+@pytest.mark.parametrize(
+    ("n", "seed", "skew", "by", "words"),
+    [
+        (1, 0, 0, "dzgroup", "n = 1 must be a whole number of at least 2"),
+        (3, 1.5, 0, "dzgroup", "seed = 1.5"),
+        (3, 0, 1.1, "dzgroup", "skew = 1.1.*1 a home a diagnosis"),
+        (3, 0, 0, "ward", "lacks the column 'ward'"),
+        (3, 0, 0, "race", "race = nan"),
+        (456, 0, 0, "dzgroup", "at most 455 hospitals"),
+    ],
+)
+def test_hospitals_refuse_what_makes_no_sense(patients, n, seed, skew, by, words) -> None:
+    with pytest.raises(DataError, match=words):
+        cohort.hospitals(patients, n, seed, skew, by)
