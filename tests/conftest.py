@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 
 import pytest
+
+if missing := [name for name in ("lazy_loader", "torch", "playwright") if importlib.util.find_spec(name) is None]:
+    pytest.exit(f"This Python has no {missing[0]}: run 'python3 kit.py test', or the pytest of the kit's .venv.", 4)
 
 pytest_plugins = ["browser_fixtures"]
 
