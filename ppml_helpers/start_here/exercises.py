@@ -10,7 +10,7 @@ from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_number
 TITLE = "Start here"
 
 # The board's rule of 00.3: a belief of 10 in 100 may rise to 20 in 100, at 1 % false alarms.
-_BEFORE, _AFTER, _FALSE_ALARMS = 0.10, 0.20, 0.01
+_AFTER, _ODDS_RISE = 0.20, (0.20 / 0.80) / (0.10 / 0.90)
 _NEXT_LOWER = 0.785  # just below the slider's largest position that keeps the rule, 10^-0.1
 
 _KNOWN = ("alb", "scoma")
@@ -72,16 +72,18 @@ def _names(answer: object) -> set[str]:
 
 
 def _judge_3(answer: object) -> Reply:
+    from ppml_helpers.start_here.limits import promise
+
     value = as_number(answer)
     if value <= 0:
         raise NotAnAnswer(f"this is {value:g}, and epsilon is above 0")
     if close(value, _AFTER, 1e-9):
         return wrong("0.2 is the belief that the board allows. Find the epsilon that allows no more than it.")
-    if close(value, _odds(_AFTER) / _odds(_BEFORE), 0.006):
+    if close(value, _ODDS_RISE, 0.006):
         return wrong("That is how many fold the odds may rise. Epsilon is its logarithm, less what delta takes.")
     if close(value, math.log(2), 0.004):
         return wrong("Twice the belief is not twice the odds: from 10 to 20 in 100 the odds rise from 1:9 to 1:4.")
-    belief = _belief(value)
+    belief = promise(value).belief
     if belief > _AFTER:
         return wrong(f"At epsilon {value:.3g} the belief may rise to {100 * belief:.3g} in 100: above the board's 20.")
     if value < _NEXT_LOWER:
@@ -90,19 +92,6 @@ def _judge_3(answer: object) -> Reply:
         f"At epsilon {value:.2g} the belief rises to {100 * belief:.2g} in 100 at most, whoever attacks and whatever "
         "else they know."
     )
-
-
-def _odds(share: float) -> float:
-    return share / (1 - share)
-
-
-def _belief(epsilon: float) -> float:
-    """Return the highest belief that somebody named was in the data, by the rule's false alarms and start."""
-    from ppml_helpers import accounting
-
-    found = accounting.membership_power(epsilon, accounting.DELTA, _FALSE_ALARMS)
-    odds = _odds(_BEFORE) * found / _FALSE_ALARMS
-    return odds / (1 + odds)
 
 
 EXERCISES = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import ipywidgets as W
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,26 +9,13 @@ from matplotlib.figure import Figure
 
 from ppml_helpers import accounting, figures
 from ppml_helpers.explorer import LOOK, Explorer, Progress, log_slider
-from ppml_helpers.words import in_100
-
-PRIOR = 0.1
-"""What somebody believes before they see anything published: 1 in 10 that you were in the data."""
+from ppml_helpers.start_here.limits import PRIOR, Promise, belief_after, promise
+from ppml_helpers.words import in_100, one_in
 
 DELTAS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 FALSE_ALARMS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.5)
 
 _FLOOR = 1e-3  # lowest share on the logarithmic axes: 0.1 %
-
-
-class Promise(NamedTuple):
-    """What (epsilon, delta) allows at most, at one share of false alarms; all shares from 0 to 1."""
-
-    epsilon: float
-    delta: float
-    false_alarms: float
-    guess: float  # right guesses when being in the data is as likely as not
-    found: float  # of those in the data, named at this share of false alarms
-    belief: float  # that you were in the data, after you were named, for somebody who began at PRIOR
 
 
 class PromiseExplorer(Explorer):
@@ -48,7 +33,7 @@ class PromiseExplorer(Explorer):
             "epsilon": log_slider("epsilon", 1.0, -2, 1, 0.1),
             "false_alarms": W.SelectionSlider(options=shares, value=0.01, description="false alarms", **LOOK),
             "delta": W.Dropdown(
-                options=[(_one_in(delta), delta) for delta in DELTAS],
+                options=[(one_in(delta), delta) for delta in DELTAS],
                 value=accounting.DELTA,
                 description="delta",
                 **LOOK,
@@ -57,9 +42,7 @@ class PromiseExplorer(Explorer):
 
     def compute(self, progress: Progress, epsilon: float, false_alarms: float, delta: float) -> Promise:
         """Compute the limits from the exact trade-off of (epsilon, delta)."""
-        found = accounting.membership_power(epsilon, delta, false_alarms)
-        guess = accounting.membership_accuracy(epsilon, delta)
-        return Promise(epsilon, delta, false_alarms, guess, found, belief_after(PRIOR, found, false_alarms))
+        return promise(epsilon, delta, false_alarms)
 
     def draw(self, figure: Figure, result: Promise) -> None:
         """Draw the best possible attacker, and what being named by that attacker does to a belief."""
@@ -70,22 +53,13 @@ class PromiseExplorer(Explorer):
     def say(self, result: Promise) -> str:
         """Say the three limits in one sentence."""
         return (
-            f"At epsilon {result.epsilon:.2g} and delta {_one_in(result.delta)}, no guess about whether you were in "
+            f"At epsilon {result.epsilon:.2g} and delta {one_in(result.delta)}, no guess about whether you were in "
             f"the data is right more than {in_100(result.guess)} times in 100 if both were equally likely before "
             f"(a coin: 50). An attacker who wrongly names {in_100(result.false_alarms)} in 100 of those outside names "
             f"at most {in_100(result.found)} in 100 of those inside. Whoever held it {in_100(PRIOR)} in "
             "100 likely that you were inside may, after their attack names you, hold it at most "
             f"{in_100(result.belief)} in 100 likely."
         )
-
-
-def belief_after(before: float | np.ndarray, found: float, false_alarms: float) -> float | np.ndarray:
-    """Return the belief that somebody named is in the data, by Bayes' rule."""
-    return before * found / (before * found + (1 - before) * false_alarms)
-
-
-def _one_in(delta: float) -> str:
-    return f"1 in {round(1 / delta):,}"
 
 
 def _draw_attacker(axis: Axes, result: Promise) -> None:

@@ -27,21 +27,11 @@ _SHOWN = 3  # packages named in one sentence
 
 @dataclass(frozen=True)
 class Look:
-    """One thing looked at.
-
-    Parameters
-    ----------
-    what : str
-        Its name.
-    found : str
-        What was found, the same on every computer where it is fine.
-    mend : str
-        What to do about it; empty when it is fine.
-    """
+    """One thing looked at."""
 
     what: str
-    found: str
-    mend: str = ""
+    found: str  # the same on every computer where it is fine
+    mend: str = ""  # empty when it is fine
 
 
 @dataclass(frozen=True)
@@ -76,17 +66,9 @@ class SetupReport:
 
 
 def check_setup(root: Path = ROOT) -> SetupReport:
-    """Look at Python, at every pinned package and at the patients' file. Needs no network.
+    """Look at Python, at every pinned package and at the patients' file; each gets a line, with its mend.
 
-    Parameters
-    ----------
-    root : Path
-        Folder of the kit, with ``pyproject.toml`` and ``requirements.lock``.
-
-    Returns
-    -------
-    SetupReport
-        A line for each, with the mend where one is needed. Never raises: what cannot be looked at is a finding too.
+    Needs no network, and never raises: what cannot be looked at is a finding too.
     """
     return SetupReport((look_at_python(root), look_at_packages(root), look_at_patients()))
 

@@ -3,49 +3,25 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_number, close, right, wrong
 
+if TYPE_CHECKING:
+    from ppml_helpers.what_leaks.model_attack import Attacked
+
 TITLE = "What leaks"
 
-_LEAVES = (1, 2, 5, 10, 20, 50, 100)  # the explorer's choices
 _POLICY = 0.60  # highest AUC of the surprise attack that 01.3 allows
 
 
-class _Attacked(NamedTuple):
-    """A forest of the chapter: both attacks on it, and its share of right labels for members and others."""
-
-    confidence: float  # AUC
-    surprise: float  # AUC
-    advantage: float  # of the confidence attack
-    right_members: float
-    right_others: float
-
-
-def _attack_forest(leaf: int) -> _Attacked:
-    """Grow and attack the chapter's forest anew, as its cells do."""
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-
-    from ppml_helpers import cohort, membership
+def _attack_forest(leaf: int) -> Attacked:
+    """Grow and attack the chapter's forest anew, as its explorer does."""
+    from ppml_helpers import cohort
+    from ppml_helpers.what_leaks.model_attack import attacked
 
     data = cohort.split(*cohort.features(cohort.load_patients()), seed=0)
-    own_X, others_X, own_y, others_y = cohort.split(data.X_test, data.y_test, seed=0, test_share=0.5)
-    forest = RandomForestClassifier(100, min_samples_leaf=leaf, random_state=0, n_jobs=2)
-    forest.fit(data.X_train, data.y_train)
-    calm = LogisticRegression(max_iter=1000).fit(own_X, own_y)
-    sides = ((data.X_train, data.y_train), (others_X, others_y))
-    member, other = (membership.scores(forest, *side) for side in sides)
-    expected, expected_other = (membership.scores(calm, *side) for side in sides)
-    plain = membership.membership_attack(member, other, resamples=100)
-    return _Attacked(
-        confidence=plain.auc,
-        surprise=membership.membership_attack(member - expected, other - expected_other, resamples=100).auc,
-        advantage=plain.advantage,
-        right_members=forest.score(*sides[0]),
-        right_others=forest.score(*sides[1]),
-    )
+    return attacked(data, "forest", leaf, len(data.y_train))
 
 
 def _judge_1(answer: object) -> Reply:
@@ -70,11 +46,12 @@ def _judge_1(answer: object) -> Reply:
 def _judge_2(answer: object) -> Reply:
     value = as_number(getattr(answer, "auc", answer))
     forest = _attack_forest(leaf=20)
-    truth = forest.confidence
+    truth = forest.confidence.auc
     if close(value, truth, 0.008):
         return right(
             f"With at least 20 patients a leaf the attack's AUC is {truth:.2f}: close to guessing. On this forest the "
-            f"surprise attack comes out nearly the same ({forest.surprise:.2f}), so this check cannot tell them apart."
+            f"surprise attack comes out nearly the same ({forest.surprise.auc:.2f}), so this check cannot tell them "
+            f"apart."
         )
     if close(value, 1 - truth, 0.008):
         return wrong("Below 0.5: the scores of members and non-members have changed places.")
@@ -90,18 +67,20 @@ def _judge_2(answer: object) -> Reply:
 
 
 def _judge_3(answer: object) -> Reply:
+    from ppml_helpers.what_leaks.model_attack import LEAVES
+
     value = as_number(answer)
-    if value not in _LEAVES:
+    if value not in LEAVES:
         raise NotAnAnswer(f"this is {value:g}, which the explorer does not offer")
-    place = _LEAVES.index(int(value))
-    leak = _attack_forest(_LEAVES[place]).surprise
+    place = LEAVES.index(int(value))
+    leak = _attack_forest(LEAVES[place]).surprise.auc
     if leak > _POLICY:
         return wrong(f"With {value:g} the surprise attack still has AUC {leak:.2f}: above the policy's 0.60.")
-    smaller = _attack_forest(_LEAVES[place - 1]).surprise if place else 1.0
+    smaller = _attack_forest(LEAVES[place - 1]).surprise.auc if place else 1.0
     if smaller <= _POLICY:
-        return wrong(f"That keeps the policy, but so does {_LEAVES[place - 1]}: look for the smallest leaf that does.")
+        return wrong(f"That keeps the policy, but so does {LEAVES[place - 1]}: look for the smallest leaf that does.")
     return right(
-        f"AUC {leak:.2f} with {value:g}, {smaller:.2f} with {_LEAVES[place - 1]}. "
+        f"AUC {leak:.2f} with {value:g}, {smaller:.2f} with {LEAVES[place - 1]}. "
         "The policy is kept for this attack; a better attack may come."
     )
 
@@ -116,7 +95,8 @@ def _judge_4(answer: object) -> Reply:
         return right(
             f"Guess 'member' whenever the label is right: that finds {100 * forest.right_members:.0f} % of the members "
             f"and accuses {100 * forest.right_others:.0f} % of the others. Hiding the probabilities brings the "
-            f"advantage from {forest.advantage:.2f} (confidence attack) down to {truth:.2f}: less, not nothing."
+            f"advantage from {forest.confidence.advantage:.2f} (confidence attack) down to {truth:.2f}: less, not "
+            f"nothing."
         )
     if close(value, 100 * truth, 1.6):
         return wrong("The idea is right; give it as a share of 1, not in percent.")
@@ -235,7 +215,7 @@ EXERCISES = (
     ),
     Exercise(
         name="01.3",
-        expects="one of the explorer's leaf sizes: " + ", ".join(map(str, _LEAVES)),
+        expects="one of the explorer's leaf sizes: 1, 2, 5, 10, 20, 50, 100",
         hints=(
             "The policy is about the surprise attack's AUC: the diamond in the right panel.",
             "explorer.set(leaf=5).result.surprise.auc gives it without turning the knob by hand.",

@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import ipywidgets as W
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 
-from ppml_helpers import cohort, figures, membership
+from ppml_helpers import checks, cohort, figures, membership
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress
+from ppml_helpers.what_leaks.model_attack import LEAVES, Attacked, attacked
+from ppml_helpers.words import percent
 
 PATIENTS = (300, 1_000, 3_000)
-LEAVES = (1, 2, 5, 10, 20, 50, 100)
-"""Least number of patients a leaf that the forest's knob offers."""
 
 _LEFT_OUT = 200  # half of them are non-members: with fewer, 1 % false alarms would be less than one patient
-_TREES, _STEP = 100, 10  # trees in a forest, and how many are grown between two reports of progress
 _FLOOR = 1e-3  # lowest share on the logarithmic axes: 0.1 %
 
 
-class Attacked(NamedTuple):
-    """What one setting of the knobs gives: the model's use and the two attacks on it."""
-
-    model: str
-    patients: int
-    auc_train: float
-    auc_test: float
-    confidence: membership.AttackResult
-    surprise: membership.AttackResult
-
-
 class AttackExplorer(Explorer):
-    """Train a model on some of the patients, attack it twice, and show its use beside its leak.
-
-    The confidence attack scores a patient by the model's confidence in what really happened. The surprise attack
-    subtracts the confidence of the attacker's own calm model, trained on half of the patients who were left out; the
-    other half are the non-members of both attacks.
+    """Train a model on some of the patients, attack it twice (`model_attack`), and show its use beside its leak.
 
     Parameters
     ----------
@@ -48,11 +27,6 @@ class AttackExplorer(Explorer):
         Patients to train on, and patients left out (see `cohort.split`).
     seed : int
         Of the deal of those left out, and of the forest.
-
-    Raises
-    ------
-    ExplorerError
-        If `split` is not a Split, or there are fewer than 300 training patients or 200 left out.
     """
 
     title = "What makes a model give away who trained it"
@@ -64,14 +38,10 @@ class AttackExplorer(Explorer):
                 "give it what cohort.split(X, y, seed=0) returns."
             )
         for name, patients, least in (("training", split.y_train, PATIENTS[0]), ("test", split.y_test, _LEFT_OUT)):
-            if len(patients) < least:
-                raise ExplorerError(
-                    f"there are {len(patients)} {name} patients; the explorer needs {least} or more: "
-                    "give it a larger table."
-                )
+            checks.whole(
+                len(patients), f"the number of {name} patients", least, error=ExplorerError, mend="give a larger table"
+            )
         self._split, self._seed = split, seed
-        self._attackers, self._others = halves(split, seed)
-        self._own = LogisticRegression(max_iter=1000).fit(*self._attackers)
         super().__init__()
 
     def controls(self) -> dict[str, W.Widget]:
@@ -87,30 +57,7 @@ class AttackExplorer(Explorer):
 
     def compute(self, progress: Progress, model: str, leaf: int, patients: int) -> Attacked:
         """Train the model for real and attack it."""
-        X, y = self._split.X_train.iloc[:patients], self._split.y_train.iloc[:patients]
-        if model == "forest":
-            fitted, name = self._forest(X, y, leaf, progress), f"forest (leaf of {leaf} or more)"
-        else:
-            fitted, name = LogisticRegression(max_iter=1000).fit(X, y), "logistic regression"
-        progress(0.9, "attacking")
-        member, other = membership.scores(fitted, X, y), membership.scores(fitted, *self._others)
-        expected, expected_other = membership.scores(self._own, X, y), membership.scores(self._own, *self._others)
-        return Attacked(
-            name,
-            patients,
-            auc_train=roc_auc_score(y, fitted.predict_proba(X)[:, 1]),
-            auc_test=roc_auc_score(self._split.y_test, fitted.predict_proba(self._split.X_test)[:, 1]),
-            confidence=membership.membership_attack(member, other, resamples=200),
-            surprise=membership.membership_attack(member - expected, other - expected_other, resamples=200),
-        )
-
-    def _forest(self, X: Any, y: Any, leaf: int, progress: Progress) -> RandomForestClassifier:
-        """Grow a forest a few trees at a time: the same forest as in one go, but it can be stopped."""
-        forest = RandomForestClassifier(0, min_samples_leaf=leaf, random_state=self._seed, warm_start=True, n_jobs=2)
-        for trees in range(_STEP, _TREES + 1, _STEP):
-            progress(0.9 * (trees - _STEP) / _TREES, f"{trees - _STEP} of {_TREES} trees grown")
-            forest.set_params(n_estimators=trees).fit(X, y)
-        return forest
+        return attacked(self._split, model, leaf, patients, self._seed, progress)
 
     def draw(self, figure: Figure, result: Attacked) -> None:
         """Draw both attacks on logarithmic axes, and the model's use beside them."""
@@ -130,24 +77,6 @@ class AttackExplorer(Explorer):
             f"(95 % interval {_percent(at.tpr_interval.low)} to {_percent(at.tpr_interval.high)}, for the members "
             f"alone), the confidence attack {_percent(plain.tpr)}, and guessing would find 1 %."
         )
-
-
-def halves(split: cohort.Split, seed: int) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Deal the patients who were left out to the attacker (records of their own) and to the non-members.
-
-    Parameters
-    ----------
-    split : Split
-        Its test part is dealt.
-    seed : int
-        Of the deal.
-
-    Returns
-    -------
-    attackers, others : tuple of (X, y)
-    """
-    dealt = cohort.split(split.X_test, split.y_test, seed=seed, test_share=0.5)
-    return (dealt.X_train, dealt.y_train), (dealt.X_test, dealt.y_test)
 
 
 def draw_attacks(axis: Axes, results: dict[str, membership.AttackResult]) -> None:
@@ -196,5 +125,4 @@ def _draw_use(axis: Axes, result: Attacked) -> None:
 
 def _percent(share: float) -> str:
     """Return a share in percent: below 10 with one decimal, so that 1.4 % does not read as guessing's 1 %."""
-    percent = 100 * share
-    return f"{percent:.1f} %" if 0 < percent < 9.95 else f"{percent:.0f} %"
+    return percent(share, digits=1 if 0 < share < 0.0995 else 0)

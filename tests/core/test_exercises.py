@@ -19,7 +19,6 @@ from ppml_helpers import exercises
 from ppml_helpers.errors import ExerciseError
 from ppml_helpers.exercises import check, hint, progress, progress_bar, store
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_choice, as_number, right
-from ppml_helpers.what_leaks import exercises as chapter_01
 
 ALL = [exercise for _, chapter in exercises._chapters().values() for exercise in chapter]
 ODD = ["0.3", "", None, True, float("nan"), float("inf"), -(10**400), [], [1, 2], {}, {"a": 1}, {1}, object(),
@@ -34,21 +33,6 @@ def folder(tmp_path, monkeypatch) -> Path:
     chosen = tmp_path / "progress"
     monkeypatch.setenv("PPML_PROGRESS", str(chosen))
     return chosen
-
-
-@pytest.fixture(scope="module")
-def grown() -> dict[int, chapter_01._Attacked]:
-    """Forests of chapter 01 that were grown already."""
-    return {}
-
-
-@pytest.fixture
-def forests(monkeypatch, grown) -> None:
-    """Grow each forest of chapter 01 once for all answers that are tried on it."""
-    grow = chapter_01._attack_forest
-    monkeypatch.setattr(
-        chapter_01, "_attack_forest", lambda leaf: grown.get(leaf) or grown.setdefault(leaf, grow(leaf))
-    )
 
 
 # --------------------------------------------------------------------------------------------------- every exercise
@@ -102,138 +86,6 @@ def test_an_answer_of_the_wrong_kind_is_told_the_right_kind():
     assert "this holds 2 values" in check("01.1", [1, 2]).text
     assert "this is a function" in check("01.1", lambda: 0.29).text
     assert "Does your function return something?" in check("01.1", None).text
-
-
-# ------------------------------------------------------------------------------------------------------- chapter 01
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        0.29,
-        30 / 100 - 1 / 100,
-        np.float32(0.29),
-        np.array(0.29),
-        np.array([0.29]),
-        pd.Series([0.29]),
-        torch.tensor(0.29),
-    ],
-)
-def test_01_1_right_in_several_forms(answer):
-    reply = check("01.1", answer)
-    assert reply.right
-    assert progress()["01"] == (1, 5)
-
-
-@pytest.mark.parametrize(
-    ("name", "answer", "words"),
-    [
-        ("01.1", 29, "share of 1"),
-        ("01.1", 0.30, "accuses everybody"),
-        ("01.1", 0.31, "you added them"),
-        ("01.1", 0.645, "starts from 0.5"),
-        ("01.1", 0.01, "false alarms alone"),
-        ("01.1", 30, "at most 1"),
-        ("01.1", 0.5, "less the share of others"),
-        ("01.2", 0.468, "changed places"),
-        ("01.2", 0.5, "what guessing gives"),
-        ("01.2", 0.815, "predicts death"),
-        ("01.2", 0.753, "fully grown"),
-        ("01.2", 53.2, "between 0 and 1"),
-        ("01.2", 0.60, "1,138 others"),
-        ("01.3", 1, "above the policy"),
-        ("01.3", 5, "above the policy"),
-        ("01.3", 20, "so does 10"),
-        ("01.3", 100, "so does 50"),
-        ("01.3", 7, "does not offer"),
-        ("01.3", "10", "this is the text"),
-        ("01.4", 0, "Labels leak too"),
-        ("01.4", -0.21, "sign is turned"),
-        ("01.4", 0.79, "What of the members"),
-        ("01.4", 1.0, "How many others"),
-        ("01.4", 0.605, "share of right guesses"),
-        ("01.4", 0.41, "use forest.predict"),
-        ("01.4", 20.7, "share of 1"),
-        ("01.4", 0.1, "where the label is right"),
-        ("01.5", 142, "21 of the names belong to somebody else"),
-        ("01.5", 21, "How many rightly"),
-        ("01.5", 2838, "whole years of age"),
-        ("01.5", 0, "the same bands"),
-        ("01.5", 311, "the same bands"),
-        ("01.5", 39, "without sex"),
-        ("01.5", 2, "by district"),
-        ("01.5", 0.0133, "That is the share"),
-        ("01.5", 1.33, "That is the share"),
-        ("01.5", 1017, "guesses among several"),
-        ("01.5", 0.112, "guesses among several"),
-        ("01.5", 9105, "score by the truth"),
-        ("01.5", "121", "this is the text"),
-    ],
-)
-def test_01_wrong_answers_get_their_own_sentence(name, answer, words, forests):
-    reply = check(name, answer)
-    assert reply.kind == "wrong"
-    assert words in reply.text
-    assert progress()["01"].done == 0
-
-
-def test_01_right_answers_as_the_chapter_computes_them(forests):
-    from sklearn.ensemble import RandomForestClassifier
-
-    from ppml_helpers import cohort, membership
-
-    data = cohort.split(*cohort.features(cohort.load_patients()), seed=0)
-    dealt = cohort.split(data.X_test, data.y_test, seed=0, test_share=0.5)
-    sides = (data.X_train, data.y_train), (dealt.X_test, dealt.y_test)
-    careful = RandomForestClassifier(100, min_samples_leaf=20, random_state=0).fit(*sides[0])
-    result = membership.membership_attack(*(membership.scores(careful, *side) for side in sides))
-    assert check("01.2", result).right  # the result itself will do
-    assert check("01.2", result.auc).right
-    assert check("01.2", round(result.auc, 2)).right
-    assert check("01.3", 10).right
-    assert check("01.3", np.int64(10)).right
-    forest = RandomForestClassifier(100, random_state=0).fit(*sides[0])
-    label_only = forest.score(*sides[0]) - forest.score(*sides[1])
-    assert check("01.4", label_only).right
-    assert check("01.4", forest.score(*sides[0]) - forest.score(data.X_test, data.y_test)).right
-    assert progress()["01"] == (3, 5)
-
-
-def test_01_5_right_answers_as_the_chapter_computes_them():
-    from ppml_helpers import cohort
-    from ppml_helpers.people import linkage
-    from ppml_helpers.people.identities import deidentified, identities, register
-
-    patients = cohort.load_patients()
-    people = identities(patients, seed=0)
-    public, truth = register(people, seed=0)
-    both = [table.assign(age=table["age"] // 10) for table in (deidentified(patients, people), public)]
-    score = linkage.link(*both, ["age", "sex", "postcode"]).score(truth)
-    assert check("01.5", score).right  # the score itself will do
-    assert check("01.5", np.int64(score.n_right)).right
-    assert progress()["01"] == (1, 5)
-
-
-def test_01_5_wrong_answers_are_told_apart_from_the_right_one():
-    linked = chapter_01._link_bands()
-    counts = (linked.right, linked.right + linked.wrong, linked.wrong, linked.by_year, linked.one_side,
-              linked.without_sex, linked.by_district, round(linked.guessed))  # fmt: skip
-    assert len({0, *counts}) == 1 + len(counts)
-    assert f"whole years named {linked.by_year:,}" in check("01.5", linked.right).text
-
-
-def test_01_right_replies_say_what_the_attacks_really_give(forests):
-    shared, grown = chapter_01._attack_forest(20), chapter_01._attack_forest(1)
-    assert shared.confidence == pytest.approx(shared.surprise, abs=0.008)  # or 01.2 could tell the two apart
-    assert f"nearly the same ({shared.surprise:.2f})" in check("01.2", shared.confidence).text
-    label_only = grown.right_members - grown.right_others
-    assert 0.1 < label_only < 0.6 * grown.advantage
-    assert f"from {grown.advantage:.2f} (confidence attack) down to {label_only:.2f}" in check("01.4", label_only).text
-
-
-def test_01_3_the_policy_tells_the_leaf_sizes_apart_clearly(forests):
-    leaks = {leaf: chapter_01._attack_forest(leaf).surprise for leaf in (5, 10)}
-    assert leaks[10] + 0.01 < chapter_01._POLICY < leaks[5] - 0.01
 
 
 # -------------------------------------------------------------------------------------------------------- the frame

@@ -1,22 +1,27 @@
-"""The exercises and the map of chapter 00."""
+"""The exercises of chapter 01: right answers as its cells compute them, and what wrong ones are told."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 
-from ppml_helpers import cohort, course
+from ppml_helpers import cohort, membership
 from ppml_helpers.exercises import check
-from ppml_helpers.start_here.exercises import EXERCISES
-from ppml_helpers.start_here.explorer import PromiseExplorer
+from ppml_helpers.people import linkage
+from ppml_helpers.people.identities import deidentified, identities, register
+from ppml_helpers.what_leaks import exercises as chapter_01
+from ppml_helpers.what_leaks.model_attack import LEAVES
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-HERE = NOTEBOOKS / "00_start_here.ipynb"
-CHAPTER = course.read(HERE)
+grown = cache(chapter_01._attack_forest)  # each forest once for all answers that are tried on it
+
+
+@pytest.fixture(autouse=True)
+def forests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chapter_01, "_attack_forest", lambda leaf: grown(leaf))
 
 
 def reply(name: str, answer: object) -> str:
@@ -25,130 +30,98 @@ def reply(name: str, answer: object) -> str:
     return "" if verdict.right else verdict.text
 
 
-@pytest.fixture(scope="module")
-def patients() -> pd.DataFrame:
-    return cohort.load_patients()
+@pytest.mark.parametrize("answer", [0.29, 30 / 100 - 1 / 100, np.float32(0.29), np.array([0.29]), pd.Series([0.29])])
+def test_01_1_right_in_several_forms(answer: object) -> None:
+    assert reply("01.1", answer) == ""
 
 
-# --- 00.1 ------------------------------------------------------------------------------------------------
+WRONG = [
+    ("01.1", 29, "share of 1"),
+    ("01.1", 0.30, "accuses everybody"),
+    ("01.1", 0.31, "you added them"),
+    ("01.1", 0.645, "starts from 0.5"),
+    ("01.1", 0.01, "false alarms alone"),
+    ("01.1", 30, "at most 1"),
+    ("01.1", 0.5, "less the share of others"),
+    ("01.2", 0.468, "changed places"),
+    ("01.2", 0.5, "what guessing gives"),
+    ("01.2", 0.815, "predicts death"),
+    ("01.2", 0.753, "fully grown"),
+    ("01.2", 53.2, "between 0 and 1"),
+    ("01.2", 0.60, "1,138 others"),
+    ("01.3", 1, "above the policy"),
+    ("01.3", 5, "above the policy"),
+    ("01.3", 20, "so does 10"),
+    ("01.3", 100, "so does 50"),
+    ("01.3", 7, "does not offer"),
+    ("01.3", "10", "this is the text"),
+    ("01.4", 0, "Labels leak too"),
+    ("01.4", -0.21, "sign is turned"),
+    ("01.4", 0.79, "What of the members"),
+    ("01.4", 1.0, "How many others"),
+    ("01.4", 0.605, "share of right guesses"),
+    ("01.4", 0.41, "use forest.predict"),
+    ("01.4", 20.7, "share of 1"),
+    ("01.4", 0.1, "where the label is right"),
+    ("01.5", 142, "21 of the names belong to somebody else"),
+    ("01.5", 21, "How many rightly"),
+    ("01.5", 2838, "whole years of age"),
+    ("01.5", 0, "the same bands"),
+    ("01.5", 311, "the same bands"),
+    ("01.5", 39, "without sex"),
+    ("01.5", 2, "by district"),
+    ("01.5", 0.0133, "That is the share"),
+    ("01.5", 1.33, "That is the share"),
+    ("01.5", 1017, "guesses among several"),
+    ("01.5", 0.112, "guesses among several"),
+    ("01.5", 9105, "score by the truth"),
+    ("01.5", "121", "this is the text"),
+]
 
 
-def test_the_share_of_deaths_among_coma_patients_is_right(patients: pd.DataFrame) -> None:
-    share = patients[patients.dzgroup == "Coma"].hospdead.mean()
-    for answer in (share, round(share, 2), np.float64(share), np.array([share]), 362 / 596):
-        assert reply("00.1", answer) == ""
+@pytest.mark.parametrize(("name", "answer", "words"), WRONG)
+def test_a_wrong_answer_gets_its_own_sentence(name: str, answer: object, words: str) -> None:
+    assert words in reply(name, answer)
 
 
-def test_wrong_shares_get_their_own_sentence(patients: pd.DataFrame) -> None:
-    coma, died = patients.dzgroup == "Coma", patients.hospdead == 1
-    answers = {
-        100 * died[coma].mean(): "percent",
-        died[coma].sum(): "how many",
-        1 - died[coma].mean(): "left hospital alive",
-        coma[died].mean(): "wrong way round",
-        died.mean(): "among all patients",
-        patients.death[coma].mean(): "end of the follow-up",
-        0.6: "two digits",
-        0.05: "dzgroup is 'Coma'",
-    }
-    said = [reply("00.1", answer) for answer in answers]
-    assert all(part in sentence for part, sentence in zip(answers.values(), said, strict=True))
-    assert len(set(said)) == len(answers)
-    assert reply("00.1", 60) == reply("00.1", 0.6)
+def test_right_answers_as_the_chapter_computes_them() -> None:
+    data = cohort.split(*cohort.features(cohort.load_patients()), seed=0)
+    dealt = cohort.split(data.X_test, data.y_test, seed=0, test_share=0.5)
+    sides = (data.X_train, data.y_train), (dealt.X_test, dealt.y_test)
+    careful = RandomForestClassifier(100, min_samples_leaf=20, random_state=0).fit(*sides[0])
+    result = membership.membership_attack(*(membership.scores(careful, *side) for side in sides))
+    for answer in (result, result.auc, round(result.auc, 2)):  # the result itself will do
+        assert reply("01.2", answer) == ""
+    assert reply("01.3", np.int64(10)) == ""
+    forest = RandomForestClassifier(100, random_state=0).fit(*sides[0])
+    for others in (sides[1], (data.X_test, data.y_test)):
+        assert reply("01.4", forest.score(*sides[0]) - forest.score(*others)) == ""
 
 
-# --- 00.2 ------------------------------------------------------------------------------------------------
+def test_right_replies_say_what_the_attacks_really_give() -> None:
+    shared, full = grown(20), grown(1)
+    assert shared.confidence.auc == pytest.approx(shared.surprise.auc, abs=0.008)  # or 01.2 could tell the two apart
+    assert f"nearly the same ({shared.surprise.auc:.2f})" in check("01.2", shared.confidence.auc, record=False).text
+    label_only = full.right_members - full.right_others
+    assert 0.1 < label_only < 0.6 * full.confidence.advantage
+    said = check("01.4", label_only, record=False).text
+    assert f"from {full.confidence.advantage:.2f} (confidence attack) down to {label_only:.2f}" in said
 
 
-@pytest.mark.parametrize("answer", [["alb", "scoma"], ("scoma", "alb"), {"alb", "scoma"}, pd.Index(["alb", "scoma"])])
-def test_the_columns_of_the_third_day_are_right(answer: object) -> None:
-    assert reply("00.2", answer) == ""
+def test_01_3_the_policy_tells_the_leaf_sizes_apart_clearly() -> None:
+    assert grown(10).surprise.auc + 0.01 < chapter_01._POLICY < grown(5).surprise.auc - 0.01
+    assert chapter_01.EXERCISES[2].expects.endswith(": " + ", ".join(map(str, LEAVES)))
 
 
-@pytest.mark.parametrize(
-    ("answer", "part"),
-    [
-        (["alb", "scoma", "charges"], "bill for the whole stay"),
-        (["alb", "scoma", "sfdm2"], "two months later"),
-        (["alb", "scoma", "avtisst"], "days 3 to 25"),
-        (["alb", "scoma", "slos"], "known at discharge"),
-        (["scoma"], "often missing"),
-        (["alb"], "coma is grave"),
-        ([], "often missing"),
-        ("alb", "square brackets"),
-        (2, "square brackets"),
-        (["albumin", "scoma"], "'albumin' is not among the six"),
-    ],
-)
-def test_wrong_columns_get_their_own_sentence(answer: object, part: str) -> None:
-    assert part in reply("00.2", answer)
-
-
-def test_the_columns_of_the_task_are_those_that_the_data_card_uses_or_leaves_out() -> None:
-    assert {"alb", "scoma"} <= set(cohort.SUPPORT2.columns)
-    assert not {"charges", "sfdm2", "avtisst", "slos"} & set(cohort.SUPPORT2.columns)
-
-
-# --- 00.3 ------------------------------------------------------------------------------------------------
-
-
-def test_the_largest_position_of_the_slider_is_right_and_its_neighbours_are_not() -> None:
-    explorer = PromiseExplorer()
-    positions = [10 ** (k / 10) for k in range(-20, 11)]
-    kept = [position for position in positions if explorer.set(epsilon=position).result.belief <= 0.20]
-    place = positions.index(max(kept))
-    assert reply("00.3", positions[place]) == ""
-    assert reply("00.3", 0.79) == ""  # as the slider shows it
-    assert "above the board's 20" in reply("00.3", positions[place + 1])
-    assert "a larger epsilon" in reply("00.3", positions[place - 1])
-
-
-@pytest.mark.parametrize(
-    ("answer", "part"),
-    [
-        (1.0, "23.2 in 100"),
-        (10.0, "above the board's 20"),
-        (0.01, "a larger epsilon"),
-        (0.2, "the belief that the board allows"),
-        (2.25, "its logarithm"),
-        (0.693, "not twice the odds"),
-        (0.0, "epsilon is above 0"),
-        (-1, "epsilon is above 0"),
-        ("0.79", "not a number"),
-        (float("nan"), "went missing"),
-    ],
-)
-def test_wrong_epsilons_get_their_own_sentence(answer: object, part: str) -> None:
-    assert part in reply("00.3", answer)
-
-
-# --- the notebook ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
-def test_each_exercise_has_hints_and_stands_in_the_chapter_with_its_solution(exercise) -> None:
-    assert exercise.hints
-    assert check(exercise.name, ..., record=False).kind == "open"
-    sources = "\n".join(cell.source for cell in CHAPTER.cells)
-    assert sources.count(f'check("{exercise.name}"') == 2
-
-
-def test_the_map_names_every_chapter_and_no_other() -> None:
-    text = next(cell.source for cell in CHAPTER.cells if cell.source.startswith("## The map of the course"))
-    named = {HERE.name} | set(re.findall(r"\]\(([^)]+\.ipynb)\)", text))
-    assert named == {path.name for path in NOTEBOOKS.glob("*.ipynb")}
-
-
-def test_the_map_gives_the_minutes_of_each_chapter() -> None:
-    text = next(cell.source for cell in CHAPTER.cells if cell.source.startswith("## The map of the course"))
-    rows = re.findall(r"^\| (?:\*\*|\[)(\d\d) .*\| (\d+) \|$", text, re.MULTILINE)
-    assert len(rows) == len(list(NOTEBOOKS.glob("*.ipynb")))
-    for number, minutes in rows:
-        (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
-        assert f"| **Time** | {minutes} minutes" in course.read(path).cells[0].source
-
-
-def test_every_link_of_the_chapter_leads_somewhere() -> None:
-    links = re.findall(r"\]\(([^)]+)\)", "\n".join(cell.source for cell in CHAPTER.cells))
-    assert links
-    assert [link for link in links if not (NOTEBOOKS / link).is_file()] == []
+def test_01_5_as_the_chapter_computes_it_and_apart_from_every_wrong_count() -> None:
+    patients = cohort.load_patients()
+    people = identities(patients, seed=0)
+    public, truth = register(people, seed=0)
+    both = [table.assign(age=table["age"] // 10) for table in (deidentified(patients, people), public)]
+    score = linkage.link(*both, ["age", "sex", "postcode"]).score(truth)
+    assert reply("01.5", score) == reply("01.5", np.int64(score.n_right)) == ""  # the score itself will do
+    linked = chapter_01._link_bands()
+    counts = (linked.right, linked.right + linked.wrong, linked.wrong, linked.by_year, linked.one_side,
+              linked.without_sex, linked.by_district, round(linked.guessed))  # fmt: skip
+    assert len({0, *counts}) == 1 + len(counts)
+    assert f"whole years named {linked.by_year:,}" in check("01.5", linked.right, record=False).text
