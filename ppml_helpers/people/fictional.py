@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import html
-import operator
 import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ppml_helpers import checks
 from ppml_helpers.errors import IdentityError
 
 #: The label of everything that is made up.
@@ -23,16 +23,7 @@ class Fictional(pd.DataFrame):
     merge that starts from it) is labelled again. A single column is an ordinary Series: it carries the label in its
     `attrs` but does not show it. An aggregation with a dictionary, a cross table, or a merge that starts from a plain
     table is a plain table. `pd.DataFrame(table)` takes the label off.
-
-    Parameters
-    ----------
-    *args, **kwargs
-        As for `pandas.DataFrame`.
-
-    Attributes
-    ----------
-    attrs : dict
-        `attrs["fictional"]` is the label, `FICTIONAL` unless the table says something more exact.
+    `attrs["fictional"]` is the label, `FICTIONAL` unless the table says something more exact.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -79,81 +70,21 @@ def _literal(replacement: str) -> str:
 
 
 def generator(seed: int, stream: int) -> np.random.Generator:
-    """Return the random generator of one purpose.
-
-    Parameters
-    ----------
-    seed : int
-        The learner's seed, 0 or more.
-    stream : int
-        Number of the purpose, so that names and notes made with the same seed do not share random numbers.
-
-    Raises
-    ------
-    IdentityError
-        If the seed is not a whole number, 0 or more.
-    """
-    number = whole(seed, "seed", 0)
-    return np.random.default_rng([number, stream])
+    """Return the random generator of one purpose: names and notes of one seed do not share random numbers."""
+    return np.random.default_rng([checks.whole(seed, "seed", 0, error=IdentityError), stream])
 
 
-def whole(value: Any, name: str, least: int) -> int:
-    """Return a whole number that is at least `least`.
-
-    Raises
-    ------
-    IdentityError
-        If it is not a whole number (True and 3.0 are not) or too small.
-    """
-    try:
-        number = None if isinstance(value, bool | np.bool_) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or number < least:
-        raise IdentityError(
-            f"{name}={value!r} is not possible, it must be a whole number of at least {least:,}: give one."
-        )
-    return number
-
-
-def check_table(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> None:
-    """Check that a table has rows, unique labels and the columns that are needed.
-
-    Columns called `birth_date`, `admission_date` or `admission` must hold dates, none missing.
-
-    Raises
-    ------
-    IdentityError
-        With the first thing that is wrong.
-    """
-    if not isinstance(table, pd.DataFrame):
-        raise IdentityError(f"{name} is a {type(table).__name__}, it must be a DataFrame: pass the table.")
-    if table.empty:
-        raise IdentityError(f"The table {name} is empty, it must hold at least one patient: load them first.")
-    for column in columns:
-        count = int((table.columns == column).sum())
-        if count != 1:
+def check_table(table: pd.DataFrame, columns: tuple[str, ...], name: str, made_by: str) -> None:
+    """Check that a table has rows, unique labels and the columns, and a date in every row of a column of dates."""
+    checks.table(table, name, columns, error=IdentityError, mend=f"pass {made_by}")
+    for column in {"birth_date", "admission_date", "admission"}.intersection(columns):
+        if not pd.api.types.is_datetime64_any_dtype(table[column].dtype) or table[column].isna().any():
             raise IdentityError(
-                f"The table {name} has {count or 'no'} columns named {column!r}, it must have one of each of "
-                f"{', '.join(columns)}: {'rename one' if count else 'add it'}."
+                f"{column} in {name} must hold a date (datetime64) in every row: use pd.to_datetime, or pass {made_by}."
             )
-        if column in _DATES:
-            _check_dates(table[column], name)
     repeated = table.index[table.index.duplicated()]
     if len(repeated):
         raise IdentityError(
             f"The label {repeated.tolist()[0]!r} stands twice in the index of {name}, labels must be unique: "
             f"use reset_index(drop=True)."
         )
-
-
-_DATES = ("birth_date", "admission_date", "admission")
-
-
-def _check_dates(values: pd.Series, name: str) -> None:
-    if not pd.api.types.is_datetime64_any_dtype(values.dtype):
-        raise IdentityError(
-            f"{values.name} in {name} is of type {values.dtype}, it must hold dates (datetime64): use pd.to_datetime."
-        )
-    if values.isna().any():
-        raise IdentityError(f"{values.name} is missing for somebody in {name}, it must be a date: leave that row out.")

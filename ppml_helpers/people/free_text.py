@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from string import Formatter
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -51,9 +52,7 @@ class Notes(NamedTuple):
     spans: pd.Series
 
 
-# --------------------------------------------------------------------------------------------------------------
-# Writing notes
-# --------------------------------------------------------------------------------------------------------------
+# Writing notes ------------------------------------------------------------------------------------------------------
 
 #: Styles of notes. A field in braces is made by the function that `_FIELDS` gives for it. They speak of papers, calls
 #: and visits only: how a patient is doing is in the published table, and no note may contradict or embroider it.
@@ -162,12 +161,6 @@ def write_notes(people: pd.DataFrame, seed: int = 0) -> Notes:
     -------
     text, spans : Notes
         Texts of 30 to 60 English words, and their spans.
-
-    Raises
-    ------
-    IdentityError
-        If a column is missing, a value is missing, the postcode is not of the invented country, or the seed is
-        impossible.
     """
     _check_people(people)
     dice = generator(seed, stream=4).integers(0, 2**31, (len(people), _DRAWS)).tolist()
@@ -186,22 +179,18 @@ def write_notes(people: pd.DataFrame, seed: int = 0) -> Notes:
 
 
 def _check_people(people: pd.DataFrame) -> None:
-    check_table(people, _NEEDED, "people")
-    for column in _NEEDED:
-        if people[column].isna().any():
-            raise IdentityError(f"{column} is missing for somebody in people, a note needs it: leave that row out.")
-    _refuse(people["sex"], ~people["sex"].isin(_RELATIONS), f"it must be one of {', '.join(_RELATIONS)}")
-    _refuse(
-        people["name"], ~people["name"].str.contains(" "), "it must be a first name and a surname with a blank between"
-    )
-    _refuse(
-        people["postcode"], ~people["postcode"].isin(REGIONS), "it must be of the invented country, such as 'QA7 3'"
-    )
-
-
-def _refuse(values: pd.Series, wrong: pd.Series, rule: str) -> None:
-    if wrong.any():
-        raise IdentityError(f"{values.name}={values[wrong].iloc[0]!r}: {rule}, so pass what identities returned.")
+    check_table(people, _NEEDED, "people", "what identities returned")
+    fits = {column: people[column].notna() for column in _NEEDED} | {
+        "sex": people["sex"].isin(_RELATIONS),
+        "name": people["name"].map(lambda name: isinstance(name, str) and " " in name),
+        "postcode": people["postcode"].isin(REGIONS),
+    }
+    for column, fitting in fits.items():
+        if not fitting.all():
+            odd = people[column][~fitting].iloc[0]
+            raise IdentityError(
+                f"{column} = {odd!r} is nobody's in the invented country: pass what identities returned."
+            )
 
 
 def _cases(people: pd.DataFrame, dice: list[list[int]]) -> Iterator[_Case]:
@@ -384,9 +373,7 @@ _FIELDS: Mapping[str, tuple[Callable[[_Case], _Made], str | None]] = MappingProx
 )
 
 
-# --------------------------------------------------------------------------------------------------------------
-# Masking
-# --------------------------------------------------------------------------------------------------------------
+# Masking ------------------------------------------------------------------------------------------------------------
 
 _MONTH = f"(?:{'|'.join(_MONTHS)})"
 _LETTERS = r"[^\W\d_]"
@@ -429,11 +416,6 @@ def find(text: str) -> list[Span]:
     list of Span
         In the order of the text, not overlapping. Names are found after a title (Mr, Mrs, Ms, Miss, Dr) only, dates in
         words and places not at all.
-
-    Raises
-    ------
-    IdentityError
-        If it is not a text.
     """
     if not isinstance(text, str):
         raise IdentityError(
@@ -444,40 +426,28 @@ def find(text: str) -> list[Span]:
     while len(found) > before:  # again, because blanking a piece can uncover another at its edge
         before = len(found)
         for kind, pattern in _PATTERNS:
-            new = [Span(*match.span("it"), kind) for match in pattern.finditer(text) if _counts(kind, match["it"])]
+            new = [
+                Span(*match.span("it"), kind)
+                for match in pattern.finditer(text)
+                if kind != "national id" or valid_national_id(match["it"])
+            ]
             for span in new:
                 text = text[: span.start] + "|" * (span.end - span.start) + text[span.end :]
             found += new
     return sorted(found)
 
 
-def _counts(kind: str, text: str) -> bool:
-    return kind != "national id" or valid_national_id(text)
-
-
 def mask(text: str) -> str:
     """Replace what `find` finds by labels such as [NATIONAL ID].
 
     Masking twice changes nothing more.
-
-    Parameters
-    ----------
-    text : str
-        A note.
-
-    Raises
-    ------
-    IdentityError
-        If it is not a text.
     """
     for start, end, kind in reversed(find(text)):
         text = f"{text[:start]}[{kind.upper()}]{text[end:]}"
     return text
 
 
-# --------------------------------------------------------------------------------------------------------------
-# Measuring
-# --------------------------------------------------------------------------------------------------------------
+# Measuring ----------------------------------------------------------------------------------------------------------
 
 
 def recall(spans: Iterable[Iterable[Span]], found: Iterable[Iterable[Span]]) -> pd.Series:
@@ -494,53 +464,23 @@ def recall(spans: Iterable[Iterable[Span]], found: Iterable[Iterable[Span]]) -> 
     -------
     Series of float
         0 to 1, by kind in the order of `KINDS` (those that occur), "overall" last.
-
-    Raises
-    ------
-    IdentityError
-        If the two are not about the same notes, there is no true span, or an entry is not made of spans.
     """
-    total: dict[str, int] = {}
-    hit: dict[str, int] = {}
-    for truth, covered in _paired(spans, found):
-        for start, end, kind in truth:
-            total[kind] = total.get(kind, 0) + 1
-            hit[kind] = hit.get(kind, 0) + covered.issuperset(range(start, end))
-    if not total:
-        raise IdentityError("There is no true span, recall needs at least one: pass the spans of write_notes.")
-    kinds = [*(kind for kind in KINDS if kind in total), *sorted(set(total) - set(KINDS))]
-    shares = {kind: hit[kind] / total[kind] for kind in kinds}
-    return pd.Series(shares | {"overall": sum(hit.values()) / sum(total.values())}, name="recall")
-
-
-def overmasked(spans: Iterable[Iterable[Span]], found: Iterable[Iterable[Span]]) -> float:
-    """Return the share of the masked characters that identify nobody (0 to 1; 0 if nothing is masked)."""
-    masked = wrong = 0
-    for truth, covered in _paired(spans, found):
-        masked += len(covered)
-        wrong += len(covered.difference(*(range(start, end) for start, end, _ in truth)))
-    return wrong / masked if masked else 0.0
-
-
-def _paired(spans: Any, found: Any) -> Iterator[tuple[list[Span], set[int]]]:
-    """Return for each note its true spans and the positions that are masked."""
     if isinstance(spans, pd.Series) and isinstance(found, pd.Series) and not spans.index.equals(found.index):
         raise IdentityError("spans and found have different indexes, they must be about the same notes: align them.")
-    truths, guesses = _listed(spans, "spans"), _listed(found, "found")
-    if len(truths) != len(guesses):
-        raise IdentityError(
-            f"spans is about {len(truths)} notes and found about {len(guesses)}, they must be the same notes: "
-            f"apply find to each note of the text."
-        )
-    for truth, guess in zip(truths, guesses, strict=True):
-        yield truth, {position for start, end, _ in guess for position in range(start, end)}
-
-
-def _listed(spans: Any, name: str) -> list[list[Span]]:
+    total: Counter[str] = Counter()
+    hit: Counter[str] = Counter()
     try:
-        return [[Span(int(start), int(end), str(kind)) for start, end, kind in note] for note in spans]
-    except (TypeError, ValueError):
+        for truth, guesses in zip(spans, found, strict=True):
+            covered = {position for start, end, _ in guesses for position in range(start, end)}
+            for start, end, kind in truth:
+                total[kind] += 1
+                hit[kind] += covered.issuperset(range(start, end))
+    except (TypeError, ValueError):  # of other lengths, or something else than spans
         raise IdentityError(
-            f"{name} must hold for each note its spans (start, end, kind): pass the spans of write_notes or what find "
-            f"returned for each note."
+            "spans and found must hold, for the same notes, the spans (start, end, kind) of each: pass the spans of "
+            "write_notes, and what find returned for each note."
         ) from None
+    if not total:
+        raise IdentityError("There is no true span, recall needs at least one: pass the spans of write_notes.")
+    shares = {kind: hit[kind] / total[kind] for kind in KINDS if kind in total}
+    return pd.Series(shares | {"overall": hit.total() / total.total()}, name="recall")

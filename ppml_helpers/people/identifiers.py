@@ -27,23 +27,7 @@ def new_key() -> bytes:
 
 
 def check_key(key: Any, name: str, error: type[KitError], exactly: int | None = None) -> bytes:
-    """Return the key if it can be one; never show it in the error.
-
-    Parameters
-    ----------
-    key
-        What was passed.
-    name : str
-        What to call it in the error.
-    error : type
-        The kit's exception to raise.
-    exactly : int, optional
-        The one length allowed, in bytes; otherwise any of at least 16.
-
-    Returns
-    -------
-    bytes
-    """
+    """Return the key if it can be one, of `exactly` so many bytes if that is given; never show it in the error."""
     mend = "make one with new_key()"
     if not isinstance(key, bytes):
         raise error(f"{name} is a {type(key).__name__}, a key must be bytes: {mend}.")
@@ -66,20 +50,6 @@ def checked(ids: Iterable[str], what: str, error: type[KitError]) -> list[str]:
 
     The errors give position and type of a wrong value but not the value: messages end up in logs, and an
     identifier there would undo what the pseudonym is for.
-
-    Parameters
-    ----------
-    ids : iterable of str
-        Series, array or list.
-    what : str
-        What to call them in an error, for example "ids".
-    error : type
-        The kit's exception to raise.
-
-    Returns
-    -------
-    list of str
-        As many as there were ids, in their order.
     """
     if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
         raise error(f"{what} is one {type(ids).__name__}, it must be a Series, array or list of texts: write [{what}].")
@@ -89,21 +59,7 @@ def checked(ids: Iterable[str], what: str, error: type[KitError]) -> list[str]:
 
 
 def checked_text(value: Any, where: str, error: type[KitError]) -> str:
-    """Return one text in its one form, or say why it is none.
-
-    Parameters
-    ----------
-    value
-        What was passed.
-    where : str
-        What to call it in an error.
-    error : type
-        The kit's exception to raise.
-
-    Returns
-    -------
-    str
-    """
+    """Return one text in its one form, or say why it is none."""
     if not isinstance(value, str):
         if value is None or value is pd.NaT or value is pd.NA or value != value:
             raise error(f"{where} is missing, it must be text with something in it: drop or complete what has none.")
@@ -122,21 +78,7 @@ def checked_text(value: Any, where: str, error: type[KitError]) -> str:
 
 
 def like(ids: Iterable[str], values: list[str], name: str | None = None) -> pd.Series | np.ndarray:
-    """Return values as what the ids were: a Series with the same index for a Series, otherwise an array.
-
-    Parameters
-    ----------
-    ids : iterable of str
-        What the caller passed.
-    values : list of str
-        One for each id.
-    name : str, optional
-        Name of the Series.
-
-    Returns
-    -------
-    Series or ndarray of str
-    """
+    """Return values as what the ids were: a Series with the same index for a Series, otherwise an array."""
     if isinstance(ids, pd.Series):
         return pd.Series(values, index=ids.index, name=name, dtype="str")
     return np.array(values, dtype=object)

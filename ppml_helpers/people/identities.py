@@ -19,28 +19,19 @@ import numpy as np
 import pandas as pd
 from faker import Faker
 
+from ppml_helpers import checks
 from ppml_helpers.errors import IdentityError
-from ppml_helpers.people.country import AREAS, REGIONS, draw_postcodes, region_weights
-from ppml_helpers.people.fictional import FICTIONAL, Fictional, check_table, generator, whole
+from ppml_helpers.people.country import REGIONS, draw_postcodes
+from ppml_helpers.people.fictional import FICTIONAL, Fictional, check_table, generator
 from ppml_helpers.people.free_text import write_notes
-from ppml_helpers.people.national_id import check_digit, national_ids, valid_national_id, valid_numbers
+from ppml_helpers.people.national_id import national_ids, valid_national_id, valid_numbers
 
 __all__ = [
-    "AREAS",
-    "FICTIONAL",
-    "LOCALES",
-    "PARTLY_FICTIONAL",
     "REGIONS",
-    "SMALLEST_REGISTER",
-    "SYNTHETIC",
-    "YEAR",
-    "Fictional",
     "Register",
-    "check_digit",
     "deidentified",
     "identities",
     "national_ids",
-    "region_weights",
     "register",
     "scaled_up",
     "valid_national_id",
@@ -99,11 +90,6 @@ def identities(patients: pd.DataFrame, seed: int = 0, locale: str = "en_US") -> 
         `national_id` (ten digits, see `check_digit`), `postcode`, `phone`, `email`, `note` (see
         `ppml_helpers.people.free_text.write_notes`, which gives the same notes with their spans for the same seed).
         `mrn`, `national_id` and `email` are unique, names need not be.
-
-    Raises
-    ------
-    IdentityError
-        If the locale or the seed is impossible, the table is empty, has a repeated label, or lacks age or sex.
     """
     _check_patients(patients, locale)
     rng = generator(seed, stream=1)
@@ -112,7 +98,7 @@ def identities(patients: pd.DataFrame, seed: int = 0, locale: str = "en_US") -> 
     first, last = _names(patients["sex"].to_numpy(dtype=object), locale, rng)
     people = Fictional(
         {
-            "name": _joined(first, last),
+            "name": first + " " + last,
             "sex": patients["sex"].astype("str").to_numpy(),
             "birth_date": _births(admission, patients["age"].to_numpy(dtype=float)),
             "admission_date": admission.astype("datetime64[us]"),
@@ -129,8 +115,8 @@ def identities(patients: pd.DataFrame, seed: int = 0, locale: str = "en_US") -> 
 
 
 def _check_patients(patients: pd.DataFrame, locale: str) -> None:
-    _check_locale(locale)
-    check_table(patients, ("age", "sex"), "patients")
+    checks.choice(locale, "locale", LOCALES, error=IdentityError)
+    check_table(patients, ("age", "sex"), "patients", "one row a patient")
     ages = pd.to_numeric(patients["age"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     _refuse(patients["age"], ~((ages >= 0) & (ages <= 130)), "must be a number of years from 0 to 130")
     _refuse(patients["sex"], ~patients["sex"].isin(SEXES).to_numpy(), f"must be one of {SEXES}")
@@ -138,13 +124,6 @@ def _check_patients(patients: pd.DataFrame, locale: str) -> None:
         raise IdentityError(
             f"The table patients has {len(patients):,} rows, but only {len(valid_numbers()):,} national ids are "
             f"reserved for tests: pass fewer."
-        )
-
-
-def _check_locale(locale: str) -> None:
-    if not isinstance(locale, str) or locale not in LOCALES:
-        raise IdentityError(
-            f"locale={locale!r} is unknown, it must be one of {', '.join(LOCALES)}: choose one of them."
         )
 
 
@@ -192,10 +171,6 @@ def _names(sexes: np.ndarray, locale: str, rng: np.random.Generator) -> tuple[np
         chosen = sexes == sex
         first[chosen] = rng.choice(np.array(pool[sex], dtype=object), int(chosen.sum()))
     return first, rng.choice(np.array(pool["last"], dtype=object), len(sexes))
-
-
-def _joined(first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    return first + " " + last
 
 
 def _births(admission: np.ndarray, ages: np.ndarray) -> np.ndarray:
@@ -271,16 +246,13 @@ def register(
     The others live in the same country as the patients, spread the same way. Their ages (18 to 100) follow a rough,
     made-up curve of the kind that rich countries had around 1990: most people between 20 and 45, fewer with each year
     from there, and more women than men among the old.
-
-    Raises
-    ------
-    IdentityError
-        If size, seed, listed or locale is impossible, or `people` is not a table of identities.
     """
-    _check_locale(locale)
-    check_table(people, ("name", "sex", "birth_date", "postcode"), "people")
-    total = whole(size, "size", SMALLEST_REGISTER)
-    known = _listed_count(listed, len(people), total)
+    checks.choice(locale, "locale", LOCALES, error=IdentityError)
+    check_table(people, ("name", "sex", "birth_date", "postcode"), "people", "what identities returned")
+    known = round(checks.share(listed, "listed", error=IdentityError, mend="use 0.9 for 90 %") * len(people))
+    total = checks.whole(
+        size, "size", max(SMALLEST_REGISTER, known), error=IdentityError, mend="it holds the listed patients and decoys"
+    )
     rng = generator(seed, stream=2)
     chosen = np.sort(rng.choice(len(people), known, replace=False))
     real = pd.DataFrame(people[["name", "sex", "postcode", "birth_date"]].iloc[chosen])
@@ -293,17 +265,6 @@ def register(
     return Register(table, _labels(people.index, source, person))
 
 
-def _listed_count(listed: float, patients: int, size: int) -> int:
-    if isinstance(listed, bool) or not isinstance(listed, int | float | np.number) or not 0 <= listed <= 1:
-        raise IdentityError(f"listed={listed!r} is not a share, it must be a number from 0 to 1: use 0.9 for 90 %.")
-    known = round(float(listed) * patients)
-    if known > size:
-        raise IdentityError(
-            f"size={size:,} cannot hold the {known:,} listed patients, it must be at least that: raise it."
-        )
-    return known
-
-
 def _decoys(n: int, locale: str, rng: np.random.Generator) -> pd.DataFrame:
     ages = np.arange(18, 101)
     share = np.interp(ages, (18, 27, 45, 65, 75, 85, 100), (0.95, 1.1, 0.95, 0.55, 0.4, 0.17, 0.004))
@@ -313,13 +274,10 @@ def _decoys(n: int, locale: str, rng: np.random.Generator) -> pd.DataFrame:
     year = (YEAR - 1970 - age).astype("datetime64[Y]")
     length = ((year + 1).astype("datetime64[D]") - year.astype("datetime64[D]")).astype(int)
     birth = year.astype("datetime64[D]") + rng.integers(0, length)
+    first, last = _names(sex, locale, rng)
+    born = birth.astype("datetime64[us]")
     return pd.DataFrame(
-        {
-            "name": _joined(*_names(sex, locale, rng)),
-            "sex": sex,
-            "postcode": draw_postcodes(n, rng),
-            "birth_date": birth.astype("datetime64[us]"),
-        }
+        {"name": first + " " + last, "sex": sex, "postcode": draw_postcodes(n, rng), "birth_date": born}
     )
 
 
@@ -345,8 +303,7 @@ PARTLY_FICTIONAL = (
 )
 #: The label of a table made larger.
 SYNTHETIC = (
-    "Synthetic: rows resampled from an extract, with noise on age and made-up postcodes and admissions, for tests of "
-    "scale only; no row stands for a person."
+    "Synthetic: rows drawn again and again from an extract, with noise, for tests of scale. No row is a patient."
 )
 _EXTRACT = ("age", "sex", "race", "edu", "income")
 
@@ -357,7 +314,6 @@ def deidentified(patients: pd.DataFrame, people: pd.DataFrame) -> Fictional:
     Parameters
     ----------
     patients : DataFrame
-        The published table.
     people : DataFrame
         What `identities(patients)` returned.
 
@@ -367,14 +323,9 @@ def deidentified(patients: pd.DataFrame, people: pd.DataFrame) -> Fictional:
         Rows and index of `patients` (the index is kept only to score attacks). Columns: `age` (whole years: year of
         admission less year of birth), `sex`, `race`, `edu`, `income`, `postcode`, `admission` (datetime64, the day),
         then the other columns as published without `sno`. Its label says which columns are made up.
-
-    Raises
-    ------
-    IdentityError
-        If a column is missing, a label is repeated, or a patient has no identity.
     """
-    check_table(patients, _EXTRACT, "patients")
-    check_table(people, ("birth_date", "admission_date", "postcode"), "people")
+    check_table(patients, _EXTRACT, "patients", "the published table")
+    check_table(people, ("birth_date", "admission_date", "postcode"), "people", "what identities returned")
     strangers = patients.index.difference(people.index)
     if len(strangers):
         raise IdentityError(
@@ -409,19 +360,14 @@ def scaled_up(extract: pd.DataFrame, rows: int, seed: int = 0) -> Fictional:
     Fictional
         Rows drawn with replacement, RangeIndex; `age` moved by up to two years (within the range of the extract),
         `postcode` drawn anew from the invented country, `admission` anew within 1993. `attrs["synthetic"]` says so.
-
-    Raises
-    ------
-    IdentityError
-        If rows or seed is impossible, or a column is missing.
     """
-    check_table(extract, ("age", "postcode", "admission"), "extract")
+    check_table(extract, ("age", "postcode", "admission"), "extract", "what deidentified returned")
     if not pd.api.types.is_numeric_dtype(extract["age"].dtype):
         raise IdentityError(
             f"age in the extract is of type {extract['age'].dtype}, it must be a number of years: pass the extract "
             f"before it is generalised."
         )
-    n = whole(rows, "rows", 1)
+    n = checks.whole(rows, "rows", 1, error=IdentityError)
     rng = generator(seed, stream=3)
     table = Fictional(extract.iloc[rng.integers(0, len(extract), n)].reset_index(drop=True))
     noise = rng.integers(-2, 3, n)
@@ -429,8 +375,5 @@ def scaled_up(extract: pd.DataFrame, rows: int, seed: int = 0) -> Fictional:
     table["postcode"] = draw_postcodes(n, rng)
     admission = np.datetime64(f"{YEAR}-01-01", "D") + rng.integers(0, 365, n)
     table["admission"] = admission.astype("datetime64[us]")
-    label = (
-        "Synthetic: rows drawn again and again from an extract, with noise, for tests of scale. No row is a patient."
-    )
-    table.attrs |= {"fictional": label, "synthetic": label}
+    table.attrs |= {"fictional": SYNTHETIC, "synthetic": SYNTHETIC}
     return table

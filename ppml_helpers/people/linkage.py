@@ -6,13 +6,14 @@ a row's values, the attacker puts that person's name to the row.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ppml_helpers import checks
 from ppml_helpers.errors import AttackError
 
 _KINDS = {
@@ -20,7 +21,6 @@ _KINDS = {
     "numbers": ("integer", "floating", "mixed-integer-float", "decimal", "boolean"),
     "dates": ("datetime64", "datetime", "date"),
 }
-_LARGEST_KEY = 2**62  # keys of all columns together must fit in 64 bits
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Linkage:
     candidates: NDArray[np.int64]
     person: pd.Series
     _position: NDArray[np.int64] = field(repr=False)  # of the only candidate in the register, -1 if none
-    _keys: NDArray[np.int64] = field(repr=False)  # the row's values as one number, -1 if one is missing
+    _keys: NDArray[np.int64] = field(repr=False)  # see `_numbered`
     _register_keys: NDArray[np.int64] = field(repr=False)
     _register_index: pd.Index = field(repr=False)
 
@@ -96,11 +96,12 @@ class Linkage:
         The marketer risk of El Emam (2013): the mean of 1 / candidates, 0 for a row without any. People whom the
         register does not hold make it too high; `score` has the figure that knows them.
         """
-        return float(np.divide(1.0, self.candidates, out=np.zeros(len(self.candidates)), where=self._found).mean())
+        return self._mean_of_guesses(1)
 
-    @property
-    def _found(self) -> NDArray[np.bool_]:
-        return self.candidates > 0
+    def _mean_of_guesses(self, right: NDArray[np.int64] | int) -> float:
+        """Average over rows of right / candidates, 0 for a row without any."""
+        found = self.candidates > 0
+        return float(np.divide(right, self.candidates, out=np.zeros(len(self.candidates)), where=found).mean())
 
     def score(self, truth: pd.Series, labels: Sequence[Hashable] | pd.Index | None = None) -> LinkageScore:
         """Judge the names by the truth, which no attacker has.
@@ -117,20 +118,14 @@ class Linkage:
         Returns
         -------
         LinkageScore
-
-        Raises
-        ------
-        AttackError
-            If `truth` does not cover the register, or labels are of another number or kind than the rows.
         """
         true_row = self._aligned(truth)
         row = pd.Series(self.person.index.to_flat_index() if labels is None else pd.Index(labels).to_flat_index())
         if len(row) != len(self.candidates):
             raise AttackError(f"There are {len(row)} labels for {len(self.candidates)} rows; give one for each row.")
-        who, whose, _ = _codes(row, true_row, "the table's labels", "the truth")
+        who, whose = _numbered([(row, true_row, "the table's labels", "the truth")])
         named = self.candidates == 1
-        # `who` is -1 where missing, and so is an unlisted person's `whose`: only a label can be right.
-        right = named & (who >= 0) & (whose[self._position] == who)
+        right = named & (whose[self._position] == who)
         return LinkageScore(
             n_right=int(right.sum()),
             n_wrong=int((named & ~right).sum()),
@@ -142,24 +137,21 @@ class Linkage:
         """Return the truth in the register's order."""
         if not isinstance(truth, pd.Series):
             raise AttackError(f"truth must be a Series from person to row label; this is a {type(truth).__name__}.")
-        if truth.index.equals(self._register_index):
-            return truth.reset_index(drop=True)
-        lacking = ~self._register_index.isin(truth.index)
-        if lacking.any():
-            raise AttackError(
-                f"truth lacks {int(lacking.sum())} people of the register such as "
-                f"{self._register_index[lacking.argmax()]!r}; give the truth that belongs to this register."
-            )
-        if not truth.index.is_unique:
-            raise AttackError("truth holds a person twice; give each person one label, in the register's order.")
-        return truth.reindex(self._register_index).reset_index(drop=True)
+        if not truth.index.equals(self._register_index):
+            lacking = ~self._register_index.isin(truth.index)
+            if lacking.any() or not truth.index.is_unique:
+                raise AttackError(
+                    f"truth lacks {int(lacking.sum())} people of the register, or holds one twice: give the truth "
+                    f"that belongs to this register."
+                )
+            truth = truth.reindex(self._register_index)
+        return truth.reset_index(drop=True)
 
     def _expected(self, who: NDArray[np.int64], whose: NDArray[np.int64]) -> float:
         """Average over rows of (candidates who are the row's own person) / candidates."""
-        listed = (whose >= 0) & (self._register_keys >= 0)
-        pairs = pd.MultiIndex.from_arrays([self._register_keys[listed], whose[listed]]).value_counts()
+        pairs = pd.MultiIndex.from_arrays([self._register_keys, whose]).value_counts()
         own = pairs.reindex(pd.MultiIndex.from_arrays([self._keys, who]), fill_value=0).to_numpy()
-        return float(np.divide(own, self.candidates, out=np.zeros(len(own)), where=self._found).mean())
+        return self._mean_of_guesses(own)
 
 
 def link(table: pd.DataFrame, register: pd.DataFrame, on: Sequence[Hashable] | str) -> Linkage:
@@ -180,26 +172,17 @@ def link(table: pd.DataFrame, register: pd.DataFrame, on: Sequence[Hashable] | s
     Returns
     -------
     Linkage
-
-    Raises
-    ------
-    AttackError
-        If a table is empty, `on` is empty, repeated or unknown, or a column is of another kind in the two tables.
     """
-    columns = _columns(table, register, on)
-    keys = np.zeros(len(table), dtype=np.int64)
-    register_keys = np.zeros(len(register), dtype=np.int64)
-    size = 1
-    for name in columns:
-        mine, theirs, count = _codes(table[name], register[name], f"{name!r} of the table", f"{name!r} of the register")
-        if size * count > _LARGEST_KEY:
-            keys, register_keys, size = _renumbered(keys, register_keys)
-        keys, register_keys = _extended(keys, mine, count), _extended(register_keys, theirs, count)
-        size *= count
-    candidates, position = _matched(keys, register_keys)
+    names = _columns(table, register, on)
+    keys, register_keys = _numbered(
+        (table[name], register[name], f"{name!r} of the table", f"{name!r} of the register") for name in names
+    )
+    people = pd.Series(np.arange(len(register)), index=register_keys)
+    only = people[~people.index.duplicated(keep=False)]
+    position = only.reindex(keys, fill_value=-1).to_numpy()
     return Linkage(
-        on=columns,
-        candidates=candidates,
+        on=names,
+        candidates=people.groupby(level=0).size().reindex(keys, fill_value=0).to_numpy(),
         person=_named(position, table.index, register.index),
         _position=position,
         _keys=keys,
@@ -216,32 +199,27 @@ def _columns(table: pd.DataFrame, register: pd.DataFrame, on: Sequence[Hashable]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise AttackError(f"on names {twice!r} twice; name each column once.")
-    for what, frame in (("table", table), ("register", register)):
-        if not isinstance(frame, pd.DataFrame):
-            raise AttackError(f"The {what} must be a DataFrame; this is a {type(frame).__name__}.")
-        if frame.empty:
-            raise AttackError(f"The {what} has no rows or no columns; give at least one person.")
-        for name in names:
-            if (times := int((frame.columns == name).sum())) != 1:
-                has = f"has {times} columns {name!r}" if times else f"has no column {name!r}"
-                some = ", ".join(map(str, frame.columns[:8]))
-                raise AttackError(f"The {what} {has}; its columns begin {some}. Name one that it has once.")
+    checks.table(table, "table", names, error=AttackError, mend="give at least one person")
+    checks.table(register, "register", names, error=AttackError, mend="give at least one person")
     return names
 
 
-def _codes(
-    first: pd.Series, second: pd.Series, first_name: str, second_name: str
-) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Replace the values of two columns by common numbers, -1 for a missing one; also return how many there are."""
-    (first, kind), (second, other) = _plain(first, first_name), _plain(second, second_name)
-    if kind and other and kind != other:
-        raise AttackError(
-            f"{first_name} holds {kind}, but {second_name} {other}: these never match; convert one of them first."
-        )
-    if not (kind and other):  # a column of missing values alone matches nothing, whatever the other one holds
-        return np.full(len(first), -1), np.full(len(second), -1), 1
-    codes, values = pd.factorize(pd.concat([first, second], ignore_index=True))
-    return codes[: len(first)], codes[len(first) :], len(values)
+def _numbered(pairs: Iterable[tuple[pd.Series, pd.Series, str, str]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Replace the values of each row by one number that equal rows of both sides share.
+
+    A row with a missing value equals none: it is -1 on the first side and -2 on the second.
+    """
+    codes = {}
+    for place, (first, second, first_name, second_name) in enumerate(pairs):
+        (first, kind), (second, other) = _plain(first, first_name), _plain(second, second_name)
+        if kind and other and kind != other:
+            raise AttackError(
+                f"{first_name} holds {kind}, but {second_name} {other}: these never match; convert one of them first."
+            )
+        codes[place] = pd.factorize(pd.concat([first, second], ignore_index=True))[0]
+    rows = pd.DataFrame(codes)
+    keys = rows.groupby(list(rows), sort=False).ngroup().where((rows >= 0).all(axis=1), -1).to_numpy()
+    return keys[: len(first)], np.where(keys[len(first) :] < 0, -2, keys[len(first) :])
 
 
 def _plain(values: pd.Series, name: str) -> tuple[pd.Series, str]:
@@ -249,44 +227,19 @@ def _plain(values: pd.Series, name: str) -> tuple[pd.Series, str]:
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
     if values.isna().all():
-        return values, ""
+        return values.astype(object), ""
     found = pd.api.types.infer_dtype(values, skipna=True)
-    kind = next((kind for kind, types in _KINDS.items() if found in types), None)
     if found == "mixed" and values.dropna().map(type).eq(tuple).all():  # the labels of a MultiIndex
         return values, "tuples"
+    kind = next((kind for kind, types in _KINDS.items() if found in types), None)
     if kind is None:
         raise AttackError(f"{name} holds values of the kind {found!r}; make them all text, numbers or dates first.")
     if kind == "text":
         return values.astype("str"), kind
-    if kind == "numbers":
-        return pd.to_numeric(values.astype("boolean").astype("Int64") if found == "boolean" else values), kind
-    moments = pd.to_datetime(values)
-    return moments, kind if moments.dt.tz is None else "dates with a time zone"
-
-
-def _extended(keys: NDArray[np.int64], codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Append one column's codes to the keys, as digits to a number; -1 stays where anything is missing."""
-    return np.where((keys < 0) | (codes < 0), -1, keys * count + codes)
-
-
-def _renumbered(
-    keys: NDArray[np.int64], register_keys: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Replace the keys by numbers from 0, so that more columns fit in 64 bits."""
-    both = np.concatenate([keys, register_keys])
-    codes, values = pd.factorize(both)
-    codes = np.where(both < 0, -1, codes)
-    return codes[: len(keys)], codes[len(keys) :], len(values)
-
-
-def _matched(keys: NDArray[np.int64], register_keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count for each key the equal ones of the register, and find the position of the only one (else -1)."""
-    order = np.argsort(register_keys, kind="stable")
-    ranked = register_keys[order]
-    first, past = (np.searchsorted(ranked, keys, side) for side in ("left", "right"))
-    candidates = np.where(keys < 0, 0, past - first)
-    position = np.where(candidates == 1, order[np.minimum(first, len(order) - 1)], -1)
-    return candidates, position
+    if kind == "dates":
+        moments = pd.to_datetime(values)
+        return moments, kind if moments.dt.tz is None else "dates with a time zone"
+    return pd.to_numeric(values.astype("boolean").astype("Int64") if found == "boolean" else values), kind
 
 
 def _named(position: NDArray[np.int64], rows: pd.Index, people: pd.Index) -> pd.Series:

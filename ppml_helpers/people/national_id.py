@@ -12,8 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from ppml_helpers import checks
 from ppml_helpers.errors import IdentityError
-from ppml_helpers.people.fictional import whole
 
 PREFIX = 999  # kept for tests
 _WEIGHTS = tuple(range(10, 1, -1))
@@ -44,15 +44,11 @@ def valid_national_id(text: str) -> bool:
     ----------
     text : str
         For example "9990000018", "999 000 0018" or "999-000-0018". Any prefix counts, not only 999.
-
-    Raises
-    ------
-    IdentityError
-        If it is not a text; a number would have lost its leading zeros.
     """
     if not isinstance(text, str):
         raise IdentityError(
-            f"The national id {text!r} is a {type(text).__name__}, it must be a text: put it in quotes."
+            f"The national id {text!r} is a {type(text).__name__}, it must be a text (a number has lost its leading "
+            f"zeros): put it in quotes."
         )
     if not _GROUPED.fullmatch(text):
         return False
@@ -74,15 +70,10 @@ def national_ids(first: int = 0, count: int | None = None) -> np.ndarray:
     -------
     ndarray of str, shape (count,)
         Ten digits each, without blanks.
-
-    Raises
-    ------
-    IdentityError
-        If `first` or `count` is not a whole number from 0 on, or together they go beyond the range.
     """
     numbers = valid_numbers()
-    start = whole(first, "first", 0)
-    stop = len(numbers) if count is None else start + whole(count, "count", 0)
+    start = checks.whole(first, "first", 0, error=IdentityError)
+    stop = len(numbers) if count is None else start + checks.whole(count, "count", 0, error=IdentityError)
     if max(start, stop) > len(numbers):
         raise IdentityError(
             f"first={first}, count={count} goes beyond the {len(numbers):,} valid national ids of the test range: "

@@ -1,12 +1,10 @@
-"""Notes whose identifiers are known to the letter, and a masker that is measured against them."""
+"""`free_text`: notes whose identifiers are known to the letter, and a masker that is measured against them."""
 
 from __future__ import annotations
 
 import itertools
 import re
-import time
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -17,14 +15,14 @@ from ppml_helpers.errors import IdentityError
 from ppml_helpers.people import free_text
 from ppml_helpers.people.country import AREAS
 from ppml_helpers.people.fictional import FICTIONAL
-from ppml_helpers.people.free_text import KINDS, STYLES, Span, find, mask, overmasked, recall, write_notes
+from ppml_helpers.people.free_text import KINDS, STYLES, Span, find, mask, recall, write_notes
 from ppml_helpers.people.identities import identities
 from ppml_helpers.people.national_id import valid_national_id
 
 
 @pytest.fixture(scope="module")
 def people() -> pd.DataFrame:
-    return identities(cohort.load_patients().head(4000))
+    return identities(cohort.load_patients().head(2500))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +57,6 @@ def test_notes_are_short_and_of_many_styles(notes) -> None:
     assert notes.text.str.split().str.len().between(30, 60).all()
     openings = notes.text.str.split().str[0].value_counts()
     assert len(STYLES) >= 8
-    assert openings.index.isin({"The", "Dear", "To", "Pt"} | {style.split()[0] for style in STYLES}).all()
     assert openings.min() > len(notes.text) / len(STYLES) / 2
     assert notes.text.is_unique
 
@@ -186,17 +183,13 @@ class _Always:
     ("day", "dice", "text"),
     [
         ("1993-12-22", 0, "three days before Christmas"),
-        ("1993-12-26", 0, "the day after Christmas"),
         ("1993-12-25", 0, "Christmas"),
-        ("1993-04-09", 0, "two days before Easter Sunday"),
         ("1993-12-30", 0, "five days after Christmas"),
         ("1993-01-02", 0, "the day after New Year's Day"),
         ("1993-07-12", 0, "1993-07-12"),
         ("1993-07-12", 4, "the twelfth of July"),
         ("1993-07-31", 4, "the thirty-first of July"),
         ("1993-07-12", 3, "12 July"),
-        ("1993-07-12", 1, "12.7.1993"),
-        ("1993-07-12", 2, "12/07/93"),
     ],
 )
 def test_dates_in_words_are_right(day: str, dice: int, text: str) -> None:
@@ -226,7 +219,7 @@ def test_the_seed_decides(people) -> None:
 
 @pytest.mark.parametrize("locale", ["en_GB", "de_DE"])
 def test_other_locales_are_written_and_spans_stay_exact(locale) -> None:
-    people = identities(cohort.load_patients().head(600), seed=2, locale=locale)
+    people = identities(cohort.load_patients().head(400), seed=2, locale=locale)
     notes = write_notes(people, 2)
     names = _pieces(notes, people, "name")["piece"]
     assert names.str.contains("[ÄÖÜäöüß]").any() == (locale == "de_DE")
@@ -236,12 +229,6 @@ def test_other_locales_are_written_and_spans_stay_exact(locale) -> None:
     assert share["phone"] > 0.95
     assert share["postcode"] > 0.95
     assert share["name"] < 0.5
-
-
-def test_a_table_of_one_person() -> None:
-    people = identities(cohort.load_patients().head(1))
-    notes = write_notes(people)
-    assert len(notes.text) == len(notes.spans) == 1
 
 
 # ---------------------------------------------------------------------------------------------------- the masker
@@ -289,28 +276,11 @@ def test_found_pieces_are_exact() -> None:
 PIECES = (
     *("9434765919", "943 476 5919", "943 476 5918", "1993-04-12", "12/04/93", "12 April", "April 12, 1993", "QA7 3"),
     *("qa73", "H1234567", "MRN 1234567", "(212) 555-0147", "07700 900123", "+49 30 23125 123", "a.b@example.org"),
-    *(
-        "Dr Müller",
-        "Mr. A. Berg",
-        "Mrs O'Brien",
-        "[NAME]",
-        "[DATE]",
-        "|",
-        "[",
-        "]",
-        " ",
-        ".",
-        "-",
-        "/",
-        "0",
-        "5",
-        "x",
-        "H",
-    ),
+    *("Dr Müller", "Mr. A. Berg", "Mrs O'Brien", "[NAME]", "[DATE]", *"|[] .-/05xH"),
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=8).map("".join)))
 def test_masking_twice_changes_nothing_more(text: str) -> None:
     once = mask(text)
@@ -318,7 +288,7 @@ def test_masking_twice_changes_nothing_more(text: str) -> None:
     assert find(once) == []
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
 def test_what_is_found_is_what_is_replaced(text: str) -> None:
     spans = find(text)
@@ -336,11 +306,10 @@ def test_masked_notes_stay_masked(notes) -> None:
     assert not masked.str.contains("@").any()
 
 
-def test_a_long_note_takes_no_longer_than_its_length() -> None:
+def test_a_long_note_is_masked_before_the_time_out() -> None:
+    """A pattern that tries every beginning with every end would need hours here."""
     text = "a" * 50_000 + " 1" * 20_000 + "Dr x " * 5_000 + "a.b-" * 10_000
-    start = time.process_time()
     assert mask(text) == text
-    assert time.process_time() - start < 3  # about 0.05 s on an idle core
 
 
 # ---------------------------------------------------------------------------------------------------- the measure
@@ -360,57 +329,39 @@ def test_recall_is_honest(notes) -> None:
     assert share["physician"] < 0.8
     assert share["relative"] < 0.01
     assert share["place"] == 0
-    assert 0 < overmasked(notes.spans, found) < 0.02
 
 
-def test_recall_and_overmasking_by_hand() -> None:
+def test_recall_by_hand() -> None:
     truth = [[Span(0, 4, "name"), Span(10, 14, "date")], [Span(2, 5, "name")], []]
     found = [[(0, 2, "name"), (2, 4, "phone"), (10, 13, "date")], [(0, 6, "mrn")], [(0, 1, "mrn")]]
     share = recall(truth, found)
     assert share.to_dict() == {"name": 1.0, "date": 0.0, "overall": pytest.approx(2 / 3)}
-    assert overmasked(truth, found) == pytest.approx((3 + 1) / (4 + 3 + 6 + 1))
     assert recall(truth, truth).eq(1).all()
     assert recall(truth, [[], [], []]).eq(0).all()
-    assert overmasked(truth, [[], [], []]) == 0
-    assert overmasked(truth, truth) == 0
 
 
 # ------------------------------------------------------------------------------------------------------ bad input
 
 
-@pytest.mark.parametrize("text", [None, 3, np.nan, b"bytes", ["a"], pd.Series(["a"])])
-def test_a_note_that_is_no_text(text) -> None:
+def test_what_is_no_note_or_no_people_to_write_about_is_refused(people) -> None:
     for call in (mask, find):
         with pytest.raises(IdentityError, match="it must be a text: leave missing notes out"):
-            call(text)
-
-
-def test_people_that_cannot_be_written_about(people) -> None:
-    with pytest.raises(IdentityError, match="has no columns named 'phone'"):
-        write_notes(people.drop(columns="phone"))
-    with pytest.raises(IdentityError, match="name is missing for somebody"):
-        write_notes(people.assign(name=people["name"].where(people.index > 3)))
-    with pytest.raises(IdentityError, match=r"'LS6 2'.* must be of the invented country"):
-        write_notes(people.assign(postcode="LS6 2"))
-    with pytest.raises(IdentityError, match="birth_date in people is of type str"):
-        write_notes(people.assign(birth_date="1930-01-01"))
-    with pytest.raises(IdentityError, match="people is a Series"):
-        write_notes(people["name"])
-    with pytest.raises(IdentityError, match="is empty"):
-        write_notes(people.iloc[:0])
-    with pytest.raises(IdentityError, match="sex='m': it must be one of male, female"):
-        write_notes(people.assign(sex="m"))
-    with pytest.raises(IdentityError, match=r"name='Anna': .* first name and a surname"):
-        write_notes(people.assign(name="Anna"))
+            call(None)
+    for change, words in (
+        ({"postcode": "LS6 2"}, "postcode = 'LS6 2' is nobody's in the invented country"),
+        ({"name": "Anna"}, "name = 'Anna' is nobody's"),
+        ({"phone": None}, "phone = None is nobody's"),
+        ({"birth_date": "1930-01-01"}, "birth_date in people must hold a date"),
+    ):
+        with pytest.raises(IdentityError, match=words):
+            write_notes(people.assign(**change))
 
 
 def test_measures_that_cannot_be_taken(notes) -> None:
-    with pytest.raises(IdentityError, match="spans is about 2 notes and found about 1"):
-        recall([[], []], [[]])
     with pytest.raises(IdentityError, match="different indexes"):
         recall(notes.spans.head(3), notes.spans.head(3).set_axis([3, 4, 5]))
     with pytest.raises(IdentityError, match="no true span"):
         recall([[]], [[]])
-    for wrong in (["text"], [3], 3, [[(1, 2)]], None):
-        with pytest.raises(IdentityError, match=r"found must hold for each note its spans"):
+    for wrong in (["text"], [3], 3, [[(1, 2)]], None, [[], []]):
+        with pytest.raises(IdentityError, match="must hold, for the same notes, the spans"):
             recall([[Span(0, 1, "name")]], wrong)

@@ -1,0 +1,53 @@
+"""`identifiers`: two ways of typing one identifier are one, what is none is named by its place and never shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ppml_helpers.errors import PseudonymError
+from ppml_helpers.people.identifiers import check_key, checked, checked_text, like, new_key
+
+
+def test_one_identifier_has_one_form() -> None:
+    assert checked(pd.Series([" Zoe\u0308 ", "Zoë", "zoë", "007"]), "ids", PseudonymError) == [
+        "Zoë",
+        "Zoë",
+        "zoë",
+        "007",
+    ]
+
+
+@pytest.mark.parametrize("value", [None, np.nan, pd.NA, pd.NaT, 7, b"x", "  ", "\ud800"])
+def test_what_is_no_identifier_is_refused(value: object) -> None:
+    with pytest.raises(PseudonymError, match=r"^ids\[1\] "):
+        checked(["a", value], "ids", PseudonymError)
+
+
+@pytest.mark.parametrize("ids", ["one", 7, {"a": 1}, pd.DataFrame({"a": ["x"]}), np.array([["x"]])])
+def test_what_is_no_column_of_identifiers_is_refused(ids: object) -> None:
+    with pytest.raises(PseudonymError, match=r"^ids is "):
+        checked(ids, "ids", PseudonymError)
+
+
+@pytest.mark.parametrize("value", [9434765919, "\ud800Anna"])
+def test_a_refusal_never_shows_the_identifier(value: object) -> None:
+    with pytest.raises(PseudonymError) as refusal:
+        checked_text(value, "patient", PseudonymError)
+    assert "9434765919" not in str(refusal.value)
+    assert "Anna" not in str(refusal.value)
+
+
+def test_the_answer_looks_like_the_question() -> None:
+    series = like(pd.Series(["a", "b"], index=[3, 4]), ["x", "y"], name="pseudonym")
+    pd.testing.assert_series_equal(series, pd.Series(["x", "y"], index=[3, 4], name="pseudonym", dtype="str"))
+    assert like(["a"], ["x"]).tolist() == ["x"]
+
+
+@pytest.mark.parametrize("key", ["text", b"short", b"\0" * 32])
+def test_what_is_no_key_is_refused_and_never_shown(key: object) -> None:
+    with pytest.raises(PseudonymError, match=r"make one with new_key\(\)") as refusal:
+        check_key(key, "key", PseudonymError)
+    assert "text" not in str(refusal.value).replace("must be bytes", "")
+    assert check_key(new_key(), "key", PseudonymError, exactly=32)

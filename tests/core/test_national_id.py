@@ -1,0 +1,68 @@
+"""`national_id`: the check digit detects every slip that it promises to detect, and the whole range passes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from ppml_helpers.errors import IdentityError
+from ppml_helpers.people.national_id import check_digit, national_ids, valid_national_id
+
+
+@pytest.mark.parametrize(("nine", "digit"), [("943476591", 9), ("401023213", 7), ("987654321", 0), ("999000001", 8)])
+def test_known_check_digits(nine: str, digit: int) -> None:
+    by_hand = 11 - sum(int(c) * w for c, w in zip(nine, range(10, 1, -1), strict=True)) % 11
+    assert check_digit(nine) == digit == by_hand % 11
+
+
+def test_nine_digits_without_a_check_digit() -> None:
+    nine = next(f"{n:09}" for n in range(999_000_000, 999_001_000) if check_digit(f"{n:09}") is None)
+    assert not any(valid_national_id(f"{nine}{digit}") for digit in range(10))
+
+
+ids = st.integers(0, 909_090).map(lambda position: str(national_ids(position, 1)[0]))
+
+
+@given(ids, st.integers(0, 9), st.integers(1, 9))
+def test_any_single_wrong_digit_is_detected(number: str, place: int, shift: int) -> None:
+    assert valid_national_id(number)
+    wrong = number[:place] + str((int(number[place]) + shift) % 10) + number[place + 1 :]
+    assert not valid_national_id(wrong)
+
+
+@given(ids, st.integers(0, 8))
+def test_any_swap_of_neighbours_is_detected(number: str, place: int) -> None:
+    assume(number[place] != number[place + 1])
+    swapped = number[:place] + number[place + 1] + number[place] + number[place + 2 :]
+    assert not valid_national_id(swapped)
+
+
+def test_the_whole_range_of_national_ids() -> None:
+    every = national_ids()
+    assert every.shape == (909_091,) == np.unique(every).shape
+    assert all(number.startswith("999") and len(number) == 10 for number in every[::1000])
+    assert all(valid_national_id(str(number)) for number in every[::1000])
+    assert list(national_ids(5, 3)) == list(every[5:8])
+    assert len(national_ids(909_091)) == len(national_ids(7, 0)) == 0
+    assert (np.sort(every) == every).all()
+
+
+def test_written_forms_of_a_national_id() -> None:
+    assert valid_national_id("943 476 5919")
+    assert valid_national_id("943-476-5919")
+    for text in ("943 476 5918", "9434 76 5919", "943476591", "94347659190", " 9434765919", "", "٩434765919"):
+        assert not valid_national_id(text), text
+
+
+def test_what_is_no_national_id_is_refused() -> None:
+    for text in ("12345678", "12345678x", 123456789, None, "١٢٣٤٥٦٧٨٩"):
+        with pytest.raises(IdentityError, match="exactly nine digits: leave out"):
+            check_digit(text)
+    with pytest.raises(IdentityError, match="lost its leading zeros"):
+        valid_national_id(9434765919)
+    with pytest.raises(IdentityError, match="909,091 valid national ids"):
+        national_ids(909_090, 2)
+    with pytest.raises(IdentityError, match="first = -1"):
+        national_ids(-1)
