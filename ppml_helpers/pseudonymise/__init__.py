@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "guessing_attack": ["Cracked", "HASHERS", "dictionary_attack"],
+        "guessing_attack": ["Cracked", "dictionary_attack"],
         "explorer": ["PseudonymExplorer"],
         "pseudonyms": ["Pseudonymiser", "new_key", "rotate"],
     },

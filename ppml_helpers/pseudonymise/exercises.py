@@ -348,7 +348,7 @@ EXERCISES = (
         hints=(
             'Make every candidate: f"{year}-{number:05d}" for years 90 to 99 and numbers 0 to 99999.',
             "Hash salt + candidate, and look whether the result is in `leaked`.",
-            "attacks.dictionary_attack does it, with a hasher of your own that puts the salt in front.",
+            "dictionary_attack does it, with a hasher of your own that puts the salt in front.",
         ),
         judge=_judge_5,
     ),

@@ -7,22 +7,16 @@ hash multiplies the time; only a secret key takes the attack away, because the a
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from ppml_helpers.errors import AttackError
-from ppml_helpers.pseudonymise.pseudonyms import Pseudonymiser
+from ppml_helpers.people import identifiers
 
 Hasher = Callable[[str], str]
 Progress = Callable[[float, str], None]
 
-PBKDF2_ROUNDS = 10_000
-SCRYPT_COST = 2**14
 _REPORT_EVERY = 0.05  # seconds: often enough for a progress bar, seldom enough to cost nothing
 
 
@@ -45,47 +39,6 @@ class Cracked:
     recovered: float
 
 
-def sha256(text: str) -> str:
-    """Return the SHA-256 of a text, as `pseudonyms.plain_hash` does for one in its normal form."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _salted(salt: bytes) -> Hasher:
-    start = hashlib.sha256(salt)
-
-    def salted_sha256(text: str) -> str:
-        state = start.copy()
-        state.update(text.encode())
-        return state.hexdigest()
-
-    return salted_sha256
-
-
-def _pbkdf2(salt: bytes) -> Hasher:
-    return lambda text: hashlib.pbkdf2_hmac("sha256", text.encode(), salt, PBKDF2_ROUNDS).hex()
-
-
-def _scrypt(salt: bytes) -> Hasher:
-    return lambda text: hashlib.scrypt(text.encode(), salt=salt, n=SCRYPT_COST, r=8, p=1, dklen=32).hex()
-
-
-def _hmac(key: bytes) -> Hasher:
-    return Pseudonymiser(key, "dictionary")._one
-
-
-#: Ways to make a pseudonym, by name: ``HASHERS[name](secret)`` is the hasher. `secret` is bytes: ignored by plain
-#: SHA-256; a salt that the attacker knows for the next three; the key, which the attacker does not know, for HMAC.
-HASHERS: Mapping[str, Callable[[bytes], Hasher]] = MappingProxyType(
-    {
-        "SHA-256": lambda secret: sha256,
-        "salted SHA-256": _salted,
-        "PBKDF2": _pbkdf2,
-        "scrypt": _scrypt,
-        "HMAC": _hmac,
-    }
-)
-
-
 def dictionary_attack(
     pseudonyms: Iterable[str], candidates: Iterable[str], hasher: Hasher, progress: Progress | None = None
 ) -> Cracked:
@@ -106,43 +59,43 @@ def dictionary_attack(
     Returns
     -------
     Cracked
-
-    Raises
-    ------
-    AttackError
-        If there are no pseudonyms or no candidates, or the hasher does not return text.
     """
-    given = _checked_pseudonyms(pseudonyms)
-    _check_hasher(hasher)
-    total = _length(candidates)
-    wanted, found, tried, size = set(given), {}, 0, 1
-    # NumPy hands out its own text type one by one, which takes longer than to hash it.
-    remaining = iter(candidates.tolist() if hasattr(candidates, "tolist") else candidates)
-    while wanted and (batch := list(itertools.islice(remaining, size))):
-        started = time.perf_counter()
-        tried += _try_batch(batch, hasher, wanted, found)
-        # A fast hash gets large batches and a slow one small ones, so that progress is told as often.
-        spent = time.perf_counter() - started
-        size = 2 * size if spent < _REPORT_EVERY / 2 else max(size // 2, 1)
+    given = identifiers.checked(pseudonyms, "pseudonyms", AttackError)
+    if not given:
+        raise AttackError("pseudonyms is empty, there is nothing to attack: pass at least one.")
+    if isinstance(candidates, str | bytes) or not isinstance(candidates, Iterable):
+        raise AttackError(f"candidates is one {type(candidates).__name__}, it must be a list or generator of texts.")
+    if not callable(hasher):
+        raise AttackError(f"hasher is of type {type(hasher).__name__}, it must be a function: give it without calling.")
+    total = len(candidates) if isinstance(candidates, Sized) else 0
+    people, wanted, found, tried = len(set(given)), set(given), {}, 0
+
+    def report(share: float) -> None:
         if progress is not None:
-            done = not wanted
-            share = tried / total if total else len(found) / (len(found) + len(wanted))
-            progress(1.0 if done else share, f"{tried:,} tried, {len(found):,} of {len(found) + len(wanted):,} found")
+            progress(share, f"{tried:,} tried, {len(found):,} of {people:,} found")
+
+    told = time.perf_counter()
+    # NumPy hands out its own text type one by one, which takes longer than to hash it.
+    for tried, text in enumerate(candidates.tolist() if hasattr(candidates, "tolist") else candidates, 1):
+        digest = _hashed(hasher, text)
+        if digest in wanted:
+            wanted.remove(digest)
+            found[digest] = text
+            if not wanted:
+                break
+        if progress is not None and time.perf_counter() - told > _REPORT_EVERY:
+            report(tried / total if total else len(found) / people)
+            told = time.perf_counter()
     if not tried:
         raise AttackError("candidates is empty, an attack needs possible identifiers: list some.")
+    report(1.0 if total or not wanted else len(found) / people)
     return Cracked(found, tried, sum(text in found for text in given) / len(given))
 
 
-def _try_batch(batch: list[str], hasher: Hasher, wanted: set[str], found: dict[str, str]) -> int:
-    """Move what the batch explains from wanted to found; return how many candidates were hashed."""
+def _hashed(hasher: Hasher, text: str) -> str:
+    """Hash one candidate; a digest that is no text would never be found, and nobody would know why."""
     try:
-        for number, text in enumerate(batch, 1):
-            digest = hasher(text)
-            if digest in wanted:
-                wanted.remove(digest)
-                found[digest] = text
-                if not wanted:
-                    return number
+        digest = hasher(text)
     except (AttributeError, TypeError) as error:
         raise AttackError(
             f"The hasher failed on the candidate {text!r} ({error}): candidates must be text, and the hasher must turn "
@@ -150,62 +103,4 @@ def _try_batch(batch: list[str], hasher: Hasher, wanted: set[str], found: dict[s
         ) from None
     if not isinstance(digest, str):
         raise AttackError(f"The hasher returned a {type(digest).__name__}, pseudonyms are text: let it return text.")
-    return len(batch)
-
-
-def rate(hasher: Hasher, seconds: float = 0.2) -> float:
-    """Measure how many identifiers a second this machine hashes, on one core.
-
-    Parameters
-    ----------
-    hasher : callable
-        Turns an identifier into a pseudonym.
-    seconds : float
-        How long to measure, above 0; one hash is always finished.
-
-    Returns
-    -------
-    float
-        Hashes a second.
-    """
-    _check_hasher(hasher)
-    if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
-        raise AttackError(f"seconds = {seconds!r} must be a number above 0: try 0.2.")
-    done, size = 0, 1
-    started = now = time.perf_counter()
-    while now - started < seconds:
-        for number in range(done, done + size):
-            hasher(f"{number:010d}")
-        done += size
-        spent = time.perf_counter() - now
-        now += spent
-        # Few looks at the clock for a fast hash; no long overrun for a slow one.
-        size = 2 * size if spent < seconds / 20 else size
-    return done / (now - started)
-
-
-def _check_hasher(hasher: Hasher) -> None:
-    if not callable(hasher):
-        raise AttackError(
-            f"hasher is of type {type(hasher).__name__}, it must be callable: try HASHERS['SHA-256'](b'')."
-        )
-
-
-def _checked_pseudonyms(pseudonyms: Iterable[str]) -> list[str]:
-    if isinstance(pseudonyms, str | bytes) or not isinstance(pseudonyms, Iterable):
-        raise AttackError(
-            f"pseudonyms is one {type(pseudonyms).__name__}, it must be a Series, array or list of texts."
-        )
-    given = list(pseudonyms)
-    if not given:
-        raise AttackError("pseudonyms is empty, there is nothing to attack: pass at least one.")
-    for position, value in enumerate(given):
-        if not isinstance(value, str):
-            raise AttackError(f"pseudonyms[{position}] = {value!r} must be text: drop or convert it.")
-    return given
-
-
-def _length(candidates: Iterable[str]) -> int | None:
-    if isinstance(candidates, str | bytes) or not isinstance(candidates, Iterable):
-        raise AttackError(f"candidates is one {type(candidates).__name__}, it must be a list or generator of texts.")
-    return len(candidates) if isinstance(candidates, Sized) else None
+    return digest

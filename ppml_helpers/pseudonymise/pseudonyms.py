@@ -1,7 +1,7 @@
 """Pseudonyms: the same person gets the same meaningless text, and only the holder of a key can say whose it is.
 
 A hash without a key is no pseudonym: whoever can list the possible identifiers can hash them all
-(`attacks.dictionary_attack`). A keyed hash (HMAC-SHA-256, RFC 2104) has no such list without the key. The records
+(`dictionary_attack`). A keyed hash (HMAC-SHA-256, RFC 2104) has no such list without the key. The records
 stay personal data all the same (GDPR, recital 26): someone holds the key.
 
 Identifiers are compared in one form (`identifiers`): Unicode NFC, no blanks around, nothing else changed.
@@ -9,10 +9,9 @@ Identifiers are compared in one form (`identifiers`): Unicode NFC, no blanks aro
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -21,15 +20,9 @@ from ppml_helpers.errors import PseudonymError
 from ppml_helpers.people import identifiers
 from ppml_helpers.people.identifiers import new_key
 
-__all__ = ["LENGTH", "Pseudonymiser", "new_key", "plain_hash", "rotate"]
+__all__ = ["LENGTH", "Pseudonymiser", "new_key", "rotate"]
 
 LENGTH = 32  #: characters of a pseudonym, 4 bits each
-
-
-def plain_hash(ids: Iterable[str]) -> pd.Series | np.ndarray:
-    """Hash identifiers with SHA-256 and no key: what is often called a pseudonym, and is none."""
-    texts = identifiers.checked(ids, "ids", PseudonymError)
-    return identifiers.like(ids, [hashlib.sha256(text.encode()).hexdigest() for text in texts])
 
 
 class Pseudonymiser:
@@ -47,11 +40,6 @@ class Pseudonymiser:
     domain : str
         What the pseudonyms are for, for example "research 2026". The same key gives unrelated pseudonyms in
         another domain, so that two recipients cannot join their tables. Not secret.
-
-    Raises
-    ------
-    PseudonymError
-        If the key is no key (type, length, one repeated byte) or the domain is empty or no text.
     """
 
     __slots__ = ("_key", "_prefix", "domain")
@@ -82,16 +70,8 @@ class Pseudonymiser:
         -------
         Series or ndarray of str
             32 hexadecimal characters each; a Series keeps its index, not its name.
-
-        Raises
-        ------
-        PseudonymError
-            If an identifier is missing, empty or no text.
         """
-        return identifiers.like(ids, self._of(identifiers.checked(ids, "ids", PseudonymError)))
-
-    def _of(self, texts: list[str]) -> list[str]:
-        return [self._one(text) for text in texts]
+        return identifiers.like(ids, [self._one(text) for text in identifiers.checked(ids, "ids", PseudonymError)])
 
     def _one(self, text: str) -> str:
         return hmac.digest(self._key, self._prefix + text.encode(), "sha256").hex()[:LENGTH]
@@ -114,20 +94,11 @@ def rotate(old: Pseudonymiser, new: Pseudonymiser, ids: Iterable[str]) -> dict[s
     -------
     dict of str to str
         New pseudonym by old pseudonym.
-
-    Raises
-    ------
-    PseudonymError
-        If old and new give the same pseudonyms, or an identifier is missing, empty or no text.
     """
     for name, value in (("old", old), ("new", new)):
-        _check_pseudonymiser(name, value)
-    if old._of(["x"]) == new._of(["x"]):
+        if not isinstance(value, Pseudonymiser):
+            raise PseudonymError(f"{name} is of type {type(value).__name__}, it must be a Pseudonymiser(key, domain).")
+    if old.of(["x"]) == new.of(["x"]):
         raise PseudonymError("old and new have the same key and domain, nothing would change: give new another key.")
     texts = identifiers.checked(ids, "ids", PseudonymError)
-    return dict(sorted(zip(old._of(texts), new._of(texts), strict=True)))
-
-
-def _check_pseudonymiser(name: str, value: Any) -> None:
-    if not isinstance(value, Pseudonymiser):
-        raise PseudonymError(f"{name} is of type {type(value).__name__}, it must be a Pseudonymiser(key, domain).")
+    return dict(sorted(zip(old.of(texts), new.of(texts), strict=True)))

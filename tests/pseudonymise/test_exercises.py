@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from ppml_helpers import cohort, course
-from ppml_helpers.exercises import check, hint
+from ppml_helpers.exercises import check
 from ppml_helpers.pseudonymise import exercises as chapter_02
 from ppml_helpers.pseudonymise import guessing_attack
 
@@ -204,20 +204,6 @@ def test_a_wrong_answer_gets_its_own_sentence(measured: None, name: str, answer:
     assert words in reply(name, answer)
 
 
-def test_different_mistakes_get_different_sentences(measured: None) -> None:
-    said = {(name, words) for name, _, words in WRONG}
-    heard = {(name, reply(name, answer)) for name, answer, _ in WRONG}
-    assert len(heard) >= len(said) - 1  # a fixed key and no key are one mistake
-
-
-@pytest.mark.parametrize("name", ["02.1", "02.2", "02.3", "02.4", "02.5"])
-@pytest.mark.parametrize("answer", [..., None, True, "text", b"text", object(), 10**400, float("nan"), {}, print])
-def test_odd_answers_are_answered_and_never_raise(name: str, answer: object) -> None:
-    verdict = check(name, answer, record=False)
-    assert not verdict.right
-    assert verdict.text
-
-
 @pytest.mark.parametrize("mark", ["|", ":", "-", "/", " ", "\n", "\x00", "\x1f", "::"])
 def test_a_separator_is_no_safe_border(mark: str) -> None:
     assert "run into each other" in reply("02.2", lambda k, d, i: mac(k, d + mark + i))
@@ -289,13 +275,7 @@ def test_02_5_hands_out_what_the_judge_expects() -> None:
     assert not any(number in source for number in chapter_02.RECORD_NUMBERS)
 
 
-def test_the_hints_run_and_give_nothing_away_at_first(tmp_path, monkeypatch) -> None:
-    for exercise in chapter_02.EXERCISES:
-        assert 2 <= len(exercise.hints) <= 4
-        assert len({*exercise.hints}) == len(exercise.hints)
-    key = secrets.token_bytes(32)
-    domain, identifier = "a", "b"
+def test_the_last_hint_of_02_2_is_the_message_that_is_right() -> None:
     (source,) = (text for text in chapter_02.EXERCISES[1].hints if text.startswith("message = "))
-    message = eval(source.removeprefix("message = ").split(" puts ")[0], {"domain": domain, "identifier": identifier})
-    assert mac(key, message) == length_first(key, domain, identifier)
-    assert hint("02.1").kind == "hint"
+    message = eval(source.removeprefix("message = ").split(" puts ")[0], {"domain": "a", "identifier": "b"})
+    assert mac(FIXED, message) == length_first(FIXED, "a", "b")

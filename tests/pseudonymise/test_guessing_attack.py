@@ -2,71 +2,54 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import time
 
 import pandas as pd
 import pytest
 
-from ppml_helpers.errors import AttackError, PseudonymError
+from ppml_helpers.errors import AttackError
 from ppml_helpers.people.identities import national_ids
-from ppml_helpers.pseudonymise.guessing_attack import HASHERS, Cracked, dictionary_attack, rate, sha256
-from ppml_helpers.pseudonymise.pseudonyms import Pseudonymiser, new_key, plain_hash
+from ppml_helpers.pseudonymise import guessing_attack
+from ppml_helpers.pseudonymise.cracking_time import METHODS
+from ppml_helpers.pseudonymise.guessing_attack import Cracked, dictionary_attack
+from ppml_helpers.pseudonymise.pseudonyms import Pseudonymiser, new_key
 
 DATES = pd.date_range("1890-01-01", "1990-12-31").strftime("%Y-%m-%d")
+salted, keyed = METHODS["one salt, known"].hasher, METHODS["HMAC, secret key"].hasher
+sha256 = METHODS["plain SHA-256"].hasher(b"")
 
 
 def test_every_plain_hashed_birth_date_is_found() -> None:
     victims = pd.Series(DATES).sample(9105, replace=True, random_state=0)
-    result = dictionary_attack(plain_hash(victims), DATES, sha256)
+    result = dictionary_attack(victims.map(sha256), DATES, sha256)
     assert result.recovered == 1.0
-    assert plain_hash(victims).map(result.found).tolist() == victims.tolist()
+    assert victims.map(sha256).map(result.found).tolist() == victims.tolist()
 
 
 def test_every_national_id_of_the_test_range_is_found() -> None:
     everyone = national_ids()
     assert len(everyone) > 900_000
-    victims = [*everyone[::100], everyone[-1]]
-    result = dictionary_attack(plain_hash(victims), everyone, sha256)
-    assert result.recovered == 1.0
-    assert result.tried == len(everyone)
-    assert {sha256(text): text for text in victims} == result.found
+    victims = [str(text) for text in (*everyone[::100], everyone[-1])]
+    result = dictionary_attack([sha256(text) for text in victims], everyone, sha256)
+    assert result == Cracked({sha256(text): text for text in victims}, len(everyone), 1.0)
     assert {type(text) for text in result.found.values()} == {str}
 
 
-@pytest.mark.parametrize("guess", [sha256, HASHERS["HMAC"](new_key()), lambda text: sha256(text)[:32]])
+@pytest.mark.parametrize("guess", [sha256, keyed(new_key()), lambda text: sha256(text)[:32]])
 def test_no_keyed_pseudonym_is_found(guess) -> None:
     result = dictionary_attack(Pseudonymiser(new_key(), "research").of(DATES), DATES, guess)
     assert result == Cracked({}, len(DATES), 0.0)
 
 
 def test_with_the_key_the_keyed_ones_fall_too() -> None:
-    key = new_key()
-    victims = [HASHERS["HMAC"](key)(text) for text in DATES[:50]]
-    assert dictionary_attack(victims, DATES, HASHERS["HMAC"](key)).recovered == 1.0
-    stolen = Pseudonymiser(key, "research")
+    stolen = Pseudonymiser(new_key(), "research")
     assert dictionary_attack(stolen.of(DATES[:50]), DATES, lambda text: stolen.of([text])[0]).recovered == 1.0
 
 
-@pytest.mark.parametrize("name", [name for name in HASHERS if name not in ("SHA-256", "HMAC")])
-def test_a_known_salt_does_not_protect_and_a_wrong_one_finds_nothing(name: str) -> None:
-    candidates = DATES[:3]
-    victims = [HASHERS[name](b"public salt 1234")(text) for text in candidates]
-    assert dictionary_attack(victims, candidates, HASHERS[name](b"public salt 1234")).recovered == 1.0
-    assert dictionary_attack(victims, candidates, HASHERS[name](b"another salt 123")).recovered == 0.0
-
-
-def test_the_hashers_are_what_they_are_called() -> None:
-    salt, text = b"public salt 1234", "1950-01-01"
-    assert HASHERS["SHA-256"](b"")(text) == plain_hash([text])[0]
-    assert HASHERS["salted SHA-256"](salt)(text) == hashlib.sha256(salt + text.encode()).hexdigest()
-    assert HASHERS["PBKDF2"](salt)(text) == hashlib.pbkdf2_hmac("sha256", text.encode(), salt, 10_000).hex()
-    assert HASHERS["scrypt"](salt)(text) == hashlib.scrypt(text.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32).hex()
-    key = new_key()
-    assert HASHERS["HMAC"](key)(text) == Pseudonymiser(key, "dictionary").of([text])[0]
-    with pytest.raises(PseudonymError, match="at least 16"):
-        HASHERS["HMAC"](b"short")
+def test_a_known_salt_does_not_protect_and_a_wrong_one_finds_nothing() -> None:
+    victims = [salted(b"public salt 1234")(text) for text in DATES[:50]]
+    assert dictionary_attack(victims, DATES, salted(b"public salt 1234")).recovered == 1.0
+    assert dictionary_attack(victims, DATES, salted(b"another salt 123")).recovered == 0.0
 
 
 def test_it_stops_when_all_are_found_and_counts_what_it_tried() -> None:
@@ -83,86 +66,57 @@ def test_it_stops_when_all_are_found_and_counts_what_it_tried() -> None:
 
 def test_a_part_is_counted_by_rows() -> None:
     given = [sha256("a"), sha256("a"), sha256("a"), sha256("not in the list")]
-    result = dictionary_attack(given, ["a", "b"], sha256)
-    assert result == Cracked({sha256("a"): "a"}, 2, 0.75)
+    assert dictionary_attack(given, ["a", "b"], sha256) == Cracked({sha256("a"): "a"}, 2, 0.75)
 
 
-def test_progress_rises_to_one_and_slow_hashes_report_too() -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock on which each look is 20 ms after the one before."""
+    ticks = itertools.count()
+    monkeypatch.setattr(guessing_attack.time, "perf_counter", lambda: 0.02 * next(ticks))
+
+
+def test_progress_is_told_as_time_passes_and_rises_to_one(clock: None) -> None:
     told: list[tuple[float, str]] = []
-    dictionary_attack([sha256("nobody")], DATES, sha256, lambda share, what: told.append((share, what)))
+    dictionary_attack([sha256("nobody")], DATES[:30], sha256, lambda share, what: told.append((share, what)))
     shares = [share for share, _ in told]
     assert shares == sorted(shares)
-    assert shares[-1] == 1.0
-    assert len(shares) > 2
-    assert told[-1][1] == f"{len(DATES):,} tried, 0 of 1 found"
-    slow: list[float] = []
-
-    def slowly(text: str) -> str:
-        time.sleep(0.02)
-        return text
-
-    dictionary_attack(["x"], DATES[:10], slowly, lambda share, _: slow.append(share))
-    assert len(slow) >= 5
+    assert 5 < len(shares) < 30
+    assert told[-1] == (1.0, "30 tried, 0 of 1 found")
 
 
-def test_a_generator_has_no_length_and_is_read_no_further_than_needed() -> None:
+def test_a_generator_has_no_length_and_is_read_no_further_than_needed(clock: None) -> None:
     told: list[float] = []
     endless = (str(number) for number in itertools.count())
-    result = dictionary_attack([sha256("5"), sha256("70000")], endless, sha256, lambda share, _: told.append(share))
-    assert result.tried == 70_001
+    result = dictionary_attack([sha256("5"), sha256("700")], endless, sha256, lambda share, _: told.append(share))
+    assert result.tried == 701
+    assert set(told[:-1]) == {0.0, 0.5}
     assert told[-1] == 1.0
-    assert all(0 <= share <= 1 for share in told)
 
 
-def test_progress_may_stop_it() -> None:
+def test_progress_may_stop_it(clock: None) -> None:
     class Stopped(Exception):
         pass
-
-    asked = 0
-
-    def hasher(text: str) -> str:
-        nonlocal asked
-        asked += 1
-        return sha256(text)
 
     def stop(share: float, what: str) -> None:
         raise Stopped
 
     with pytest.raises(Stopped):
-        dictionary_attack([sha256("nobody")], DATES, hasher, stop)
-    assert asked < len(DATES)
+        dictionary_attack([sha256("nobody")], (str(number) for number in itertools.count()), sha256, stop)
 
 
 @pytest.mark.parametrize(
     ("given", "candidates", "hasher", "words"),
     [
         ([], ["a"], sha256, "pseudonyms is empty"),
-        ("abc", ["a"], sha256, "pseudonyms is one str"),
-        ([None], ["a"], sha256, r"pseudonyms\[0\] = None must be text"),
-        ([1.5], ["a"], sha256, r"pseudonyms\[0\] = 1.5 must be text"),
+        ([None], ["a"], sha256, r"pseudonyms\[0\] is missing"),
         (["x"], [], sha256, "candidates is empty"),
-        (["x"], iter(()), sha256, "candidates is empty"),
         (["x"], "abc", sha256, "candidates is one str"),
-        (["x"], None, sha256, "candidates is one NoneType"),
         (["x"], [5], sha256, "failed on the candidate 5"),
-        (["x"], ["a"], None, "hasher is of type NoneType, it must be callable"),
+        (["x"], ["a"], None, "hasher is of type NoneType"),
         (["x"], ["a"], lambda text: text.encode(), "returned a bytes"),
     ],
 )
 def test_bad_input(given, candidates, hasher, words: str) -> None:
     with pytest.raises(AttackError, match=words):
         dictionary_attack(given, candidates, hasher)
-
-
-def test_the_rate_is_measured() -> None:
-    def slowly(text: str) -> str:
-        time.sleep(0.005)
-        return text
-
-    assert 50 < rate(slowly, 0.1) <= 200
-    assert rate(sha256, 0.1) > 20 * rate(HASHERS["PBKDF2"](b"public salt 1234"), 0.1)
-    for seconds in (0, -1, float("nan"), float("inf"), "1", None):
-        with pytest.raises(AttackError, match="must be a number above 0"):
-            rate(sha256, seconds)
-    with pytest.raises(AttackError, match="must be callable"):
-        rate("SHA-256")  # type: ignore[arg-type]

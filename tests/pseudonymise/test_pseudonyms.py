@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import hmac
 import pickle
 import unicodedata
@@ -17,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppml_helpers.errors import PseudonymError
-from ppml_helpers.pseudonymise.pseudonyms import LENGTH, Pseudonymiser, new_key, plain_hash, rotate
+from ppml_helpers.pseudonymise.pseudonyms import LENGTH, Pseudonymiser, new_key, rotate
 
 KEY = bytes(range(32))
 texts = st.text(st.characters(exclude_categories=["Cs"])).filter(lambda text: text.strip())
@@ -75,10 +74,6 @@ def test_domain_and_identifier_cannot_be_shifted_into_each_other(key: bytes, tex
     assert (first == second) == (one == two)
 
 
-def test_ab_c_is_not_a_bc() -> None:
-    assert Pseudonymiser(KEY, "ab").of(["c"])[0] != Pseudonymiser(KEY, "a").of(["bc"])[0]
-
-
 def test_no_two_birth_dates_share_a_pseudonym_and_another_key_or_domain_changes_all() -> None:
     assert len(BIRTH_DATES) == 36_525
     first = Pseudonymiser(KEY, "research").of(BIRTH_DATES)
@@ -91,24 +86,17 @@ def test_the_two_ways_to_type_an_umlaut_are_one_person_and_case_is_not() -> None
     composed, decomposed, upper = "Jörg Müller", unicodedata.normalize("NFD", " Jörg Müller\n"), "JÖRG MÜLLER"
     first, second, third = Pseudonymiser(KEY, "d").of([composed, decomposed, upper])
     assert first == second != third
-    assert plain_hash([decomposed])[0] == hashlib.sha256(composed.encode()).hexdigest()
 
 
 def test_a_series_keeps_its_index_and_loses_its_name() -> None:
     ids = pd.Series(["a", "b", "a"], index=[7, 3, 9], name="national_id")
-    for made in (Pseudonymiser(KEY, "d").of(ids), plain_hash(ids)):
-        assert list(made.index) == [7, 3, 9]
-        assert made.name is None
-        assert made[7] == made[9] != made[3]
-        assert made.dtype == "str"
+    made = Pseudonymiser(KEY, "d").of(ids)
+    assert list(made.index) == [7, 3, 9]
+    assert made.name is None
+    assert made[7] == made[9] != made[3]
+    assert made.dtype == "str"
     assert isinstance(Pseudonymiser(KEY, "d").of(np.array(["a"])), np.ndarray)
     assert len(Pseudonymiser(KEY, "d").of([])) == 0
-
-
-def test_new_keys_are_random_and_of_32_bytes() -> None:
-    made = {new_key() for _ in range(100)}
-    assert len(made) == 100
-    assert {len(key) for key in made} == {32}
 
 
 # ------------------------------------------------------------------------------------------------------- rotation
@@ -136,64 +124,37 @@ def test_a_rotation_to_the_same_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "words"),
+    ("key", "domain", "words"),
     [
-        ("0123456789abcdef", "key is a str, a key must be bytes"),
-        (bytearray(KEY), "key is a bytearray"),
-        (None, "key is a NoneType"),
-        (KEY[:15], "key has 15 bytes, it must have at least 16"),
-        (b"", "key has 0 bytes"),
-        (b"\0" * 32, "repeats one byte"),
+        ("0123456789abcdef", "d", r"key is a str, a key must be bytes: make one with new_key\(\)"),
+        (KEY[:15], "d", "key has 15 bytes, it must have at least 16"),
+        (b"\0" * 32, "d", "repeats one byte"),
+        (KEY, " ", "^domain is empty"),
+        (KEY, None, "^domain is missing"),
     ],
 )
-def test_what_is_no_key(key: object, words: str) -> None:
-    with refused(words) as caught:
-        Pseudonymiser(key, "d")  # type: ignore[arg-type]
-    assert "new_key()" in str(caught.value)
-
-
-def test_sixteen_bytes_are_enough() -> None:
+def test_what_is_no_key_or_no_domain(key: object, domain: object, words: str) -> None:
+    with refused(words):
+        Pseudonymiser(key, domain)  # type: ignore[arg-type]
     assert len(Pseudonymiser(KEY[:16], "d").of(["a"])[0]) == LENGTH
 
 
-@pytest.mark.parametrize("domain", ["", "  ", None, 5, b"d"])
-def test_what_is_no_domain(domain: object) -> None:
-    with refused(r"^domain is"):
-        Pseudonymiser(KEY, domain)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("make", [plain_hash, Pseudonymiser(KEY, "d").of])
 @pytest.mark.parametrize(
     ("ids", "words"),
     [
-        (["a", None], r"ids\[1\] is missing"),
         (["a", np.nan], r"ids\[1\] is missing"),
         (pd.Series(["a", None], index=[5, 6]), r"ids\[1\] is missing"),
-        (["a", pd.NA], r"ids\[1\] is missing"),
-        ([pd.NaT], r"ids\[0\] is missing"),
-        (["", "a"], r"ids\[0\] is empty"),
         ([" \u2003\n"], r"ids\[0\] is empty"),
         ([9990000018], r"ids\[0\] is of type int, it must be text .*leading zeros"),
         (pd.Series(pd.to_datetime(["1950-01-01"])), r"ids\[0\] is of type Timestamp"),
-        ([b"a"], r"ids\[0\] is of type bytes"),
         (["\ud800"], "half a character"),
         ("9990000018", r"ids is one str, .*write \[ids\]"),
-        (None, "ids is one NoneType"),
-        ({"a": 1}, "ids is a dict"),
-        ({"a"}, "ids is a set"),
         (pd.DataFrame({"a": ["x"]}), "ids is a DataFrame"),
-        (np.array([["x"]]), "ids is a ndarray"),
     ],
 )
-def test_what_is_no_identifier(make, ids: object, words: str) -> None:
+def test_what_is_no_identifier_is_refused_without_telling_it(ids: object, words: str) -> None:
     with refused(words) as caught:
-        make(ids)
-    assert "\n" not in str(caught.value)
-
-
-def test_an_error_does_not_tell_the_identifier() -> None:
-    with refused("is of type int") as caught:
-        plain_hash([9990000018])
+        Pseudonymiser(KEY, "d").of(ids)  # type: ignore[arg-type]
     assert "9990000018" not in str(caught.value)
 
 

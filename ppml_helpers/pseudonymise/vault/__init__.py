@@ -5,7 +5,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "columns": ["KeyService", "read_as", "readable", "write_encrypted"],
+        "columns": ["read_as", "readable", "write_encrypted"],
+        "key_service": ["KeyService"],
         "shredding": ["ShredStore"],
         "tokens": ["TokenVault"],
     },

@@ -7,6 +7,9 @@ encrypted too, so whoever reads anything needs the footer key, and whoever has i
 Only AES_GCM_V1 with an encrypted footer is written or read. AES_GCM_CTR_V1 leaves the pages unauthenticated:
 pyarrow returns altered data without a word. A plaintext footer lets pyarrow end the whole process, and so does
 asking a file's ``metadata.row_group(0).column(i)`` for a column whose key is missing: use `readable` instead.
+
+Within the file every page is bound to its place: pages cannot be swapped, not even between files. The whole file can
+be: pyarrow takes no AAD prefix together with column keys, so an older or other file under the same keys opens as well.
 """
 
 from __future__ import annotations
@@ -14,20 +17,22 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 
+from ppml_helpers import checks
 from ppml_helpers.errors import ColumnAccessError, KitError, VaultError
 from ppml_helpers.files import replacing
 from ppml_helpers.people.identifiers import KEY_BYTES
-from ppml_helpers.pseudonymise.vault.column_checks import as_table, checked_columns, checked_groups
 from ppml_helpers.pseudonymise.vault.files import reason
-from ppml_helpers.pseudonymise.vault.key_service import KeyService
+from ppml_helpers.pseudonymise.vault.key_service import KeyService, check_name
+from ppml_helpers.words import listed
 
 ALGORITHM = "AES_GCM_V1"
 _MAGIC = b"PARE"  # first and last bytes of a Parquet file with an encrypted footer
@@ -45,31 +50,25 @@ _MATERIAL = {
     "doubleWrapping": False,
 }
 _NAMED = 5  # columns of a key that an error names
-_PURPOSE = b"ppml-helpers purpose"
+_MARK = {b"ppml-helpers": b"write_encrypted"}  # in the authenticated footer: no column was left in plain text
 
 
 def write_encrypted(
-    table: pd.DataFrame | pa.Table,
+    table: pd.DataFrame,
     path: str | Path,
     column_keys: Mapping[str, Sequence[str]],
     keys: Mapping[str, bytes],
     footer_key: str,
-    purpose: str | None = None,
 ) -> Path:
     """Write a table to Parquet with one key a group of columns, replacing an older file in one step.
 
     Every column must be named in exactly one group. A column for everybody who may open the file belongs in the
     group of the footer key, by name: nothing becomes readable because it was forgotten. An index with values of its
-    own is a column too (pyarrow's name for an index without one is ``__index_level_0__``).
-
-    Within the file every page is bound to its place: pages cannot be swapped, not even between files. The whole
-    file can be: pyarrow takes no AAD prefix together with column keys, so an older or other file written with the
-    same keys opens as well. Give a `purpose` to tell apart files that share keys; an older version of the same file
-    stays undetected.
+    own is a column too.
 
     Parameters
     ----------
-    table : DataFrame or pyarrow Table
+    table : DataFrame
         Flat columns with distinct names.
     path : str or Path
         The file; its folder must exist.
@@ -79,28 +78,20 @@ def write_encrypted(
         All master keys used, 32 bytes each, by name.
     footer_key : str
         Name of the key of the footer.
-    purpose : str, optional
-        What the file is for, kept in its authenticated footer; `read_as` can insist on it.
 
     Returns
     -------
     Path
         The file.
-
-    Raises
-    ------
-    VaultError
-        If a column is in no group or in two, a key is missing, or the file cannot be written.
     """
     path = Path(path)
     service = KeyService(keys)
-    content = as_table(table)
-    groups = checked_groups(content.schema.names, column_keys)
+    content = _as_arrow(table)
+    groups = _groups(content.schema.names, column_keys)
     for name in (*groups, footer_key):
         if name not in keys:
             raise VaultError(f"keys has no key named {name!r}, every group and the footer need one: add it to keys.")
-    mark = {_PURPOSE: json.dumps(purpose).encode()}
-    content = content.replace_schema_metadata({**(content.schema.metadata or {}), **mark})
+    content = content.replace_schema_metadata({**(content.schema.metadata or {}), **_MARK})
     configuration = pe.EncryptionConfiguration(
         footer_key,
         # pyarrow writes a column that is named here under no key in plain text, so all are, the footer key's too.
@@ -124,9 +115,43 @@ def write_encrypted(
     return path
 
 
-def read_as(
-    path: str | Path, keys: Mapping[str, bytes], columns: Sequence[str] | None = None, purpose: str | None = None
-) -> pd.DataFrame:
+def _as_arrow(table: Any) -> pa.Table:
+    """Return the table as Arrow holds it, if its columns are flat and have names that pyarrow can take."""
+    checks.table(table, "table", error=VaultError)
+    try:
+        content = pa.Table.from_pandas(table)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise VaultError(
+            f"The table has a column that Parquet cannot hold ({'; '.join(map(str, error.args))[:200]}): give each "
+            f"column one type, for example with .astype(str)."
+        ) from None
+    for field in content.schema:
+        check_name(field.name, "column")
+        if pa.types.is_nested(field.type):
+            raise VaultError(f"The column {field.name!r} holds {field.type}, columns must be flat: split or drop it.")
+    return content
+
+
+def _groups(names: list[str], column_keys: Any) -> dict[str, list[str]]:
+    """Return the columns of each key; every column of the table must be under exactly one."""
+    if not isinstance(column_keys, Mapping) or any(isinstance(columns, str) for columns in column_keys.values()):
+        raise VaultError(
+            f"column_keys = {column_keys!r} must be a dict of columns by key, as in {{'labs': ['crea', 'sod']}}."
+        )
+    groups = {key: list(columns) for key, columns in column_keys.items()}
+    given = [column for columns in groups.values() for column in columns]
+    for column in (*names, *given):
+        if column not in names:
+            raise VaultError(f"column_keys names {column!r}, which the table lacks: correct the name.")
+        if given.count(column) != 1:
+            raise VaultError(
+                f"The column {column!r} is under {given.count(column)} keys, it must be under exactly one: name it in "
+                f"one group (that of the footer key for everybody who may open the file), or drop it."
+            )
+    return groups
+
+
+def read_as(path: str | Path, keys: Mapping[str, bytes], columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read what a role may read.
 
     Parameters
@@ -137,8 +162,6 @@ def read_as(
         The master keys that the role holds, by name; without the footer key nothing can be read.
     columns : sequence of str, optional
         Columns to read, in this order; otherwise all, which needs all keys.
-    purpose : str, optional
-        Refuse a file that was not written with this purpose.
 
     Returns
     -------
@@ -152,9 +175,13 @@ def read_as(
         If the footer key is missing, a key is wrong, or any byte that was read has been altered.
     """
     service = KeyService(keys)
-    with _opened(Path(path), service, purpose) as file:
+    with _opened(Path(path), service) as file:
         names = file.schema_arrow.names
-        wanted = names if columns is None else checked_columns(columns, names)
+        if isinstance(columns, str) or not isinstance(columns, Iterable | None):
+            raise VaultError(f"columns = {columns!r} must be a list of columns: write [{columns!r}].")
+        wanted = [
+            checks.choice(name, "columns", names, error=VaultError) for name in (names if columns is None else columns)
+        ]
         try:
             return file.read(columns=wanted, use_threads=False).select(wanted).to_pandas()
         except ColumnAccessError:
@@ -162,26 +189,9 @@ def read_as(
 
 
 def readable(path: str | Path, keys: Mapping[str, bytes]) -> list[str]:
-    """Return the columns that a role can read, in the file's order.
-
-    Parameters
-    ----------
-    path : str or Path
-        A file that `write_encrypted` wrote.
-    keys : mapping of str to bytes
-        The master keys that the role holds, by name.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    VaultError
-        If the footer key is missing or wrong, or the file is damaged.
-    """
+    """Return the columns that a role can read, in the file's order."""
     service = KeyService(keys)
-    with _opened(Path(path), service, None) as file:
+    with _opened(Path(path), service) as file:
         return [name for name in file.schema_arrow.names if _lock(file, name, service) is None]
 
 
@@ -200,10 +210,7 @@ def _denied(file: pq.ParquetFile, wanted: list[str], service: KeyService) -> str
     for name in wanted:
         if key := _lock(file, name, service):
             locked.setdefault(key, []).append(name)
-    parts = []
-    for key, names in locked.items():
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        parts.append(f"{', '.join(map(repr, names[:_NAMED]))}{more} (key {key!r})")
+    parts = [f"{listed(map(repr, names), most=_NAMED)} (key {key!r})" for key, names in locked.items()]
     return (
         f"This role lacks the key of {'; of '.join(parts)}: leave that out of `columns` (readable(path, keys) lists "
         f"what it may read) or ask the data owner."
@@ -211,7 +218,7 @@ def _denied(file: pq.ParquetFile, wanted: list[str], service: KeyService) -> str
 
 
 @contextlib.contextmanager
-def _opened(path: Path, service: KeyService, purpose: str | None) -> Iterator[pq.ParquetFile]:
+def _opened(path: Path, service: KeyService) -> Iterator[pq.ParquetFile]:
     """Open a file for a role; whatever pyarrow finds wrong, also later in the block, is one sentence."""
     # A factory for each reading: its cache of data keys must not serve another role.
     factory = pe.CryptoFactory(lambda _: service)
@@ -228,7 +235,8 @@ def _opened(path: Path, service: KeyService, purpose: str | None) -> Iterator[pq
                 f"hold it: ask the data owner for it."
             ) from None
         with file:
-            _check_purpose(path, file.schema_arrow.metadata or {}, purpose)
+            if not _MARK.items() <= (file.schema_arrow.metadata or {}).items():
+                raise ValueError("its footer lacks the mark of write_encrypted, so columns may be in plain text")
             yield file
     except KitError:
         raise
@@ -264,14 +272,3 @@ def _check_frame(path: Path) -> None:
     material = json.loads(found[1]) if found else {}
     if {name: material.get(name) for name in _MATERIAL} != _MATERIAL or len(material) != len(_MATERIAL) + 2:
         raise ValueError("its key material is not what write_encrypted writes")
-
-
-def _check_purpose(path: Path, metadata: Mapping[bytes, bytes], purpose: str | None) -> None:
-    if _PURPOSE not in metadata:
-        raise ValueError("its footer lacks the mark of write_encrypted, so columns may be in plain text")
-    written = json.loads(metadata[_PURPOSE])
-    if purpose is not None and purpose != written:
-        raise VaultError(
-            f"{path} was written for the purpose {written!r}, not for {purpose!r}: it may have been swapped for "
-            f"another file, fetch the right one."
-        )

@@ -24,16 +24,18 @@ class KeyService(pe.KmsClient):
     ----------
     keys : mapping of str to bytes
         Master keys of 32 bytes by name; a role holds some of them.
-
-    Raises
-    ------
-    VaultError
-        If a name or key cannot be one.
     """
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         super().__init__()
-        self._keys = _checked_keys(keys)
+        if not isinstance(keys, Mapping):
+            raise VaultError(
+                f"keys is a {type(keys).__name__}, it must be a dict of keys by name: {{'labs': new_key()}}."
+            )
+        for name, key in keys.items():
+            check_name(name, "key")
+            check_key(key, f"the key {name!r}", VaultError, KEY_BYTES)
+        self._keys = dict(keys)
         self.refused: str | None = None  #: the name of the last key that was asked for in vain
 
     def __repr__(self) -> str:
@@ -64,15 +66,6 @@ class KeyService(pe.KmsClient):
             self.refused = name
             raise ColumnAccessError(f"This role does not hold the key {name!r}: ask the data owner for it.")
         return self._keys[name]
-
-
-def _checked_keys(keys: Any) -> dict[str, bytes]:
-    if not isinstance(keys, Mapping):
-        raise VaultError(f"keys is a {type(keys).__name__}, it must be a dict of keys by name: {{'labs': new_key()}}.")
-    for name, key in keys.items():
-        check_name(name, "key")
-        check_key(key, f"the key {name!r}", VaultError, KEY_BYTES)
-    return dict(keys)
 
 
 def check_name(name: Any, what: str) -> None:

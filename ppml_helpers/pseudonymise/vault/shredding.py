@@ -49,11 +49,6 @@ class ShredStore:
     ----------
     data_file, keys_file : Path
         The encrypted records, and the wrapped data keys.
-
-    Raises
-    ------
-    VaultError
-        If the master key is wrong, one of the two files is missing, or they are damaged or cannot be written.
     """
 
     def __init__(self, path: str | Path, master_key: bytes) -> None:
@@ -80,35 +75,13 @@ class ShredStore:
         """Name the folder and never the key."""
         return f"ShredStore({self.keys_file.parent.name!r})"
 
-    def put(self, patient: str | int, record: bytes | str) -> None:
-        """Store a patient's record, replacing an older one; for many records `put_many` is faster.
-
-        Parameters
-        ----------
-        patient : str or int
-            Label of the patient; 7 and "7" are the same.
-        record : bytes or str
-            Text is stored as UTF-8.
-
-        Raises
-        ------
-        VaultError
-            If the label or record cannot be one, or the store cannot be written: then nothing has changed.
-        """
-        self.put_many({patient: record})
-
     def put_many(self, records: Mapping[str | int, bytes | str]) -> None:
-        """Store many records in one step: all of them, or none.
+        """Store records, replacing older ones: all of them, or none.
 
         Parameters
         ----------
         records : mapping of str or int to bytes or str
-            Record by patient, as for `put`.
-
-        Raises
-        ------
-        VaultError
-            As for `put`.
+            Record by the patient's label; 7 and "7" are the same. Text is stored as UTF-8.
         """
         if not isinstance(records, Mapping):
             raise VaultError(f"records is a {type(records).__name__}, it must be a dict of records by patient.")
@@ -124,22 +97,7 @@ class ShredStore:
                 files.execute("INSERT OR REPLACE INTO data.records VALUES (?, ?)", (label, box))
 
     def get(self, patient: str | int) -> bytes:
-        """Return a patient's record.
-
-        Parameters
-        ----------
-        patient : str or int
-            Label of the patient.
-
-        Returns
-        -------
-        bytes
-
-        Raises
-        ------
-        VaultError
-            If there is no record, its key has been erased, or it does not decrypt.
-        """
+        """Return a patient's record, by their label."""
         label = _label(patient)
         with self._opened() as files:
             row = files.execute("SELECT record FROM data.records WHERE patient = ?", (label,)).fetchone()
@@ -162,16 +120,6 @@ class ShredStore:
         """Delete a patient's data key for good, and the record here; copies of the record become unreadable.
 
         Copies of the keys file are not reached: they bring the patient back.
-
-        Parameters
-        ----------
-        patient : str or int
-            Label of the patient.
-
-        Raises
-        ------
-        VaultError
-            If there is no key of this patient, or the store cannot be written: then nothing has changed.
         """
         label = _label(patient)
         with self._opened() as files:
@@ -184,29 +132,6 @@ class ShredStore:
         with self._opened() as files:
             rows = files.execute("SELECT patient FROM keys JOIN data.records USING (patient) ORDER BY patient")
             return [row[0] for row in rows]
-
-    def rotate(self, new_master: bytes) -> None:
-        """Wrap all data keys with a new master key, in one step; records stay as they are.
-
-        A copy of the keys file made before still opens with the old master key.
-
-        Parameters
-        ----------
-        new_master : bytes
-            32 random bytes.
-
-        Raises
-        ------
-        VaultError
-            If the new key is no key, or the store is damaged or cannot be written: then the old master key stays.
-        """
-        check_key(new_master, "new_master", VaultError, KEY_BYTES)
-        with self._opened() as files:
-            for table in ("keys", "master"):
-                for row, wrapped in files.execute(f"SELECT rowid, wrapped FROM {table}").fetchall():
-                    again = aes_key_wrap(new_master, self._unwrap(wrapped))
-                    files.execute(f"UPDATE {table} SET wrapped = ? WHERE rowid = ?", (again, row))
-        self._master = new_master
 
     def _create(self) -> None:
         try:

@@ -43,14 +43,9 @@ class TokenVault:
     path : str or Path
         The file; its folder must exist.
     key : bytes
-        32 random bytes (`new_key`). A copy of the file made before `rekey` still opens with the old key.
+        32 random bytes (`new_key`).
     who : str
         Who is asking, for the log of accesses. The log is as honest as the holders of the key: each can rewrite it.
-
-    Raises
-    ------
-    VaultError
-        If the key is wrong, or the file is damaged, no vault or cannot be written.
     """
 
     def __init__(self, path: str | Path, key: bytes, who: str = "holder of the key") -> None:
@@ -106,11 +101,6 @@ class TokenVault:
         -------
         Series or ndarray of str
             32 hexadecimal characters each, 128 random bits; a Series keeps its index, not its name.
-
-        Raises
-        ------
-        VaultError
-            If an identifier is missing, empty or no text, or the vault cannot be written: then none is new.
         """
         texts = identifiers.checked(ids, "ids", VaultError)
         unique = list(dict.fromkeys(texts))
@@ -136,11 +126,6 @@ class TokenVault:
         -------
         Series or ndarray of str
             Identifiers; a Series keeps its index, not its name.
-
-        Raises
-        ------
-        VaultError
-            If a token is not of this vault (nothing is told or logged then), or no reason is given.
         """
         reason = identifiers.checked_text(reason, "reason", VaultError)
         texts = identifiers.checked(tokens, "tokens", VaultError)
@@ -159,20 +144,6 @@ class TokenVault:
         with self._told() as connection:
             rows = connection.execute("SELECT at, who, reason, tokens FROM access ORDER BY rowid").fetchall()
         return pd.DataFrame(rows, columns=["at", "who", "reason", "tokens"])
-
-    def rekey(self, new: bytes) -> None:
-        """Encrypt the whole file with a new key; the old one does not open it any more."""
-        check_key(new, "new", VaultError, KEY_BYTES)
-        with self._told() as connection:
-            try:
-                connection.execute(f"PRAGMA rekey = \"x'{new.hex()}'\"")
-            except sqlcipher.Error:
-                # SQLCipher names no cause, and a connection between two keys is not to be used.
-                self.close()
-                raise VaultError(
-                    f"{self.path} cannot be written with the new key, the old key stays: free the disk or see to the "
-                    f"permissions of the file and its folder, then open the vault again."
-                ) from None
 
     def _prepare(self, connection: sqlcipher.Connection) -> None:
         """Make the tables of a new vault, and see that all of an old one is intact."""
