@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import tenseal as ts
 from _frame import Benchmark, Timing
 
@@ -25,7 +26,7 @@ from ppml_helpers.homomorphic_encryption.parameters import DEEP, Parameters
 TUTORIAL = Parameters("tutorial", 8192, (40, 21, 21, 21, 21, 21, 21, 40), 21)
 
 
-def epoch(X: np.ndarray, y: np.ndarray, parameters: Parameters) -> tuple[Callable[[], None], int]:
+def epoch(X: pd.DataFrame, y: pd.Series, parameters: Parameters) -> tuple[Callable[[], None], int]:
     """Return a call that does one epoch over all patients by columns, and the bytes of the encrypted cohort."""
     client = training.TrainingClient(parameters)
     server = training.TrainingServer(client.public_bytes(), client.message_key)
@@ -69,13 +70,13 @@ def main() -> None:
     """Compare."""
     X, y = cohort.features(cohort.load_patients())
     parts = cohort.split(X, y, seed=0)
-    X, y = parts.X_train.to_numpy(), parts.y_train.to_numpy()
+    X, y = parts.X_train, parts.y_train
     about = f"One epoch of encrypted training, {len(X)} patients x {X.shape[1]} features: by columns, by patients."
     with Benchmark("encrypted-training", about) as benchmark:
         sample, repeats = (4, 1) if benchmark.quick else (12, 5)
         for ours, peer in ((DEEP, DEEP), (training.TRAINING, TUTORIAL)):
             one_of_ours, our_bytes = epoch(X, y, ours)
-            one_of_theirs, their_bytes = sampled_epoch(X, y, peer, sample)
+            one_of_theirs, their_bytes = sampled_epoch(X.to_numpy(), y.to_numpy(), peer, sample)
             result = benchmark.compare(
                 f"ours {ours.name}, one patient a ciphertext {peer.name}",
                 ours=one_of_ours,

@@ -16,29 +16,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import tenseal as ts
 
+from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
-from ppml_helpers.homomorphic_encryption.parameters import check_bits
-from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, Party, chunks, load, positive, whole
+from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, Party, chunks, ciphertext
 
 RING, PRIMES, SCALE_BITS = 4096, (54, 55), 40
 SLOTS = RING // 2
+MOST_PATIENTS = 10_000  # of a hospital
 MOST_HOSPITALS = 2 ** (PRIMES[0] - SCALE_BITS - 1) - 1  # each adds at most 1 to a slot; more could overflow unnoticed
 
 
 class Average(NamedTuple):
-    """What the key holder reads.
+    """What the key holder reads."""
 
-    Parameters
-    ----------
-    update : ndarray of float64, shape (length,)
-        Mean of the hospitals' updates, weighted by their patients.
-    patients : int
-        Of all hospitals together.
-    hospitals : int
-    """
-
-    update: np.ndarray
-    patients: int
+    update: np.ndarray  # mean of the hospitals' updates, weighted by their patients
+    patients: int  # of all hospitals together
     hospitals: int
 
 
@@ -51,47 +43,31 @@ class UpdatesHolder(KeyHolder):
         How many numbers an update has.
     bound : float
         Largest magnitude of a number in an update; the error of the mean is proportional to it.
-    most_patients : int
-        Largest number of patients that a hospital may have.
-
-    Raises
-    ------
-    EncryptionError
-        If a number is out of range.
     """
 
     purpose = "updates"
 
-    def __init__(self, length: int, bound: float = 1.0, most_patients: int = 10_000) -> None:
-        self.length = whole(length, "length", 1, 10_000_000)
-        self.bound = positive(bound, "bound")
-        self.most_patients = whole(most_patients, "most_patients", 1, 1_000_000)
-        check_bits(RING, sum(PRIMES))
+    def __init__(self, length: int, bound: float = 1.0) -> None:
+        self.length = checks.whole(length, "length", 1, 10_000_000, error=EncryptionError)
+        self.bound = checks.number(bound, "bound", 0, above=True, error=EncryptionError)
         context = ts.context(ts.SCHEME_TYPE.CKKS, RING, -1, list(PRIMES), n_threads=1)
         context.global_scale = 2.0**SCALE_BITS
-        facts = {"length": self.length, "bound": self.bound, "most_patients": self.most_patients}
         fingerprint = f"CKKS {RING} {'-'.join(map(str, PRIMES))} scale {SCALE_BITS}"
-        super().__init__(context, fingerprint, facts, public_key=True)
+        super().__init__(context, fingerprint, {"length": self.length, "bound": self.bound}, public_key=True)
 
     def decrypt(self, message: bytes) -> Average:
-        """Read the weighted mean.
-
-        Raises
-        ------
-        EncryptionError
-            If the message is not genuine or does not fit.
-        """
+        """Read the weighted mean."""
         letter = self._mailbox.open(message, "sum of updates", sender="server")
         if len(letter.parts) != -(-(self.length + 1) // SLOTS):
             raise EncryptionError(
                 f"The sum does not have {self.length:,} numbers and a weight: let the server add anew."
             )
-        sums = np.concatenate([load(self._context, part).decrypt() for part in letter.parts])[: self.length + 1]
-        weight = sums[-1]
-        patients = round(weight * self.most_patients)
+        sums = np.concatenate([ciphertext(self._context, part).decrypt() for part in letter.parts])
+        sums = sums[: self.length + 1]
+        patients = round(sums[-1] * MOST_PATIENTS)
         if patients < 1:
             raise EncryptionError("The hospitals' weights add up to nothing: one of them did not send an update.")
-        return Average(self.bound * sums[:-1] * self.most_patients / patients, patients, letter.facts["hospitals"])
+        return Average(self.bound * sums[:-1] * MOST_PATIENTS / patients, patients, letter.facts["hospitals"])
 
 
 class UpdatesHospital(Party):
@@ -100,26 +76,9 @@ class UpdatesHospital(Party):
     purpose = "updates"
 
     def encrypt(self, update: Any, patients: int) -> bytes:
-        """Encrypt an update and the number of patients it was computed from.
-
-        Parameters
-        ----------
-        update : array of float, shape (length,)
-        patients : int
-            The weight of this hospital; encrypted too.
-
-        Returns
-        -------
-        bytes
-            The authenticated message for the server.
-
-        Raises
-        ------
-        EncryptionError
-            If the update has another length or a number that is not finite or beyond the bound.
-        """
-        length, bound, most = (self._facts[name] for name in ("length", "bound", "most_patients"))
-        share = whole(patients, "patients", 1, most) / most
+        """Encrypt an update, and the number of patients that it was computed from: the weight of this hospital."""
+        length, bound = self._facts["length"], self._facts["bound"]
+        share = checks.whole(patients, "patients", 1, MOST_PATIENTS, error=EncryptionError) / MOST_PATIENTS
         try:
             values = np.asarray(update, dtype=float)
         except (TypeError, ValueError):
@@ -143,23 +102,7 @@ class UpdatesServer(ComputingParty):
     purpose = "updates"
 
     def add(self, messages: Sequence[bytes]) -> bytes:
-        """Add up the updates of one round.
-
-        Parameters
-        ----------
-        messages : sequence of bytes
-            One a hospital, two at least: the sum of one is that one.
-
-        Returns
-        -------
-        bytes
-            For the key holder.
-
-        Raises
-        ------
-        EncryptionError
-            If a message is not genuine or was used before, a hospital sent two, or there are too few or too many.
-        """
+        """Add up the updates of one round: two at least, for the sum of one is that one."""
         letters = self._open_all(messages, "update")
         if not 2 <= len(letters) <= MOST_HOSPITALS:
             raise EncryptionError(
@@ -170,8 +113,8 @@ class UpdatesServer(ComputingParty):
         odd = [letter.sender for letter in letters if len(letter.parts) != pieces]
         if odd:
             raise EncryptionError(f"{odd[0]!r} sent an update of another length: let it encrypt anew.")
-        total = [load(self._context, part) for part in letters[0].parts]
+        total = [ciphertext(self._context, part) for part in letters[0].parts]
         for letter in letters[1:]:
-            total = [one + load(self._context, part) for one, part in zip(total, letter.parts, strict=True)]
+            total = [one + ciphertext(self._context, part) for one, part in zip(total, letter.parts, strict=True)]
         parts = [vector.serialize() for vector in total]
         return self._mailbox.seal("sum of updates", parts, 0, hospitals=len(letters))

@@ -17,9 +17,9 @@ import numpy as np
 import tenseal as ts
 import tenseal.sealapi as seal
 
+from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption.parameters import RINGS, Parameters, drift, most_bits
-from ppml_helpers.homomorphic_encryption.parties import whole
 
 HEADROOM = 14
 """Bits of the first and the last prime beyond the scale: numbers up to 2 ** 13 fit."""
@@ -30,7 +30,7 @@ DEPTHS = (1, 20)
 Progress = Callable[[float, str], None]
 
 
-class Budget(NamedTuple):
+class BitBudget(NamedTuple):
     """The bits that a setting needs, and those that are allowed."""
 
     ring: int
@@ -66,39 +66,15 @@ class Budget(NamedTuple):
         return self.ring // 2
 
     def parameters(self) -> Parameters:
-        """Return the setting as parameters to make keys with.
-
-        Raises
-        ------
-        EncryptionError
-            If 128-bit security does not allow it.
-        """
+        """Return the setting as parameters to make keys with; refused if 128-bit security does not allow it."""
         return Parameters("explored", self.ring, self.primes, self.scale_bits)
 
 
-def budget(ring: int, scale_bits: int, depth: int) -> Budget:
-    """Return what a setting needs and what is allowed.
-
-    Parameters
-    ----------
-    ring : int
-        Ring size, one of `parameters.RINGS`.
-    scale_bits : int
-        The scale is 2 ** scale_bits.
-    depth : int
-        Multiplications one after another.
-
-    Returns
-    -------
-    Budget
-
-    Raises
-    ------
-    EncryptionError
-        If the ring is unknown, or a number is out of range.
-    """
-    allowed = most_bits(ring)
-    one = Budget(ring, whole(scale_bits, "scale_bits", *SCALES), whole(depth, "depth", *DEPTHS), allowed, True)
+def bit_budget(ring: int, scale_bits: int, depth: int) -> BitBudget:
+    """Return what a ring, a scale of 2 ** scale_bits and a depth need together, and what is allowed."""
+    checks.whole(scale_bits, "scale_bits", *SCALES, error=EncryptionError)
+    checks.whole(depth, "depth", *DEPTHS, error=EncryptionError)
+    one = BitBudget(ring, scale_bits, depth, most_bits(ring), exists=True)
     return one if one.excess else one._replace(exists=_exist(ring, one.primes))
 
 
@@ -113,13 +89,13 @@ def _exist(ring: int, primes: tuple[int, ...]) -> bool:
 
 def deepest(ring: int, scale_bits: int) -> int:
     """Return how many multiplications one after another a ring allows at a scale; 0 if none."""
-    possible = (budget(ring, scale_bits, depth).possible for depth in range(DEPTHS[0], DEPTHS[1] + 1))
+    possible = (bit_budget(ring, scale_bits, depth).possible for depth in range(DEPTHS[0], DEPTHS[1] + 1))
     return next((depth for depth, fits in enumerate(possible) if not fits), DEPTHS[1])
 
 
 def smallest_ring(scale_bits: int, depth: int) -> int | None:
     """Return the smallest ring that allows a scale and a depth, or None."""
-    return next((ring for ring in RINGS if budget(ring, scale_bits, depth).possible), None)
+    return next((ring for ring in RINGS if bit_budget(ring, scale_bits, depth).possible), None)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -154,13 +130,17 @@ class Costs(NamedTuple):
     drifting: tuple[float, ...]  # typical error if the drift of the scale is left in
     drift: tuple[float, ...]  # what the drift alone makes of it, known from the primes
     expected: tuple[float, ...]  # typical error that rounding lets expect
-    key_seconds: float  # processor time to make the keys
     columns: Packing
     one_patient: Packing
 
+    @property
+    def as_expected(self) -> bool:
+        """Whether the error that is left is within a factor of two of what rounding lets expect."""
+        return self.expected[-1] / 2 <= self.errors[-1] <= self.expected[-1] * 2
+
 
 def measure(
-    chosen: Budget, features: np.ndarray, column: int = 0, progress: Progress = lambda fraction, what: None
+    chosen: BitBudget, features: np.ndarray, column: int = 0, progress: Progress = lambda fraction, what: None
 ) -> Costs:
     """Encrypt, compute and decrypt at one setting, and measure error, time and bytes.
 
@@ -168,31 +148,11 @@ def measure(
     itself, and so are all features of one patient. Every ciphertext is measured on its way from the client to the
     server and back, bytes included; one ciphertext a layout, the costs of all features are worked out from it.
 
-    Parameters
-    ----------
-    chosen : Budget
-        A possible setting.
-    features : ndarray of shape (patients, features)
-        Values in [-1, 1].
-    column : int
-        The feature whose error is measured.
-    progress : callable
-        Called with a fraction and a few words before every step of SEAL, during which Python stands still.
-
-    Returns
-    -------
-    Costs
-
-    Raises
-    ------
-    EncryptionError
-        If the setting is not possible, or the features are no table of numbers in [-1, 1].
+    `features` holds values in [-1, 1], patients by features; `column` is the feature whose error is measured.
+    `progress` is told before every step of SEAL, during which Python stands still.
     """
-    features = _checked(features, chosen.slots)
     progress(0.0, "making keys")
-    begun = time.thread_time()
     context = chosen.parameters().context()
-    key_seconds = time.thread_time() - begun
     values = features[: chosen.slots, column]
     steps = _Steps(progress, total=3 * (chosen.depth + 2))
     errors, largest, drifting, drifted = _errors(context, values, chosen.depth, steps)  # warms up what is timed next
@@ -205,13 +165,12 @@ def measure(
         drifting,
         drifted,
         expected_errors(chosen, values),
-        key_seconds,
         Packing(len(values), number, number * by_column[0], number * by_column[1]),
         Packing(1, 1, *by_patient),
     )
 
 
-def expected_errors(chosen: Budget, values: np.ndarray) -> tuple[float, ...]:
+def expected_errors(chosen: BitBudget, values: np.ndarray) -> tuple[float, ...]:
     """Return the typical error that rounding lets expect, by number of multiplications.
 
     A rounded polynomial of N coefficients has errors of variance 1/12 in itself and, multiplied with a secret key of
@@ -278,17 +237,3 @@ def _round_trip(context: ts.Context, values: np.ndarray, depth: int, step: _Step
     answer = power.serialize()
     ts.ckks_vector_from(context, answer).decrypt()
     return seconds + time.thread_time(), len(request) + len(answer)
-
-
-def _checked(features: np.ndarray, slots: int) -> np.ndarray:
-    try:
-        table = np.asarray(features, dtype=float)
-    except (TypeError, ValueError):
-        table = np.empty(0)
-    if table.ndim != 2 or not table.size or not (np.abs(table) <= 1).all():
-        raise EncryptionError("The features are no table of numbers from -1 to 1: give what cohort.features returns.")
-    if table.shape[1] > slots:
-        raise EncryptionError(
-            f"{table.shape[1]} features of a patient do not fit the {slots} slots of a ciphertext: use a larger ring."
-        )
-    return table

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ppml_helpers import cohort, figures
-from ppml_helpers.errors import ExplorerError, KitError
+from ppml_helpers import checks, cohort, figures
+from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress
 from ppml_helpers.homomorphic_encryption import costs
-from ppml_helpers.homomorphic_encryption.costs import Budget, Costs, Packing
+from ppml_helpers.homomorphic_encryption.costs import BitBudget, Costs, Packing
+from ppml_helpers.words import counted
 
 RINGS = (2048, 4096, 8192, 16384)
 SCALES = (20, 24, 28, 32, 36, 40, 45)  # bits
@@ -28,7 +29,6 @@ LIVE = 8192
 FEATURE = "age"
 """The column whose powers are computed, scaled to [-1, 1] by public bounds."""
 
-_AS_EXPECTED = 2.0  # a measured error within this factor of the expected one is as expected
 _SIZE = (7.0, 5.2)  # inches
 _GREY = "#555555"
 
@@ -36,7 +36,7 @@ _GREY = "#555555"
 class Encryption(NamedTuple):
     """What one setting of the knobs gives."""
 
-    budget: Budget
+    budget: BitBudget
     packing: str
     features: int  # of a patient
     costs: Costs | None  # None if the setting is not possible, or was not measured
@@ -60,11 +60,6 @@ class EncryptionExplorer(Explorer):
     patients : DataFrame, optional
         A table with the columns of SUPPORT2; by default the patients of the course.
 
-    Raises
-    ------
-    ExplorerError
-        If it is given something that is no table of patients.
-
     Notes
     -----
     The first and the last prime have 14 bits more than the scale, the others its size. The work is a power: the age of
@@ -80,17 +75,12 @@ class EncryptionExplorer(Explorer):
     title = "What encrypted computing costs"
 
     def __init__(self, patients: pd.DataFrame | None = None) -> None:
-        if patients is not None and not isinstance(patients, pd.DataFrame):
-            kind = type(patients).__name__
-            raise ExplorerError(
-                f"the patients are of type {kind}, not a table: give what cohort.load_patients returns."
-            )
-        try:
-            X, _ = cohort.features(cohort.load_patients() if patients is None else patients)
-        except KitError as error:
-            raise ExplorerError(f"these patients cannot be encrypted: {error}") from None
+        if patients is None:
+            patients = cohort.load_patients()
+        checks.table(patients, "patients", error=ExplorerError, mend="give what cohort.load_patients returns")
+        X, _ = cohort.features(patients)
         self._features, self._column = X.to_numpy(np.float64), X.columns.get_loc(FEATURE)
-        self._measured: dict[Budget, Costs] = {}
+        self._measured: dict[BitBudget, Costs] = {}
         super().__init__()
         self._figure.set_size_inches(*_SIZE)
 
@@ -118,7 +108,7 @@ class EncryptionExplorer(Explorer):
 
     def compute(self, progress: Progress, ring: int, scale: int, depth: int, packing: str, measure: bool) -> Encryption:
         """Ask SEAL for the limit and, if the setting is possible and wanted, measure it."""
-        budget = costs.budget(ring, scale, depth)
+        budget = costs.bit_budget(ring, scale, depth)
         found = None
         if budget.possible and (ring <= LIVE or measure):
             if budget not in self._measured:  # packing and button alone change nothing that is measured
@@ -156,7 +146,7 @@ class EncryptionExplorer(Explorer):
     def say(self, result: Encryption) -> str:
         """Say whether the setting fits, the error that is left, and what each packing sends."""
         budget = result.budget
-        times = _count(budget.depth, "multiplication") + (" one after another" if budget.depth > 1 else "")
+        times = counted(budget.depth, "multiplication") + (" one after another" if budget.depth > 1 else "")
         setting = (
             f"A ring of {budget.ring:,}, a scale of 2^{budget.scale_bits} and {times} need primes of {budget.used} "
             f"bits together, and 128-bit security allows {budget.allowed}"
@@ -175,30 +165,29 @@ class EncryptionExplorer(Explorer):
 _UNMEASURED = "Error and costs are not measured at this ring until you press the button"
 
 
-def _verdict(budget: Budget) -> tuple[str, str]:
+def _verdict(budget: BitBudget) -> tuple[str, str]:
     """Say whether the setting is possible and, if not, what would be."""
     if budget.possible:
-        return f"It fits with {_count(budget.allowed - budget.used, 'bit')} to spare", ""
+        return f"It fits with {counted(budget.allowed - budget.used, 'bit')} to spare", ""
     if not budget.excess:
-        needed = _count(budget.depth, "prime") + f" of {budget.scale_bits} bits that suit ring {budget.ring:,}"
+        needed = counted(budget.depth, "prime") + f" of {budget.scale_bits} bits that suit ring {budget.ring:,}"
         return "There are too few such primes", f"SEAL needs {needed}: take a larger scale or less depth"
     deepest = costs.deepest(budget.ring, budget.scale_bits)
-    here = _count(deepest, "multiplication") if deepest else "no multiplication"
+    here = counted(deepest, "multiplication") if deepest else "no multiplication"
     enough = costs.smallest_ring(budget.scale_bits, budget.depth)
     there = f"ring {enough:,} would do" if enough in RINGS else "no ring on offer would do"
     mend = f"At scale 2^{budget.scale_bits} this ring allows {here}; {there}"
-    return f"{_count(budget.excess, 'bit')} too many", mend
+    return f"{counted(budget.excess, 'bit')} too many", mend
 
 
 def _error(result: Encryption) -> str:
     """Say the error in words that are the same in every run."""
-    measured, expected = result.costs.errors[-1], result.costs.expected[-1]
-    within = expected / _AS_EXPECTED <= measured <= expected * _AS_EXPECTED
-    said = "within a factor of two of" if within else "far from"
+    found = result.costs
+    said = "within a factor of two of" if found.as_expected else "far from"
     return (
-        f"the {FEATURE} of {result.costs.columns.patients:,} patients, encrypted and raised to the power "
-        f"{result.budget.depth + 1}, comes back with a typical error {said} the {_power(expected)} that rounding lets "
-        f"expect; the drift of the scale, if it is left in, makes {_power(result.costs.drift[-1])} of it"
+        f"the {FEATURE} of {found.columns.patients:,} patients, encrypted and raised to the power "
+        f"{result.budget.depth + 1}, comes back with a typical error {said} the {_power(found.expected[-1])} that "
+        f"rounding lets expect; the drift of the scale, if it is left in, makes {_power(found.drift[-1])} of it"
     )
 
 
@@ -207,8 +196,8 @@ def _packed(result: Encryption) -> str:
     patients, ciphertexts = result.costs.columns.patients, result.costs.columns.ciphertexts
     if result.packing == "columns":
         return (
-            f"in columns {_count(ciphertexts, 'ciphertext')} carry {patients:,} patients, and one patient a ciphertext "
-            f"takes {patients / ciphertexts:.3g} times as many"
+            f"in columns {counted(ciphertexts, 'ciphertext')} carry {patients:,} patients, and one patient a "
+            f"ciphertext takes {patients / ciphertexts:.3g} times as many"
         )
     return (
         f"with one patient a ciphertext {result.features} of {result.budget.slots:,} slots are in use, and "
@@ -219,10 +208,6 @@ def _packed(result: Encryption) -> str:
 def _in_sentence(text: str) -> str:
     """Make of a whole sentence a part of a longer one; a name keeps its capitals."""
     return text if text[:2].isupper() else text[0].lower() + text[1:]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _power(value: float) -> str:
@@ -252,7 +237,7 @@ def _two_digits(number: float) -> str:
 # --------------------------------------------------------------------------------------------------------------
 
 
-def _draw_bits(axis: Axes, budget: Budget) -> None:
+def _draw_bits(axis: Axes, budget: BitBudget) -> None:
     """Draw the primes one after another, what is beyond the limit hatched, and the limit."""
     figures.style(axis)
     reach = 1.02 * max(budget.used, budget.allowed)
@@ -282,7 +267,7 @@ def _draw_bits(axis: Axes, budget: Budget) -> None:
     axis.set_title(title, fontsize=10, loc="left", pad=20)
 
 
-def _draw_rings(axis: Axes, budget: Budget) -> None:
+def _draw_rings(axis: Axes, budget: BitBudget) -> None:
     """Draw how many multiplications each ring allows at this scale, and how many are asked for."""
     figures.style(axis)
     places = np.arange(len(RINGS))[::-1]

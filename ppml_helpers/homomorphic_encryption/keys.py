@@ -11,17 +11,14 @@ import tenseal as ts
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption import parameters as sets
 
-_MEND = "send what Client.public_bytes() or public_part() returns"
+_MEND = "send what public_bytes() returns"
 
 
 def public_part(context: ts.Context, relin: bool = False, public_key: bool = False, galois: bool = False) -> bytes:
     """Return a context as bytes without the secret key, and with no other key that was not asked for."""
-    try:
-        data = context.serialize(
-            save_public_key=public_key, save_secret_key=False, save_galois_keys=galois, save_relin_keys=relin
-        )
-    except ValueError as error:
-        raise EncryptionError(f"The context cannot be written as asked ({error}): make that key first.") from None
+    data = context.serialize(
+        save_public_key=public_key, save_secret_key=False, save_galois_keys=galois, save_relin_keys=relin
+    )
     load_public(data)
     return data
 

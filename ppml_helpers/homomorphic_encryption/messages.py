@@ -55,9 +55,8 @@ class Mailbox:
 
     def __init__(self, message_key: bytes, key_id: str, parameters: str, me: str) -> None:
         self._key = check_key(message_key, "message_key", EncryptionError)
-        for name, text in (("key_id", key_id), ("parameters", parameters), ("me", me)):
-            if not isinstance(text, str) or not text:
-                raise EncryptionError(f"{name} is {text!r}: give a text that is not empty.")
+        if not isinstance(me, str) or not me:
+            raise EncryptionError(f"The name of a party is {me!r}: give a text that is not empty.")
         self.key_id, self.parameters, self.me = key_id, parameters, me
         self._sent = 0
         self._seen: dict[str, int] = {}

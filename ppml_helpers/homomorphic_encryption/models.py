@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
 
 _GRID = 2001  # points of the fit
@@ -20,23 +21,10 @@ _GRID = 2001  # points of the fit
 def sigmoid_polynomial(bound: float = 5.0) -> tuple[float, float, float]:
     """Fit a polynomial of degree 3 to the sigmoid by least squares.
 
-    Parameters
-    ----------
-    bound : float
-        The fit covers logits from -bound to bound, all weighted alike. Outside, the polynomial runs away.
-
-    Returns
-    -------
-    tuple of float
-        c0, c1, c3 of c0 + c1 z + c3 z^3; the sigmoid has no square term.
-
-    Raises
-    ------
-    EncryptionError
-        If bound is no number between 1 and 30.
+    The fit covers logits from -bound to bound, all weighted alike; outside, the polynomial runs away. Returned are c0,
+    c1 and c3 of c0 + c1 z + c3 z^3: the sigmoid has no square term.
     """
-    if isinstance(bound, bool) or not isinstance(bound, int | float | np.number) or not 1 <= bound <= 30:
-        raise EncryptionError(f"bound = {bound!r} must be a number from 1 to 30: 5 covers most logits.")
+    checks.number(bound, "bound", 1, 30, error=EncryptionError, mend="5 covers most logits")
     z = np.linspace(-bound, bound, _GRID)
     odd, *_ = np.linalg.lstsq(np.stack([z, z**3], axis=1), 1 / (1 + np.exp(-z)) - 0.5, rcond=None)
     return 0.5, float(odd[0]), float(odd[1])
@@ -53,11 +41,6 @@ class Linear:
         One a feature; not all 0.
     bias : float
         Intercept.
-
-    Raises
-    ------
-    EncryptionError
-        If columns and weights do not belong together, a name is given twice, or a number is not finite.
     """
 
     depth: ClassVar[int] = 1  #: multiplications one after another
@@ -71,17 +54,7 @@ class Linear:
             raise EncryptionError("All weights are 0: there is nothing to compute, train the model first.")
 
     def plain(self, X: Any) -> np.ndarray:
-        """Compute the same polynomial on patients in plain text.
-
-        Parameters
-        ----------
-        X : array or DataFrame of shape (patients, features)
-            Features in the order of `columns`.
-
-        Returns
-        -------
-        ndarray of shape (patients,)
-        """
+        """Compute the same polynomial on patients in plain text, features in the order of `columns`."""
         return np.asarray(X, dtype=float) @ self.weights + self.bias
 
     def reach(self, limit: float) -> float:
@@ -98,19 +71,10 @@ class Sigmoid(Linear):
 
     Parameters
     ----------
-    columns : sequence of str
-        Names of the features, in the order of the weights.
-    weights : array of shape (features,)
-        One a feature; not all 0.
-    bias : float
-        Intercept.
+    columns, weights, bias
+        As for `Linear`.
     bound : float
         Logits that the polynomial is fitted to; see `sigmoid_polynomial`.
-
-    Raises
-    ------
-    EncryptionError
-        As for `Linear`, or if bound is out of range.
     """
 
     depth: ClassVar[int] = 3
@@ -119,25 +83,13 @@ class Sigmoid(Linear):
     def __init__(self, columns: Sequence[str], weights: Any, bias: float = 0.0, bound: float = 5.0) -> None:
         super().__init__(columns, weights, bias)
         self.coefficients = sigmoid_polynomial(bound)
-        self.bound = float(bound)
 
     def logits(self, X: Any) -> np.ndarray:
         """Return what the polynomial is applied to; shape (patients,)."""
         return super().plain(X)
 
     def plain(self, X: Any) -> np.ndarray:
-        """Compute the same polynomial on patients in plain text.
-
-        Parameters
-        ----------
-        X : array or DataFrame of shape (patients, features)
-            Features in the order of `columns`.
-
-        Returns
-        -------
-        ndarray of shape (patients,)
-            Near a probability inside the bound; can leave [0, 1] outside.
-        """
+        """Compute the same polynomial on patients in plain text: near a probability inside the bound only."""
         c0, c1, c3 = self.coefficients
         z = self.logits(X)
         return c0 + c1 * z + c3 * z**3
@@ -165,11 +117,6 @@ class SquareNetwork:
         Out of the hidden layer; not all 0.
     output_bias : float
         Of the logit.
-
-    Raises
-    ------
-    EncryptionError
-        If shapes do not belong together, a name is given twice, a number is not finite, or no unit has any use.
     """
 
     depth: ClassVar[int] = 2
@@ -197,17 +144,7 @@ class SquareNetwork:
         return self.hidden_weights.any(axis=0) & (self.output_weights != 0)
 
     def plain(self, X: Any) -> np.ndarray:
-        """Compute the same polynomial on patients in plain text.
-
-        Parameters
-        ----------
-        X : array or DataFrame of shape (patients, features)
-            Features in the order of `columns`.
-
-        Returns
-        -------
-        ndarray of shape (patients,)
-        """
+        """Compute the same polynomial on patients in plain text, features in the order of `columns`."""
         hidden = np.asarray(X, dtype=float) @ self.hidden_weights + self.hidden_bias
         return hidden**2 @ self.output_weights + self.output_bias
 

@@ -16,6 +16,7 @@ from types import MappingProxyType
 import tenseal as ts
 import tenseal.sealapi as seal
 
+from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
 
 RINGS = (1024, 2048, 4096, 8192, 16384, 32768)
@@ -24,8 +25,7 @@ SMALLEST_PRIME, LARGEST_PRIME = 20, 60  # bits: below, SEAL finds too few primes
 
 def most_bits(ring: int) -> int:
     """Return how many bits all primes may have together at 128-bit security."""
-    if isinstance(ring, bool) or not isinstance(ring, int) or ring not in RINGS:
-        raise EncryptionError(f"Ring size {ring!r} is unknown: choose one of {', '.join(map(str, RINGS))}.")
+    checks.choice(ring, "ring", RINGS, error=EncryptionError)
     return seal.CoeffModulus.MaxBitCount(ring, seal.SEC_LEVEL_TYPE.TC128)
 
 
@@ -53,11 +53,6 @@ class Parameters:
         Bits of each prime: first, one of `scale_bits` for every level, last.
     scale_bits : int
         The scale is 2 ** scale_bits: about that many bits of a number's fraction are kept.
-
-    Raises
-    ------
-    EncryptionError
-        If the ring is unknown, 128-bit security does not allow the primes, or the scale does not fit them.
     """
 
     name: str
@@ -98,18 +93,10 @@ class Parameters:
         return f"{text} {hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def context(self) -> ts.Context:
-        """Make new keys.
+        """Make new keys: a private context, which holds the secret key.
 
-        Returns
-        -------
-        Context
-            Private: it holds the secret key. With relinearisation keys, which depend on it, and without Galois keys
-            (all rotations: hundreds of megabytes in a large ring, and columns need none).
-
-        Raises
-        ------
-        EncryptionError
-            If there are not enough primes of the sizes asked for.
+        With relinearisation keys, which depend on it, and without Galois keys (all rotations: hundreds of megabytes in
+        a large ring, and columns need none).
         """
         try:
             context = ts.context(ts.SCHEME_TYPE.CKKS, self.ring, -1, list(self.primes), n_threads=1)
@@ -122,18 +109,13 @@ class Parameters:
 
 
 def _check_numbers(parameters: Parameters) -> None:
-    numbers = (*parameters.primes, parameters.scale_bits)
-    if any(isinstance(bits, bool) or not isinstance(bits, int) for bits in numbers):
-        raise EncryptionError(f"primes and scale_bits are {numbers!r}: give whole numbers of bits.")
+    checks.whole(parameters.scale_bits, "scale_bits", 1, LARGEST_PRIME, error=EncryptionError)
     if len(parameters.primes) < 3:
         raise EncryptionError(
             f"{len(parameters.primes)} primes allow no multiplication: give at least 3, such as (60, 40, 60)."
         )
-    wrong = [bits for bits in parameters.primes if not SMALLEST_PRIME <= bits <= LARGEST_PRIME]
-    if wrong:
-        raise EncryptionError(
-            f"A prime of {wrong[0]} bits is not possible: give {SMALLEST_PRIME} to {LARGEST_PRIME} bits each."
-        )
+    for bits in parameters.primes:
+        checks.whole(bits, "a prime's bits", SMALLEST_PRIME, LARGEST_PRIME, error=EncryptionError)
 
 
 def _check_scale(parameters: Parameters) -> None:
@@ -162,16 +144,6 @@ def drift(context: ts.Context) -> list[float]:
     Rescaling divides by a prime q near 2^s, and TenSEAL then writes down the scale 2^s as if it had divided by exactly
     that, so a number read afterwards is 2^s / q times too large. Multiplying a weight by q / 2^s beforehand mends it
     without any work on ciphertexts.
-
-    Parameters
-    ----------
-    context : Context
-        CKKS, with a global scale.
-
-    Returns
-    -------
-    list of float
-        One a level, near 1.
     """
     primes = context.seal_context().data.first_context_data().parms().coeff_modulus()
     return [prime.value() / context.global_scale for prime in primes[:0:-1]]
@@ -188,26 +160,7 @@ PARAMETERS: Mapping[str, Parameters] = MappingProxyType({each.name: each for eac
 
 
 def named(parameters: str | Parameters) -> Parameters:
-    """Return a set by its name, or the set itself.
-
-    Parameters
-    ----------
-    parameters : str or Parameters
-        A key of `PARAMETERS`, or a set of your own.
-
-    Returns
-    -------
-    The set.
-
-    Raises
-    ------
-    EncryptionError
-        If there is no set of that name.
-    """
+    """Return a set by its name, or the set itself."""
     if isinstance(parameters, Parameters):
         return parameters
-    if not isinstance(parameters, str) or parameters not in PARAMETERS:
-        raise EncryptionError(
-            f"There are no parameters {parameters!r}: choose {', '.join(PARAMETERS)}, or make Parameters of your own."
-        )
-    return PARAMETERS[parameters]
+    return PARAMETERS[checks.choice(parameters, "parameters", PARAMETERS, error=EncryptionError)]

@@ -3,60 +3,65 @@
 A key holder makes the keys and sends one public message. Whoever builds a :class:`Party` from that message can encrypt
 (if the message holds the public key) and compute, but never decrypt. Beside it both sides need the message key, which
 proves that a message is genuine and travels on a way of its own: whoever carries the ciphertexts must not have it.
+Scores, statistics, sums of updates and training are all made of these two.
 """
 
 from __future__ import annotations
 
-import operator
 import secrets
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
-import pandas as pd
 import tenseal as ts
 
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption.keys import load_public, public_part
 from ppml_helpers.homomorphic_encryption.messages import Letter, Mailbox, new_message_key
+from ppml_helpers.homomorphic_encryption.parameters import Parameters
 
-Progress = Callable[[float, str], Any]
 
+class _Side:
+    """One side of an exchange: its end of the messages, and an encryption context."""
 
-class _Purpose:
-    """What the keys are for: the keys of one computation are refused by the parties of another."""
+    purpose: ClassVar[str]  # what the keys are for: the keys of one computation are refused by the parties of another
+    _mailbox: Mailbox
+    _context: ts.Context
 
-    purpose: ClassVar[str]
+    @property
+    def key_id(self) -> str:
+        """Name of the key pair."""
+        return self._mailbox.key_id
+
+    def __repr__(self) -> str:
+        """Name the parameters and no key."""
+        return f"{type(self).__name__}({self._mailbox.parameters}, key pair {self.key_id}, keys hidden)"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: the keys would go with it."""
+        raise EncryptionError(f"{self!r} cannot be pickled or copied: its keys stay where they were made or received.")
 
     @classmethod
     def _kind(cls) -> str:
         return f"public keys for {cls.purpose}"
 
 
-class KeyHolder(_Purpose):
+class KeyHolder(_Side):
     """The one party that can decrypt."""
 
-    def __init__(
-        self,
-        context: ts.Context,
-        fingerprint: str,
-        facts: dict[str, Any],
-        relin: bool = False,
-        public_key: bool = False,
-        galois: bool = False,
-    ) -> None:
+    def __init__(self, context: ts.Context, fingerprint: str, facts: dict[str, Any], **keys: bool) -> None:
+        #: To be handed to the other parties on another way than the messages.
         self.message_key = new_message_key()
         self._context = context
         self._mailbox = Mailbox(self.message_key, secrets.token_hex(8), fingerprint, "key holder")
-        keys = public_part(context, relin=relin, public_key=public_key, galois=galois)
-        self._public = self._mailbox.seal(self._kind(), [keys], 0, **facts)
+        self._public = self._mailbox.seal(self._kind(), [public_part(context, **keys)], 0, **facts)
 
     def public_bytes(self) -> bytes:
         """Return the message from which every other party is built; it holds no secret key."""
         return self._public
 
 
-class Party(_Purpose):
+class Party(_Side):
     """A party that computes or sends, built from bytes only; it cannot decrypt.
 
     Parameters
@@ -71,7 +76,7 @@ class Party(_Purpose):
     Raises
     ------
     EncryptionError
-        If the message is not genuine or holds a secret key.
+        If the message is not genuine, or the context in it could decrypt or is weaker than 128 bits.
     """
 
     def __init__(self, public_bytes: bytes, message_key: bytes, name: str) -> None:
@@ -99,20 +104,21 @@ class ComputingParty(Party):
         super().__init__(public_bytes, message_key, "server")
 
 
-def load(context: ts.Context, part: bytes) -> ts.CKKSVector:
-    """Return the CKKS ciphertext of an authenticated part.
-
-    Raises
-    ------
-    EncryptionError
-        If the part is no CKKS ciphertext of these parameters.
-    """
-    try:
-        return ts.ckks_vector_from(context, part)
-    except (ValueError, RuntimeError, MemoryError):
+def parameters_of(context: ts.Context, stated: str) -> Parameters:
+    """Return the parameters that a context really has, and refuse a header that states others."""
+    top = context.seal_context().data.key_context_data().parms()
+    primes = tuple(prime.value().bit_length() for prime in top.coeff_modulus())
+    found = Parameters("received", top.poly_modulus_degree(), primes, round(np.log2(context.global_scale)))
+    if found.fingerprint != stated:
         raise EncryptionError(
-            "A part of an authenticated message is no ciphertext of these parameters: let its sender make it anew."
-        ) from None
+            f"The keys have the parameters {found.fingerprint}, and their message states {stated}: ask for new ones."
+        )
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Patients in slots
+# --------------------------------------------------------------------------------------------------------------
 
 
 def chunks(values: np.ndarray, slots: int) -> list[np.ndarray]:
@@ -124,80 +130,31 @@ def chunks(values: np.ndarray, slots: int) -> list[np.ndarray]:
     return list(np.pad(values, (0, pieces * slots - len(values))).reshape(pieces, slots))
 
 
-def checked_table(table: Any) -> pd.DataFrame:
-    """Return a table of finite numbers with unique column names, as float64."""
-    table = table if isinstance(table, pd.DataFrame) else _framed(table)
-    if table.empty:
-        raise EncryptionError(
-            f"The cohort has {table.shape[0]} patients and {table.shape[1]} columns, at least one of each is needed: "
-            "check how it was selected."
-        )
-    repeated = table.columns[table.columns.duplicated()]
-    if len(repeated):
-        raise EncryptionError(f"Two columns are named {repeated[0]!r}, names must be unique: rename one.")
-    numbers = table.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    wrong = np.argwhere(~np.isfinite(numbers))
-    if len(wrong):
-        row, column = wrong[0]
-        raise EncryptionError(
-            f"Column {table.columns[column]!r} holds {table.iat[row, column]!s}, every value must be a finite number: "
-            "fill or drop it before you encrypt."
-        )
-    return pd.DataFrame(numbers, index=table.index, columns=table.columns.map(str))
-
-
-def _framed(table: Any) -> pd.DataFrame:
+def ciphertext(
+    context: ts.Context,
+    part: bytes,
+    size: int | None = None,
+    read: Callable[[ts.Context, bytes], Any] = ts.ckks_vector_from,
+) -> Any:
+    """Return the ciphertext of an authenticated part, of so many slots; a tag says nothing about what it is."""
     try:
-        values = np.asarray(table)
-        if values.ndim == 2:
-            return pd.DataFrame(values, columns=[f"x{number}" for number in range(values.shape[1])])
-    except ValueError:  # columns of unequal length
-        pass
-    raise EncryptionError(
-        "The cohort is no table of patients by columns: pass a DataFrame, or an array with two dimensions whose "
-        "columns are equally long."
-    )
+        vector = read(context, part)
+    except (ValueError, RuntimeError, MemoryError):
+        raise EncryptionError(
+            "A part of an authenticated message is no ciphertext of these parameters: let its sender make it anew."
+        ) from None
+    if size is not None and vector.size() != size:
+        raise EncryptionError(f"A ciphertext holds {vector.size()} values, not {size}: ask for a new message.")
+    return vector
 
 
-def check_range(table: pd.DataFrame, ranges: dict[str, tuple[float, float]]) -> None:
-    """Refuse values beyond the stated range: in CKKS an overflow is silent."""
-    for name, (low, high) in ranges.items():
-        values = table[name].to_numpy()
-        outside = (values < low) | (values > high)
-        if outside.any():
-            raise EncryptionError(
-                f"Column {name!r} holds {values[outside][0]:g}, beyond its stated range [{low:g}, {high:g}]: state a "
-                "wider range or correct the value (an overflow of encrypted numbers would go unnoticed)."
-            )
-
-
-def whole(value: Any, name: str, least: int, most: int) -> int:
-    """Return a whole number in a range.
-
-    Raises
-    ------
-    EncryptionError
-        If it is anything else.
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or not least <= number <= most:
-        raise EncryptionError(f"{name} = {value!r} must be a whole number from {least:,} to {most:,}: choose one.")
-    return number
-
-
-def positive(value: Any, name: str, most: float = np.inf) -> float:
-    """Return a finite number above 0.
-
-    Raises
-    ------
-    EncryptionError
-        If it is anything else.
-    """
-    number = value if isinstance(value, int | float | np.number) and not isinstance(value, bool) else np.nan
-    if not (0 < number <= most and np.isfinite(number)):
-        limit = f"above 0 and at most {most:g}" if np.isfinite(most) else "finite and above 0"
-        raise EncryptionError(f"{name} = {value!r} must be a number {limit}: choose one.")
-    return float(number)
+def columns_of(context: ts.Context, letter: Letter, columns: int, slots: int) -> Iterator[list[ts.CKKSVector]]:
+    """Yield the ciphertexts of each chunk of patients, one a column."""
+    sizes = [min(slots, letter.rows - start) for start in range(0, letter.rows, slots)]
+    if len(letter.parts) != columns * len(sizes):
+        raise EncryptionError(
+            f"The message has {len(letter.parts)} ciphertexts, and {letter.rows} patients in {columns} columns take "
+            f"{columns * len(sizes)}: ask for a new one."
+        )
+    for number, size in enumerate(sizes):
+        yield [ciphertext(context, part, size) for part in letter.parts[number * columns : (number + 1) * columns]]

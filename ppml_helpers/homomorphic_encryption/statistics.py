@@ -22,21 +22,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tenseal as ts
-import tenseal.sealapi as seal
 
+from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
+from ppml_helpers.homomorphic_encryption.columns import checked
+from ppml_helpers.homomorphic_encryption.messages import Letter
 from ppml_helpers.homomorphic_encryption.parameters import LINEAR, drift
-from ppml_helpers.homomorphic_encryption.parties import (
-    ComputingParty,
-    KeyHolder,
-    Party,
-    Progress,
-    check_range,
-    checked_table,
-    chunks,
-    load,
-    whole,
-)
+from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, Party, chunks, ciphertext
 
 COUNT_RING = 4096
 COUNT_MODULUS = 1_032_193  # prime, and 1 modulo 2 x 4096: the common choice of 20 bits
@@ -54,11 +46,6 @@ class MomentsHolder(KeyHolder):
     ranges : mapping of str to (float, float)
         For each column the smallest and the largest value that a hospital may send: public knowledge, not taken from
         the patients. Columns are scaled to [-1, 1] by it, which keeps the variance accurate.
-
-    Raises
-    ------
-    EncryptionError
-        If there is no column or a range is empty.
     """
 
     purpose = "moments"
@@ -71,27 +58,11 @@ class MomentsHolder(KeyHolder):
         super().__init__(context, LINEAR.fingerprint, facts, relin=True, public_key=True, galois=True)
 
     def decrypt(self, message: bytes) -> pd.DataFrame:
-        """Read the pooled result.
-
-        Parameters
-        ----------
-        message : bytes
-            What the server returned.
-
-        Returns
-        -------
-        DataFrame
-            One row a column with `patients`, `mean` and `variance` (divisor n - 1, as pandas has it).
-
-        Raises
-        ------
-        EncryptionError
-            If the message is not genuine or does not fit.
-        """
+        """Read the pooled result: `patients`, `mean` and `variance` (divisor n - 1, as in pandas) of each column."""
         letter = self._mailbox.open(message, "moments", sender="server")
         if tuple(letter.columns) != tuple(self.ranges) or len(letter.parts) != 2 * len(self.ranges):
             raise EncryptionError(f"The answer has the columns {list(letter.columns)}, asked were {list(self.ranges)}.")
-        sums = np.array([load(self._context, part).decrypt()[0] for part in letter.parts]).reshape(-1, 2)
+        sums = np.array([ciphertext(self._context, part).decrypt()[0] for part in letter.parts]).reshape(-1, 2)
         n = letter.rows
         centre = np.array([(low + high) / 2 for low, high in self.ranges.values()])
         half = np.array([(high - low) / 2 for low, high in self.ranges.values()])
@@ -106,38 +77,14 @@ class MomentsHospital(Party):
 
     purpose = "moments"
 
-    def encrypt(self, table: Any, progress: Progress | None = None) -> bytes:
-        """Encrypt the columns that were asked for, patients in the slots.
-
-        Parameters
-        ----------
-        table : DataFrame, shape (patients, columns)
-            Further columns are left alone.
-        progress : callable, optional
-            Called with the share done and a word.
-
-        Returns
-        -------
-        bytes
-            The authenticated message for the server.
-
-        Raises
-        ------
-        EncryptionError
-            If a column is missing, or a value is no number or beyond the stated range.
-        """
+    def encrypt(self, table: pd.DataFrame) -> bytes:
+        """Encrypt the columns that were asked for, patients in the slots; further columns are left alone."""
         ranges = {name: (low, high) for name, low, high in self._facts["ranges"]}
-        missing = [name for name in ranges if not isinstance(table, pd.DataFrame) or name not in table.columns]
-        if missing:
-            raise EncryptionError(f"The hospital's table lacks the column {missing[0]!r}: pass a DataFrame with it.")
-        wanted = checked_table(table[list(ranges)])
-        check_range(wanted, ranges)
+        wanted = checked(table, ranges)
         parts = []
-        for number, (name, (low, high)) in enumerate(ranges.items()):
+        for name, (low, high) in ranges.items():
             scaled = (wanted[name].to_numpy() - (low + high) / 2) / ((high - low) / 2)
             parts += [ts.ckks_vector(self._context, piece).serialize() for piece in chunks(scaled, LINEAR.slots)]
-            if progress is not None:
-                progress((number + 1) / len(ranges), "encrypting")
         return self._mailbox.seal("columns", parts, len(wanted), list(ranges))
 
 
@@ -147,24 +94,7 @@ class MomentsServer(ComputingParty):
     purpose = "moments"
 
     def pool(self, messages: Sequence[bytes]) -> bytes:
-        """Add up the columns of all hospitals, and their squares.
-
-        Parameters
-        ----------
-        messages : sequence of bytes
-            One a hospital.
-
-        Returns
-        -------
-        bytes
-            For the key holder: two ciphertexts a column, with the same total in every slot.
-
-        Raises
-        ------
-        EncryptionError
-            If a message is not genuine, a hospital sent two, columns differ, or there are too few or too many
-            patients.
-        """
+        """Add up the columns of all hospitals, and their squares: two ciphertexts a column, one total in every slot."""
         letters = self._open_all(messages, "columns")
         names = tuple(name for name, _, _ in self._facts["ranges"])
         for letter in letters:
@@ -182,7 +112,9 @@ class MomentsServer(ComputingParty):
         parts = []
         for column in range(len(names)):
             pieces = [
-                load(self._context, part) for letter in letters for part in _column(letter.parts, len(names), column)
+                ciphertext(self._context, part)
+                for letter in letters
+                for part in _column(letter.parts, len(names), column)
             ]
             # Add the pieces first: then the rotations of one sum serve them all.
             parts += [_total(pieces).sum().serialize(), _total([one * one for one in pieces]).sum().serialize()]
@@ -204,7 +136,7 @@ def _total(vectors: list[Any]) -> Any:
 def _checked_ranges(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
     if not isinstance(ranges, Mapping) or not ranges:
         raise EncryptionError("No range was given: pass a mapping such as {'age': (18, 120)}.")
-    checked = {}
+    found = {}
     for name, pair in ranges.items():
         try:
             low, high = (float(bound) for bound in pair)
@@ -212,8 +144,8 @@ def _checked_ranges(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tupl
             low, high = math.nan, math.nan
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise EncryptionError(f"The range of {name!r} is {pair!r}: give two finite numbers, the smaller one first.")
-        checked[str(name)] = (low, high)
-    return checked
+        found[str(name)] = (low, high)
+    return found
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -222,25 +154,7 @@ def _checked_ranges(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tupl
 
 
 def tally(values: Iterable[Any], levels: Sequence[Any]) -> list[int]:
-    """Count how many patients have each value.
-
-    Parameters
-    ----------
-    values : iterable
-        One a patient.
-    levels : sequence
-        The values to count.
-
-    Returns
-    -------
-    list of int
-        One count a level.
-
-    Raises
-    ------
-    EncryptionError
-        If a patient has a value that is not to be counted, or a missing one.
-    """
+    """Count how many patients have each value, in the order of the levels; another or a missing one is refused."""
     column = pd.Series(list(values), dtype=object)
     odd = column[~column.isin(list(levels))]
     if len(odd):
@@ -257,49 +171,28 @@ class CountsHolder(KeyHolder):
     ----------
     levels : sequence of str
         What is counted, such as the names of the diagnoses; at most 4,096.
-    modulus : int
-        t: sums are exact below t / 2. A prime that is 1 modulo 8,192, of at most 32 bits.
-
-    Raises
-    ------
-    EncryptionError
-        If there are no levels, a level is named twice, or t is unsuitable.
     """
 
     purpose = "counts"
 
-    def __init__(self, levels: Sequence[str], modulus: int = COUNT_MODULUS) -> None:
+    def __init__(self, levels: Sequence[str]) -> None:
         self.levels = tuple(map(str, levels))
         if not 1 <= len(self.levels) <= COUNT_RING or len(set(self.levels)) < len(self.levels):
             raise EncryptionError(
                 f"{len(self.levels)} levels were given: give 1 to {COUNT_RING:,} different ones, so that they fit the "
                 "slots of one ciphertext."
             )
-        self.modulus = whole(modulus, "modulus", 2, 2**32)
-        if self.modulus % (2 * COUNT_RING) != 1 or not seal.Modulus(self.modulus).is_prime():
-            raise EncryptionError(
-                f"modulus = {self.modulus:,} must be a prime that is 1 modulo {2 * COUNT_RING:,}, or one ciphertext "
-                f"cannot hold many counts: take {COUNT_MODULUS:,}."
-            )
-        context = ts.context(ts.SCHEME_TYPE.BFV, COUNT_RING, self.modulus, n_threads=1)
-        facts = {"levels": list(self.levels), "modulus": self.modulus}
-        super().__init__(context, f"BFV {COUNT_RING} t {self.modulus}", facts, public_key=True)
+        context = ts.context(ts.SCHEME_TYPE.BFV, COUNT_RING, COUNT_MODULUS, n_threads=1)
+        fingerprint = f"BFV {COUNT_RING} t {COUNT_MODULUS}"
+        super().__init__(context, fingerprint, {"levels": list(self.levels)}, public_key=True)
 
     def decrypt(self, message: bytes) -> pd.Series:
-        """Read the pooled counts.
+        """Read the pooled counts, one a level.
 
-        Returns
-        -------
-        Series of int
-            One a level.
-
-        Raises
-        ------
-        EncryptionError
-            If the message is not genuine, or the counts exceed the patients: a hospital's counts were not genuine.
+        Counts that exceed the patients are refused: then what a hospital sent were no counts.
         """
         letter = self._mailbox.open(message, "pooled counts", sender="server")
-        counts = _load_counts(self._context, letter.parts[0]).decrypt()
+        counts = _counts(self._context, letter).decrypt()
         if len(counts) != len(self.levels) or min(counts) < 0 or max(counts) > letter.rows:
             raise EncryptionError(
                 f"The decrypted counts do not fit {len(self.levels)} levels and {letter.rows:,} patients: a hospital "
@@ -314,31 +207,18 @@ class CountsHospital(Party):
     purpose = "counts"
 
     def encrypt(self, counts: Sequence[int], patients: int) -> bytes:
-        """Encrypt one count a level.
+        """Encrypt one count a level, in their order, each from 0 to `patients`.
 
-        Parameters
-        ----------
-        counts : sequence of int
-            In the order of the levels, each from 0 to `patients`.
-        patients : int
-            How many patients were counted: in the clear, so that the server can tell when a sum could wrap.
-
-        Returns
-        -------
-        bytes
-            The authenticated message for the server.
-
-        Raises
-        ------
-        EncryptionError
-            If a count is no whole number in range, or could wrap modulo t.
+        How many patients were counted is in the clear, so that the server can tell when a sum could wrap.
         """
-        modulus, levels = self._facts["modulus"], self._facts["levels"]
-        patients = whole(patients, "patients", 1, modulus // 2)
-        checked = [_checked_count(count, patients) for count in np.atleast_1d(np.asarray(counts, dtype=object))]
-        if len(checked) != len(levels):
-            raise EncryptionError(f"{len(checked)} counts were given for {len(levels)} levels: give one a level.")
-        return self._mailbox.seal("counts", [ts.bfv_vector(self._context, checked).serialize()], patients, levels)
+        levels = self._facts["levels"]
+        checks.whole(patients, "patients", 1, COUNT_MODULUS // 2, error=EncryptionError)
+        mend = "count again (BFV would cut a fraction off without a sign)"
+        given = np.atleast_1d(np.asarray(counts, dtype=object))
+        whole = [checks.whole(count, "a count", 0, patients, error=EncryptionError, mend=mend) for count in given]
+        if len(whole) != len(levels):
+            raise EncryptionError(f"{len(whole)} counts were given for {len(levels)} levels: give one a level.")
+        return self._mailbox.seal("counts", [ts.bfv_vector(self._context, whole).serialize()], patients, levels)
 
 
 class CountsServer(ComputingParty):
@@ -347,43 +227,21 @@ class CountsServer(ComputingParty):
     purpose = "counts"
 
     def add(self, messages: Sequence[bytes]) -> bytes:
-        """Add up the counts of all hospitals.
-
-        Raises
-        ------
-        EncryptionError
-            If a message is not genuine, a hospital sent two, levels differ, or a sum could wrap modulo t.
-        """
+        """Add up the counts of all hospitals; what could wrap modulo t is refused."""
         letters = self._open_all(messages, "counts")
-        levels, modulus = self._facts["levels"], self._facts["modulus"]
+        levels = self._facts["levels"]
         other = [letter.sender for letter in letters if list(letter.columns) != levels]
         if other:
             raise EncryptionError(f"{other[0]!r} counted other levels, or in another order: let it count anew.")
         rows = sum(letter.rows for letter in letters)
-        if rows > modulus // 2:
+        if rows > COUNT_MODULUS // 2:
             raise EncryptionError(
-                f"The hospitals have {rows:,} patients together: a count above {modulus // 2:,} would wrap modulo "
-                f"t = {modulus:,} without a sign; use a larger modulus."
+                f"The hospitals have {rows:,} patients together: a count above {COUNT_MODULUS // 2:,} would wrap "
+                f"modulo t = {COUNT_MODULUS:,} without a sign; let fewer hospitals add theirs."
             )
-        total = _total([_load_counts(self._context, letter.parts[0]) for letter in letters])
+        total = _total([_counts(self._context, letter) for letter in letters])
         return self._mailbox.seal("pooled counts", [total.serialize()], rows, levels, hospitals=len(letters))
 
 
-def _load_counts(context: ts.Context, part: bytes) -> ts.BFVVector:
-    try:
-        return ts.bfv_vector_from(context, part)
-    except (ValueError, RuntimeError, MemoryError):
-        raise EncryptionError(
-            "A part of an authenticated message holds no encrypted counts of these parameters: let its sender make it "
-            "anew."
-        ) from None
-
-
-def _checked_count(count: Any, patients: int) -> int:
-    number = float(count) if isinstance(count, int | float | np.number) and not isinstance(count, bool) else math.nan
-    if not (number.is_integer() and 0 <= number <= patients):
-        raise EncryptionError(
-            f"The count {count!r} must be a whole number from 0 to the {patients:,} patients (BFV would cut a fraction "
-            "off without a sign): count again, or use CKKS for numbers with fractions."
-        )
-    return int(number)
+def _counts(context: ts.Context, letter: Letter) -> ts.BFVVector:
+    return ciphertext(context, letter.parts[0], read=ts.bfv_vector_from)

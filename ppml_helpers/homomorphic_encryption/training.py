@@ -22,50 +22,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import tenseal as ts
 
+from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
+from ppml_helpers.homomorphic_encryption.columns import checked
 from ppml_helpers.homomorphic_encryption.models import sigmoid_polynomial
 from ppml_helpers.homomorphic_encryption.parameters import Parameters, drift
-from ppml_helpers.homomorphic_encryption.parties import (
-    ComputingParty,
-    KeyHolder,
-    Progress,
-    check_range,
-    checked_table,
-    chunks,
-    load,
-    positive,
-    whole,
-)
+from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, chunks, ciphertext
 
 #: Four multiplications at 128-bit security in the ring of 8192.
 TRAINING = Parameters("training", 8192, (44, 32, 32, 32, 32, 44), 32)
 
 _B = 0.25  # t = b z: larger gives more digits, smaller leaves more room before an overflow
-_INTERCEPT = "(intercept)"
+_, _C1, _C3 = sigmoid_polynomial()
+_C, _K = _C1 * _B**2 / abs(_C3), abs(_C3) / _B**3  # the constants of the formula at the top
 
 
-class Circuit(NamedTuple):
-    """The constants of the encrypted gradient, see the formula at the top."""
-
-    C: float
-    K: float
-
-    @classmethod
-    def of(cls, bound: float) -> Circuit:
-        """Return the constants for the polynomial that is fitted to the sigmoid on [-bound, bound]."""
-        _, c1, c3 = sigmoid_polynomial(bound)
-        return cls(c1 * _B**2 / abs(c3), abs(c3) / _B**3)
-
-    def largest(self, logit: float) -> float:
-        """Return the largest value that a patient with a logit up to `logit` can cause in a gradient."""
-        t = _B * logit
-        return t * (self.C + t**2) + 0.5 / self.K
+def largest_term(logit: float) -> float:
+    """Return the largest value that a patient with a logit up to `logit` can cause in a gradient."""
+    t = _B * logit
+    return t * (_C + t**2) + 0.5 / _K
 
 
 @dataclass(frozen=True)
@@ -89,11 +70,9 @@ class Step:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        positive(self.rate, "rate", 100)
-        for name, most in (("momentum", 0.999), ("penalty", 1.0)):
-            value = getattr(self, name)
-            if value != 0:
-                positive(value, name, most)
+        checks.number(self.rate, "rate", 0, 100, above=True, error=EncryptionError)
+        checks.number(self.momentum, "momentum", 0, 1, below=True, error=EncryptionError)
+        checks.number(self.penalty, "penalty", 0, 1, error=EncryptionError)
 
     def take(self, weights: np.ndarray, velocity: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the next weights and velocity; weights[0] is the intercept."""
@@ -114,14 +93,9 @@ class Trained:
     bytes_down: tuple[int, ...] = ()
 
     def logits(self, X: Any) -> np.ndarray:
-        """Return the logits of patients with the same columns, shape (patients,)."""
-        table = checked_table(X)
-        if tuple(table.columns) != self.columns:
-            raise EncryptionError(
-                f"The patients have the columns {list(table.columns)[:3]}..., the model {list(self.columns)[:3]}...: "
-                "give the same columns in the same order."
-            )
-        return table.to_numpy() @ self.weights + self.intercept
+        """Return the logits of patients who have these columns, shape (patients,)."""
+        table = checks.table(X, "X", self.columns, error=EncryptionError)
+        return table[list(self.columns)].to_numpy(dtype=float) @ self.weights + self.intercept
 
 
 class TrainingClient(KeyHolder):
@@ -131,64 +105,35 @@ class TrainingClient(KeyHolder):
     ----------
     parameters : Parameters
         At least four levels.
-    bound : float
-        The polynomial is fitted to the sigmoid on [-bound, bound].
-    step : Step
-
-    Raises
-    ------
-    EncryptionError
-        If the parameters allow fewer than four multiplications or a number is out of range.
+    step : Step, optional
     """
 
     purpose = "training"
 
-    def __init__(self, parameters: Parameters = TRAINING, bound: float = 5.0, step: Step | None = None) -> None:
+    def __init__(self, parameters: Parameters = TRAINING, step: Step | None = None) -> None:
         if parameters.depth < 4:
             raise EncryptionError(
                 f"The parameters {parameters.name!r} allow {parameters.depth} multiplications in a row, the gradient "
                 f"takes 4: use {TRAINING.name!r}."
             )
-        self._circuit = Circuit.of(bound)
-        super().__init__(parameters.context(), parameters.fingerprint, {"bound": float(bound)}, relin=True)
+        super().__init__(parameters.context(), parameters.fingerprint, {}, relin=True)
         self.parameters = parameters
         self.step = step or Step()
         self.columns: tuple[str, ...] = ()
         self.epoch = 0
         self._drift = drift(self._context)
 
-    def encrypt(self, X: Any, y: Any, progress: Progress | None = None) -> bytes:
+    def encrypt(self, X: pd.DataFrame, y: Any) -> bytes:
         """Encrypt the cohort: one ciphertext for each column and 4,096 patients (ring 8192).
 
-        Parameters
-        ----------
-        X : DataFrame or array, shape (patients, features)
-            Values in [-1, 1], which is what `cohort.features` returns.
-        y : Series or array of 0 and 1, shape (patients,)
-        progress : callable, optional
-            Called with the share done and a word.
-
-        Returns
-        -------
-        bytes
-            The authenticated message for the server. Training starts anew with weights of zero.
-
-        Raises
-        ------
-        EncryptionError
-            If a value cannot be encrypted safely.
+        Values lie in [-1, 1], as `cohort.features` makes them, and labels are 0 or 1. Training starts anew, with
+        weights of zero.
         """
-        table = checked_table(X)
-        check_range(table, dict.fromkeys(table.columns, (-1.0, 1.0)))
-        labels = _checked_labels(y, len(table))
+        table, labels = _checked(X, y)
         q = self._drift
         # Ones for patients and zeros for the empty slots: the latter then have the logit 0 and no gradient.
-        columns = [np.ones(len(table)), *table.to_numpy().T, (0.5 - labels) / self._circuit.K / (q[1] * q[2])]
-        parts: list[bytes] = []
-        for number, column in enumerate(columns):
-            parts += [self._encrypted(piece) for piece in chunks(column, self.parameters.slots)]
-            if progress is not None:
-                progress((number + 1) / len(columns), "encrypting")
+        columns = [np.ones(len(table)), *table.to_numpy().T, (0.5 - labels) / _K / (q[1] * q[2])]
+        parts = [self._encrypted(piece) for column in columns for piece in chunks(column, self.parameters.slots)]
         self.columns, self.patients, self.epoch = tuple(table.columns), len(table), 0
         self._pieces = len(parts) // len(columns)
         self._weights, self._velocity = np.zeros((2, 1 + len(self.columns)))
@@ -197,14 +142,11 @@ class TrainingClient(KeyHolder):
     def encrypt_weights(self) -> bytes:
         """Encrypt the present weights, each in all slots of a ciphertext.
 
-        Raises
-        ------
-        EncryptionError
-            If there is no cohort yet, or if a logit could become so large that the gradient overflows.
+        Refused if a logit could become so large that the gradient overflows.
         """
         self._check_started()
         logit = np.abs(self._weights).sum()  # features lie in [-1, 1]
-        if self._pieces * self._circuit.largest(logit) > self.parameters.largest:
+        if self._pieces * largest_term(logit) > self.parameters.largest:
             raise EncryptionError(
                 f"After epoch {self.epoch} a logit could be as large as {logit:.1f} and overflow the encrypted "
                 "gradient: lower the rate or raise the penalty."
@@ -216,15 +158,7 @@ class TrainingClient(KeyHolder):
     def update(self, message: bytes) -> np.ndarray:
         """Decrypt the server's gradient and take a step.
 
-        Returns
-        -------
-        ndarray, shape (1 + features,)
-            The gradient (mean over patients) of the intercept and the weights, without the penalty.
-
-        Raises
-        ------
-        EncryptionError
-            If the message is not the answer to the weights that were sent last.
+        Returned is the gradient (mean over patients) of the intercept and the weights, without the penalty.
         """
         self._check_started()
         letter = self._mailbox.open(message, "gradient", sender="server")
@@ -234,9 +168,9 @@ class TrainingClient(KeyHolder):
                 f"The gradient belongs to epoch {epoch} and this is epoch {self.epoch}, or it has other columns: "
                 "send the weights and wait for their answer."
             )
-        q, circuit = self._drift, self._circuit
-        sums = np.array([np.sum(load(self._context, part).decrypt()) for part in letter.parts])
-        gradient = sums * circuit.K * q[1] * q[2] * q[3] / self.patients
+        q = self._drift
+        sums = np.array([np.sum(ciphertext(self._context, part).decrypt()) for part in letter.parts])
+        gradient = sums * _K * q[1] * q[2] * q[3] / self.patients
         self._weights, self._velocity = self.step.take(self._weights, self._velocity, gradient)
         self.epoch += 1
         return gradient
@@ -256,34 +190,13 @@ class TrainingClient(KeyHolder):
 
 
 class TrainingServer(ComputingParty):
-    """The server: built from bytes only, computes gradients that it cannot read.
-
-    Parameters
-    ----------
-    public_bytes, message_key : bytes
-        The client's public message, and the key that authenticates messages.
-
-    Raises
-    ------
-    EncryptionError
-        If the public message is not genuine or holds a secret key.
-    """
+    """The server: built from bytes only, computes gradients that it cannot read."""
 
     purpose = "training"
-
-    def __init__(self, public_bytes: bytes, message_key: bytes) -> None:
-        super().__init__(public_bytes, message_key)
-        self._circuit = Circuit.of(self._facts["bound"])
-        self._columns: tuple[str, ...] = ()
+    _columns: tuple[str, ...] = ()
 
     def receive(self, message: bytes) -> None:
-        """Take the encrypted cohort.
-
-        Raises
-        ------
-        EncryptionError
-            If the message is not genuine or incomplete.
-        """
+        """Take the encrypted cohort."""
         letter = self._mailbox.open(message, "training cohort", sender="key holder")
         wide = len(letter.columns) + 2  # ones, features, labels
         pieces, rest = divmod(len(letter.parts), wide)
@@ -292,38 +205,25 @@ class TrainingServer(ComputingParty):
                 f"The cohort has {len(letter.parts)} ciphertexts, which cannot be {wide} columns of equal length: "
                 "let the client encrypt it anew."
             )
-        loaded = [load(self._context, part) for part in letter.parts]
+        loaded = [ciphertext(self._context, part) for part in letter.parts]
         *features, labels = [loaded[start : start + pieces] for start in range(0, len(loaded), pieces)]
         self._features, self._labels = features, labels
-        self._columns, self._patients = tuple(letter.columns), letter.rows
+        self._columns = tuple(letter.columns)
 
-    def gradient(self, message: bytes, progress: Progress | None = None) -> bytes:
-        """Compute the gradient at encrypted weights.
-
-        Returns
-        -------
-        bytes
-            One ciphertext for the intercept and each weight; the sum over its slots is the gradient.
-
-        Raises
-        ------
-        EncryptionError
-            If there is no cohort, or the weights are not for its columns.
-        """
+    def gradient(self, message: bytes) -> bytes:
+        """Compute the gradient at encrypted weights: the sum over the slots of one ciphertext for each weight."""
         letter = self._mailbox.open(message, "weights", sender="key holder")
         if not self._columns or tuple(letter.columns) != self._columns or len(letter.parts) != len(self._features):
             raise EncryptionError(
                 f"The weights are for {len(letter.columns)} columns and the cohort has {len(self._columns)}, or their "
                 "order differs: send the cohort first, and weights for the same columns."
             )
-        weights = [load(self._context, part) for part in letter.parts]
-        inner = self._circuit.C / drift(self._context)[1]  # C on the drifted scale of t^2
+        weights = [ciphertext(self._context, part) for part in letter.parts]
+        inner = _C / drift(self._context)[1]  # C on the drifted scale of t^2
         total: list[ts.CKKSVector] = []
         for piece, labels in enumerate(self._labels):
             terms = _gradient([column[piece] for column in self._features], weights, labels, inner)
             total = [one + other for one, other in zip(total, terms, strict=True)] if total else terms
-            if progress is not None:
-                progress((piece + 1) / len(self._labels), "gradient")
         parts = [term.serialize() for term in total]
         return self._mailbox.seal("gradient", parts, letter.rows, letter.columns, epoch=letter.facts["epoch"])
 
@@ -341,71 +241,50 @@ def _gradient(
     return [column * residual for column in features]
 
 
-def train(
-    X: Any,
-    y: Any,
-    epochs: int = 8,
-    step: Step | None = None,
-    parameters: Parameters = TRAINING,
-    bound: float = 5.0,
-    progress: Progress | None = None,
-) -> Trained:
+def train(X: pd.DataFrame, y: Any, epochs: int = 8, step: Step | None = None) -> Trained:
     """Train on ciphertexts: client and server in this process, exchanging bytes only.
 
     Parameters
     ----------
-    X : DataFrame or array, shape (patients, features)
+    X : DataFrame, shape (patients, features)
         Values in [-1, 1].
     y : Series or array of 0 and 1, shape (patients,)
     epochs : int
         1 to 100, each over all patients.
     step : Step, optional
-    parameters : Parameters
-    bound : float
-        The polynomial is fitted to the sigmoid on [-bound, bound].
-    progress : callable, optional
-        Called with the share done and a word.
 
     Returns
     -------
     Trained
-
-    Raises
-    ------
-    EncryptionError
-        If the cohort or a number cannot be used, or an overflow threatens.
     """
-    epochs = whole(epochs, "epochs", 1, 100)
-    client = TrainingClient(parameters, bound, step)
+    checks.whole(epochs, "epochs", 1, 100, error=EncryptionError)
+    client = TrainingClient(step=step)
     server = TrainingServer(client.public_bytes(), client.message_key)
     message = client.encrypt(X, y)
     server.receive(message)
     path, up, down = [], [len(message)], []
-    for epoch in range(epochs):
+    for _ in range(epochs):
         question = client.encrypt_weights()
         answer = server.gradient(question)
         client.update(answer)
         path.append(client.weights)
         up.append(len(question))
         down.append(len(answer))
-        if progress is not None:
-            progress((epoch + 1) / epochs, f"epoch {epoch + 1}")
     return Trained(client.columns, float(path[-1][0]), path[-1][1:], np.array(path), tuple(up), tuple(down))
 
 
 def train_plain(
-    X: Any,
+    X: pd.DataFrame,
     y: Any,
     epochs: int = 8,
     step: Step | None = None,
-    bound: float = 5.0,
     sigmoid: Literal["polynomial", "exact"] = "polynomial",
 ) -> Trained:
     """Train in the clear, step by step as `train` does: the twin it is checked against.
 
     Parameters
     ----------
-    X, y, epochs, step, bound
+    X, y, epochs, step
         As for `train`.
     sigmoid : str
         "polynomial", as under encryption, or "exact".
@@ -413,19 +292,11 @@ def train_plain(
     Returns
     -------
     Trained
-
-    Raises
-    ------
-    EncryptionError
-        If the cohort or a number cannot be used.
     """
-    epochs = whole(epochs, "epochs", 1, 100)
-    if sigmoid not in ("polynomial", "exact"):
-        raise EncryptionError(f"sigmoid = {sigmoid!r} must be 'polynomial' or 'exact': choose one.")
-    table, step = checked_table(X), step or Step()
-    check_range(table, dict.fromkeys(table.columns, (-1.0, 1.0)))
-    labels = _checked_labels(y, len(table))
-    c0, c1, c3 = sigmoid_polynomial(bound)
+    checks.whole(epochs, "epochs", 1, 100, error=EncryptionError)
+    checks.choice(sigmoid, "sigmoid", ("polynomial", "exact"), error=EncryptionError)
+    (table, labels), step = _checked(X, y), step or Step()
+    c0, c1, c3 = sigmoid_polynomial()
     features = np.c_[np.ones(len(table)), table.to_numpy()]
     weights, velocity = np.zeros((2, features.shape[1]))
     path = []
@@ -437,12 +308,13 @@ def train_plain(
     return Trained(tuple(table.columns), float(weights[0]), weights[1:], np.array(path))
 
 
-def _checked_labels(y: Any, patients: int) -> np.ndarray:
+def _checked(X: pd.DataFrame, y: Any) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return patients and labels that can be trained on, alike for both ways of training."""
+    table = checked(X, 1.0)
     labels = pd.to_numeric(pd.Series(np.asarray(y).ravel()), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    if len(labels) != patients:
-        raise EncryptionError(f"There are {patients} patients and {len(labels)} labels: give one label a patient.")
+    if len(labels) != len(table):
+        raise EncryptionError(f"There are {len(table)} patients and {len(labels)} labels: give one label a patient.")
     odd = ~np.isin(labels, (0, 1))
     if odd.any():
-        value = np.asarray(y).ravel()[odd][0]
-        raise EncryptionError(f"y holds the label {value!s}, labels must be 0 or 1: recode them.")
-    return labels
+        raise EncryptionError(f"y holds the label {np.asarray(y).ravel()[odd][0]!s}, labels must be 0 or 1: recode.")
+    return table, labels

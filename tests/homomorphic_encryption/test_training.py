@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,17 +36,13 @@ def started(few, **settings):
 
 
 def test_encrypted_training_of_all_patients_equals_training_in_the_clear(patients):
-    told = []
-    model = training.train(
-        patients.X_train, patients.y_train, epochs=2, progress=lambda share, what: told.append((share, what))
-    )
+    model = training.train(patients.X_train, patients.y_train, epochs=2)
     twin = training.train_plain(patients.X_train, patients.y_train, epochs=2)
     assert np.abs(model.path - twin.path).max() < 1e-5
     assert np.abs(twin.path[-1] - twin.path[0]).max() > 0.1  # the weights did move
     area, plain = (roc_auc_score(patients.y_test, each.logits(patients.X_test)) for each in (model, twin))
     assert abs(area - plain) < 0.002
     assert area > 0.70
-    assert told == [(pytest.approx((n + 1) / 2), f"epoch {n + 1}") for n in range(2)]
     assert len(model.bytes_up) == 3
     assert len(model.bytes_down) == 2
     assert model.bytes_up[0] < 50e6
@@ -56,12 +50,12 @@ def test_encrypted_training_of_all_patients_equals_training_in_the_clear(patient
 
 @pytest.mark.parametrize(("parameters", "error"), [(training.TRAINING, 1e-5), (DEEP, 1e-7)])
 def test_a_gradient_equals_numpys(few, parameters, error):
-    client, server = started(few, parameters=parameters, bound=6.0)
+    client, server = started(few, parameters=parameters)
     weights = np.array([0.5, -2.0, 1.5, 0.25, -1.0])
     client._weights = weights.copy()
     gradient = client.update(server.gradient(client.encrypt_weights()))
     X, y = np.c_[np.ones(50), few[0].to_numpy()], few[1].to_numpy()
-    c0, c1, c3 = sigmoid_polynomial(6.0)
+    c0, c1, c3 = sigmoid_polynomial()
     z = X @ weights
     assert np.abs(gradient - X.T @ (c0 + c1 * z + c3 * z**3 - y) / 50).max() < error
 
@@ -89,26 +83,13 @@ def test_the_step_is_gradient_descent_with_momentum_and_penalty():
     assert weights == pytest.approx([-5.0, 2 - 7.9])
 
 
-def test_patients_may_be_an_array(few):
-    twin = training.train_plain(few[0].to_numpy(), few[1].to_numpy(), epochs=2)
-    named = training.train_plain(*few, epochs=2)
-    assert twin.columns == ("x0", "x1", "x2", "x3")
-    assert (twin.path == named.path).all()
-
-
 # Who can read what --------------------------------------------------------------------------------------------
 
 
-def test_the_server_has_no_way_to_the_key(few):
+def test_the_server_cannot_encrypt_either(few):
     client, server = started(few)
-    context = server._context
-    assert not context.has_secret_key()
-    assert not context.has_galois_keys()
-    for ask in (context.secret_key, context.decryptor, server._features[0][0].decrypt):
-        with pytest.raises(ValueError, match=r"(?i)secret|decrypt"):
-            ask()
     with pytest.raises(ValueError, match="encrypt"):
-        training.ts.ckks_vector(context, [1.0])  # it needs no public key, so it has none
+        training.ts.ckks_vector(server._context, [1.0])  # it needs no public key, so it has none
     assert len(client.public_bytes()) < 4e6
 
 
@@ -125,16 +106,12 @@ def test_a_message_does_not_tell_a_label_or_a_value(few):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda X, y: (X.assign(age=np.nan), y), "'age' holds nan"),
-        (lambda X, y: (X.assign(age=-np.inf), y), "'age' holds -inf"),
-        (lambda X, y: (X.assign(age=1.5), y), r"'age' holds 1.5, beyond its stated range \[-1, 1\]"),
-        (lambda X, y: (X[:0], y[:0]), "0 patients"),
-        (lambda X, y: (X.iloc[:, :0], y), "0 columns"),
+        (lambda X, y: (X.assign(age=np.nan), y), "column 'age' in row 0 is no number from -1 to 1"),
+        (lambda X, y: (X.assign(age=1.5), y), "column 'age' in row 0 is no number from -1 to 1"),
+        (lambda X, y: (X.to_numpy(), y), "the cohort is of type ndarray"),
         (lambda X, y: (X, y[:-1]), "50 patients and 49 labels"),
         (lambda X, y: (X, y * 2), "label 2"),
         (lambda X, y: (X, y.astype(float).where(y == 1)), "label nan"),
-        (lambda X, y: ([[0.1, 0.2], [0.3]], [0, 1]), "no table"),
-        (lambda X, y: (pd.concat([X, X], axis=1), y), "Two columns"),
     ],
 )
 def test_a_cohort_that_cannot_be_trained_on_is_refused_alike_by_both(few, change, words):
@@ -151,26 +128,13 @@ def test_parameters_with_too_few_levels_are_refused(parameters):
         training.TrainingClient(parameters)
 
 
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"rate": 0}, "rate = 0"),
-        ({"rate": np.nan}, "rate = nan"),
-        ({"momentum": 1}, "momentum = 1"),
-        ({"penalty": -1}, "penalty = -1"),
-    ],
-)
-def test_impossible_steps_are_refused(settings, words):
-    with pytest.raises(EncryptionError, match=re.escape(words)):
-        training.Step(**settings)
-
-
-def test_impossible_epochs_bounds_and_sigmoids_are_refused(few):
+def test_impossible_settings_are_refused(few):
+    for settings in ({"rate": 0}, {"momentum": 1}, {"penalty": -1}):
+        with pytest.raises(EncryptionError, match=f"{next(iter(settings))} = "):
+            training.Step(**settings)
     for run in (training.train, training.train_plain):
         with pytest.raises(EncryptionError, match="epochs = 0"):
             run(*few, epochs=0)
-        with pytest.raises(EncryptionError, match="bound = 0"):
-            run(*few, bound=0)
     with pytest.raises(EncryptionError, match="'softmax'"):
         training.train_plain(*few, sigmoid="softmax")
 
@@ -185,9 +149,9 @@ def test_an_overflow_is_refused_before_it_happens(few):
 
 
 def test_the_largest_gradient_that_is_let_through_is_still_right(few):
-    client, server = started((np.ones((50, 1)), np.zeros(50)))
+    client, server = started((pd.DataFrame({"one": np.ones(50)}), np.zeros(50)))
     logit = 1.0
-    while client._circuit.largest(logit + 0.5) < training.TRAINING.largest:
+    while training.largest_term(logit + 0.5) < training.TRAINING.largest:
         logit += 0.5
     client._weights = np.array([0.0, logit])
     gradient = client.update(server.gradient(client.encrypt_weights()))
@@ -235,7 +199,8 @@ def test_a_flipped_bit_or_a_cut_is_refused(few):
     assert client.epoch == 1
 
 
-def test_patients_with_other_columns_are_not_scored(few):
+def test_patients_are_scored_by_the_names_of_their_columns(few):
     model = training.train_plain(*few, epochs=1)
-    with pytest.raises(EncryptionError, match="same columns in the same order"):
-        model.logits(few[0].iloc[:, ::-1])
+    assert (model.logits(few[0].iloc[:, ::-1]) == model.logits(few[0])).all()
+    with pytest.raises(EncryptionError, match="X lacks the column"):
+        model.logits(few[0].iloc[:, :2])

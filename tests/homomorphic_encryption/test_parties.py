@@ -1,0 +1,287 @@
+"""`parties` and `keys`: whoever computes cannot read; what was changed, mixed up or repeated is refused."""
+
+from __future__ import annotations
+
+import pickle
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+import tenseal as ts
+import tenseal.sealapi as seal
+
+from ppml_helpers.errors import EncryptionError
+from ppml_helpers.homomorphic_encryption import aggregation, keys, statistics, training
+from ppml_helpers.homomorphic_encryption.messages import Mailbox, new_message_key
+from ppml_helpers.homomorphic_encryption.models import Linear
+from ppml_helpers.homomorphic_encryption.parameters import LINEAR, SIGMOID
+from ppml_helpers.homomorphic_encryption.parties import KeyHolder, Party, chunks, ciphertext
+from ppml_helpers.homomorphic_encryption.scoring import Client, Server
+
+COLUMNS = ("a", "b", "c")
+MODEL = Linear(COLUMNS, (1.5, -2.0, 0.25), 0.7)
+
+
+@pytest.fixture(scope="module")
+def client() -> Client:
+    return Client("sigmoid")
+
+
+@pytest.fixture(scope="module")
+def server(client: Client) -> Server:
+    return Server(client.public_bytes(), client.message_key)
+
+
+def table(rows: int = 20, columns: tuple[str, ...] = COLUMNS) -> pd.DataFrame:
+    return pd.DataFrame(np.random.default_rng(0).uniform(-1, 1, (rows, len(columns))), columns=list(columns))
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Who computes cannot read
+# --------------------------------------------------------------------------------------------------------------
+
+
+Sides = tuple[KeyHolder, list[Party], list]  # who can decrypt, who cannot, and ciphertexts as these have them
+
+
+def of_scores() -> Sides:
+    holder = Client("sigmoid")
+    server = Server(holder.public_bytes(), holder.message_key)
+    return holder, [server], list(server.receive(holder.encrypt(table())).chunks[0])
+
+
+def of_training() -> Sides:
+    holder = training.TrainingClient()
+    server = training.TrainingServer(holder.public_bytes(), holder.message_key)
+    server.receive(holder.encrypt(table(), [0, 1] * 10))
+    return holder, [server], server._features[0]
+
+
+def of_moments() -> Sides:
+    holder = statistics.MomentsHolder({"a": (-1, 1)})
+    public = holder.public_bytes(), holder.message_key
+    hospital, server = statistics.MomentsHospital(*public, "North"), statistics.MomentsServer(*public)
+    parts = server._mailbox.open(hospital.encrypt(table()), "columns").parts
+    return holder, [hospital, server], [ciphertext(server._context, part) for part in parts]
+
+
+def of_counts() -> Sides:
+    holder = statistics.CountsHolder(["dead", "alive"])
+    public = holder.public_bytes(), holder.message_key
+    hospital, server = statistics.CountsHospital(*public, "North"), statistics.CountsServer(*public)
+    parts = server._mailbox.open(hospital.encrypt([3, 4], 7), "counts").parts
+    return holder, [hospital, server], [ts.bfv_vector_from(server._context, part) for part in parts]
+
+
+def of_updates() -> Sides:
+    holder = aggregation.UpdatesHolder(3)
+    public = holder.public_bytes(), holder.message_key
+    hospital, server = aggregation.UpdatesHospital(*public, "North"), aggregation.UpdatesServer(*public)
+    parts = server._mailbox.open(hospital.encrypt([0.1, 0.2, 0.3], 10), "update").parts
+    return holder, [hospital, server], [ciphertext(server._context, part) for part in parts]
+
+
+SIDES = [of_scores, of_training, of_moments, of_counts, of_updates]
+
+
+def contexts_in(root: object) -> list[ts.Context]:
+    """Return every TenSEAL context that an object leads to by its attributes and what they contain."""
+    found, seen, waiting = [], [], [root]
+    while waiting:
+        item = waiting.pop()
+        if any(item is other for other in seen):
+            continue
+        seen.append(item)
+        if isinstance(item, ts.Context):
+            found.append(item)
+        elif isinstance(item, ts.CKKSVector | ts.BFVVector):
+            waiting.append(item.context())
+        elif isinstance(item, dict):
+            waiting.extend(item.values())
+        elif isinstance(item, list | tuple | set):
+            waiting.extend(item)
+        elif type(item).__module__.startswith("ppml_helpers"):
+            waiting.extend(getattr(item, name) for name in dir(item) if not name.startswith("__"))
+    return found
+
+
+def refused_or_clean(context: ts.Context, clean: bytes) -> bool:
+    try:
+        return context.serialize(False, True, False, False) == clean
+    except ValueError:
+        return True
+
+
+@pytest.mark.parametrize("sides", SIDES)
+def test_no_accessor_of_a_party_leads_to_a_key(sides: Callable[[], Sides]) -> None:
+    _, parties, received = sides()
+    contexts = contexts_in((parties, received))
+    assert len(contexts) >= len(parties), "the search must find the contexts, or it proves nothing"
+    rotations = sides is of_moments  # to add up slots
+    for context in contexts:
+        assert not context.has_secret_key()
+        assert not context.is_private()
+        assert context.has_galois_keys() == rotations, "no key that is not needed"
+        refused = ["secret_key", "decryptor", "generate_galois_keys", *([] if rotations else ["galois_keys"])]
+        for holder, accessor in [(holder, name) for holder in (context, context.data) for name in refused]:
+            if hasattr(holder, accessor):
+                with pytest.raises(ValueError, match=r"context|secret_key"):
+                    getattr(holder, accessor)()
+        clean = context.serialize(False, False, False, False)
+        assert refused_or_clean(context, clean), "asked for the secret key, it must have none to write"
+    for vector in received:
+        with pytest.raises(ValueError, match=r"(?i)secret|decrypt"):
+            vector.decrypt()
+
+
+def test_the_search_would_find_a_key(client: Client) -> None:
+    (context,) = contexts_in(client)
+    assert context.has_secret_key()
+    assert not refused_or_clean(context, context.serialize(False, False, False, False))
+    context.decryptor()
+
+
+@pytest.mark.parametrize("sides", SIDES)
+def test_no_side_can_be_pickled_or_shows_a_key(sides: Callable[[], Sides]) -> None:
+    holder, parties, _ = sides()
+    for side in (holder, *parties):
+        assert holder.message_key.hex() not in repr(side)
+        with pytest.raises(EncryptionError, match="cannot be pickled"):
+            pickle.dumps(side)
+
+
+@pytest.mark.parametrize("name", ["linear", "sigmoid"])
+def test_the_public_bytes_hold_no_piece_of_the_secret_key(name: str) -> None:
+    client = Client(name)
+    context = client._context
+    secret = context.serialize(
+        save_public_key=False, save_secret_key=True, save_galois_keys=False, save_relin_keys=False
+    )
+    pieces = [secret[start : start + 16] for start in range(len(secret) // 4, len(secret) - 16, 997)]
+    assert len(pieces) > 50
+    everything = context.serialize(save_secret_key=True)
+    assert all(piece in everything for piece in pieces), "the scan must work"
+    public = client.public_bytes()
+    assert not any(piece in public for piece in pieces)
+    assert client.message_key not in public
+    read = Server(public, client.message_key)._context
+    assert not read.has_public_key()
+    assert read.has_relin_keys() == (client.parameters.depth > 1), "no key that is not needed"
+
+
+def test_a_context_with_a_secret_key_is_refused() -> None:
+    client = Client("linear")
+    leaked = client._context.serialize(save_secret_key=True)
+    message = client._mailbox.seal(client._kind(), [leaked], rows=0)
+    with pytest.raises(EncryptionError, match="holds a secret key"):
+        Server(message, client.message_key)
+
+
+def test_a_context_with_a_live_decryptor_is_refused() -> None:
+    context = LINEAR.context()
+    vector = ts.ckks_vector(context, [61.0])
+    context.make_context_public()
+    plain = seal.Plaintext()
+    context.decryptor().data.decrypt(vector.ciphertext()[0], plain)
+    read = seal.CKKSEncoder(context.seal_context().data).decode_double(plain)[0]
+    assert read == pytest.approx(61), "the leak is real"
+    with pytest.raises(EncryptionError, match="decryptor still lives"):
+        keys.check_public(context)
+    keys.load_public(keys.public_part(context))  # the bytes are clean
+
+
+@pytest.mark.parametrize("data", [b"", b"abc", None, bytes(1000), zlib.compress(bytes(1000))])
+def test_what_is_no_context_is_refused(data: object) -> None:
+    with pytest.raises(EncryptionError, match="public context"):
+        keys.load_public(data)  # type: ignore[arg-type]
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Changed, mixed and repeated messages
+# --------------------------------------------------------------------------------------------------------------
+
+
+def damaged(message: bytes, rng: np.random.Generator, number: int) -> bytes:
+    if number % 5 == 0:
+        return message[: rng.integers(len(message))]
+    changed = bytearray(message)
+    changed[rng.integers(len(message))] ^= 1 << rng.integers(8)
+    return bytes(changed)
+
+
+def test_500_random_flips_and_truncations_of_each_message_are_refused() -> None:
+    client = Client("linear")
+    public = client.public_bytes()
+    server = Server(public, client.message_key)
+    encrypted = client.encrypt(table(2, ("a",)))
+    answer = Server(public, client.message_key).score(encrypted, Linear("a", [2.0]))
+    readers: list[tuple[bytes, Callable[[bytes], object]]] = [
+        (public, lambda message: Server(message, client.message_key)),
+        (encrypted, server.receive),
+        (answer, client.decrypt),
+    ]
+    rng = np.random.default_rng(0)
+    for message, read in readers:
+        for number in range(500):
+            with pytest.raises(EncryptionError):
+                read(damaged(message, rng, number))
+        read(message)  # what is whole is still read
+
+
+def test_another_message_key_or_purpose_is_refused(client: Client) -> None:
+    with pytest.raises(EncryptionError, match="another message key"):
+        Server(client.public_bytes(), new_message_key())
+    with pytest.raises(EncryptionError, match="'public keys for scores', not 'public keys for counts'"):
+        statistics.CountsServer(client.public_bytes(), client.message_key)
+
+
+def test_another_clients_keys_or_other_parameters_are_refused(client: Client, server: Server) -> None:
+    stranger = Mailbox(client.message_key, "another", SIGMOID.fingerprint, "key holder")
+    with pytest.raises(EncryptionError, match="belongs to key pair another"):
+        server.receive(stranger.seal("cohort", [], 1, COLUMNS, limit=1.0))
+    other = Mailbox(client.message_key, client.key_id, LINEAR.fingerprint, "key holder")
+    with pytest.raises(EncryptionError, match="parameters CKKS 8192 60-40-60"):
+        server.receive(other.seal("cohort", [], 1, COLUMNS, limit=1.0))
+
+
+def test_keys_that_are_not_those_the_header_states_are_refused() -> None:
+    key = new_message_key()
+    box = Mailbox(key, "pair", SIGMOID.fingerprint, "key holder")
+    with pytest.raises(EncryptionError, match="their message states CKKS 8192 50-36"):
+        Server(box.seal(Server._kind(), [keys.public_part(LINEAR.context())], 0), key)
+
+
+def test_parts_that_do_not_fit_their_header_are_refused(client: Client, server: Server) -> None:
+    def receive(parts: list[bytes], rows: int, columns: tuple[str, ...] = ("a",)) -> None:
+        server.receive(client._mailbox.seal("cohort", parts, rows, columns, limit=1.0))
+
+    part = ts.ckks_vector(client._context, [0.5, 0.25]).serialize()
+    with pytest.raises(EncryptionError, match="holds 2 values, not 3"):
+        receive([part], 3)
+    with pytest.raises(EncryptionError, match="has 1 ciphertexts"):
+        receive([part], 2, ("a", "b"))
+    with pytest.raises(EncryptionError, match="holds 0 values"):  # TenSEAL reads no bytes as an empty vector
+        receive([b""], 2)
+    for odd in (ts.ckks_vector(LINEAR.context(), [0.5]).serialize(), b"rubbish"):
+        with pytest.raises(EncryptionError, match="no ciphertext of these parameters"):
+            receive([odd], 1)
+    helper = Mailbox(client.message_key, client.key_id, SIGMOID.fingerprint, "helper")
+    with pytest.raises(EncryptionError, match="comes from 'helper'"):
+        server.receive(helper.seal("cohort", [part], 2, ("a",), limit=1.0))
+
+
+def test_a_repeated_cohort_or_answer_is_refused(client: Client, server: Server) -> None:
+    message = client.encrypt(table())
+    answer = server.score(message, MODEL)
+    with pytest.raises(EncryptionError, match="repetition"):
+        server.score(message, MODEL)
+    client.decrypt(answer)
+    with pytest.raises(EncryptionError, match="repetition"):
+        client.decrypt(answer)
+
+
+def test_chunks_are_full_and_padded_with_zeros() -> None:
+    pieces = chunks(np.arange(1.0, 6.0), 4)
+    assert [list(piece) for piece in pieces] == [[1, 2, 3, 4], [5, 0, 0, 0]]
