@@ -4,7 +4,8 @@ Everything here is for the Gaussian mechanism repeated ``steps`` times, each tim
 (every patient is in a batch with probability ``sample_rate``), for tables that differ by one patient added or removed.
 No answer is ever below the truth: full batches (``sample_rate`` 1) use the exact formula, rounded up, and sampled
 batches take the smallest of three upper bounds (dp-accounting's privacy loss distributions and Renyi divergences, and
-the full batch: being left out of some batches cannot make a patient more visible).
+the full batch: being left out of some batches cannot make a patient more visible). A parameter outside its range is
+refused with a `PrivacyParameterError`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
-from numbers import Integral, Real
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from dp_accounting.rdp import RdpAccountant
 from scipy.optimize import brentq
 from scipy.special import expit, log_ndtr, ndtr
 
+from ppml_helpers import checks
 from ppml_helpers.errors import PrivacyParameterError
 
 DELTA = 1e-5
@@ -32,7 +33,6 @@ DELTA = 1e-5
 _ROUND_UP = 1 + 1e-9  # the exact formula is computed in floating point: err on the safe side
 _SLACK = 4e-16  # what one floating-point operation may lose, generously
 _NOISE_RANGE = (1e-2, 1e7)  # noise multipliers that are ever searched
-_COMPUTABLE_NOISE = (1e-6, 1e12)  # noise multipliers that anything is computed for, besides 0
 _LEAST_NOISE_FOR_PLD = 0.2  # below it the privacy loss spreads so widely that its grid would not fit into memory
 _LEAST_RENYI_SIGNAL = 3e-5  # sample rate over noise, below which Renyi divergences are lost in rounding
 # Whole orders only: the series for fractional ones does not always converge, and complains on stderr.
@@ -66,11 +66,6 @@ def epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: floa
     float
         At least the true epsilon. For full batches it is exact up to one part in 10^9.
 
-    Raises
-    ------
-    PrivacyParameterError
-        If a parameter is outside its range.
-
     References
     ----------
     Full batches: Balle and Wang (2018), Theorem 8; Dong, Roth and Su (2022), Corollary 1 (T steps of noise sigma are
@@ -101,7 +96,7 @@ def noise_multiplier(target_epsilon: float, sample_rate: float, steps: int, delt
     Raises
     ------
     PrivacyParameterError
-        If a parameter is outside its range, or the target cannot be met by any noise up to a multiplier of 10^7.
+        If the target cannot be met by any noise up to a multiplier of 10^7.
 
     Notes
     -----
@@ -131,11 +126,6 @@ def compose(trainings: Iterable[SampledGaussian], delta: float = DELTA) -> float
     float
         An upper bound: exact (rounded up) if all use full batches, `epsilon` of all their steps if they differ in
         nothing else, and by Renyi divergences otherwise.
-
-    Raises
-    ------
-    PrivacyParameterError
-        If a parameter is outside its range.
     """
     check_training(delta=delta)
     trainings = [SampledGaussian(*training) for training in trainings]
@@ -158,11 +148,6 @@ def membership_accuracy(epsilon: float, delta: float = DELTA) -> float:
     -------
     float
         A probability from 0.5 (coin) to 1, for every attacker whatever else they know.
-
-    Raises
-    ------
-    PrivacyParameterError
-        If a parameter is outside its range.
 
     References
     ----------
@@ -187,22 +172,13 @@ def membership_power(epsilon: float, delta: float, false_positive_rate: float) -
     Returns
     -------
     float
-        The largest possible true positive rate.
-
-    Raises
-    ------
-    PrivacyParameterError
-        If a parameter is outside its range.
 
     References
     ----------
     Kairouz, Oh and Viswanath (2015), Theorem 2.1; Dong, Roth and Su (2022), Proposition 3.
     """
     _check_promise(epsilon, delta)
-    if not _is_number(false_positive_rate) or not 0 <= false_positive_rate <= 1:
-        raise PrivacyParameterError(
-            f"false_positive_rate is {false_positive_rate!r}; it is a share from 0 to 1 (0.01 is 1 % false alarms)."
-        )
+    _number(false_positive_rate, "false_positive_rate", 0, 1, mend="0.01 is 1 % false alarms")
     if math.isinf(epsilon):
         return 1.0
     # e^epsilon * false_positive_rate, at most 1, without the overflow of e^epsilon
@@ -217,22 +193,7 @@ def gaussian_membership_accuracy(noise_multiplier: float, steps: int) -> float:
     One pair (epsilon, delta) is a summary of the mechanism. The mechanism's own trade-off curve, known exactly for
     full batches, is tighter at the attacker's best point.
 
-    Parameters
-    ----------
-    noise_multiplier : float
-        At least 0; 0 gives 1.0.
-    steps : int
-        Full-batch steps, at least 1.
-
-    Returns
-    -------
-    float
-        A probability from 0.5 to 1 (both answers equally likely beforehand).
-
-    Raises
-    ------
-    PrivacyParameterError
-        If a parameter is outside its range.
+    From 0.5 (nothing to be seen) to 1.0 (no noise); both answers are equally likely beforehand.
 
     References
     ----------
@@ -246,12 +207,8 @@ def build_noise_table(
     epsilons: Iterable[float], sample_rates_and_steps: Iterable[tuple[float, int]], delta: float = DELTA
 ) -> dict[str, float]:
     """Search the noise multipliers that ``noise_table.json`` of this package holds."""
-    epsilons, trainings = list(epsilons), list(sample_rates_and_steps)
-    for target in epsilons:
-        check_target(target)
-    for sample_rate, steps in trainings:
-        check_training(sample_rate=sample_rate, steps=steps, delta=delta)
-    settings = [(float(e), float(q), int(t), float(delta)) for q, t in trainings for e in epsilons]
+    epsilons = list(epsilons)
+    settings = [(float(e), float(q), int(t), float(delta)) for q, t in sample_rates_and_steps for e in epsilons]
     return {_key(*setting): _noise_multiplier(*setting) for setting in settings}
 
 
@@ -385,76 +342,28 @@ def _key(target: float, sample_rate: float, steps: int, delta: float) -> str:
 
 # What is refused -------------------------------------------------------------------------------------------------
 
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
+_number = partial(checks.number, error=PrivacyParameterError)
 
 
 def check_training(
     noise_multiplier: float = 1.0, sample_rate: float = 1.0, steps: int = 1, delta: float = DELTA
 ) -> None:
-    """Refuse parameters of a training that mean nothing.
-
-    Parameters
-    ----------
-    noise_multiplier, sample_rate, steps, delta
-        As in `epsilon`.
-
-    Raises
-    ------
-    PrivacyParameterError
-        Naming the first parameter outside its range, the rule and the mend.
-    """
-    if not _is_number(noise_multiplier) or not 0 <= noise_multiplier < math.inf:
-        raise PrivacyParameterError(
-            f"noise_multiplier is {noise_multiplier!r}; it counts clipping norms of noise: give a number, 0 or more."
-        )
-    if not _is_number(sample_rate) or not 0 < sample_rate <= 1:
-        raise PrivacyParameterError(
-            f"sample_rate is {sample_rate!r}; it is the chance to be in a batch: give a number above 0 and at most 1."
-        )
-    if not isinstance(steps, Integral) or isinstance(steps, bool) or steps < 1:
-        raise PrivacyParameterError(f"steps is {steps!r}; it counts noisy steps: give a whole number, 1 or more.")
-    if not _is_number(delta) or not 0 < delta < 1:
-        raise PrivacyParameterError(
-            f"delta is {delta!r}; it must lie between 0 and 1 (below one in the number of patients, such as 1e-5)."
-        )
-    # Beyond these, floating point cannot be trusted to keep a bound a bound.
-    extremes = {
-        "noise_multiplier": noise_multiplier == 0 or _COMPUTABLE_NOISE[0] <= noise_multiplier <= _COMPUTABLE_NOISE[1],
-        "sample_rate": sample_rate >= 1e-9,
-        "steps": steps <= 10**9,
-        "delta": delta >= 1e-100,
-    }
-    given = {"noise_multiplier": noise_multiplier, "sample_rate": sample_rate, "steps": steps, "delta": delta}
-    for name, computable in extremes.items():
-        if not computable:
-            shown = str(given[name])[:24]
-            raise PrivacyParameterError(f"{name} is {shown}; that is too extreme to compute with: relax it.")
+    """Refuse parameters of a training that mean nothing, or are so extreme that no bound could be trusted."""
+    noise = _number(noise_multiplier, "noise_multiplier", 0, 1e12, mend="it counts clipping norms of noise")
+    if noise > 0:
+        _number(noise, "noise_multiplier", 1e-6, mend="less is too little to compute with, and 0 is none")
+    _number(sample_rate, "sample_rate", 1e-9, 1, mend="it is the chance to be in a batch")
+    checks.whole(steps, "steps", 1, 10**9, error=PrivacyParameterError, mend="it counts noisy steps")
+    _number(delta, "delta", 1e-100, 1, below=True, mend="stay below one in the number of patients, such as 1e-5")
 
 
 def check_target(target_epsilon: float) -> None:
-    """Refuse an epsilon that nobody can aim for.
-
-    Parameters
-    ----------
-    target_epsilon : float
-
-    Raises
-    ------
-    PrivacyParameterError
-        If it is not a number above 0.
-    """
-    if not _is_number(target_epsilon) or not target_epsilon > 0:
-        raise PrivacyParameterError(
-            f"epsilon is {target_epsilon!r}; a target is above 0 (infinity means no promise): give such a number."
-        )
+    """Refuse an epsilon that nobody can aim for; infinity means no promise."""
+    if not (isinstance(target_epsilon, float) and target_epsilon == math.inf):
+        _number(target_epsilon, "epsilon", 0, above=True, mend="aim for such a number, or infinity for no promise")
 
 
 def _check_promise(epsilon: float, delta: float) -> None:
-    if not _is_number(epsilon) or epsilon < 0:
-        raise PrivacyParameterError(
-            f"epsilon is {epsilon!r}; a promise has an epsilon of 0 or more: give such a number."
-        )
-    if not _is_number(delta) or not 0 <= delta < 1:
-        raise PrivacyParameterError(f"delta is {delta!r}; a promise has one from 0 to below 1: give such a number.")
+    if not (isinstance(epsilon, float) and epsilon == math.inf):
+        _number(epsilon, "epsilon", 0, mend="a promise has such an epsilon, or infinity for none")
+    _number(delta, "delta", 0, 1, below=True, mend="stay below one in the number of patients, such as 1e-5")

@@ -1,8 +1,9 @@
-"""The price list: no answer below the truth, and close above it."""
+"""`accounting`, the price list: no answer below the truth, and close above it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import dp_accounting
 import mpmath
@@ -67,9 +68,9 @@ def test_the_exact_epsilon_is_never_below_the_truth(log_sigma: float, steps: int
         assert gaussian_delta(epsilon, mu) <= mpmath.mpf(delta)
 
 
-@pytest.mark.parametrize("sigma", [0.3, 1.0, 7.0, 120.0])
+@pytest.mark.parametrize("sigma", [0.3, 7.0, 120.0])
 @pytest.mark.parametrize("steps", [1, 100])
-@pytest.mark.parametrize("delta", [1e-3, 1e-5, 1e-10])
+@pytest.mark.parametrize("delta", [1e-3, 1e-10])
 def test_the_exact_epsilon_is_close_above_the_truth(sigma: float, steps: int, delta: float) -> None:
     epsilon = accounting.epsilon(sigma, 1, steps, delta)
     with mpmath.workdps(60):
@@ -160,26 +161,26 @@ deltas = st.floats(-9, -2).map(lambda exponent: 10**exponent)
 ROUNDING = 1 + 2e-3  # the grid of the sampled answer is chosen anew for each setting
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=5, deadline=None, derandomize=True)
 @given(noise=noises, more=st.floats(1.02, 10), q=rates, steps=steps_taken, delta=deltas)
 def test_more_noise_costs_less(noise: float, more: float, q: float, steps: int, delta: float) -> None:
     less_private = accounting.epsilon(noise, q, steps, delta)
     assert accounting.epsilon(noise * more, q, steps, delta) <= less_private * ROUNDING
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=5, deadline=None, derandomize=True)
 @given(noise=noises, q=rates, steps=steps_taken, more=st.integers(1, 100), delta=deltas)
 def test_more_steps_cost_more(noise: float, q: float, steps: int, more: int, delta: float) -> None:
     assert accounting.epsilon(noise, q, steps, delta) <= accounting.epsilon(noise, q, steps + more, delta) * ROUNDING
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=5, deadline=None, derandomize=True)
 @given(noise=noises, q=st.floats(0.01, 1), less=st.floats(0.1, 0.98), steps=steps_taken, delta=deltas)
 def test_larger_batches_cost_more(noise: float, q: float, less: float, steps: int, delta: float) -> None:
     assert accounting.epsilon(noise, q * less, steps, delta) <= accounting.epsilon(noise, q, steps, delta) * ROUNDING
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=5, deadline=None, derandomize=True)
 @given(noise=noises, q=rates, steps=steps_taken, delta=deltas, more=st.floats(1.1, 10))
 def test_a_larger_delta_costs_less(noise: float, q: float, steps: int, delta: float, more: float) -> None:
     assert accounting.epsilon(noise, q, steps, delta * more) <= accounting.epsilon(noise, q, steps, delta) * ROUNDING
@@ -258,14 +259,11 @@ def test_the_slider_never_waits_for_a_search(monkeypatch: pytest.MonkeyPatch) ->
 # ---------------------------------------------------------------------------------------------------- composition
 
 
-def test_nothing_published_costs_nothing() -> None:
-    assert accounting.compose([]) == 0
-
-
 @pytest.mark.parametrize(
     "training", [SampledGaussian(5.0, 1, 10), SampledGaussian(2.0, 0.1, 50), SampledGaussian(30.0, 0.2, 60)]
 )
-def test_one_training_costs_its_epsilon(training: SampledGaussian) -> None:
+def test_one_training_costs_its_epsilon_and_none_costs_nothing(training: SampledGaussian) -> None:
+    assert accounting.compose([]) == 0
     assert accounting.compose([training]) == accounting.epsilon(*training)
 
 
@@ -375,79 +373,27 @@ def test_many_steps_of_the_gaussian_mechanism_by_simulation() -> None:
 
 # ---------------------------------------------------------------------------------------------------- bad input
 
-GOOD = {"noise_multiplier": 1.0, "sample_rate": 0.1, "steps": 10, "delta": 1e-5}
-BAD = {
-    "noise_multiplier": [-1, math.nan, math.inf, "1", None, True],
-    "sample_rate": [0, -0.1, 1.5, math.nan, "0.1", True],
-    "steps": [0, -3, 2.5, True, "10", math.nan],
-    "delta": [0, 1, -1e-5, 2, math.nan, "1e-5"],
-}
-CASES = [(name, value) for name, values in BAD.items() for value in values]
-RULES = {
-    "noise_multiplier": "0 or more",
-    "sample_rate": "above 0 and at most 1",
-    "steps": "a whole number, 1 or more",
-    "delta": "between 0 and 1",
-}
 
-
-def names(error: pytest.ExceptionInfo[BaseException], name: str, value: object, rule: str) -> bool:
-    sentence = str(error.value)
-    return sentence.startswith(f"{name} is {value!r};") and rule in sentence and sentence.endswith(".")
-
-
-@pytest.mark.parametrize(("name", "value"), CASES)
-def test_epsilon_refuses(name: str, value: object) -> None:
-    with pytest.raises(PrivacyParameterError) as error:
-        accounting.epsilon(**{**GOOD, name: value})
-    assert names(error, name, value, RULES[name])
-
-
-@pytest.mark.parametrize(("name", "value"), [case for case in CASES if case[0] != "noise_multiplier"])
-def test_noise_multiplier_refuses(name: str, value: object) -> None:
-    setting = {"target_epsilon": 1.0, **GOOD, name: value}
-    del setting["noise_multiplier"]
-    with pytest.raises(PrivacyParameterError) as error:
-        accounting.noise_multiplier(**setting)
-    assert names(error, name, value, RULES[name])
-
-
-@pytest.mark.parametrize("value", [0, -1, math.nan, "1", None, True])
-def test_a_target_must_be_above_zero(value: object) -> None:
-    with pytest.raises(PrivacyParameterError) as error:
-        accounting.noise_multiplier(value, 0.1, 10)
-    assert names(error, "epsilon", value, "above 0")
-
-
-@pytest.mark.parametrize(("name", "value"), CASES)
-def test_compose_refuses(name: str, value: object) -> None:
-    setting = {**GOOD, name: value}
-    delta = setting.pop("delta")
-    with pytest.raises(PrivacyParameterError) as error:
-        accounting.compose([SampledGaussian(3.0, 1, 5), SampledGaussian(**setting)], delta)
-    assert names(error, name, value, RULES[name])
-
-
-@pytest.mark.parametrize("value", [-0.1, math.nan, "1", None])
-def test_a_promise_has_an_epsilon(value: object) -> None:
-    for call in (accounting.membership_accuracy, lambda e: accounting.membership_power(e, 1e-5, 0.1)):
-        with pytest.raises(PrivacyParameterError) as error:
-            call(value)
-        assert names(error, "epsilon", value, "0 or more")
-
-
-@pytest.mark.parametrize(("value", "argument"), [(v, a) for v in (-0.1, 1.5, math.nan, "1") for a in ("delta", "rate")])
-def test_membership_power_refuses(value: object, argument: str) -> None:
-    with pytest.raises(PrivacyParameterError) as error:
-        accounting.membership_power(1, *((value, 0.1) if argument == "delta" else (1e-5, value)))
-    rule = ("delta", "from 0 to below 1") if argument == "delta" else ("false_positive_rate", "from 0 to 1")
-    assert names(error, rule[0], value, rule[1])
-
-
-@pytest.mark.parametrize(("sigma", "steps"), [(-1, 5), (1.0, 0), (1.0, 2.5), (math.nan, 3)])
-def test_gaussian_membership_accuracy_refuses(sigma: float, steps: int) -> None:
-    with pytest.raises(PrivacyParameterError):
-        accounting.gaussian_membership_accuracy(sigma, steps)
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: accounting.epsilon(-1, 0.1, 10), "noise_multiplier = -1 .*: it counts clipping norms of noise"),
+        (lambda: accounting.epsilon(1.0, 0, 10), "sample_rate = 0 .*: it is the chance to be in a batch"),
+        (lambda: accounting.epsilon(1.0, 0.1, 2.5), "steps = 2.5 .*: it counts noisy steps"),
+        (lambda: accounting.epsilon(1.0, 0.1, 10, 1), "delta = 1 .*: stay below one in the number of patients"),
+        (lambda: accounting.noise_multiplier(0, 0.1, 10), "epsilon = 0 must be a finite number above 0"),
+        (lambda: accounting.noise_multiplier(1.0, 1.5, 10), "sample_rate = 1.5"),
+        (lambda: accounting.compose([], delta=2), "delta = 2"),
+        (lambda: accounting.compose([SampledGaussian(3.0, 1, 0)]), "steps = 0"),
+        (lambda: accounting.membership_accuracy(-0.1), "epsilon = -0.1 .*: a promise has such an epsilon"),
+        (lambda: accounting.membership_power(1, 1.5, 0.1), "delta = 1.5"),
+        (lambda: accounting.membership_power(1, 1e-5, "1"), "false_positive_rate = '1' .*: 0.01 is 1 % false alarms"),
+        (lambda: accounting.gaussian_membership_accuracy(math.nan, 3), "noise_multiplier = nan"),
+    ],
+)
+def test_a_parameter_outside_its_range_is_refused(call: Callable[[], float], sentence: str) -> None:
+    with pytest.raises(PrivacyParameterError, match=sentence):
+        call()
 
 
 # ---------------------------------------------------------------------------------------------------------- extremes
@@ -472,27 +418,13 @@ def test_a_tiny_delta_does_not_slip_below_the_truth() -> None:
         ("delta", (1.0, 1.0, 10, 1e-300)),
     ],
 )
-def test_what_cannot_be_computed_is_said(name: str, arguments: tuple) -> None:
-    with pytest.raises(PrivacyParameterError, match=rf"^{name} is .* too extreme"):
+def test_what_is_too_extreme_to_compute_with_is_refused(name: str, arguments: tuple) -> None:
+    with pytest.raises(PrivacyParameterError, match=rf"^{name} = "):
         accounting.epsilon(*arguments)
 
 
-@pytest.mark.parametrize("sigma", [1e-6, 1e-3, 1e6, 1e12])
+@pytest.mark.parametrize("sigma", [1e-6, 1e12])
 @pytest.mark.parametrize("q", [1e-9, 0.5, 1.0])
 @pytest.mark.parametrize("steps", [1, 10**9])
 def test_the_ends_of_the_ranges_give_a_number(sigma: float, q: float, steps: int) -> None:
     assert accounting.epsilon(sigma, q, steps, 1e-100) >= 0
-
-
-@pytest.mark.parametrize(
-    ("epsilons", "trainings", "delta"),
-    [([0.0], [(0.1, 10)], 1e-5), (["1"], [(0.1, 10)], 1e-5), ([1.0], [(2.0, 10)], 1e-5), ([1.0], [(0.1, 10)], 2)],
-)
-def test_a_table_of_nonsense_is_refused(epsilons: list, trainings: list, delta: float) -> None:
-    with pytest.raises(PrivacyParameterError):
-        accounting.build_noise_table(epsilons, trainings, delta)
-
-
-def test_nothing_composed_still_needs_a_delta() -> None:
-    with pytest.raises(PrivacyParameterError, match="delta is 2"):
-        accounting.compose([], delta=2)
