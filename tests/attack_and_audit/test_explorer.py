@@ -213,7 +213,7 @@ def test_unfit_splits_are_refused_in_one_sentence(split: cohort.Split) -> None:
         with pytest.raises(ExplorerError, match=words) as no:
             AuditExplorer(wrong)
         assert "\n" not in str(no.value)
-    with pytest.raises(PrivacyParameterError, match=r"delta is 2\.0"):
+    with pytest.raises(PrivacyParameterError, match=r"delta = 2\.0"):
         AuditExplorer(split, delta=2.0)
 
 

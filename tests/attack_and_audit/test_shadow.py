@@ -442,9 +442,9 @@ def test_half_a_vote_keeps_a_forests_sure_answers_near_its_others():
         ({"seed": -1}, AttackError, "seed is -1"),
         ({"seed": 0.5}, AttackError, "seed is 0.5"),
         ({"epsilon": 1.0}, PrivacyParameterError, "without clipping would be infinite noise"),
-        ({"epsilon": math.nan}, PrivacyParameterError, "epsilon is nan"),
+        ({"epsilon": math.nan}, PrivacyParameterError, "epsilon = nan"),
         ({"epsilon": -1}, PrivacyParameterError, "epsilon is -1"),
-        ({"delta": 2.0}, PrivacyParameterError, "delta is 2.0"),
+        ({"delta": 2.0}, PrivacyParameterError, "delta = 2.0"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(changed, error, said):

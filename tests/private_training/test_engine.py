@@ -318,11 +318,11 @@ def test_progress_is_told() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"epsilon": 0}, "epsilon is 0; a target is above 0"),
-        ({"epsilon": math.nan}, "epsilon is nan; a target is above 0"),
+        ({"epsilon": 0}, "epsilon = 0 must be a finite number above 0"),
+        ({"epsilon": math.nan}, "epsilon = nan must be a finite number above 0"),
         ({"epsilon": math.inf}, "epsilon is inf; private training needs a finite one"),
         ({"epsilon": 0.004}, "epsilon is 0.004; Opacus finds no noise for it"),
-        ({"delta": 1.0}, "delta is 1.0; it must lie between 0 and 1"),
+        ({"delta": 1.0}, "delta = 1.0 must be a finite number"),
         ({"epochs": 0}, "epochs is 0; it counts rounds"),
         ({"clipping_norm": math.inf}, "clipping_norm is inf; private training needs a finite one"),
         ({"clipping_norm": 0}, "clipping_norm is 0; give a number above 0"),
@@ -515,8 +515,8 @@ def test_fewer_patients_than_the_batch() -> None:
         ([1.0], [0], math.inf, "noise_multiplier 1.0 without clipping"),
         ([1.0, 2.0], [0], 1.0, "there are 2 noise multipliers and 1 seeds"),
         ([], [], 1.0, "there are 0 noise multipliers"),
-        ([-1.0], [0], 1.0, "noise_multiplier is -1.0"),
-        ([math.nan], [0], 1.0, "noise_multiplier is nan"),
+        ([-1.0], [0], 1.0, "noise_multiplier = -1.0"),
+        ([math.nan], [0], 1.0, "noise_multiplier = nan"),
     ],
 )
 def test_the_engine_refuses_noise(sigmas: list, seeds: list, norm: float, sentence: str) -> None:
@@ -616,5 +616,5 @@ def test_noise_and_seeds_are_lists_of_numbers() -> None:
 
 
 def test_a_sweep_with_an_impossible_delta_is_refused() -> None:
-    with pytest.raises(PrivacyParameterError, match="delta is 2"):
+    with pytest.raises(PrivacyParameterError, match="delta = 2"):
         pt.Sweep(Recipe(2, 0.5, 1.0), lambda seed: None, delta=2)

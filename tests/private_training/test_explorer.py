@@ -166,5 +166,5 @@ def test_something_else_than_a_split_is_refused(split: cohort.Split) -> None:
 
 @pytest.mark.parametrize("delta", [0, 1, -1, math.nan])
 def test_an_explorer_with_an_impossible_delta_is_refused(split: cohort.Split, delta: float) -> None:
-    with pytest.raises(PrivacyParameterError, match="delta is"):
+    with pytest.raises(PrivacyParameterError, match="delta = "):
         EpsilonExplorer(split, delta=delta)
