@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
+from ppml_helpers import checks
 from ppml_helpers.errors import AttackError
 
 Scores = NDArray[np.float64]
@@ -111,11 +112,6 @@ def true_class_confidence(probabilities: ArrayLike, y: ArrayLike) -> Scores:
     Returns
     -------
     ndarray of shape (n,)
-
-    Raises
-    ------
-    AttackError
-        If shapes do not fit, labels are not 0 or 1, or probabilities are outside [0, 1] or missing.
     """
     labels = _numbers("y", y)
     if not np.isin(labels, (0, 1)).all():
@@ -148,11 +144,6 @@ def scores(model: Any, X: Any, y: ArrayLike) -> Scores:
     Returns
     -------
     ndarray of shape (n,)
-
-    Raises
-    ------
-    AttackError
-        If the model gives no probabilities for classes 0 and 1, or see `true_class_confidence`.
     """
     if not hasattr(model, "predict_proba"):
         raise AttackError(
@@ -193,19 +184,13 @@ def membership_attack(
     Returns
     -------
     AttackResult
-
-    Raises
-    ------
-    AttackError
-        If scores are missing, not numbers, fewer than 10 a side, or an argument is out of range.
     """
     members, others = _numbers("member_scores", member_scores), _numbers("nonmember_scores", nonmember_scores)
     for name, given in (("member_scores", members), ("nonmember_scores", others)):
         if len(given) < _FEWEST:
             raise AttackError(f"{name} holds {len(given)} scores; an attack is measured on at least {_FEWEST} a side.")
-    _check_confidence(confidence)
-    if resamples < 100:
-        raise AttackError(f"resamples is {resamples!r}; an interval needs at least 100.")
+    _checked_confidence(confidence)
+    checks.whole(resamples, "resamples", 100, error=AttackError, mend="an interval needs as many")
     rng = np.random.default_rng(seed)
     if equal_sizes:
         size = min(len(members), len(others))
@@ -246,15 +231,9 @@ def operating_point(
     Returns
     -------
     OperatingPoint
-
-    Raises
-    ------
-    AttackError
-        If scores are missing or no numbers, or `fpr` or `confidence` is outside (0, 1).
     """
     members, others = _numbers("member_scores", member_scores), _numbers("nonmember_scores", nonmember_scores)
-    if not 0 < fpr < 1:
-        raise AttackError(f"fpr is {fpr!r}, but a share of false alarms lies between 0 and 1; 0.01 is usual.")
+    fpr = checks.number(fpr, "fpr", 0, 1, above=True, below=True, error=AttackError, mend="0.01 is usual")
     allowed = math.floor(fpr * len(others) + 1e-9)
     # The lowest score with at most `allowed` non-members at or above it lies just above the next non-member.
     bar = np.sort(others)[-(allowed + 1)]
@@ -285,13 +264,8 @@ def exact_interval(successes: int, trials: int, confidence: float = 0.95) -> Int
     Returns
     -------
     Interval
-
-    Raises
-    ------
-    AttackError
-        If there are no trials, more successes than trials, or `confidence` is outside (0, 1).
     """
-    _check_confidence(confidence)
+    _checked_confidence(confidence)
     if not 0 <= successes <= trials or trials < 1:
         raise AttackError(f"{successes} of {trials} is no proportion; give successes from 0 to at least one trial.")
     ends = binomtest(int(successes), int(trials)).proportion_ci(confidence, method="exact")
@@ -312,9 +286,8 @@ def _numbers(name: str, values: ArrayLike) -> Scores:
     return array
 
 
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise AttackError(f"confidence is {confidence!r}, but must lie between 0 and 1; 0.95 is usual.")
+def _checked_confidence(confidence: float) -> None:
+    checks.number(confidence, "confidence", 0, 1, above=True, below=True, error=AttackError, mend="0.95 is usual")
 
 
 def _counts(members: Scores, others: Scores) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
