@@ -131,7 +131,7 @@ def _new(options: argparse.Namespace) -> int:
         for step in (["check", "--fix", "--quiet"], ["format", "--quiet"]):
             if code := in_course(["-m", "ruff", *step, *written], Path(scratch)):
                 return code
-    return run(written[-1:])
+    return run([places.START, *written[-1:]])  # the first chapter shows the map and the progress bar
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "course_map": ["CourseMap", "read_map"],
         "explorer": ["PromiseExplorer"],
         "setup_check": ["check_setup"],
     },

@@ -71,7 +71,8 @@ def test_the_skeleton_passes_the_tests_as_it_is(tmp_path: Path) -> None:
     written = [str(path) for path in module.new("98", "a_new_topic", copy)]
     run("-m", "ruff", "check", "--fix", "--quiet", *written)
     run("-m", "ruff", "format", "--quiet", *written)
-    run("-m", "ppml_helpers.course", "run", written[-1])
+    run("-m", "ppml_helpers.course", "run", "notebooks/00_start_here.ipynb", written[-1])
+    assert "(98_a_new_topic.ipynb)" in (copy / "notebooks" / "00_start_here.ipynb").read_text()
     run("-m", "ruff", "check", "--no-cache", *written)
     everywhere = ["tests/core/test_house.py", "tests/notebooks/test_hygiene.py", "tests/front_door/test_readme.py"]
     plugins = ("--disable-plugin-autoload", "-p", "timeout")

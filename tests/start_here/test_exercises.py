@@ -1,4 +1,4 @@
-"""The exercises and the map of chapter 00: what each answer is told, and that the map names what there is."""
+"""The exercises of chapter 00: what each answer is told."""
 
 from __future__ import annotations
 
@@ -130,21 +130,6 @@ def test_each_exercise_has_hints_and_stands_in_the_chapter_with_its_solution(exe
     assert check(exercise.name, ..., record=False).kind == "open"
     sources = "\n".join(cell.source for cell in CHAPTER.cells)
     assert sources.count(f'check("{exercise.name}"') == 2
-
-
-def test_the_map_names_every_chapter_and_no_other() -> None:
-    text = next(cell.source for cell in CHAPTER.cells if cell.source.startswith("## The map of the course"))
-    named = {HERE.name} | set(re.findall(r"\]\(([^)]+\.ipynb)\)", text))
-    assert named == {path.name for path in NOTEBOOKS.glob("*.ipynb")}
-
-
-def test_the_map_gives_the_minutes_of_each_chapter() -> None:
-    text = next(cell.source for cell in CHAPTER.cells if cell.source.startswith("## The map of the course"))
-    rows = re.findall(r"^\| (?:\*\*|\[)(\d\d) .*\| (\d+) \|$", text, re.MULTILINE)
-    assert len(rows) == len(list(NOTEBOOKS.glob("*.ipynb")))
-    for number, minutes in rows:
-        (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
-        assert f"| **Time** | {minutes} minutes" in course.read(path).cells[0].source
 
 
 def test_every_link_of_the_chapter_leads_somewhere() -> None:
