@@ -10,11 +10,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "access": ["access_matrix"],
         "defences": ["CANNOT_STOP", "Defences"],
-        "environment": ["lean_environment"],
         "explorer": ["ReleaseGateExplorer"],
         "gate": ["ReleaseGate"],
         "mock_data": ["mock_patients"],
         "network": ["Network"],
-        "people": ["silence"],
+        "syft_client": ["lean_environment", "silence"],
     },
 )

@@ -1,7 +1,9 @@
-"""Who may read and write what in a datasite, as syft itself decides it."""
+"""Who sees what: the rights in a datasite as syft itself decides them, and what the shared folder shows to anybody."""
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -12,6 +14,12 @@ from ppml_helpers.errors import DatasiteError
 
 if TYPE_CHECKING:
     from syft_rds import SyftRDSClient
+
+# Times, random numbers, and the hashes of collections (which hold a time themselves).
+_CHANGING = re.compile(
+    r"(?<=_)\d{6,}\.\d+(?=_)|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?<=_)[0-9a-f]{12}(?=/)"
+)
+_READABLE = re.compile(r"[\x20-\x7e\n\t]{8,}")  # as the program `strings` finds text in any file
 
 
 def access_matrix(
@@ -38,11 +46,6 @@ def access_matrix(
     -------
     DataFrame
         One row a path, one column a reader: "admin", "write", "read" or "". Who may write may read as well.
-
-    Raises
-    ------
-    DatasiteError
-        If a reader is no address, there is none, or a path leaves the datasite.
     """
     from syft_perms import SyftPermContext
 
@@ -82,3 +85,25 @@ def _checked(path: str) -> str:
     if not isinstance(path, str) or not path or path.startswith("/") or ".." in PurePosixPath(path).parts:
         raise DatasiteError(f"{path!r} is no path in the datasite: give one relative to it, without '..'.")
     return path
+
+
+def look_at(folder: Path) -> pd.DataFrame:
+    """List the files of a folder and what of them can be read without any key."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    rows = [
+        (_CHANGING.sub("…", path.relative_to(folder).as_posix()), path.stat().st_size, readable(path.read_bytes()))
+        for path in paths
+    ]
+    return pd.DataFrame(rows, columns=["file", "bytes", "text"])
+
+
+def readable(data: bytes) -> str:
+    """Give what can be read of a file."""
+    from syft.sync.utils.syftbox_utils import uncompress_data
+
+    with contextlib.suppress(Exception):  # tarfile and zlib have many ways to say that it is not compressed
+        data = uncompress_data(data)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return "\n".join(_READABLE.findall(data.decode("latin-1")))

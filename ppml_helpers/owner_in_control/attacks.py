@@ -14,25 +14,23 @@ from __future__ import annotations
 import contextlib
 import io
 import socket
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from ppml_helpers import cohort
+from ppml_helpers import checks, cohort
 from ppml_helpers.errors import AttackError, ReleaseRefused
 from ppml_helpers.owner_in_control import Network, mock_patients
-from ppml_helpers.owner_in_control.gate import Defences, ReleaseGate
+from ppml_helpers.owner_in_control.defences import Defences
+from ppml_helpers.owner_in_control.gate import ReleaseGate
 
 if TYPE_CHECKING:
     from syft_rds import SyftRDSClient
 
-Progress = Callable[[float, str], None]
-
-COLUMNS = ("age", "sex", "dzgroup", "meanbp", "hospdead")
+ASKED = ("age", "sex", "dzgroup", "meanbp", "hospdead")  # the columns of the private table
 N_PATIENTS = 60
 _DATASET, _JOB = "patients", "count"
 
@@ -201,24 +199,12 @@ def _send_rubbish(scene: _Scene) -> None:
 
 @dataclass(frozen=True)
 class Attack:
-    """One way out of a hospital that approval leaves open.
-
-    Attributes
-    ----------
-    name : str
-        What to call it by.
-    does : str
-        What is done, in one sentence.
-    stopped_by : str or None
-        The one defence that is made against it, a field of `Defences`; None if there is none.
-    code : str
-        The job as the owner reads it in ``job.code``.
-    """
+    """One way out of a hospital that approval leaves open."""
 
     name: str
-    does: str
-    stopped_by: str | None
-    code: str = field(default=COUNT, repr=False)
+    does: str  # in one sentence
+    stopped_by: str | None  # the one defence that is made against it, a field of `Defences`; None if there is none
+    code: str = field(default=COUNT, repr=False)  # the job as the owner reads it in ``job.code``
     _script: str = field(default="", repr=False)  # appended to the run script
     _by_colleague: bool = field(default=False, repr=False)  # whose job it is
     _before: Callable[[_Scene], None] = field(default=_nothing, repr=False)  # the review
@@ -301,35 +287,17 @@ _BY_NAME = {known.name: known for known in (*ATTACKS, JAM, *RESIDUAL)}
 class Leak:
     """What an attack really got.
 
-    Attributes
-    ----------
-    name : str
-        Name of the attack.
-    recovered : int
-        Private patients that lie, every value exact, on the disk of the researcher at the end, or of the colleague
-        whose job was misused.
-    patients : int
-        Private patients that there are.
-    ways : tuple of str
-        Names of the files in which they lie, sorted.
-    answered : bool
-        True if outputs of the job reached whoever submitted it.
-    blocked : bool
-        True if the hospital could not sync any more.
-    refusals : tuple of str
-        What the gate refused, took out or set aside, a sentence each.
-    seconds : float
-        How long it took; does not count when two leaks are compared.
+    Patients count as recovered if they lie, every value exact, on the disk of the researcher at the end, or of the
+    colleague whose job was misused.
     """
 
-    name: str
+    name: str  # of the attack
     recovered: int
-    patients: int
-    ways: tuple[str, ...]
-    answered: bool
-    blocked: bool
-    refusals: tuple[str, ...]
-    seconds: float = field(default=0.0, compare=False)
+    patients: int  # that there are
+    ways: tuple[str, ...]  # names of the files in which they lie, sorted
+    answered: bool  # outputs of the job reached whoever submitted it
+    blocked: bool  # the hospital could not sync any more
+    refusals: tuple[str, ...]  # what the gate refused, took out or set aside, a sentence each
 
     @property
     def leaked(self) -> bool:
@@ -347,20 +315,14 @@ class Leak:
         return " ".join(self.refusals) or Defences.STOPS.get(_BY_NAME[self.name].stopped_by, "Nothing has left.")
 
 
-def private_patients(n: int = N_PATIENTS, seed: int = 0) -> pd.DataFrame:
+def private_patients(n: int = N_PATIENTS) -> pd.DataFrame:
     """Return the patients that the hospital of the attacks keeps private."""
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 9_000:
-        raise AttackError(f"n = {n!r} must be a whole number of patients from 1 to 9,000.")
-    table = cohort.load_patients()[list(COLUMNS)].dropna().drop_duplicates()
-    return table.sample(n, random_state=seed).reset_index(drop=True)
+    table = cohort.load_patients()[list(ASKED)].dropna().drop_duplicates()
+    n = checks.whole(n, "n", 1, len(table), error=AttackError)
+    return table.sample(n, random_state=0).reset_index(drop=True)
 
 
-def attack(
-    name: str,
-    defences: Defences | None = None,
-    patients: pd.DataFrame | None = None,
-    encryption: bool = False,
-) -> Leak:
+def attack(name: str, defences: Defences | None = None, encryption: bool = False) -> Leak:
     """Carry out one attack: a hospital, a researcher, an honest colleague, and a real job between them.
 
     Parameters
@@ -369,67 +331,20 @@ def attack(
         Of one of `ATTACKS`, `JAM` or `RESIDUAL`.
     defences : Defences, optional
         Of the owner's release gate. Without it there is no gate, and the owner has what syft itself offers.
-    patients : DataFrame, optional
-        The private table, with the columns `COLUMNS` in this order; 60 patients of SUPPORT2 if not given.
     encryption : bool
         Whether messages are encrypted from end to end.
-
-    Returns
-    -------
-    Leak
-
-    Raises
-    ------
-    AttackError
-        If there is no such attack, or the table has other columns or no row.
-    DatasiteError
-        If syft does not run on this computer.
     """
-    if name not in _BY_NAME:
-        raise AttackError(f"There is no attack {name!r}; there are {', '.join(map(repr, _BY_NAME))}.")
-    table = private_patients() if patients is None else patients
-    if tuple(table.columns) != COLUMNS or table.empty:
-        raise AttackError(f"The private table must have the columns {', '.join(COLUMNS)}, and at least one row.")
-    started = time.perf_counter()
+    plan = _BY_NAME[checks.choice(name, "name", _BY_NAME, error=AttackError)]
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))  # syft tells every step
         home = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         network = stack.enter_context(Network(encryption=encryption))
-        leak = _carried_out(_BY_NAME[name], _scene(network, home, table), defences)
-    return replace(leak, seconds=time.perf_counter() - started)
+        return _carried_out(plan, _scene(network, home), defences)
 
 
-def attack_all(
-    defences: Defences | None = None, patients: pd.DataFrame | None = None, progress: Progress | None = None
-) -> tuple[Leak, ...]:
-    """Carry out the six attacks, each on a network of its own.
-
-    Parameters
-    ----------
-    defences, patients
-        As of `attack`.
-    progress : callable, optional
-        Called before each attack, and at the end, with the share that is done and a sentence. It may raise to stop.
-
-    Returns
-    -------
-    tuple of Leak
-        In the order of `ATTACKS`.
-
-    Raises
-    ------
-    AttackError, DatasiteError
-        As of `attack`.
-    """
-    table = private_patients() if patients is None else patients
-    leaks: list[Leak] = []
-    for known in ATTACKS:
-        if progress is not None:
-            progress(len(leaks) / len(ATTACKS), known.does)
-        leaks.append(attack(known.name, defences, table))
-    if progress is not None:
-        progress(1.0, f"{sum(leak.leaked for leak in leaks)} of {len(ATTACKS)} attacks got patients out.")
-    return tuple(leaks)
+def attack_all(defences: Defences | None = None) -> tuple[Leak, ...]:
+    """Carry out the six attacks, each on a network of its own, in the order of `ATTACKS`."""
+    return tuple(attack(known.name, defences) for known in ATTACKS)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -437,11 +352,11 @@ def attack_all(
 # --------------------------------------------------------------------------------------------------------------
 
 
-def _scene(network: Network, home: socket.socket, patients: pd.DataFrame) -> _Scene:
+def _scene(network: Network, home: socket.socket) -> _Scene:
     hospital = network.hospital("north")
     researcher, colleague = network.researcher("rita"), network.researcher("carl")
     network.pair()
-    network.publish(hospital, _DATASET, private=patients, mock=mock_patients(COLUMNS, rows=5, seed=0))
+    network.publish(hospital, _DATASET, private=private_patients(), mock=mock_patients(ASKED, rows=5, seed=0))
     for client in (researcher, colleague):
         client.sync()
     return _Scene(network, hospital, researcher, colleague, home)
@@ -471,17 +386,6 @@ def _submit(plan: Attack, submitter: SyftRDSClient, scene: _Scene) -> None:
     script = folder / "run.sh"
     script.write_text(script.read_text() + plan._script)
     submitter.sync_engine.push_job_files(folder)
-
-
-class _Owner(Protocol):
-    """The four things that an owner does in a day."""
-
-    refusals: list[str]
-
-    def sync(self) -> None: ...
-    def approve(self) -> None: ...
-    def run(self) -> None: ...
-    def release(self) -> None: ...
 
 
 class _Trusting:
@@ -529,7 +433,7 @@ class _Gated:
         self._gate.release(self._run)
 
 
-def _owners_day(plan: Attack, scene: _Scene, owner: _Owner) -> bool:
+def _owners_day(plan: Attack, scene: _Scene, owner: _Trusting | _Gated) -> bool:
     """Take the mail, review, approve, run and release; tell whether the mail is blocked."""
     try:
         owner.sync()

@@ -10,7 +10,7 @@ from typing import ClassVar
 class Defences:
     """Each defence of the gate; all are on unless switched off, to see what it was good for.
 
-    `STOPS` says in one sentence what each is made against.
+    `STOPS` says in one sentence what each is made against, `NAMES` what to call it on a page.
     """
 
     logs: bool = True
@@ -34,6 +34,7 @@ class Defences:
         "quarantine": "A message that is damaged or out of date is set aside, and does not stop every later one.",
         "budget": "A question asked again and again runs out of privacy budget.",
     }
+    NAMES: ClassVar[dict[str, str]] = {field: field.replace("_", " ") for field in STOPS}
 
     @classmethod
     def off(cls) -> Defences:

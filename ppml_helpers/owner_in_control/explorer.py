@@ -5,86 +5,28 @@ from __future__ import annotations
 import contextlib
 import html
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import ipywidgets as W
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ppml_helpers import figures
-from ppml_helpers.errors import DatasiteError, ExplorerError
+from ppml_helpers.errors import DatasiteError
 from ppml_helpers.explorer import LOOK, Explorer, Progress
-from ppml_helpers.owner_in_control.attack_process import AttackProcess
-from ppml_helpers.owner_in_control.attacks import ATTACKS, N_PATIENTS, Leak
+from ppml_helpers.owner_in_control.attack_process import Attacked, outcomes
+from ppml_helpers.owner_in_control.attacks import ATTACKS, Leak
 from ppml_helpers.owner_in_control.defences import Defences
+from ppml_helpers.words import listed
 
 NO_GATE, ALL_DEFENCES, OWN_CHOICE = "no gate", "all defences", "own choice"
 PRESETS = (NO_GATE, ALL_DEFENCES, OWN_CHOICE)
-
-NAMES = {field.name: field.name.replace("_", " ") for field in fields(Defences)}
-"""Field of `Defences` -> its name on the page."""
-
+NAMES = Defences.NAMES
 UNTESTED = tuple(field for field in NAMES if field not in {attack.stopped_by for attack in ATTACKS})
-"""Defences that none of the six attacks tries."""
-
-Attempt = Callable[[str, Defences | None], Leak]
 
 _SIZE = (7.0, 4.7)  # inches
 _GREY = "#555555"
-
-
-class Attacked(NamedTuple):
-    """What the six attacks do against one set of defences."""
-
-    defences: Defences
-    leaks: dict[str, Leak | None]  # by attack, in their fixed order; None: not carried out against these defences
-    unavailable: str  # why no attack can be carried out on this computer; else empty
-
-    @property
-    def through(self) -> tuple[str, ...]:
-        """Names of the attacks that got patients out."""
-        return tuple(name for name, leak in self.leaks.items() if leak and leak.leaked)
-
-    @property
-    def stopped(self) -> tuple[str, ...]:
-        """Names of the attacks that got nothing."""
-        return tuple(name for name, leak in self.leaks.items() if leak and not leak.leaked)
-
-    @property
-    def untried(self) -> tuple[str, ...]:
-        """Names of the attacks that were not carried out against these defences."""
-        return tuple(name for name, leak in self.leaks.items() if leak is None)
-
-    @property
-    def patients(self) -> int:
-        """How many private patients the hospital has."""
-        return max((leak.patients for leak in self.leaks.values() if leak), default=N_PATIENTS)
-
-    @property
-    def on(self) -> tuple[str, ...]:
-        """Names of the defences that are on."""
-        return tuple(name for field, name in NAMES.items() if getattr(self.defences, field))
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row for each attack that was carried out: attack, patients out, of, in, stopped by."""
-        rows = [
-            (name, leak.recovered, leak.patients, ", ".join(leak.ways), "" if leak.leaked else self.stopper(name))
-            for name, leak in self.leaks.items()
-            if leak
-        ]
-        return pd.DataFrame(rows, columns=["attack", "patients out", "of", "in", "stopped by"])
-
-    def stopper(self, attack: str) -> str:
-        """Say what stopped an attack: the defence made against it, or what else the gate says it refused."""
-        made_against = next(known.stopped_by for known in ATTACKS if known.name == attack)
-        if made_against is not None and getattr(self.defences, made_against):
-            return NAMES[made_against]
-        leak = self.leaks[attack]
-        return " ".join(leak.refusals) if leak and leak.refusals else "nothing: it failed by itself"
 
 
 class ReleaseGateExplorer(Explorer):
@@ -98,32 +40,12 @@ class ReleaseGateExplorer(Explorer):
     ``set`` takes a preset, single defences and ``attack=True`` for the button, in this order:
     ``set(preset="all defences", logs=False, attack=True)``. With no defence on there is no gate.
 
-    Parameters
-    ----------
-    attack : callable, optional
-        ``attack(name, defences)`` carries out one attack and returns a `Leak`; by default `attacks.datasite.attack`,
-        in a process of its own, so that Stop ends it at once and the notebook can go on meanwhile.
-
-    Raises
-    ------
-    ExplorerError
-        If `attack` cannot be called.
-
-    Notes
-    -----
-    That an attack is stopped says nothing about other attacks. `datasite.defences.CANNOT_STOP` lists what this gate
-    cannot stop.
+    That an attack is stopped says nothing about other attacks: `CANNOT_STOP` lists what this gate cannot stop.
     """
 
     title = "What leaves the hospital"
 
-    def __init__(self, attack: Attempt | None = None) -> None:
-        if attack is not None and not callable(attack):
-            raise ExplorerError(
-                f"attack = {attack!r} cannot be called: leave it out, or give a function of an attack's name and the "
-                "defences."
-            )
-        self._attack = attack
+    def __init__(self) -> None:
         self._known: dict[tuple[str, Defences], Leak] = {}
         super().__init__()
         self._figure.set_size_inches(*_SIZE)
@@ -166,25 +88,7 @@ class ReleaseGateExplorer(Explorer):
         )
 
     def set(self, *unnamed: Any, **values: Any) -> ReleaseGateExplorer:
-        """Choose defences and wait for the picture.
-
-        Parameters
-        ----------
-        **values
-            ``preset`` (one of `PRESETS`), then the fields of `Defences`, then ``attack``, whatever their order here.
-
-        Returns
-        -------
-        ReleaseGateExplorer
-            Itself.
-
-        Raises
-        ------
-        ExplorerError
-            As `Explorer.set`.
-        AttackError
-            If an attack could not be carried out.
-        """
+        """Choose defences and wait for the picture: `PRESETS`, then the fields of `Defences`, then ``attack``."""
         order = list(self._controls)
         values = {"attack": False} | values if values else {}
         super().set(*unnamed, **{name: values[name] for name in sorted(values, key=lambda name: _place(name, order))})
@@ -247,24 +151,11 @@ class ReleaseGateExplorer(Explorer):
         if attack and missing:
             super().forget()  # pictures of what was not known
             try:
-                self._carry_out(missing, defences, progress)
+                for name, leak in outcomes(missing, defences, progress):
+                    self._known[name, defences] = leak  # kept as soon as it is there
             except DatasiteError as no:
                 unavailable = str(no)
         return Attacked(defences, {one.name: self._known.get((one.name, defences)) for one in ATTACKS}, unavailable)
-
-    def _carry_out(self, names: Sequence[str], defences: Defences, progress: Progress) -> None:
-        """Carry out some attacks one after the other, and keep each outcome as soon as it is there."""
-        gate = defences if defences != Defences.off() else None
-        with contextlib.ExitStack() as stack:
-            process = stack.enter_context(AttackProcess()) if self._attack is None else None
-            for number, name in enumerate(names):
-                done, what = number / len(names), f"attack {number + 1} of {len(names)}: {name}"
-                progress(done, what)
-                if process is not None:
-                    leak = process.attack(name, gate, lambda done=done, what=what: progress(done, what))
-                else:
-                    leak = self._attack(name, gate)
-                self._known[name, defences] = leak
 
     # The picture and the words -----------------------------------------------------------------------------------
 
@@ -273,7 +164,7 @@ class ReleaseGateExplorer(Explorer):
         figure.set_layout_engine("none")
         _draw_attacks(figure.add_axes((0.175, 0.33, 0.795, 0.6)), result)
         figure.text(0.012, 0.19, _verdict(result), fontsize=10, va="center", weight="bold", linespacing=1.25)
-        untested = _listed([NAMES[field] for field in UNTESTED], "or")
+        untested = listed([NAMES[field] for field in UNTESTED], "or")
         note = (
             f"Every diamond and ring is an attack carried out here with PySyft, by a real job. Hospital and\n"
             f"researchers are simulated, the private patients are real ones of SUPPORT2. None of the six tries\n"
@@ -294,12 +185,12 @@ class ReleaseGateExplorer(Explorer):
             parts.append(f"{_share(result.through)} {verb} patients out of the hospital: {_gains(result)}")
         if result.stopped:
             by = [f"{name} (by {result.stopper(name).rstrip('.')})" for name in result.stopped]
-            parts.append(f"{_share(result.stopped)} {'are' if len(by) > 1 else 'is'} stopped: {_listed(by)}")
+            parts.append(f"{_share(result.stopped)} {'are' if len(by) > 1 else 'is'} stopped: {listed(by)}")
         parts.append(
             f"carried out with PySyft on a simulated hospital with {result.patients} real patients of SUPPORT2"
         )
         if result.untried:
-            parts.append(f"not carried out yet: {_listed(result.untried)}")
+            parts.append(f"not carried out yet: {listed(result.untried)}")
         return f"{with_these}, {'; '.join(parts)}."
 
 
@@ -327,32 +218,29 @@ def _explained() -> str:
     return f'<details style="line-height:1.4">{summary}{"".join(parts)}</details>'
 
 
-def _listed(names: Sequence[str], word: str = "and") -> str:
-    return f" {word} ".join([*([", ".join(names[:-1])] if names[1:] else []), names[-1]])
-
-
 def _share(names: Sequence[str]) -> str:
     return f"{_COUNTS[len(names)]} of the six attacks" if len(names) < len(ATTACKS) else "all six attacks"
 
 
 def _setting(result: Attacked) -> str:
     """Say which defences are on."""
-    off = [name for name in NAMES.values() if name not in result.on]
-    if not result.on:
+    on = [name for field, name in NAMES.items() if getattr(result.defences, field)]
+    off = [name for name in NAMES.values() if name not in on]
+    if not on:
         return "Without a gate"
     if not off:
         return "With every defence on"
-    if len(off) < len(result.on):
-        return f"With every defence on but {_listed(off)}"
-    return f"With no defence on but {_listed(result.on)}"
+    if len(off) < len(on):
+        return f"With every defence on but {listed(off)}"
+    return f"With no defence on but {listed(on)}"
 
 
 def _gains(result: Attacked) -> str:
     """Say how many patients each successful attack got."""
     leaks = [result.leaks[name] for name in result.through]
     if all(leak.recovered == leak.patients for leak in leaks):
-        return f"{_listed(result.through)}, all {result.patients}{' each' if len(leaks) > 1 else ''}"
-    return _listed([f"{leak.name} {leak.recovered} of {leak.patients}" for leak in leaks])
+        return f"{listed(result.through)}, all {result.patients}{' each' if len(leaks) > 1 else ''}"
+    return listed([f"{leak.name} {leak.recovered} of {leak.patients}" for leak in leaks])
 
 
 def _verdict(result: Attacked) -> str:
@@ -375,7 +263,7 @@ def _outcome(result: Attacked, name: str) -> str:
     if leak is None:
         return "not tried"
     if leak.leaked:
-        return f"{leak.recovered} of {leak.patients}, in {_listed(leak.ways)}" if leak.ways else "the mail is blocked"
+        return f"{leak.recovered} of {leak.patients}, in {listed(leak.ways)}" if leak.ways else "the mail is blocked"
     return f"0 of {leak.patients}, {textwrap.shorten('stopped by ' + result.stopper(name), 76, placeholder=' ...')}"
 
 

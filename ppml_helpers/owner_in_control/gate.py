@@ -13,26 +13,26 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ppml_helpers import checks
 from ppml_helpers.errors import DatasiteError, PrivacyParameterError, ReleaseRefused
-from ppml_helpers.owner_in_control.audit_log import AuditLog
 from ppml_helpers.owner_in_control.closed_room import ClosedRoom
-from ppml_helpers.owner_in_control.defences import CANNOT_STOP, Defences
-from ppml_helpers.owner_in_control.filing import Filing
-from ppml_helpers.owner_in_control.ledger import Ledger
-from ppml_helpers.owner_in_control.lock import alone
-from ppml_helpers.owner_in_control.people import silence
-from ppml_helpers.owner_in_control.review import Review, check_run_script, difference, read_job
-from ppml_helpers.owner_in_control.runner import Runner
-from ppml_helpers.owner_in_control.runs import Receipt, Run
-from ppml_helpers.owner_in_control.screening import SetAside, screened_sync
-from ppml_helpers.owner_in_control.syft_jobs import find_job, withdraw
+from ppml_helpers.owner_in_control.defences import Defences
+from ppml_helpers.owner_in_control.records import AuditLog, Ledger, alone
+from ppml_helpers.owner_in_control.review import (
+    Review,
+    SetAside,
+    check_run_script,
+    difference,
+    read_job,
+    screened_sync,
+)
+from ppml_helpers.owner_in_control.runs import Filing, Receipt, Run, Runner
+from ppml_helpers.owner_in_control.syft_client import find_job, silence, withdraw
 from ppml_helpers.private_statistics.budget import Budget
 
 if TYPE_CHECKING:
     from syft_job.job import JobInfo
     from syft_rds import SyftRDSClient
-
-__all__ = ["CANNOT_STOP", "Defences", "ReleaseGate"]
 
 
 class ReleaseGate:
@@ -50,12 +50,6 @@ class ReleaseGate:
         once; a researcher without one is refused.
     defences : Defences
         What the gate does; all of it, unless some is switched off to see what it was good for.
-
-    Raises
-    ------
-    DatasiteError
-        If the client is no owner's, budgets or defences are something else, or a researcher's total differs from the
-        one that was fixed before.
     """
 
     def __init__(
@@ -87,23 +81,12 @@ class ReleaseGate:
                 self._ledger.fix_total(researcher, *pair)
 
     def sync(self) -> tuple[SetAside, ...]:
-        """Sync the datasite, with every waiting message looked at first; in place of the client's own ``sync``.
-
-        Returns
-        -------
-        tuple of SetAside
-            Messages that were not let in.
-
-        Raises
-        ------
-        DatasiteError
-            If syft cannot sync.
-        """
+        """Sync the datasite in place of the client's own ``sync``, and return the messages that were not let in."""
         with self._alone():
             return self._sync()
 
     def review(self, job: str, by: str | None = None) -> Review:
-        """Read a job: print the result, it is what would run.
+        """Read a job: print the result, it is what would run. A job that cannot be what it seems is refused.
 
         Parameters
         ----------
@@ -111,11 +94,6 @@ class ReleaseGate:
             Its name.
         by : str, optional
             Email of the researcher, if several have a job of that name.
-
-        Raises
-        ------
-        ReleaseRefused
-            If there is no such job, or it cannot be what it seems: its run script is not the one that syft writes.
         """
         with self._alone(), self._refusals():
             found = find_job(self.owner, job, by)
@@ -138,11 +116,6 @@ class ReleaseGate:
             Privacy that one run spends.
         reason : str
             For the audit log, and for the researcher.
-
-        Raises
-        ------
-        ReleaseRefused
-            If `review` is none, no epsilon is stated, or the job was decided on before.
         """
         if not isinstance(review, Review):
             raise ReleaseRefused(f"{review!r} is no review: read what gate.review(...) returns, then approve that.")
@@ -157,13 +130,7 @@ class ReleaseGate:
             self.log.append("approved", job=review.job, by=review.by, epsilon=epsilon, reason=reason)
 
     def reject(self, job: Review | str, by: str | None = None, reason: str = "") -> None:
-        """Say no; the researcher sees the reason. It costs nothing.
-
-        Raises
-        ------
-        ReleaseRefused
-            If there is no such job, or it was decided on before.
-        """
+        """Say no; the researcher sees the reason. It costs nothing."""
         with self._alone():
             found = self._open(job, by)
             self.log.append("rejected", job=found.name, by=found.submitted_by, reason=reason)
@@ -194,24 +161,15 @@ class ReleaseGate:
         ------
         ReleaseRefused
             If the job is not approved, not what was reviewed, has run, cannot be paid, or wrote where it must not.
-        DatasiteError
-            If `timeout` is no time.
         """
-        if not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
-            raise DatasiteError(f"timeout is {timeout!r}; it is a number of seconds above 0: give such a number.")
+        timeout = checks.number(timeout, "timeout", 0, above=True, error=DatasiteError, mend="give seconds")
         sync_waits = self.owner.sync_engine.sync_file_lock  # also that of another program
         with self._alone(), self._refusals(), sync_waits():
             found = self._open(job, by)
             return self._runner.run(found, self._approval(found), timeout)
 
     def release(self, run: Run) -> Receipt:
-        """Let the outputs of a run out, exactly as they stand in `run`, and sync.
-
-        Raises
-        ------
-        ReleaseRefused
-            If the job failed, its result is not held (any more) or not the one in `run`, or it was not paid for.
-        """
+        """Let the outputs of a run out, exactly as they stand in `run`, and sync."""
         with self._alone(), self._refusals():
             held = self._filing.check(run)
             found = find_job(self.owner, held.job, held.by)
@@ -235,13 +193,7 @@ class ReleaseGate:
         return Receipt(run.job, run.by, hashes, run.epsilon, left)
 
     def drop(self, run: Run, reason: str = "") -> None:
-        """Do not release a result. It was looked at, so what it cost stays spent: to withhold it says something too.
-
-        Raises
-        ------
-        ReleaseRefused
-            If it is not held (any more).
-        """
+        """Do not release a result. It was looked at, so what it cost stays spent: to withhold it says something too."""
         with self._alone():
             self._filing.check(run)
             self.log.append("dropped", job=run.job, by=run.by, reason=reason)
@@ -253,13 +205,7 @@ class ReleaseGate:
             return self._filing.held()
 
     def budget(self, researcher: str) -> Budget:
-        """Return what a researcher has spent and may still spend.
-
-        Raises
-        ------
-        DatasiteError
-            If the researcher has no budget.
-        """
+        """Return what a researcher has spent and may still spend."""
         return self._ledger.budget(researcher)
 
     @contextlib.contextmanager

@@ -9,13 +9,12 @@ anything.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ppml_helpers import checks
 from ppml_helpers.cohort import COLUMNS, SUPPORT2, Column, Number
 from ppml_helpers.errors import DatasiteError
 
@@ -30,21 +29,14 @@ def mock_patients(columns: Iterable[str], rows: int, seed: int) -> pd.DataFrame:
     ----------
     columns : iterable of str
         Columns of the published table.
-    rows : int
-        How many patients, at least 1.
-    seed : int
-        The same seed gives the same table.
+    rows, seed : int
+        How many patients; the same seed gives the same table.
 
     Returns
     -------
     DataFrame
         One row an invented patient, the kinds of numbers as in the published table; ``attrs["mock"]`` says in a
         sentence that they are invented.
-
-    Raises
-    ------
-    DatasiteError
-        If a column is unknown, named twice or none is given, or a number is out of range.
     """
     names = [columns] if isinstance(columns, str) else list(columns)
     unknown = [name for name in names if name not in COLUMNS]
@@ -52,8 +44,8 @@ def mock_patients(columns: Iterable[str], rows: int, seed: int) -> pd.DataFrame:
         raise DatasiteError(
             f"columns = {names} must be different columns of the published table: choose from {', '.join(COLUMNS)}."
         )
-    rows = _whole(rows, "rows", 1)
-    rng = np.random.default_rng(_whole(seed, "seed", 0))
+    rows = checks.whole(rows, "rows", 1, error=DatasiteError)
+    rng = np.random.default_rng(checks.whole(seed, "seed", 0, error=DatasiteError))
     table = pd.DataFrame({name: _draw(name, rows, rng) for name in names})
     table.attrs["mock"] = "These patients are invented from published ranges: no real patient was looked at."
     return table
@@ -80,13 +72,3 @@ def _numbers(name: str, rule: Column, rows: int, rng: np.random.Generator) -> pd
         numbers = rng.uniform(low, high, rows)
     digits = 0 if high - low >= 50 else 1 if high - low >= 5 else 2
     return pd.Series(np.clip(np.round(numbers, digits), low, high))
-
-
-def _whole(value: Any, name: str, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or number < least:
-        raise DatasiteError(f"{name} = {value!r} must be a whole number of at least {least}: choose one.")
-    return number

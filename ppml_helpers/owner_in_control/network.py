@@ -1,7 +1,7 @@
 """Hospitals and researchers on this machine, and the folder that they share.
 
-The hospitals are simulated: every person gets syft's own client and a folder that stands for their machine. What syft
-cannot know lies here and out of sight: the transport, the stand-in for `uv`, temporary folders and their end.
+The hospitals are simulated: every person gets syft's own client and a folder that stands for their machine. Nothing of
+it is left behind, neither folders nor variables of the environment nor jobs, not even by a process that was killed.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ import contextlib
 import itertools
 import os
 import re
+import shutil
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from ppml_helpers.errors import DatasiteError
 from ppml_helpers.owner_in_control import offline_uv
-from ppml_helpers.owner_in_control.environment import BORROWED
-from ppml_helpers.owner_in_control.folder import NetworkFolder
-from ppml_helpers.owner_in_control.onlooker import look_at
-from ppml_helpers.owner_in_control.people import connection_of, demand_syft, make_client, silence
+from ppml_helpers.owner_in_control.access import look_at
+from ppml_helpers.owner_in_control.syft_client import connection_of, demand_syft, end_jobs, make_client, silence
 
 if TYPE_CHECKING:
     from syft_datasets import Dataset
@@ -36,6 +38,11 @@ _PERSON = re.compile(r"[a-z][a-z0-9-]{0,29}")
 _RESERVED = ("bin", "shared")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _DATASET = re.compile(r"[a-z][a-z0-9_-]{0,49}")
+
+_PREFIX = "ppml-datasite-"
+_LOCK = "in-use"
+_MOMENT = 60.0  # seconds within which a folder without a lock is taken for one that is just being made
+_SETTINGS = {"PRE_SYNC": "false"}  # else every look at `client.jobs` fetches messages first
 
 
 class Network:
@@ -58,11 +65,6 @@ class Network:
     ----------
     shared : Path
         The folder that all people share.
-
-    Raises
-    ------
-    DatasiteError
-        On Windows, without syft, or if no folder can be made. By every method: once the network is closed.
     """
 
     def __init__(self, encryption: bool = False, folder: str | Path | None = None) -> None:
@@ -71,7 +73,7 @@ class Network:
         demand_syft()
         self.encryption = encryption
         self._people: dict[str, SyftRDSClient] = {}
-        self._folder = NetworkFolder(None if folder is None else Path(folder))
+        self._folder = _Folder(None if folder is None else Path(folder))
         self._process = os.getpid()
         self._open = True
         atexit.register(self.close)
@@ -82,7 +84,7 @@ class Network:
         launcher = programs / "uv"
         launcher.write_text(offline_uv.launcher(sys.executable), encoding="utf-8")
         launcher.chmod(0o700)
-        BORROWED.begin(programs)
+        _BORROWED.begin(programs)
 
     def __enter__(self) -> Self:
         return self
@@ -106,45 +108,15 @@ class Network:
             return
         self._open = False
         self._people.clear()  # their threads end with them
-        BORROWED.end(self._folder.path / "bin")
+        _BORROWED.end(self._folder.path / "bin")
         self._folder.remove()  # once more at exit: a client that was used after the end may have made folders anew
 
     def hospital(self, name: str) -> SyftRDSClient:
-        """Let a hospital join: a data owner, whose address is ``<name>@hospital.example``.
-
-        Parameters
-        ----------
-        name : str
-            Lower-case letters, digits and hyphens.
-
-        Returns
-        -------
-        syft_rds.SyftRDSClient
-
-        Raises
-        ------
-        DatasiteError
-            If the name is unsuitable or taken.
-        """
+        """Let a hospital join: a data owner, whose address is ``<name>@hospital.example``."""
         return self._join(name, "hospital.example", owner=True)
 
     def researcher(self, name: str) -> SyftRDSClient:
-        """Let a researcher join: a data scientist, whose address is ``<name>@university.example``.
-
-        Parameters
-        ----------
-        name : str
-            Lower-case letters, digits and hyphens.
-
-        Returns
-        -------
-        syft_rds.SyftRDSClient
-
-        Raises
-        ------
-        DatasiteError
-            If the name is unsuitable or taken.
-        """
+        """Let a researcher join: a data scientist, whose address is ``<name>@university.example``."""
         return self._join(name, "university.example", owner=False)
 
     def _join(self, name: str, place: str, owner: bool) -> SyftRDSClient:
@@ -163,18 +135,7 @@ class Network:
         return self._people[name]
 
     def pair(self, *people: SyftRDSClient) -> None:
-        """Make researchers and hospitals known to one another: the one asks, the other approves.
-
-        Parameters
-        ----------
-        *people : syft_rds.SyftRDSClient
-            At least one hospital and one researcher; without any, everybody.
-
-        Raises
-        ------
-        DatasiteError
-            If there is no hospital or no researcher among them.
-        """
+        """Make researchers and hospitals known to one another, or everybody: the one asks, the other approves."""
         self._demand_open()
         chosen = people or tuple(self._people.values())
         for client in chosen:
@@ -192,26 +153,7 @@ class Network:
                 researcher.sync()
 
     def write(self, person: SyftRDSClient, name: str, content: str | bytes | pd.DataFrame) -> Path:
-        """Write a file on somebody's machine, outside their SyftBox.
-
-        Parameters
-        ----------
-        person : syft_rds.SyftRDSClient
-            Whose machine.
-        name : str
-            Name of the file.
-        content : str, bytes or DataFrame
-            A table becomes a CSV file without its index.
-
-        Returns
-        -------
-        Path
-
-        Raises
-        ------
-        DatasiteError
-            If the name is unsuitable, or the content something else.
-        """
+        """Write a file on somebody's machine, outside their SyftBox; a table as CSV, without its index."""
         desk = self.machine(person) / "desk"
         if not isinstance(name, str) or not _FILE.fullmatch(name):
             raise DatasiteError(f"{name!r} cannot be a file's name: use letters, digits and _ . -, such as 'count.py'.")
@@ -246,15 +188,6 @@ class Network:
             published like any other.
         summary : str
             What peers read about it.
-
-        Returns
-        -------
-        syft_datasets.Dataset
-
-        Raises
-        ------
-        DatasiteError
-            If the name is unsuitable or taken, the person is no hospital, or the tables' columns differ.
         """
         self.machine(owner)
         if not owner.has_do_role:
@@ -286,20 +219,7 @@ class Network:
     def machine(self, person: SyftRDSClient) -> Path:
         """Give the folder that stands for somebody's machine.
 
-        Parameters
-        ----------
-        person : syft_rds.SyftRDSClient
-            One of this network's people.
-
-        Returns
-        -------
-        Path
-            It holds `SyftBox`, `drive` (event log and archive), `desk` (what `write` wrote) and syft's caches.
-
-        Raises
-        ------
-        DatasiteError
-            If it is nobody of this network.
+        It holds `SyftBox`, `drive` (event log and archive), `desk` (what `write` wrote) and syft's caches.
         """
         self._demand_open()
         for name, client in self._people.items():
@@ -315,13 +235,7 @@ class Network:
         return connection_of(person)
 
     def waiting(self, owner: SyftRDSClient) -> list[Path]:
-        """List the messages that lie in somebody's inbox, sender by sender, oldest first.
-
-        Returns
-        -------
-        list of Path
-            The name of a file's folder is the address of its sender.
-        """
+        """List the messages that lie in somebody's inbox, sender by sender, oldest first."""
         connection = self.connection(owner)
         inbox = self.shared / "datasites" / owner.email / "inbox"
         senders = sorted(path.name for path in inbox.iterdir() if path.is_dir()) if inbox.is_dir() else []
@@ -330,11 +244,8 @@ class Network:
     def seen_in_shared_folder(self) -> pd.DataFrame:
         """Tell what somebody sees who may read the shared folder but is no peer, such as who runs the network drive.
 
-        Returns
-        -------
-        DataFrame
-            One row a file, ordered by its name: `file` (without the times and random numbers in it), `bytes`, and
-            `text`, what of it can be read.
+        One row a file, ordered by its name: `file` (without the times and random numbers in it), `bytes`, and `text`,
+        what of it can be read.
         """
         self._demand_open()
         return look_at(self.shared)
@@ -375,3 +286,103 @@ class _Shortened:
     def finish(self) -> None:
         self._stream.write(self._rest.replace(self._long, "…"))
         self._rest = ""
+
+
+# What a network leaves behind: nothing
+
+
+class _Folder:
+    """A new private folder, known to be in use as long as this process lives.
+
+    Folders whose process was killed are removed when the next one is made, and jobs that still run in them are ended.
+    """
+
+    def __init__(self, parent: Path | None = None) -> None:
+        parent = Path(tempfile.gettempdir()) if parent is None else parent
+        try:
+            clear_leftovers(parent)
+            self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).resolve()
+        except OSError as error:
+            raise DatasiteError(
+                f"No folder can be made in {parent} ({error.strerror}): give one that exists and may be written to."
+            ) from None
+        self._lock = _locked(self.path)
+
+    def remove(self) -> None:
+        """End what still runs in the folder, and remove it. May be called again."""
+        end_jobs(self.path)
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.release()
+
+
+def clear_leftovers(parent: Path) -> None:
+    """Remove the folders of this user in `parent` whose process has gone, and end the jobs that run in them."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # another process clears the same one, or it is another user's
+            if folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.getuid() and _left(folder):
+                end_jobs(folder.resolve())
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked(folder: Path) -> FileLock:
+    """Make the lock file of a folder. The operating system lets go of it when the process ends, however it ends."""
+    making = folder / f"{_LOCK}.part"
+    lock = FileLock(making, thread_local=False)
+    lock.acquire()
+    making.rename(folder / _LOCK)  # in one step: whoever finds the file finds it locked
+    return lock
+
+
+def _left(folder: Path) -> bool:
+    if not (folder / _LOCK).exists():
+        return time.time() - folder.stat().st_mtime > _MOMENT
+    try:
+        with FileLock(folder / _LOCK, timeout=0):
+            return True
+    except Timeout:
+        return False
+
+
+class _Borrowed:
+    """What the open networks of this process changed in its environment.
+
+    The first network to open changes it, the last to close puts it back, in whatever order they close.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[str, str | None] = {}
+        self._programs: list[str] = []
+
+    def begin(self, programs: Path) -> None:
+        """Put a folder of programs first on the path, and choose syft's settings."""
+        if not self._programs:
+            self._before = {name: os.environ.get(name) for name in (*_SETTINGS, "PATH")}
+            os.environ.update(_SETTINGS)
+        self._programs.append(str(programs))
+        os.environ["PATH"] = os.pathsep.join([str(programs), *_path()])
+
+    def end(self, programs: Path) -> None:
+        """Take the folder off the path; the settings too, if this was the last."""
+        if str(programs) not in self._programs:
+            return
+        self._programs.remove(str(programs))
+        os.environ["PATH"] = os.pathsep.join(part for part in _path() if part != str(programs))
+        if self._programs:
+            return
+        before, self._before = self._before, {}
+        if before.pop("PATH") is None and not os.environ["PATH"]:
+            del os.environ["PATH"]
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+#: The one of this process, as there is one `os.environ`.
+_BORROWED = _Borrowed()
+
+
+def _path() -> list[str]:
+    path = os.environ.get("PATH")
+    return path.split(os.pathsep) if path else []

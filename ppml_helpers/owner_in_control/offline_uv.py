@@ -40,13 +40,7 @@ def make_environment(folder: Path, python: str) -> None:
 
 
 def missing(wanted: list[str]) -> list[str]:
-    """Say of each package that cannot be had here, in a sentence, why.
-
-    Parameters
-    ----------
-    wanted : list of str
-        Requirements such as ``"pandas>=2"``.
-    """
+    """Say of each package that cannot be had here, in a sentence, why."""
     from packaging.requirements import InvalidRequirement, Requirement  # 40 ms that ``uv venv`` can do without
 
     reasons = []
@@ -70,22 +64,7 @@ def missing(wanted: list[str]) -> list[str]:
 
 
 def main(arguments: list[str], python: str, folder: Path) -> int:
-    """Do what a job's script asks of `uv`, or refuse.
-
-    Parameters
-    ----------
-    arguments : list of str
-        As after ``uv`` on a command line.
-    python : str
-        Path of the Python that jobs run in.
-    folder : Path
-        The job's folder.
-
-    Returns
-    -------
-    int
-        Exit status: 0, or `REFUSED` with the reason on stderr.
-    """
+    """Do what a job's script asks of `uv`, or refuse; return the exit status."""
     match arguments:
         case ["venv", *_]:
             make_environment(folder, python)

@@ -1,19 +1,29 @@
-"""What an owner reads before saying yes: every file of a job, the script that starts it, and a fingerprint of both."""
+"""What comes in: messages are looked at before syft gets them, and jobs before an owner says yes.
+
+Syft trusts the sender that a message names, and stops every later sync at the first message that it cannot read or
+apply. Both are a matter of one file in the shared folder. What is looked at are the bytes that syft then gets: a
+message that arrives, or is replaced, in the middle of a sync is looked at as well.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import re
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ppml_helpers.errors import ReleaseRefused
-from ppml_helpers.owner_in_control.visible import visible, visible_name
+from ppml_helpers.errors import DatasiteError, ReleaseRefused
+from ppml_helpers.owner_in_control.syft_client import silence
 
 if TYPE_CHECKING:
     from syft_job.job import JobInfo
+    from syft_rds import SyftRDSClient
 
 _LINES = (  # of the run.sh that syft writes for a Python job
     r"#!/bin/bash",
@@ -28,38 +38,34 @@ _LINES = (  # of the run.sh that syft writes for a Python job
 )
 _BESIDE = ("run.sh", "config.yaml")
 _ENTRY_POINT = re.compile(r"\w[\w-]*(?:[./][\w-]+)*\.py", re.ASCII)
+_LONGEST_PART, _LONGEST = 255, 2000  # bytes; room is left for the folders above the datasite
+# The owner's own trouble, which is no message's fault.
+_OWN_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+
+
+def visible(text: str) -> str:
+    """Write characters that hide, reorder or overwrite what is read as escapes; line ends and tabs stay."""
+    hidden = {c for c in text if not c.isprintable() and c not in "\n\t"}
+    return text.translate({ord(c): c.encode("unicode_escape").decode() for c in hidden})
+
+
+def visible_name(name: str) -> str:
+    """Do the same to the name of a file, which may hold line ends and tabs as well."""
+    return visible(name).replace("\n", "\\n").replace("\t", "\\t")
 
 
 @dataclass(frozen=True)
 class Review:
-    """One job as it lay in the owner's inbox when it was read.
-
-    Parameters
-    ----------
-    job, by : str
-        Its name, and the email of who sent it.
-    kind : str
-        ``"python"`` or ``"bash"``.
-    code : str
-        Text of the file that a Python job starts, which syft shows as ``job.code``; nothing for a bash job.
-    run_script : str
-        What is really started.
-    files : dict
-        Text of every file below ``code/`` by path; of a file that is no text, its size and hash.
-    unlisted : tuple of str
-        Files that are not in the sender's own list: somebody else may have put them there.
-    hashes : dict
-        SHA-256 by path of everything that the job consists of.
-    """
+    """One job as it lay in the owner's inbox when it was read."""
 
     job: str
-    by: str
-    kind: str
-    code: str
-    run_script: str
-    files: dict[str, str]
-    unlisted: tuple[str, ...] = ()
-    hashes: dict[str, str] = field(default_factory=dict, repr=False)
+    by: str  # email of who sent it
+    kind: str  # "python" or "bash"
+    code: str  # of the file that a Python job starts, which syft shows as ``job.code``; nothing for a bash job
+    run_script: str  # what is really started
+    files: dict[str, str]  # text of every file below ``code/`` by path; of a file that is no text, its size and hash
+    unlisted: tuple[str, ...]  # files that are not in the sender's own list: somebody else may have put them there
+    hashes: dict[str, str] = field(repr=False)  # SHA-256 by path of everything that the job consists of
 
     @property
     def fingerprint(self) -> str:
@@ -157,3 +163,80 @@ def _text(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError:
         return f"<{len(data)} bytes that are no text, SHA-256 {hashlib.sha256(data).hexdigest()[:16]}>"
+
+
+# Messages
+
+
+class SetAside(NamedTuple):
+    """A message that was taken out of the owner's inbox: whose inbox folder it lay in, its file, and why."""
+
+    sender: str
+    file: str
+    why: str
+
+
+def screened_sync(
+    owner: SyftRDSClient, folder: Path, senders: bool, unreadable: bool, note: Callable[[SetAside], None]
+) -> tuple[SetAside, ...]:
+    """Sync an owner's datasite; messages that must not come in are moved to a folder first."""
+    aside: list[SetAside] = []
+    given: list[Path] = []
+
+    def set_aside(path: Path, why: str) -> None:
+        found = SetAside(path.parent.name, path.name, why)
+        note(found)
+        (folder / found.sender).mkdir(parents=True, exist_ok=True)
+        shutil.move(path, folder / found.sender / found.file)
+        aside.append(found)
+
+    def screen(path: Path, data: bytes) -> bool:
+        why = _objection(owner, path, data, senders, unreadable)
+        if why:
+            set_aside(path, why)
+        else:
+            given.append(path)
+        return not why
+
+    inbox = owner.sync_engine.datasite_owner_syncer.connection_router.connections[0]  # it has one of its own
+    with silence(), inbox.screening(screen):
+        while True:
+            try:
+                owner.sync()
+                return tuple(aside)
+            except Exception as error:  # syft raises whatever the message made it stumble over
+                # A message stays in the inbox until it is dealt with: this is where syft stopped.
+                stopped = given and given[-1].exists() and getattr(error, "errno", None) not in _OWN_TROUBLE
+                if not unreadable or not stopped:
+                    raise DatasiteError(
+                        f"{owner.email} cannot sync ({type(error).__name__}: {_first_line(error)}): a message in the "
+                        f"inbox or the shared folder is at fault; set it aside."
+                    ) from error
+                set_aside(given[-1], f"does not fit the files as they are ({type(error).__name__})")
+
+
+def _objection(owner: SyftRDSClient, path: Path, data: bytes, senders: bool, unreadable: bool) -> str:
+    """Say why a message is not let in; nothing if it is."""
+    from syft.sync.messages.proposed_filechange import ProposedFileChangesMessage
+
+    sender, store = path.parent.name, owner.peer_manager.peer_store
+    try:
+        clear = store.decrypt_and_verify_if_needed(sender, data)
+        message = ProposedFileChangesMessage.from_compressed_data(clear)
+    except Exception as error:  # any damage at all: the decryption, the archive, the JSON, the fields
+        return f"cannot be read ({type(error).__name__})" if unreadable else ""
+    if senders and message.sender_email != sender:
+        return f"names {visible_name(message.sender_email)} as its sender but lies in the folder of {sender}"
+    if unreadable and not all(_is_name(change.path_in_datasite) for change in message.proposed_file_changes):
+        return "names a file as no file can be named"
+    return ""
+
+
+def _is_name(path: Path) -> bool:
+    """Tell whether a file can have this path: syft notes it before it fails to write, and then stumbles for ever."""
+    short = len(os.fsencode(path)) < _LONGEST and all(len(os.fsencode(part)) <= _LONGEST_PART for part in path.parts)
+    return short and str(path).isprintable() and not path.is_absolute() and ".." not in path.parts
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no reason given"])[0]

@@ -13,12 +13,10 @@ import pytest
 
 from ppml_helpers import course
 from ppml_helpers.exercises import check
-from ppml_helpers.owner_in_control import Network, mock_patients
+from ppml_helpers.owner_in_control import Network, ReleaseGate, mock_patients, silence
 from ppml_helpers.owner_in_control import exercises as chapter_10
 from ppml_helpers.owner_in_control.attacks import private_patients
 from ppml_helpers.owner_in_control.exercises import READS, THREE_JOBS, who_may
-from ppml_helpers.owner_in_control.gate import ReleaseGate
-from ppml_helpers.owner_in_control.people import silence
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "10_owner_in_control.ipynb"
 RITA, EVE = "rita@university.example", "eve@university.example"
@@ -30,9 +28,7 @@ def reply(name: str, answer: object) -> str:
     return "" if verdict.right else verdict.text
 
 
-def job(
-    line: str, noise: str = "geometric() - geometric()", epsilon: float = 0.25, whom: str = 'row["dzgroup"] == "Coma"'
-) -> str:
+def job(line: str, noise: str = "geometric() - geometric()") -> str:
     """Give the code of a job that counts deaths with some noise, and ends in a line of its own."""
     return f"""
 import csv
@@ -42,10 +38,10 @@ import random
 import syft as sy
 
 def geometric():
-    return math.floor(-math.log(1 - random.SystemRandom().random()) / {epsilon})
+    return math.floor(-math.log(1 - random.SystemRandom().random()) / 0.25)
 
 rows = list(csv.DictReader(open(sy.resolve_dataset_file_path("patients"))))
-died = sum(row["hospdead"] == "1" for row in rows if {whom})
+died = sum(row["hospdead"] == "1" for row in rows if row["dzgroup"] == "Coma")
 answer = died + {noise}
 {line}
 """
@@ -67,7 +63,11 @@ def test_10_2_right_in_any_order_and_case() -> None:
 
 
 def test_10_3_right_with_geometric_noise() -> None:
-    assert reply("10.3", GOOD) == ""
+    found, truth = chapter_10._try_out(GOOD)
+    assert len(found) == chapter_10._RUNS
+    assert chapter_10._of_leaks(found) is None
+    answers = [json.loads(run["files"][chapter_10._RESULT]) for run in found]
+    assert chapter_10._of_answers(answers, truth).right
 
 
 def test_10_3_right_with_rounded_laplace_noise_and_pandas() -> None:
@@ -137,11 +137,8 @@ WRONG = [
     ("10.3", "died = (", "Python cannot read it"),
     ("10.3", "print(1)", "resolve_dataset_file_path"),
     ("10.3", job(WRITE + "\nprint(rows[0])"), "print nothing"),
-    ("10.3", job(WRITE + '\nopen("notes.txt", "w").write("x")'), "'notes.txt'"),
     ("10.3", job("answer.nothing"), "stops with"),
-    ("10.3", job(WRITE, "0"), "the exact count"),
     ("10.3", job(WRITE, "random.Random(0).randint(1, 9)"), "from a seed"),
-    ("10.3", job(WRITE, whom="True"), "patients with coma died"),
     ("10.4", "results/**", "a dict with the keys"),
     ("10.4", [], "a dict with the keys"),
     ("10.4", [{"pattern": "results/*"}], "field required"),
@@ -164,7 +161,10 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("name", "answer", "words"), WRONG)
-def test_a_wrong_answer_gets_its_own_sentence(name: str, answer: object, words: str) -> None:
+def test_a_wrong_answer_gets_its_own_sentence(
+    name: str, answer: object, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chapter_10, "_RUNS", 20)  # enough for the sentences here; those on the noise come below
     assert words in reply(name, answer)
 
 
@@ -192,6 +192,7 @@ def test_10_3_says_what_is_wrong_with_what_a_job_leaves(left: dict[str, str], wo
 @pytest.mark.parametrize(
     ("noise", "words"),
     [
+        (lambda rng: np.zeros(300), "the exact count"),
         (lambda rng: rng.laplace(scale=4, size=300), "decimals"),
         (lambda rng: rng.laplace(scale=4, size=300).round() + 100, "lie around"),
         (lambda rng: rng.laplace(scale=2, size=300).round(), "less noise"),  # as in the chapter
@@ -201,7 +202,7 @@ def test_10_3_says_what_is_wrong_with_what_a_job_leaves(left: dict[str, str], wo
     ],
 )
 def test_10_3_says_what_is_wrong_with_the_noise(noise: Callable[[np.random.Generator], Any], words: str) -> None:
-    for seed in range(50):
+    for seed in range(20):
         answers = [{"died": 80 + float(each)} for each in noise(np.random.default_rng(seed))]
         assert words in chapter_10._of_answers(answers, 80).text
 
@@ -270,9 +271,3 @@ def test_the_three_jobs_in_the_notebook_are_those_that_are_tried_here() -> None:
     (task,) = [cell.source for cell in course.read(NOTEBOOK).cells if cell.id == "exercise-2-task"]
     for code in THREE_JOBS.values():
         assert code.split("\n\n")[-1].strip() in task
-
-
-def test_the_good_job_of_these_tests_answers_json() -> None:
-    found, truth = chapter_10._try_out(GOOD)
-    assert len(found) == chapter_10._RUNS
-    assert abs(json.loads(found[0]["files"][chapter_10._RESULT])["died"] - truth) < 100

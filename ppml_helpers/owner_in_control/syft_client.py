@@ -1,0 +1,244 @@
+"""What the kit asks of syft: its client over a shared folder, the jobs in an owner's inbox, and a little quiet.
+
+Syft is imported when it is asked, never before: that takes a second, and there is none on Windows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ppml_helpers import processes
+from ppml_helpers.errors import DatasiteError, ReleaseRefused
+from ppml_helpers.owner_in_control.closed_room import Snapshot
+
+if TYPE_CHECKING:
+    from syft_job.job import JobInfo
+    from syft_job.models import JobState
+    from syft_rds import SyftRDSClient
+
+    from ppml_helpers.owner_in_control.transport import LocalFolderConnection
+
+#: What a job needs: programs, language and clock, room for temporary files, and that nothing is synchronised unasked.
+NEEDED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "PRE_SYNC", "OMP_NUM_THREADS")
+
+
+def demand_syft() -> None:
+    """Import syft, which takes about a second."""
+    if sys.platform == "win32":
+        raise DatasiteError(
+            "PySyft 0.10 cannot be imported on Windows: open the kit in WSL, the Linux that Windows can install "
+            "(`wsl --install`); all other chapters work here."
+        )
+    try:
+        import syft_rds  # noqa: F401
+    except ImportError as error:
+        raise DatasiteError(
+            f"PySyft cannot be imported ({error}): run `python3 kit.py doctor`, which says how to mend the set-up."
+        ) from None
+
+
+def make_client(email: str, owner: bool, machine: Path, shared: Path, encryption: bool) -> SyftRDSClient:
+    """Make the client of one person, as syft's own factories do for Google Drive."""
+    demand_syft()
+    from syft.sync.syftbox_manager import SyftboxManagerConfig, default_collections_folder
+    from syft.sync.sync.caches.datasite_owner_cache import DataSiteOwnerEventCacheConfig
+    from syft.sync.sync.caches.datasite_watcher_cache import DataSiteWatcherCacheConfig
+    from syft.sync.sync.datasite_owner_syncer import DatasiteOwnerSyncerConfig
+    from syft.sync.sync.datasite_watcher_syncer import DatasiteWatcherSyncerConfig
+    from syft.sync.version.peer_manager import PeerManagerConfig
+    from syft_datasets.config import SyftBoxConfig
+    from syft_job import SyftJobConfig
+    from syft_rds import SyftRDSClient, SyftRDSClientConfig
+    from syft_rds.config import DATASET_COLLECTION_SPECS as specs
+
+    from ppml_helpers.owner_in_control.transport import LocalFolderConfig
+
+    box = machine / "SyftBox"
+    who = {"email": email, "syftbox_folder": box}
+    wire = {"connection_configs": [LocalFolderConfig(email=email, shared=shared, private=machine / "drive")]}
+    roles = {"has_do_role": owner, "has_ds_role": not owner}
+    disk = {"use_in_memory_cache": False}
+    published = {"collections_folder": default_collections_folder(box, email, specs)}
+    sync = SyftboxManagerConfig(
+        **who,
+        **roles,
+        **disk,
+        datasite_owner_syncer_config=DatasiteOwnerSyncerConfig(
+            **who,
+            **wire,
+            **published,
+            collection_specs=specs,
+            cache_config=DataSiteOwnerEventCacheConfig(**who, **disk, **published),
+        ),
+        datasite_watcher_syncer_config=DatasiteWatcherSyncerConfig(
+            **who,
+            **wire,
+            datasite_watcher_cache_config=DataSiteWatcherCacheConfig(**who, **wire, **disk, collection_specs=specs),
+        ),
+        peer_manager_config=PeerManagerConfig(**who, **wire, **roles, use_encryption=encryption),
+    )
+    job = SyftJobConfig(syftbox_folder=box, current_user_email=email, has_do_role=owner)
+    with silence():
+        client = SyftRDSClient.from_config(SyftRDSClientConfig(sync=sync, job=job, dataset=SyftBoxConfig(**who)))
+        client.peer_manager.write_own_version()
+    return client
+
+
+def connection_of(client: SyftRDSClient) -> LocalFolderConnection:
+    """Give the connection through which a client sends and receives."""
+    return client.peer_manager.connection_router.connections[0]
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[io.StringIO]:
+    """Keep what syft prints out of the cell; the block gets it as a text."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        yield text
+
+
+@contextlib.contextmanager
+def lean_environment(keep: Iterable[str] = ()) -> Iterator[None]:
+    """Take out of `os.environ`, while the block runs, all that a job does not need.
+
+    Syft starts a job with a copy of its owner's whole environment, passwords and tokens included. What is not there
+    cannot be copied. Only variables are taken away: the job still runs as the owner's own user, with all their files.
+    Jobs see `NEEDED`, and the variables in `keep`.
+    """
+    if isinstance(keep, str):
+        raise DatasiteError(f"keep = {keep!r} must be several names of variables: write ({keep!r},).")
+    everything = dict(os.environ)
+    kept = {*NEEDED, *keep}
+    try:
+        for name in everything.keys() - kept:
+            del os.environ[name]
+        yield
+    finally:
+        for name, value in everything.items():
+            if name not in kept:
+                os.environ.setdefault(name, value)
+
+
+# Jobs
+
+
+def find_job(owner: SyftRDSClient, name: str, by: str | None) -> JobInfo:
+    """Return a job in an owner's inbox, as it is now."""
+    jobs = _jobs(owner)
+    named = [job for job in jobs if job.name == name and by in (None, job.submitted_by)]
+    if not named:
+        waiting = ", ".join(sorted({job.name for job in jobs})) or "none at all"
+        raise ReleaseRefused(f"There is no job {name!r} from {by or 'anybody'}, there is {waiting}: sync first?")
+    senders = {job.submitted_by for job in named}
+    if len(senders) > 1:
+        raise ReleaseRefused(f"{len(senders)} researchers sent a job {name!r}: say whose with by=.")
+    if len(named) > 1:
+        raise ReleaseRefused(
+            f"{by or named[0].submitted_by} sent two jobs {name!r}, in an older and a newer layout of syft's: neither "
+            f"is taken, let them send one under a new name."
+        )
+    return named[0]
+
+
+def other_approved(owner: SyftRDSClient, job: JobInfo) -> list[JobInfo]:
+    """Return the other jobs that syft would run now."""
+    this = (job.name, job.submitted_by)
+    return [other for other in _jobs(owner) if other.status == "approved" and (other.name, other.submitted_by) != this]
+
+
+def _jobs(owner: SyftRDSClient) -> list[JobInfo]:
+    with silence():
+        return [job for job in owner.job_client.jobs if job.datasite_owner_email == owner.email]
+
+
+def own_outputs(job: JobInfo, datasite: Path, reason: str) -> None:
+    """Approve a job in syft's own records, and let only the owner read its outputs."""
+    from syft_perms import SyftPermContext
+
+    if job.status == "pending":
+        job.approve(reason=reason or None)
+    context = SyftPermContext(datasite=datasite)
+    context.open(f"{(job.job_review_path / 'outputs').relative_to(datasite).as_posix()}/").grant_read_access(
+        job.datasite_owner_email
+    )
+
+
+def start(owner: SyftRDSClient, skipped: list[str], timeout: float) -> None:
+    """Run the approved jobs but those skipped, in an environment without the owner's variables, and share nothing."""
+    with lean_environment():
+        try:
+            owner.job_runner.process_approved_jobs(stream_output=False, timeout=timeout, skip_job_names=skipped)
+        except Exception as error:  # a job can delete what syft needs to record its end
+            print(f"syft stopped: {error}")
+        finally:
+            end_jobs(Path(owner.syftbox_folder))
+
+
+def ended_as(job: JobInfo) -> str:
+    """Say how a job ended: ``"done"`` or ``"failed"``, which it also is if nothing says that it is done."""
+    from syft_job.models import JobStatus
+
+    state = _state(job.job_review_path / "state.yaml")
+    return "done" if state is not None and state.status == JobStatus.DONE else "failed"
+
+
+def _state(path: Path) -> JobState | None:
+    """Read syft's record of a job; None if a job made it unreadable."""
+    from syft_job.models import JobState
+
+    try:
+        return JobState.load(path)
+    except Exception:  # whatever stands there instead: no file, no YAML, no state
+        return None
+
+
+def end_jobs(folder: Path) -> None:
+    """End the jobs that run in a folder, with all that they started: syft marks the environment of each."""
+    place = folder.resolve()
+    processes.end_all(
+        lambda variables: (
+            variables.get("SYFT_IS_IN_JOB") == "true"
+            and Path(variables.get("SYFTBOX_FOLDER", "/")).is_relative_to(place)
+        )
+    )
+
+
+def withdraw(job: JobInfo, reason: str) -> None:
+    """Reject a job, also one that was approved in syft, which has no way back."""
+    from syft_job.models import JobState, JobStatus
+
+    if job.status == "pending":
+        job.reject(reason=reason or None)
+        return
+    state = JobState.load(job.job_review_path / "state.yaml")
+    state.status, state.rejected_by, state.rejected_at = JobStatus.REJECTED, job.datasite_owner_email, datetime.now(UTC)
+    state.review_reason = reason or None
+    state.save(job.job_review_path / "state.yaml")
+
+
+def write_state(box: Snapshot, path: str, done: bool, logs: bool, strays: bool) -> None:
+    """Write what the researcher may know of how a job ended.
+
+    Syft's own record takes over whatever the job wrote into it, and holds the exit code (a number from 0 to 255) and
+    the time of the end.
+    """
+    from syft_job.models import JobState, JobStatus
+
+    file = box.root / path
+    now = None if logs and strays else _state(file)
+    if strays or now is None:
+        box.put_back([path])
+    state = JobState.load(file)
+    state.status = JobStatus.DONE if done else JobStatus.FAILED
+    if logs or now is None:
+        state.completed_at, state.return_code = None, 0 if done else 1
+    else:
+        state.completed_at, state.return_code = now.completed_at, now.return_code
+    state.save(file)
