@@ -9,12 +9,10 @@ stopped, remembers results, and shows the picture with its alternative text.
 from __future__ import annotations
 
 import html
-import math
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
 
@@ -23,7 +21,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from traitlets import TraitError
 
-from ppml_helpers import figures
+from ppml_helpers import checks, figures
 from ppml_helpers.errors import ExplorerError, KitError
 
 Progress = Callable[[float, str], None]
@@ -112,23 +110,7 @@ class Explorer:
         return self._sentence
 
     def set(self, *unnamed: Any, **values: Any) -> Explorer:
-        """Turn knobs and wait for the picture.
-
-        Parameters
-        ----------
-        **values
-            Knob values by name.
-
-        Returns
-        -------
-        Explorer
-            Itself, so that a cell can end with ``explorer.set(epsilon=1.0)``.
-
-        Raises
-        ------
-        ExplorerError
-            If there is no such knob, or the knob cannot take the value, or a value comes without its knob's name.
-        """
+        """Turn knobs by name and wait for the picture; a cell can end with ``explorer.set(epsilon=1.0)``."""
         if unnamed:
             raise ExplorerError(
                 f"{unnamed[0]!r} comes without the name of a knob: write set({next(iter(self._controls))}=...)."
@@ -311,18 +293,13 @@ def _check(explorer: str, controls: dict[str, W.Widget], name: str, value: Any) 
     if options is not None:
         allowed = [option[1] if isinstance(option, tuple) else option for option in options]
         if not any(value is choice or (np.isscalar(value) and value == choice) for choice in allowed):
-            raise ExplorerError(f"{name} = {value!r} is not on offer; choose one of {', '.join(map(repr, allowed))}.")
+            checks.choice(value, name, allowed, error=ExplorerError)
     elif hasattr(control, "min") and hasattr(control, "max"):
-        logarithmic = isinstance(control, W.FloatLogSlider)
-        low, high = (
-            (control.base**control.min, control.base**control.max) if logarithmic else (control.min, control.max)
-        )
-        kind, words = (Integral, "a whole number") if isinstance(control.value, int) else (Real, "a number")
-        number = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or not low * (1 - 1e-9) <= value <= high * (1 + 1e-9):
-            raise ExplorerError(
-                f"{name} = {value!r} is not {words} from {low:g} to {high:g}; choose one in that range."
-            )
+        ends = control.min, control.max
+        if isinstance(control, W.FloatLogSlider):  # nine digits: a power of ten in floating point is often none
+            ends = tuple(float(f"{control.base**end:.9g}") for end in ends)
+        check = checks.whole if isinstance(control.value, int) else checks.number
+        check(value, name, *ends, error=ExplorerError)
 
 
 LOOK = MappingProxyType({"style": {"description_width": "110px"}, "layout": {"width": "380px"}})
@@ -330,20 +307,7 @@ LOOK = MappingProxyType({"style": {"description_width": "110px"}, "layout": {"wi
 
 
 def log_slider(description: str, value: float, low_exponent: float, high_exponent: float, step: float) -> W.Widget:
-    """Return a slider over powers of ten; the explorer puts a number box beside it.
-
-    Parameters
-    ----------
-    description : str
-        The visible label.
-    value : float
-    low_exponent, high_exponent, step : float
-        The slider runs from ``10**low_exponent`` to ``10**high_exponent``.
-
-    Returns
-    -------
-    ipywidgets.FloatLogSlider
-    """
+    """Return a slider over powers of ten, by their exponents; the explorer puts a number box beside it."""
     return W.FloatLogSlider(
         value=value,
         base=10,
@@ -395,13 +359,6 @@ def _short(value: float) -> float:
 class ProgressBar:
     """A bar to pass as ``progress``: live in a notebook, one line of text where nothing can move.
 
-    Parameters
-    ----------
-    what : str
-        What is being done, for example "Hashing every national id".
-
-    Examples
-    --------
     ``display(bar := ProgressBar("Hashing"))``, then ``dictionary_attack(..., progress=bar)``.
     """
 
@@ -418,8 +375,4 @@ class ProgressBar:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Give the live bar, and for places without a kernel one line that is the same in every run."""
-        view = {"version_major": 2, "version_minor": 0, "model_id": self._box.model_id}
-        return {
-            "text/plain": f"{self._what} (a progress bar while it runs)",
-            "application/vnd.jupyter.widget-view+json": view,
-        }
+        return {"text/plain": f"{self._what} (a progress bar while it runs)", **_widget_view(self._box)}

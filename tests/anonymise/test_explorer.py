@@ -228,12 +228,12 @@ def test_an_impossible_setting_is_said_and_raised(
 @pytest.mark.parametrize(
     ("knobs", "words"),
     [
-        ({"k": 7}, "k = 7 is not on offer; choose one of 1, 2, 5, 100"),
+        ({"k": 7}, "k = 7 is not on offer: choose one of 1, 2, 5, 100"),
         ({"k": "5"}, "not on offer"),
         ({"limit": 0.03}, "limit = 0.03 is not on offer"),
         ({"t": 0}, "t = 0 is not on offer"),
         ({"sensitive": "age"}, "sensitive = 'age' is not on offer"),
-        ({"age": 2}, "age = 2 is not on offer; choose one of 0, 1, 3"),
+        ({"age": 2}, "age = 2 is not on offer: choose one of 0, 1, 3"),
         ({"edu": 1}, "no knob 'edu'; it has k, l, t, limit, sensitive, age, sex, race, postcode, admission"),
     ],
 )

@@ -185,11 +185,11 @@ def test_a_move_takes_less_than_two_seconds(split: cohort.Split) -> None:
 @pytest.mark.parametrize(
     ("knobs", "words"),
     [
-        ({"epsilon": 0.0}, "epsilon = 0.0 is not a number from 0.1 to 10"),
-        ({"epsilon": 20.0}, "epsilon = 20.0 is not a number from 0.1 to 10"),
+        ({"epsilon": 0.0}, "epsilon = 0.0 must be a finite number from 0.1 to 10"),
+        ({"epsilon": 20.0}, "epsilon = 20.0 must be a finite number from 0.1 to 10"),
         ({"epsilon": math.nan}, "epsilon = nan"),
-        ({"canaries": 500}, "canaries = 500 is not on offer; choose one of 100, 300, 1000, 2000"),
-        ({"runs": 4}, "runs = 4 is not on offer; choose one of 1, 2, 3, 5"),
+        ({"canaries": 500}, "canaries = 500 is not on offer: choose one of 100, 300, 1000, 2000"),
+        ({"runs": 4}, "runs = 4 is not on offer: choose one of 1, 2, 3, 5"),
         ({"bug": "yes"}, "bug = 'yes' does not suit this knob"),
         ({"delta": 1e-5}, "no knob 'delta'; it has epsilon, canaries, runs, bug"),
     ],
