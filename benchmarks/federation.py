@@ -21,7 +21,7 @@ from pathlib import Path
 from _frame import Benchmark, BenchmarkError, Timing, Worker
 
 from ppml_helpers.federated_learning import hospitals, in_process, results
-from ppml_helpers.federated_learning.settings import settings
+from ppml_helpers.federated_learning.run_config import complete
 
 # Ray stays out of the course's own environment. Everything else as in requirements.lock.
 PEER_REQUIREMENTS = [
@@ -115,7 +115,7 @@ def main() -> None:
         ) as benchmark,
     ):
         hospitals.write(given, scratch)
-        config = {**settings(given, {"num-server-rounds": ROUNDS}), "out": str(Path(scratch) / "peer.npz")}
+        config = {**complete(given, {"num-server-rounds": ROUNDS}), "out": str(Path(scratch) / "peer.npz")}
         peer = {"folder": scratch, "config": json.dumps(config)}
         warm = benchmark.compare(
             "in a running process",

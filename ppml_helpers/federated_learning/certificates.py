@@ -23,20 +23,12 @@ _LIFETIME = datetime.timedelta(days=2)  # long enough for a workshop, of little 
 
 
 class Keys(NamedTuple):
-    """Where the keys of one federation lie.
+    """Where the keys of one federation lie."""
 
-    Attributes
-    ----------
-    authority, certificate, server_key : Path
-        What everybody trusts, what the server shows, and the key that the server alone may read.
-    hospitals : tuple of Path
-        One private key a hospital; its public key lies beside it under the name with ``.pub``.
-    """
-
-    authority: Path
-    certificate: Path
+    authority: Path  # what everybody trusts
+    certificate: Path  # what the server shows
     server_key: Path
-    hospitals: tuple[Path, ...]
+    hospitals: tuple[Path, ...]  # a private key each; the public one lies beside it under the name with `.pub`
 
 
 def make_keys(folder: Path, hospitals: int) -> Keys:
@@ -51,7 +43,7 @@ def make_keys(folder: Path, hospitals: int) -> Keys:
     return Keys(
         write_secret(folder / "authority.crt", _pem(authority)),
         write_secret(folder / "server.crt", _pem(certificate)),
-        write_secret(folder / "server.key", _private_pem(server_key)),
+        write_secret(folder / "server.key", _private(server_key, serialization.PrivateFormat.PKCS8)),
         tuple(make_hospital_key(folder / f"hospital-{number}") for number in range(hospitals)),
     )
 
@@ -62,10 +54,9 @@ def make_hospital_key(path: Path) -> Path:
     Flower takes the elliptic curves of NIST only, in the format of OpenSSH; Ed25519 is refused.
     """
     key = ec.generate_private_key(ec.SECP384R1())
-    encoding, private = serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     write_secret(path.with_name(f"{path.name}.pub"), public)
-    return write_secret(path, key.private_bytes(encoding, private, serialization.NoEncryption()))
+    return write_secret(path, _private(key, serialization.PrivateFormat.OpenSSH))
 
 
 def make_strange_authority(path: Path) -> Path:
@@ -139,6 +130,5 @@ def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    encoding, private = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    return key.private_bytes(encoding, private, serialization.NoEncryption())
+def _private(key: ec.EllipticCurvePrivateKey, form: serialization.PrivateFormat) -> bytes:
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())

@@ -10,6 +10,7 @@ from pathlib import Path
 from ppml_helpers.federated_learning.certificates import ADDRESS, Keys
 
 CONNECTION = "federation"  # what the server is called in Flower's configuration
+PATIENCE = 30  # seconds for which a hospital tries again to reach the server
 
 # Many commands in one process: to start Flower's command line takes longer than what it does.
 _MANY = """
@@ -29,26 +30,15 @@ def server(port: int, keys: Keys) -> list[str]:
 
 
 def hospital(
-    port: int, own_port: int, authority: Path, key: Path | None, settings: Mapping[str, str | int], patience: int = 30
+    port: int, own_port: int, authority: Path, key: Path | None, settings: Mapping[str, str | int]
 ) -> list[str]:
     """Start a hospital: it calls the server, nobody calls it; `own_port` serves the programs it starts itself.
 
-    Parameters
-    ----------
-    port, own_port : int
-        Of the server, and of this hospital.
-    authority : Path
-        Certificate that the hospital trusts.
-    key : Path or None
-        Private key that it signs with.
-    settings : mapping
-        Node config: what the app may know of this hospital, such as the place of its table.
-    patience : int
-        Seconds for which an unreachable server is tried again.
+    Without a key it comes to be refused. `settings` is the node config: what the app may know of this hospital.
     """
     place = ["--superlink", f"{ADDRESS}:{port}", "--host", ADDRESS, "--port", own_port]
     trust = ["--root-certificates", authority, *([] if key is None else ["--auth-supernode-private-key", key])]
-    return _words("flower-supernode", *place, *trust, "--max-wait-time", patience, "--node-config", in_toml(settings))
+    return _words("flower-supernode", *place, *trust, "--max-wait-time", PATIENCE, "--node-config", in_toml(settings))
 
 
 def register(public_keys: Sequence[Path]) -> list[str]:

@@ -7,17 +7,16 @@ every deployment and are gone with it.
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, get_args
 
+from ppml_helpers import checks, words
 from ppml_helpers.errors import FederationError
 from ppml_helpers.federated_learning import commands, flower_log, results
 from ppml_helpers.federated_learning.certificates import (
@@ -28,9 +27,9 @@ from ppml_helpers.federated_learning.certificates import (
     make_strange_authority,
 )
 from ppml_helpers.federated_learning.hospitals import Hospital, check, write
-from ppml_helpers.federated_learning.processes import ProcessGroup
+from ppml_helpers.federated_learning.process_group import ProcessGroup
 from ppml_helpers.federated_learning.results import FederatedRun
-from ppml_helpers.federated_learning.settings import APP, settings
+from ppml_helpers.federated_learning.run_config import APP, complete, node_config
 
 START_LIMIT = 90.0  # seconds until a process must be ready; 15 are the rule on a busy machine
 REJOIN_LIMIT = 90.0  # seconds for which a hospital that was killed knocks again; Flower forgets it after 60
@@ -53,31 +52,16 @@ class Deployment:
     ----------
     hospitals : sequence of Hospital
         Each gets a table, a key pair and a process of its own.
-    folder : str or Path, optional
-        Where the private folder for keys, tables and logs is made; default: where temporary files go.
-    port : int, optional
-        Port of the server on 127.0.0.1; default: one that is free.
-    app : str or Path, optional
-        Folder of the Flower app that the hospitals run; default: the kit's own.
 
     Raises
     ------
     FederationError
-        If the hospitals cannot train together, the port is taken or a process is not ready after `START_LIMIT` seconds.
+        If the hospitals cannot train together, or a process is not ready after `START_LIMIT` seconds.
     """
 
-    def __init__(
-        self,
-        hospitals: Sequence[Hospital],
-        folder: str | Path | None = None,
-        port: int | None = None,
-        app: str | Path = APP,
-    ) -> None:
+    def __init__(self, hospitals: Sequence[Hospital]) -> None:
         check(hospitals)
         self.hospitals = tuple(hospitals)
-        self.port = port
-        self._app = Path(app)
-        self._parent = None if folder is None else Path(folder)
         self._processes: ProcessGroup | None = None
         self._runs = 0
         self._strangers = 0
@@ -105,8 +89,8 @@ class Deployment:
         """Make the keys, start the server, register and start every hospital. Nothing is left if that fails."""
         if self._processes is not None:
             raise FederationError("This deployment runs already: use it, or stop() it first.")
-        self._server_port = free_ports(1)[0] if self.port is None else checked_port(self.port)
-        self._processes = group = ProcessGroup(self._parent)
+        self._server_port = free_port()
+        self._processes = group = ProcessGroup()
         try:
             self._prepare(group.folder)
             self._start_server(group)
@@ -189,12 +173,12 @@ class Deployment:
         """
         group = self._running()
         self._demand_everyone(group)
-        limit = checked_seconds(timeout)
+        limit = checks.number(timeout, "timeout", 0, above=True, error=FederationError, mend="give it seconds")
         name = f"run-{self._runs + 1}"
         out = group.folder / f"{name}.npz"
-        chosen = settings(self.hospitals, config) | {"out": str(out)}
+        chosen = complete(self.hospitals, config) | {"out": str(out)}
         self._runs += 1
-        group.start(name, commands.run(self._app, chosen))
+        group.start(name, commands.run(APP, chosen))
         try:
             reason = self._watch(group, name, int(chosen["num-server-rounds"]), limit, progress)
         except KeyboardInterrupt:
@@ -216,9 +200,7 @@ class Deployment:
         self._tables = write(self.hospitals, folder)
         home = folder / "flower"
         home.mkdir(mode=0o700)
-        (home / "config.toml").write_text(
-            commands.connection(self._server_port, self._keys.authority), encoding="utf-8"
-        )
+        (home / "config.toml").write_text(commands.connection(self._server_port, self._keys.authority), "utf-8")
 
     def _start_server(self, group: ProcessGroup) -> None:
         group.start(_SERVER, commands.server(self._server_port, self._keys))
@@ -244,28 +226,27 @@ class Deployment:
 
     def _launch(self, group: ProcessGroup, name: str, number: int, authority: Path, key: Path | None) -> None:
         about = node_config(number, len(self.hospitals), self._tables[number])
-        own_port = free_ports(1)[0]
         group.log_file(name).unlink(missing_ok=True)
-        group.start(name, commands.hospital(self._server_port, own_port, authority, key, about))
+        group.start(name, commands.hospital(self._server_port, free_port(), authority, key, about))
 
     def _await_connection(self, group: ProcessGroup, name: str, number: int) -> None:
-        deadline = time.monotonic() + START_LIMIT
-        while not flower_log.connected(log := group.log(name)):
+        deadline, failed = time.monotonic() + START_LIMIT, ""
+        while not failed and not flower_log.connected(log := group.log(name)):
             refusal = flower_log.refusal(log)
             if refusal or not group.is_alive(name):
-                group.kill(name)
-                why = refusal or flower_log.last_words(log) or "it ended without a word."
-                raise FederationError(f"{_title(number)} could not connect: {why}")
-            if not group.is_alive(_SERVER):
-                group.kill(name)
-                raise FederationError(f"{_title(number)} could not connect. {_SERVER_LOST}")
-            if time.monotonic() > deadline:
-                group.kill(name)
-                raise FederationError(
-                    f"{_title(number)} was not connected after {START_LIMIT:.0f} s: the machine is busy, or the server "
-                    f"does not answer. Close other programs and start it again."
+                failed = f"could not connect: {refusal or flower_log.last_words(log) or 'it ended without a word.'}"
+            elif not group.is_alive(_SERVER):
+                failed = f"could not connect. {_SERVER_LOST}"
+            elif time.monotonic() > deadline:
+                failed = (
+                    f"was not connected after {START_LIMIT:.0f} s: the machine is busy, or the server does not answer. "
+                    f"Close other programs and start it again."
                 )
-            time.sleep(_PAUSE)
+            else:
+                time.sleep(_PAUSE)
+        if failed:
+            group.kill(name)
+            raise FederationError(f"{_title(number)} {failed}")
 
     def _rejoin(self, group: ProcessGroup, number: int) -> None:
         name, deadline = _name(number), time.monotonic() + REJOIN_LIMIT
@@ -285,10 +266,8 @@ class Deployment:
             return make_strange_authority(path), self._keys.hospitals[number]
         if mistake == "no key":
             return self._keys.authority, None
-        if mistake == "unregistered key":
-            return self._keys.authority, make_hospital_key(path)
-        choices = ", ".join(map(repr, get_args(Mistake)))
-        raise FederationError(f"There is no mistake {mistake!r}: choose one of {choices}.")
+        checks.choice(mistake, "mistake", get_args(Mistake), error=FederationError)
+        return self._keys.authority, make_hospital_key(path)
 
     def _command(self, group: ProcessGroup, command: list[str]) -> None:
         done = group.ask(command, START_LIMIT)
@@ -344,56 +323,15 @@ class Deployment:
             raise FederationError("This deployment does not run: start() it, or use it in a with block.")
         return self._processes
 
-    def _checked(self, number: object) -> int:
-        if not isinstance(number, Integral) or isinstance(number, bool) or not 0 <= number < len(self.hospitals):
-            raise FederationError(f"There is no hospital {number!r}: choose one of 0 to {len(self.hospitals) - 1}.")
-        return int(number)
+    def _checked(self, number: int) -> int:
+        return checks.whole(number, "hospital", 0, len(self.hospitals) - 1, error=FederationError)
 
 
-def node_config(number: int, hospitals: int, table: Path) -> dict[str, str | int]:
-    """Give what a simulated hospital's node knows, as `in_process` tells it.
-
-    The secret makes its noise under "dp" repeatable, for lessons. A real hospital gets none: its noise comes from the
-    operating system.
-    """
-    own = {"table": str(table), "partition-id": number, "num-partitions": hospitals}
-    return own | {"noise-secret": f"simulated hospital {number}"}
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports of this machine that nobody uses at present."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((ADDRESS, 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
-def checked_port(port: object) -> int:
-    """Return the port if it is one and free."""
-    if not isinstance(port, Integral) or isinstance(port, bool) or not 1 <= port <= 65535:
-        raise FederationError(f"port = {port!r} must be a whole number from 1 to 65535: choose one, or leave it out.")
-    with socket.socket() as probe:
-        if os.name != "nt":  # there it would let two programs share a port; here it forgives connections just ended
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((ADDRESS, int(port)))
-        except OSError as error:
-            raise FederationError(
-                f"Port {port} is not free: another program uses it, or it is reserved. Choose another, or leave port "
-                f"out and a free one is taken."
-            ) from error
-    return int(port)
-
-
-def checked_seconds(timeout: object) -> float:
-    """Return a time limit if it is one."""
-    if not isinstance(timeout, Real) or isinstance(timeout, bool) or not 0 < timeout < float("inf"):
-        raise FederationError(f"timeout = {timeout!r} must be a number of seconds above 0: choose another.")
-    return float(timeout)
+def free_port() -> int:
+    """Find a port of this machine that nobody uses at present."""
+    with socket.socket() as one:
+        one.bind((ADDRESS, 0))
+        return one.getsockname()[1]
 
 
 def _name(number: int) -> str:
@@ -405,10 +343,10 @@ def _title(number: int) -> str:
 
 
 def _titles(numbers: Sequence[int]) -> str:
-    return " and ".join(_title(number) for number in numbers)
+    return words.listed(map(_title, numbers))
 
 
 def _mend(numbers: Sequence[int]) -> str:
     if not numbers:
         return "Give it more time or fewer rounds."
-    return "Start again with " + " and ".join(f"start_node({number})" for number in numbers) + ", then run once more."
+    return f"Start again with {words.listed(f'start_node({number})' for number in numbers)}, then run once more."

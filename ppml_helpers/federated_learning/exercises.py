@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_choice, as_number, close, right, wrong
+from ppml_helpers.federated_learning.app.federated_hospitals import masking, task
 
 TITLE = "Federated learning"
 
@@ -148,13 +149,10 @@ class _Night(NamedTuple):
 
 def two_nights(seed: int) -> _Night:
     """Make up a ward of 30 and one more patient, and mask both nights' updates with the same mask."""
-    from ppml_helpers.federated_learning.app.federated_hospitals import task
-    from ppml_helpers.federated_learning.masking import encode
-
     rng = np.random.default_rng(seed)
     X, y = rng.uniform(-1, 1, (31, 39)), rng.integers(0, 2, 31).astype(float)
     model, mask = rng.normal(scale=0.1, size=40), rng.integers(0, 2**64, 40, dtype=np.uint64)
-    nights = (encode(n * task.gradient(model, X[:n], y[:n])) + mask for n in (30, 31))
+    nights = (masking.encode(n * task.gradient(model, X[:n], y[:n])) + mask for n in (30, 31))
     return _Night(*nights, X[30])
 
 
@@ -199,21 +197,6 @@ def _ratio(change: np.ndarray) -> np.ndarray:
         return np.nan_to_num(change[:-1].astype(float) / float(change[-1]))
 
 
-def _one_night(which: str) -> Callable[[_Night], np.ndarray]:
-    def read(night: _Night) -> np.ndarray:
-        from ppml_helpers.federated_learning.masking import decode
-
-        return _ratio(decode(getattr(night, which)))
-
-    return read
-
-
-def _gradient(night: _Night) -> np.ndarray:
-    from ppml_helpers.federated_learning.masking import decode
-
-    return decode(night.second - night.first)[:-1]
-
-
 _STILL_MASKED = "You read one night alone, and that is masked: noise divided by noise. Put the two nights together."
 
 _WRONG_WAYS: tuple[tuple[Callable[[_Night], np.ndarray], str], ...] = (
@@ -222,9 +205,12 @@ _WRONG_WAYS: tuple[tuple[Callable[[_Night], np.ndarray], str], ...] = (
         "The mask is gone, but the difference is still in fixed point, where negative numbers count down from 2^64: "
         "masking.decode reads it.",
     ),
-    (_one_night("first"), _STILL_MASKED),
-    (_one_night("second"), _STILL_MASKED),
-    (_gradient, "That is the newcomer's gradient: an error times the features. You know by what to divide."),
+    (lambda night: _ratio(masking.decode(night.first)), _STILL_MASKED),
+    (lambda night: _ratio(masking.decode(night.second)), _STILL_MASKED),
+    (
+        lambda night: masking.decode(night.second - night.first)[:-1],
+        "That is the newcomer's gradient: an error times the features. You know by what to divide.",
+    ),
 )
 
 

@@ -59,10 +59,7 @@ def current_round(log: str) -> int:
 def late(logs: Mapping[int, str]) -> list[int]:
     """Name the hospitals whose answer is missing: those behind the others or, if all are equal and one works, all.
 
-    Parameters
-    ----------
-    logs : mapping
-        What each hospital's log has gained since the run began.
+    `logs` has what each hospital's log has gained since the run began.
     """
     sent = {number: log.count("Sending: ") for number, log in logs.items()}
     most = max(sent.values(), default=0)

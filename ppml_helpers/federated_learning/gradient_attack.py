@@ -20,6 +20,8 @@ from ppml_helpers.people.fictional import Fictional
 
 Records = NDArray[np.float64]
 
+_TOLERANCE = 1e-6  # largest difference between numbers that count as equal
+
 _CHART = """
     age=67 sex=female race=white edu=11 income=$11-$25k dzgroup=COPD num.co=3 scoma=0 diabetes=1 dementia=0 ca=no hday=4
     meanbp=62 wblc=14.2 hrt=112 resp=31 temp=38.6 pafi=190 alb=2.4 bili=0.8 crea=2.1 sod=131 ph=7.31 glucose=188 bun=41
@@ -28,57 +30,22 @@ _CHART = """
 
 
 def fictional_patient() -> Fictional:
-    """Return one made-up patient to be recovered on the page, where no real patient's chart should be printed.
-
-    Returns
-    -------
-    Fictional
-        One row, with the columns that `cohort.features` reads and the outcome, in the units of SUPPORT2.
-    """
+    """Return one made-up patient to be recovered on the page, where no real patient's chart should be printed."""
     values = dict(entry.split("=") for entry in _CHART.split())
     chart = {name: value if _is_category(name) else float(value) for name, value in values.items()}
     return Fictional([chart], index=["a fictional patient"])
 
 
-def binary_features(schema: cohort.Schema = cohort.SUPPORT2) -> NDArray[np.bool_]:
-    """Return which features of a schema can only be 0 or 1: public knowledge, hence an attacker's too.
-
-    Parameters
-    ----------
-    schema : Schema
-        What the features are made from.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_features,)
-        In the order of `cohort.features`.
-    """
+def binary_features() -> NDArray[np.bool_]:
+    """Return which features can only be 0 or 1, in the order of `cohort.features`: an attacker knows it too."""
     yes_no = [
         [role.unit == "0/1" if isinstance(role, cohort.Number) else not role.ordered] * _width(role)
-        for role in schema.columns.values()
+        for role in cohort.SUPPORT2.columns.values()
     ]
     return np.concatenate(yes_no)
 
 
-def from_linear(update: ArrayLike) -> Records:
-    """Read a record out of an update of a linear model with an intercept, such as logistic regression.
-
-    Notes
-    -----
-    The loss of patient i has the gradient ``e_i * (x_i, 1)``, with e_i the error. An update is a weighted sum of such
-    rows; its last entry is the sum of the weights.
-    """
-    row = _finite("update", update, 1)
-    if len(row) < 2:
-        raise AttackError(f"update has {len(row)} number; give the weights and, last, the intercept.")
-    if row[-1] == 0:
-        raise AttackError("The intercept did not change (0), so there is nothing to divide by; take another round.")
-    return row[:-1] / row[-1]
-
-
-def from_relu(
-    weights: ArrayLike, biases: ArrayLike, binary: ArrayLike | None = None, tolerance: float = 1e-6
-) -> Records:
+def from_relu(weights: ArrayLike, biases: ArrayLike, binary: ArrayLike | None = None) -> Records:
     """Read records out of the gradient of a network's first layer of ReLU units.
 
     A unit that is silent for a patient takes nothing of that patient's gradient. A unit that fired for one patient of
@@ -94,51 +61,38 @@ def from_relu(
     binary : array_like of bool, shape (n_features,), optional
         Which features are known to be 0 or 1. If given, rows that cannot be one patient are left out: a mixture
         rarely has whole numbers there, or stays within [-1, 1] elsewhere.
-    tolerance : float
-        Largest difference between numbers that count as equal.
 
     Returns
     -------
     ndarray of shape (n_records, n_features)
         Candidates, in an order that depends on their values alone; without `binary`, mixtures included.
-
-    Raises
-    ------
-    AttackError
-        If shapes do not fit, or a number is not finite.
     """
     rows, steps = _finite("weights", weights, 2), _finite("biases", biases, 1)
     if len(rows) != len(steps):
         raise AttackError(f"weights has {len(rows)} units and biases {len(steps)}; give both of the same layer.")
     fired = np.abs(steps) > 1e-9 * np.abs(steps).max(initial=0.0)
-    records = _distinct(rows[fired] / steps[fired, None], tolerance)
+    records = _distinct(rows[fired] / steps[fired, None])
     if binary is None:
         return records
     known = np.asarray(binary, dtype=bool)
     if known.shape != records.shape[1:]:
         raise AttackError(f"binary has shape {known.shape}, but there are {records.shape[1]} features; say it of each.")
-    whole = np.abs(records - np.rint(np.clip(records, 0, 1))) <= tolerance
-    within = np.abs(records) <= 1 + tolerance
+    whole = np.abs(records - np.rint(np.clip(records, 0, 1))) <= _TOLERANCE
+    within = np.abs(records) <= 1 + _TOLERANCE
     return records[np.where(known, whole, within).all(axis=1)]
 
 
-def _distinct(rows: Records, tolerance: float) -> Records:
+def _distinct(rows: Records) -> Records:
     """Keep the first of the rows that are equal, after sorting them by value."""
     kept: list[Records] = []
-    for row in rows[np.lexsort(np.rint(rows.T[::-1] / tolerance))]:
-        if all(np.abs(row - other).max() > tolerance for other in kept):
+    for row in rows[np.lexsort(np.rint(rows.T[::-1] / _TOLERANCE))]:
+        if all(np.abs(row - other).max() > _TOLERANCE for other in kept):
             kept.append(row)
     return np.array(kept).reshape(-1, rows.shape[1])
 
 
 def relative_error(recovered: ArrayLike, true: ArrayLike) -> float:
-    """Return the distance of a recovered record from the true one, in lengths of the true one.
-
-    Raises
-    ------
-    AttackError
-        If the records differ in length, hold a number that is not finite, or the true one is all zeros.
-    """
+    """Return the distance of a recovered record from the true one, in lengths of the true one."""
     guess, truth = _finite("recovered", recovered, 1), _finite("true", true, 1)
     if guess.shape != truth.shape:
         raise AttackError(f"The recovered record has {len(guess)} features and the true one {len(truth)}.")
@@ -160,62 +114,33 @@ def closest(recovered: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
     -------
     ndarray of shape (n_patients,)
         Infinite if nothing was recovered. ``(closest(...) < 1e-3).sum()`` patients are known to the third digit.
-
-    Raises
-    ------
-    AttackError
-        See `relative_error`.
     """
     guesses, truths = _finite("recovered", recovered, 2), _finite("true", true, 2)
     return np.array([min((relative_error(guess, truth) for guess in guesses), default=math.inf) for truth in truths])
 
 
-def clipped_and_noised(
-    update: ArrayLike, clipping_norm: float, noise_multiplier: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Protect one patient's gradient as DP-SGD does: shorten it to the clipping norm, add Gaussian noise."""
-    row = _finite("update", update, 1)
-    if not 0 < clipping_norm < math.inf or not 0 <= noise_multiplier < math.inf:
-        raise AttackError(
-            f"clipping_norm is {clipping_norm!r} and noise_multiplier {noise_multiplier!r}; "
-            "give a norm above 0 and a multiplier of 0 or more."
-        )
-    length = float(np.linalg.norm(row))
-    clipped = row * min(1.0, clipping_norm / length) if length else row
-    return clipped + rng.normal(scale=noise_multiplier * clipping_norm, size=len(row))
-
-
-def in_units(record: ArrayLike | pd.Series, schema: cohort.Schema = cohort.SUPPORT2) -> pd.Series:
+def in_units(record: ArrayLike | pd.Series) -> pd.Series:
     """Write a record of features in the units of the patients' chart: what an attacker has really learned.
 
     Parameters
     ----------
     record : array_like of shape (n_features,)
-        In the order of `cohort.features` for all columns of the schema.
-    schema : Schema
-        What the features were made from: public knowledge, hence the attacker's too.
+        In the order of `cohort.features`.
 
     Returns
     -------
     Series of object
-        One value a column of the schema, indexed by its name: a number in its unit, or a name of a category. Features
+        One value a column of the chart, indexed by its name: a number in its unit, or a name of a category. Features
         outside [-1, 1] are taken to the nearest bound, so that a record ruined by noise still looks like a patient.
         The normal range of a vital sign comes back as its middle: `cohort.features` keeps no more.
-
-    Raises
-    ------
-    AttackError
-        If the record has another length than the schema's features, or holds a number that is not finite.
     """
     features = np.clip(_finite("record", record, 1), -1, 1)
-    sizes = {name: _width(role) for name, role in schema.columns.items()}
-    if features.shape != (sum(sizes.values()),):
-        raise AttackError(
-            f"The record has shape {features.shape}, but the schema makes {sum(sizes.values())} features."
-        )
-    ends = np.cumsum(list(sizes.values()))[:-1]
+    columns = cohort.SUPPORT2.columns
+    *ends, width = np.cumsum([_width(role) for role in columns.values()])
+    if len(features) != width:
+        raise AttackError(f"The record has {len(features)} features, but a chart makes {width}: give all of them.")
     read = {}
-    for (name, role), part in zip(schema.columns.items(), np.split(features, ends), strict=True):
+    for (name, role), part in zip(columns.items(), np.split(features, ends), strict=True):
         read[name] = _number(part, role) if isinstance(role, cohort.Number) else _category(part, role)
     return pd.Series(read, dtype=object)
 

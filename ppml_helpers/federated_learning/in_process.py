@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -31,6 +32,7 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from ppml_helpers import checks
 from ppml_helpers.errors import FederationError
 from ppml_helpers.federated_learning import hospitals as tables
 from ppml_helpers.federated_learning import results
@@ -39,13 +41,11 @@ from ppml_helpers.federated_learning.app.federated_hospitals.server_app import c
 from ppml_helpers.federated_learning.app.federated_hospitals.task import RunError
 from ppml_helpers.federated_learning.hospitals import Hospital
 from ppml_helpers.federated_learning.results import FederatedRun, RunStopped
-from ppml_helpers.federated_learning.settings import settings as complete
+from ppml_helpers.federated_learning.run_config import complete, node_config
 
 LOST = "lost"  # a hook's answer: the reply never arrives
 _FOLDER = "ppml-hospitals-"  # and the number of the process that works in it
 SERVER = 0  # the server's node id; hospital i is node i + 1
-
-Progress = Callable[[float, str], None]
 
 _one_at_a_time = threading.RLock()  # who is speaking (`TaskIdentity`) and how loud is kept by Flower for the process
 
@@ -71,7 +71,6 @@ def run(
     config: Mapping[str, Any] | None = None,
     on_message: Hook | None = None,
     fail: Iterable[int] | Mapping[int, int] = (),
-    progress: Progress | None = None,
 ) -> FederatedRun:
     """Let the hospitals train together, in this process.
 
@@ -83,11 +82,10 @@ def run(
         Settings that differ from the app's defaults, such as ``{"num-server-rounds": 3, "strategy": "fedprox"}``.
     on_message : callable, optional
         Called with a `Crossing` for every message, before the server gets the reply. It returns None to let the
-        reply pass, another `Message` to be delivered instead, or "lost" if no reply is to arrive.
+        reply pass, another `Message` to be delivered instead, or "lost" if no reply is to arrive. What it raises ends
+        the run.
     fail : iterable of int or mapping, optional
         Numbers of hospitals that are offline; as a mapping, hospital to the first round in which it is.
-    progress : callable, optional
-        ``progress(fraction, what)`` at the beginning of each round and at the end; what it raises ends the run.
 
     Returns
     -------
@@ -104,15 +102,13 @@ def run(
     """
     context = _context(SERVER, complete(hospitals, config))
     try:
-        _serve(server_app.app, client_app.app, hospitals, context, on_message, fail, progress)
+        _serve(server_app.app, client_app.app, hospitals, context, on_message, fail)
     except (RunError, AppExitException) as error:
         raise RunStopped(str(error), _kept(context)) from None
     except KeyboardInterrupt:
         kept = _kept(context)
         done = f"The model of round {len(kept.rounds)} is kept." if kept else "No round was complete."
         raise RunStopped(f"The run was interrupted before its last round was complete. {done}", kept) from None
-    if progress:
-        progress(1.0, "all rounds done")
     return _kept(context)
 
 
@@ -121,9 +117,6 @@ def serve(
     client: ClientApp,
     hospitals: Sequence[Hospital],
     run_config: Mapping[str, Any] | None = None,
-    on_message: Hook | None = None,
-    fail: Iterable[int] | Mapping[int, int] = (),
-    progress: Progress | None = None,
 ) -> Context:
     """Run any two Flower apps in this process, such as the ones of a notebook cell.
 
@@ -134,7 +127,7 @@ def serve(
     client : ClientApp
         Finds its hospital's file in ``context.node_config["table"]`` (read it with `task.load`) and its number in
         ``context.node_config["partition-id"]``.
-    hospitals, on_message, fail, progress
+    hospitals : sequence of Hospital
         As in `run`.
     run_config : mapping, optional
         The run config of both apps, not checked.
@@ -142,16 +135,11 @@ def serve(
     Returns
     -------
     Context
-        The server's; what the ServerApp leaves in ``context.state`` can be read there.
-
-    Raises
-    ------
-    FederationError
-        If the hospitals cannot train together. What the ServerApp raises is passed on.
+        The server's; what the ServerApp leaves in ``context.state`` can be read there. What it raises is passed on.
     """
     tables.check(hospitals)
     context = _context(SERVER, run_config or {})
-    _serve(server, client, hospitals, context, on_message, fail, progress)
+    _serve(server, client, hospitals, context)
     return context
 
 
@@ -160,19 +148,17 @@ def _serve(
     client: ClientApp,
     hospitals: Sequence[Hospital],
     context: Context,
-    on_message: Hook | None,
-    fail: Iterable[int] | Mapping[int, int],
-    progress: Progress | None,
+    on_message: Hook | None = None,
+    fail: Iterable[int] | Mapping[int, int] = (),
 ) -> None:
     if not isinstance(fail, Iterable):
         raise FederationError(f"fail = {fail!r} must list the numbers of hospitals, such as [2]: correct it.")
     offline = dict(fail) if isinstance(fail, Mapping) else dict.fromkeys(fail, 1)
     for number in offline:
-        if number not in range(len(hospitals)):
-            raise FederationError(f"fail names hospital {number!r}, there are 0 to {len(hospitals) - 1}: correct it.")
+        checks.whole(number, "a hospital in fail", 0, len(hospitals) - 1, error=FederationError)
     with _one_at_a_time, _private_folder() as folder, _quiet_flower():
         nodes = _nodes(tables.write(hospitals, folder), context.run_config)
-        server(InProcessGrid(client, nodes, on_message, offline, progress), context)
+        server(InProcessGrid(client, nodes, on_message, offline), context)
 
 
 @contextmanager
@@ -199,22 +185,16 @@ def _kept(context: Context) -> FederatedRun | None:
     return results.from_record(context.state["weights"]["weights"].numpy(), context.state["record"]["json"])
 
 
-def _context(node: int, run_config: Mapping[str, Any], **node_config: str | int) -> Context:
-    named = {name.replace("_", "-"): value for name, value in node_config.items()}
-    return Context(run_id=1, node_id=node, node_config=named, state=RecordDict(), run_config=dict(run_config))
+def _context(
+    node: int, run_config: Mapping[str, Any], knows: Mapping[str, str | int] = MappingProxyType({})
+) -> Context:
+    return Context(run_id=1, node_id=node, node_config=dict(knows), state=RecordDict(), run_config=dict(run_config))
 
 
 def _nodes(paths: list[Path], run_config: Mapping[str, Any]) -> dict[int, Context]:
     """Return what each hospital's node knows, by node id."""
     return {
-        number + 1: _context(
-            number + 1,
-            run_config,
-            table=str(path),
-            partition_id=number,
-            num_partitions=len(paths),
-            noise_secret=f"simulated hospital {number}",
-        )
+        number + 1: _context(number + 1, run_config, node_config(number, len(paths), path))
         for number, path in enumerate(paths)
     }
 
@@ -223,20 +203,9 @@ class InProcessGrid(Grid):
     """Hands messages from the server to the hospitals' app and back."""
 
     def __init__(
-        self,
-        client: ClientApp,
-        nodes: dict[int, Context],
-        on_message: Hook | None,
-        offline: dict[int, int],
-        progress: Progress | None,
+        self, client: ClientApp, nodes: dict[int, Context], on_message: Hook | None, offline: dict[int, int]
     ) -> None:
-        self._client, self._nodes, self._hook, self._offline, self._progress = (
-            client,
-            nodes,
-            on_message,
-            offline,
-            progress,
-        )
+        self._client, self._nodes, self._hook, self._offline = client, nodes, on_message, offline
         self._replies: dict[str, Message] = {}
         self._round = 0
 
@@ -263,7 +232,8 @@ class InProcessGrid(Grid):
         ids = []
         for message in sorted(messages, key=lambda message: message.metadata.dst_node_id):
             message.metadata.__dict__["_message_id"] = str(uuid.uuid4())
-            self._notice_round(message)
+            for config in message.content.config_records.values():
+                self._round = int(config.get("server-round", self._round))
             reply = self._carry(message)
             if reply is not None:
                 self._replies[message.metadata.message_id] = reply
@@ -277,15 +247,6 @@ class InProcessGrid(Grid):
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         """Send and return the replies; there is nothing to wait for, what is not there now will not come."""
         return self.pull_messages(self.push_messages(messages))
-
-    def _notice_round(self, message: Message) -> None:
-        for config in message.content.config_records.values():
-            number = int(config.get("server-round", self._round))
-            if number != self._round:
-                self._round = number
-                if self._progress:
-                    rounds = int(self._nodes[message.metadata.dst_node_id].run_config.get("num-server-rounds", number))
-                    self._progress((number - 1) / rounds, f"round {number} of {rounds}")
 
     def _carry(self, message: Message) -> Message | None:
         """Return the reply to a message, after the hook has seen both; None if it is lost."""

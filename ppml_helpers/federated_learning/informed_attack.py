@@ -25,32 +25,16 @@ _CLOSE = 1e-10  # a guess that moves less than this is final
 
 @dataclass(frozen=True)
 class Knowledge:
-    """All that the server knows about one hospital's training of a logistic regression.
+    """All that the server knows about one hospital's training of a logistic regression."""
 
-    Parameters
-    ----------
-    start : ndarray, shape (features + 1,)
-        The model that it sent, the intercept last.
-    X, y : ndarray
-        Features in [-1, 1] and labels of the patients whom it knows.
-    batches : sequence of ndarray of int
-        Who was in each step, as positions in the table; the unknown patient is the last, at position ``len(X)``.
-    learning_rate, proximal_mu : float
-        As the hospital uses them.
-    clipping_norm : float
-        Largest length of one patient's gradient; infinite without clipping.
-    noise : float
-        Standard deviation of the noise in each weight of the model that was sent back.
-    """
-
-    start: Floats
-    X: Floats
+    start: Floats  # the model that it sent, the intercept last
+    X: Floats  # features in [-1, 1] of the patients whom it knows
     y: Floats
-    batches: Sequence[NDArray[np.int64]]
+    batches: Sequence[NDArray[np.int64]]  # places in the table of who was in each step; the unknown patient is last
     learning_rate: float
     proximal_mu: float = 0.0
-    clipping_norm: float = np.inf
-    noise: float = 0.0
+    clipping_norm: float = np.inf  # largest length of one patient's gradient
+    noise: float = 0.0  # standard deviation in each weight of the model that was sent back
 
 
 def unknown_patient(
@@ -92,19 +76,7 @@ def _towards(seen: Floats, knowledge: Knowledge, record: Floats, label: float) -
 
 
 def trained(knowledge: Knowledge, records: Floats, label: float) -> Floats:
-    """Repeat the hospital's training once for each guess, all at the same time.
-
-    Parameters
-    ----------
-    knowledge : Knowledge
-    records : ndarray, shape (guesses, features)
-    label : float
-        Of the unknown patient, 0 or 1.
-
-    Returns
-    -------
-    ndarray, shape (guesses, features + 1)
-    """
+    """Repeat the hospital's training once for each guess at the unknown patient, all at the same time."""
     X, known, last = _with_one(knowledge.X), knowledge, len(knowledge.X)
     guesses = _with_one(records)
     weights = np.tile(known.start, (len(guesses), 1))

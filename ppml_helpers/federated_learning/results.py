@@ -17,29 +17,14 @@ from ppml_helpers.errors import FederationError
 
 @dataclass(frozen=True)
 class Round:
-    """One complete round.
+    """One complete round; with an entry for each hospital, in its order, where there is a tuple."""
 
-    Parameters
-    ----------
-    number : int
-        From 1.
-    hospitals : int
-        How many hospitals' models are in the round's model.
-    auc : tuple of float
-        By hospital, on its own test patients, of the new model; NaN for a hospital that did not answer. Empty if
-        the round was not measured.
-    bytes_down, bytes_up : int
-        Content of all messages to and from the hospitals, envelopes not counted.
-    steps : tuple of int
-        Noisy steps of DP-SGD that each hospital has taken so far; empty without "dp".
-    """
-
-    number: int
-    hospitals: int
-    auc: tuple[float, ...]
-    bytes_down: int
+    number: int  # from 1
+    hospitals: int  # how many models are in the round's model
+    auc: tuple[float, ...]  # of the new model on own test patients; NaN for who did not answer, empty if not measured
+    bytes_down: int  # content of all messages to the hospitals, envelopes not counted
     bytes_up: int
-    steps: tuple[int, ...] = ()
+    steps: tuple[int, ...] = ()  # of DP-SGD, taken so far; empty without "dp"
 
 
 @dataclass(frozen=True)
@@ -80,13 +65,7 @@ class FederatedRun:
 
 
 class RunStopped(FederationError):
-    """A run ended before its last round.
-
-    Attributes
-    ----------
-    kept : FederatedRun or None
-        Model and books of the complete rounds; None if there was none.
-    """
+    """A run ended before its last round; `kept` has the model and books of the complete rounds, None without any."""
 
     def __init__(self, sentence: str, kept: FederatedRun | None = None) -> None:
         super().__init__(sentence)
@@ -94,13 +73,7 @@ class RunStopped(FederationError):
 
 
 def read(path: str | Path) -> FederatedRun:
-    """Read the server's result file.
-
-    Raises
-    ------
-    FederationError
-        If it does not exist, or is none.
-    """
+    """Read the server's result file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return from_record(file["weights"], str(file["record"]))
@@ -113,15 +86,7 @@ def read(path: str | Path) -> FederatedRun:
 
 
 def stopped(out: str | Path, reason: str | None = None) -> RunStopped:
-    """Return the error for a run that ended early, with what its files kept.
-
-    Parameters
-    ----------
-    out : str or Path
-        The run's setting `out`; `out + ".kept"` and `out + ".error"` are looked at.
-    reason : str, optional
-        The sentence to say, if it is known from elsewhere; otherwise the server's own.
-    """
+    """Return the error for a run that ended early, with what its files kept; the server's own reason, or this one."""
     error, kept = Path(f"{out}.error"), Path(f"{out}.kept")
     if reason is None:
         reason = error.read_text("utf-8", "replace") if error.exists() else "The server ended without a reason."

@@ -1,34 +1,31 @@
-"""The parts of a deployment that need no Flower process: keys, command lines, logs, ports, and processes that end."""
+"""The parts of a `deployment` that need no Flower process.
+
+Keys (`certificates`), command lines (`commands`), logs (`flower_log`), and processes that end (`process_group`,
+`watchdog`).
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
-import textwrap
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
 
 from ppml_helpers.errors import FederationError
-from ppml_helpers.federated_learning import (
-    certificates,
-    commands,
-    deployment,
-    flower_log,
-    hospitals,
-    in_process,
-    watchdog,
-)
+from ppml_helpers.federated_learning import certificates, commands, flower_log, hospitals, watchdog
 from ppml_helpers.federated_learning.deployment import Deployment
-from ppml_helpers.federated_learning.processes import ProcessGroup
+from ppml_helpers.federated_learning.process_group import ProcessGroup
+from ppml_helpers.federated_learning.run_config import complete, node_config
+from ppml_helpers.processes import alive
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(os.name == "nt", reason="permissions and signals as on Linux and macOS")
@@ -60,12 +57,9 @@ def test_the_server_is_trusted_under_its_own_names(keys: certificates.Keys, name
     handshake(keys, keys.authority, name)
 
 
-def test_the_server_is_not_trusted_under_another_name(keys: certificates.Keys) -> None:
+def test_nothing_else_is_trusted(keys: certificates.Keys, tmp_path: Path) -> None:
     with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
         handshake(keys, keys.authority, "hospital.example")
-
-
-def test_another_authority_does_not_vouch_for_the_server(keys: certificates.Keys, tmp_path: Path) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(keys, certificates.make_strange_authority(tmp_path / "other.crt"), "127.0.0.1")
 
@@ -76,6 +70,8 @@ def test_a_hospital_gets_a_key_pair_on_a_curve_that_flower_takes(keys: certifica
     assert isinstance(private.curve, ec.SECP384R1)
     assert private.public_key() == public
     assert keys.hospitals[0].read_bytes() != keys.hospitals[1].read_bytes()
+    with pytest.raises(FileExistsError):  # no key is written over another
+        certificates.make_hospital_key(keys.hospitals[0])
 
 
 @posix
@@ -87,32 +83,15 @@ def test_keys_are_readable_by_their_owner_only(keys: certificates.Keys) -> None:
     assert private == {"server.key", "hospital-0", "hospital-1"}, "the authority's key is never written"
 
 
-def test_a_key_is_not_written_over_another(keys: certificates.Keys) -> None:
-    with pytest.raises(FileExistsError):
-        certificates.make_hospital_key(keys.hospitals[0])
-
-
-def test_flower_reads_the_node_config_as_it_was_meant(tmp_path: Path, keys: certificates.Keys) -> None:
+def test_flower_reads_node_config_and_run_config_as_they_were_meant(tmp_path: Path, keys: certificates.Keys) -> None:
     from flwr.common.config import parse_config_args
 
-    table = tmp_path / 'it\'s a "folder" with =, blanks, é and 🏥' / "hospital-1.npz"
-    about = deployment.node_config(1, 4, table)
+    odd = 'it\'s a "folder" with =, blanks, é and 🏥'
+    about = node_config(1, 4, tmp_path / odd / "hospital-1.npz")
     command = commands.hospital(8123, 8124, keys.authority, keys.hospitals[1], about)
     assert parse_config_args([command[command.index("--node-config") + 1]]) == about
-
-
-def test_flower_reads_the_run_config_as_it_was_meant() -> None:
-    from flwr.common.config import parse_config_args
-
-    from ppml_helpers.federated_learning.settings import settings
-
-    chosen = settings(hospitals.simulated(n=2), {"learning-rate": 1e-05, "out": 'it\'s a "folder" = é 🏥/run.npz'})
+    chosen = complete(hospitals.simulated(n=2), {"learning-rate": 1e-05, "out": f"{odd}/run.npz"})
     assert parse_config_args([commands.in_toml(chosen)]) == chosen
-
-
-def test_a_simulated_hospital_knows_the_same_deployed_and_in_process(tmp_path: Path) -> None:
-    nodes = in_process._nodes([tmp_path / "a.npz", tmp_path / "b.npz"], {})
-    assert deployment.node_config(1, 2, tmp_path / "b.npz") == nodes[2].node_config
 
 
 def test_the_server_demands_keys_and_tls(keys: certificates.Keys) -> None:
@@ -173,32 +152,6 @@ def test_who_is_late() -> None:
     assert flower_log.late({}) == []
 
 
-@pytest.mark.parametrize("port", [0, 65536, -1, True, 80.5, "8080", None])
-def test_a_port_that_is_none_is_refused(port: object) -> None:
-    with pytest.raises(FederationError, match="whole number from 1 to 65535"):
-        deployment.checked_port(port)
-
-
-def test_a_port_in_use_is_refused() -> None:
-    with socket.socket() as taken:
-        taken.bind((certificates.ADDRESS, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(FederationError, match=f"Port {port} is not free"):
-            deployment.checked_port(port)
-    assert deployment.checked_port(port) == port
-
-
-def test_free_ports_differ() -> None:
-    assert len(set(deployment.free_ports(20))) == 20
-
-
-@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), True, "60", None])
-def test_a_limit_that_is_none_is_refused(timeout: object) -> None:
-    with pytest.raises(FederationError, match=r"timeout = .* must be a number of seconds above 0"):
-        deployment.checked_seconds(timeout)
-
-
 def test_a_deployment_that_does_not_run_says_so() -> None:
     network = Deployment(hospitals.simulated(n=2))
     assert repr(network) == "Deployment(2 hospitals, 0 connected)"
@@ -206,117 +159,82 @@ def test_a_deployment_that_does_not_run_says_so() -> None:
         with pytest.raises(FederationError, match="does not run: start"):
             ask()
     network.stop()
-
-
-def test_one_hospital_is_no_federation() -> None:
     with pytest.raises(FederationError, match="at least 2"):
-        Deployment(hospitals.simulated(n=2)[:1])
+        Deployment(network.hospitals[:1])
 
 
-def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FederationError, match="No private folder can be made"):
-        Deployment(hospitals.simulated(n=2), folder=tmp_path / "none").start()
+SLEEP = "import time; time.sleep(600)"
 
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
-# Ignores requests, and has a child in a session of its own that nobody would find by looking for children.
-STUBBORN = [
-    sys.executable,
-    "-c",
-    "import signal, subprocess, sys, time\n"
-    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    'code = \'import os, subprocess, sys; subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])\'\n'
-    "subprocess.Popen([sys.executable, '-c', code], start_new_session=True).wait()\n"
-    "print('ready', flush=True)\n"
-    "time.sleep(60)\n",
-]
-
-
-def wait_for(group: ProcessGroup, name: str, words: str) -> None:
-    end = time.monotonic() + 30
-    while words not in group.log(name):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+@pytest.fixture
+def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessGroup]:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made = ProcessGroup()
+    yield made
+    made.end()
 
 
 @posix
-def test_every_process_is_ended_orphans_and_stubborn_ones_too(tmp_path: Path) -> None:
-    group = ProcessGroup(tmp_path)
-    try:
-        assert group.folder.stat().st_mode & 0o777 == 0o700
-        group.start("calm", SLEEP)
-        group.start("stubborn", STUBBORN)
-        wait_for(group, "stubborn", "ready")
-        before = watchdog.marked(group.mark)
-        assert len(before) == 3
-        assert psutil.pid_exists(group._watchdog.pid)
-        with pytest.raises(FederationError, match="calm runs already"):
-            group.start("calm", SLEEP)
-    finally:
-        group.end()
-    assert watchdog.marked(group.mark) == []
-    assert not any(watchdog.alive(process) for process in before)
+def test_a_group_works_in_a_folder_of_its_own_and_is_ended_with_its_watchdog(
+    group: ProcessGroup, tmp_path: Path
+) -> None:
+    assert group.folder.stat().st_mode & 0o777 == 0o700
+    for name in ("killed", "left"):
+        group.start(name, [sys.executable, "-c", f"print('ready', flush=True); {SLEEP}"])
+        end = time.monotonic() + 120
+        while "ready" not in group.log(name):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    with pytest.raises(FederationError, match="left runs already"):
+        group.start("left", [])
+    before = watchdog.marked(group.mark)
+    assert len(before) == 2
+    group.kill("killed")
+    group.kill("never started")
+    assert not group.is_alive("killed")
+    assert group.is_alive("left")
+    group.end()
+    assert not any(alive(process) for process in before)
     assert group._watchdog.poll() is not None
     assert list(tmp_path.iterdir()) == []
-    group.end()
 
 
 @posix
-def test_a_stopped_process_is_woken_to_hear_the_request(tmp_path: Path) -> None:
-    group = ProcessGroup(tmp_path)
-    try:
-        psutil.Process(group.start("frozen", SLEEP).pid).suspend()
-        start = time.monotonic()
-        group.stop("frozen", patience=10)
-        assert time.monotonic() - start < 5
-        assert not group.is_alive("frozen")
-        group.kill("never started")
-    finally:
-        group.end()
+def test_a_command_that_takes_too_long_is_ended(group: ProcessGroup) -> None:
+    assert group.ask([sys.executable, "-c", SLEEP], limit=0.5) is None
+    assert watchdog.marked(group.mark) == []
+    done = group.ask([sys.executable, "-c", "import sys; print('so'); sys.exit(3)"], limit=120)
+    assert (done.returncode, done.stdout.strip()) == (3, "so")
 
 
-def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
-    group = ProcessGroup(tmp_path)
-    try:
-        assert group.ask(SLEEP, limit=0.5) is None
-        assert watchdog.marked(group.mark) == []
-        done = group.ask([sys.executable, "-c", "import sys; print('so'); sys.exit(3)"], limit=30)
-        assert (done.returncode, done.stdout.strip()) == (3, "so")
-    finally:
-        group.end()
-
-
-def test_processes_get_no_settings_of_flower_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_get_no_settings_of_flower_from_elsewhere(
+    group: ProcessGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FLWR_DATABASE", "somewhere.db")
     monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "1")
-    group = ProcessGroup(tmp_path)
-    try:
-        given = group.environment()
-    finally:
-        group.end()
+    given = group.environment()
     assert "FLWR_DATABASE" not in given
     assert given["FLWR_TELEMETRY_ENABLED"] == "0"
-    assert given["FLWR_DISABLE_UPDATE_CHECK"] == "1"
     assert Path(given["FLWR_HOME"]).parent == group.folder
     assert "127.0.0.1" in given["NO_PROXY"]
 
 
 PARENT = """
-import sys, time
-from pathlib import Path
-from ppml_helpers.federated_learning.processes import ProcessGroup
-group = ProcessGroup(Path(sys.argv[1]))
-group.start("sleeper", [sys.executable, "-c", "import time; time.sleep(60)"])
+import sys, tempfile, time
+from ppml_helpers.federated_learning.process_group import ProcessGroup
+tempfile.tempdir = sys.argv[1]
+group = ProcessGroup()
+group.start("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"])
 print(group.mark, flush=True)
 if sys.argv[2] == "wait":
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
 @posix
 @pytest.mark.parametrize("end", ["kill", "exit", "interrupt"])
 def test_nothing_is_left_however_the_program_ends(tmp_path: Path, end: str) -> None:
-    words = [sys.executable, "-c", textwrap.dedent(PARENT), str(tmp_path), "exit" if end == "exit" else "wait"]
+    words = [sys.executable, "-c", PARENT, str(tmp_path), "exit" if end == "exit" else "wait"]
     parent = subprocess.Popen(
         words, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
     )
@@ -327,8 +245,8 @@ def test_nothing_is_left_however_the_program_ends(tmp_path: Path, end: str) -> N
             os.killpg(parent.pid, signal.SIGKILL)  # as Jupyter ends a kernel: with its whole group
         elif end == "interrupt":
             parent.send_signal(signal.SIGINT)
-        parent.communicate(timeout=30)
-        limit = time.monotonic() + 20
+        parent.communicate(timeout=120)
+        limit = time.monotonic() + 120
         while (watchdog.marked(mark) or list(tmp_path.iterdir())) and time.monotonic() < limit:
             time.sleep(0.1)
         assert watchdog.marked(mark) == []

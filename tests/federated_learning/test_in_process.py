@@ -1,4 +1,7 @@
-"""The hospitals' app in this process: the same app, every message seen, every fault in a sentence."""
+"""The hospitals' app in this process: every message seen, every fault in a sentence.
+
+Tests `in_process`, `results`, and what runs in the app: `server_app`, `client_app`, `strategies` and `passing_grid`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 from flwr.serverapp.strategy import FedAvg
@@ -23,7 +26,7 @@ from ppml_helpers import accounting
 from ppml_helpers.errors import FederationError
 from ppml_helpers.federated_learning import hospitals, in_process, results
 from ppml_helpers.federated_learning.app.federated_hospitals import client_app, strategies, task
-from ppml_helpers.federated_learning.settings import APP, settings
+from ppml_helpers.federated_learning.run_config import APP, complete
 
 SMALL = {"num-server-rounds": 3, "local-epochs": 1, "batch-size": 50, "learning-rate": 0.3}
 
@@ -52,11 +55,6 @@ def by_hand(given: list[hospitals.Hospital], rounds: int, mu: float = 0.0) -> np
     return weights
 
 
-@pytest.fixture(scope="module")
-def support2() -> tuple[hospitals.Hospital, ...]:
-    return hospitals.simulated(n=4, seed=0, skew=0.0)
-
-
 # ------------------------------------------------------------------------------------------------------- what it does
 
 
@@ -71,13 +69,25 @@ def test_the_run_is_the_weighted_average_round_by_round(strategy):
         assert found.auc[i] == task.evaluate(found.weights, h.X_test, h.y_test).auc
 
 
-def test_federated_is_as_good_as_pooled_on_equal_hospitals(support2):
-    pool = hospitals.pooled(support2)
-    pooled_model = task.train(np.zeros(40), pool.X_train, pool.y_train, 60, 64, 0.2, np.random.default_rng(0))
-    pooled = task.evaluate(pooled_model, pool.X_test, pool.y_test).auc
-    federated = task.evaluate(in_process.run(support2).weights, pool.X_test, pool.y_test).auc
-    assert pooled > 0.80
-    assert abs(federated - pooled) < 0.01
+def test_the_order_of_the_answers_changes_no_bit():
+    given = made_up()
+    models = [
+        task.train(np.zeros(5), h.X_train, h.y_train, 1, 50, 0.3, task.rng_for(0, 1, i)) for i, h in enumerate(given)
+    ]
+
+    def answer(hospital: int) -> Message:
+        with in_process._identity(0):
+            sent = Message(RecordDict(), dst_node_id=hospital + 1, message_type="train")
+        said = {"arrays": model(*models[hospital]), "metrics": metrics(hospital, given[hospital].patients)}
+        return Message(RecordDict(said), reply_to=sent)
+
+    found = set()
+    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
+        strategy = strategies.strategy_for(strategies.Settings.of(complete(given, SMALL)))
+        strategy.current_shape = (5,)
+        arrays, _ = strategy.aggregate_train(1, [answer(number) for number in order])
+        found.add(arrays["weights"].numpy().tobytes())
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("protection", ["none", "masks", "dp"])
@@ -88,15 +98,6 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(protection)
     )
     assert first == second != other
     assert len(first) == 64
-
-
-def test_masks_change_nothing_but_what_the_server_sees():
-    given = made_up()
-    plain = in_process.run(given, SMALL)
-    masked = in_process.run(given, {**SMALL, "protection": "masks"})
-    np.testing.assert_allclose(masked.weights, plain.weights, atol=1e-8)
-    assert masked.patients == ()
-    assert plain.bytes_up < masked.bytes_up
 
 
 def test_every_strategy_learns_and_names_its_own_model():
@@ -124,29 +125,6 @@ def test_median_and_krum_withstand_a_poisoned_hospital_and_the_average_does_not(
     assert auc["fedavg"] < 0.5 < 0.8 < min(auc["fedmedian"], auc["krum"])
 
 
-def test_the_order_of_the_answers_changes_no_bit():
-    given = made_up()
-    models = [
-        task.train(np.zeros(5), h.X_train, h.y_train, 1, 50, 0.3, task.rng_for(0, 1, i)) for i, h in enumerate(given)
-    ]
-    config = strategies.Settings.of(settings(given, SMALL))
-    found = set()
-    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
-        strategy = strategies.strategy_for(config)
-        strategy.current_shape = (5,)
-        replies = [reply(i, given[i].patients, models[i]) for i in order]
-        arrays, _ = strategy.aggregate_train(1, replies)
-        found.add(arrays["weights"].numpy().tobytes())
-    assert len(found) == 1
-
-
-def reply(hospital: int, patients: int, weights: np.ndarray) -> Message:
-    with in_process._identity(0):
-        sent = Message(RecordDict(), dst_node_id=hospital + 1, message_type="train")
-    metrics = MetricRecord({"num-examples": patients, "hospital": hospital})
-    return Message(RecordDict({"arrays": ArrayRecord({"weights": Array(weights)}), "metrics": metrics}), reply_to=sent)
-
-
 # --------------------------------------------------------------------------------------------------------------- DP
 
 
@@ -160,7 +138,7 @@ def test_the_ledger_of_every_hospital_gives_its_epsilon():
 
 
 def test_a_restarted_node_cannot_make_the_ledger_too_small():
-    config = settings(made_up(), {**SMALL, "protection": "dp", "sample-rate": 0.1})
+    config = complete(made_up(), {**SMALL, "protection": "dp", "sample-rate": 0.1})
     state = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=config)
     parsed = strategies.Settings.of(config)
     assert [client_app._count_steps(state, number, parsed) for number in (1, 2)] == [10, 20]
@@ -169,15 +147,15 @@ def test_a_restarted_node_cannot_make_the_ledger_too_small():
 
 
 def test_without_a_secret_of_its_own_a_hospitals_noise_cannot_be_repeated():
-    config = strategies.Settings.of(settings(made_up(), {**SMALL, "protection": "dp"}))
+    config = strategies.Settings.of(complete(made_up(), {**SMALL, "protection": "dp"}))
 
-    def drawn(**node_config: str) -> float:
-        context = in_process._context(1, {}, partition_id=0, **node_config)
+    def drawn(secret: str) -> float:
+        context = in_process._context(1, {}, {"partition-id": 0, "noise-secret": secret})
         return client_app._private_rng(config, 1, context).random()
 
-    assert drawn(noise_secret="a") == drawn(noise_secret="a") != drawn(noise_secret="b")
-    assert drawn() != drawn()
-    assert drawn(noise_secret="a") != task.rng_for(config.seed, 1, 0).random()
+    assert drawn("a") == drawn("a") != drawn("b")
+    assert drawn("") != drawn("")
+    assert drawn("a") != task.rng_for(config.seed, 1, 0).random()
 
 
 # ------------------------------------------------------------------------------------------- what crosses the wire
@@ -221,21 +199,6 @@ def test_server_and_hospitals_share_no_memory():
     in_process.run(made_up(), {**SMALL, "strategy": "fedmedian"}, on_message=seen.append)
     # Flower's median takes the arrays out of the replies that it gets: those are not the ones that the hook saw.
     assert all(m.reply.content["arrays"]["weights"].numpy().shape == (5,) for m in seen if m.kind == "train")
-
-
-def test_progress_tells_each_round_and_what_it_raises_ends_the_run():
-    told = []
-    in_process.run(made_up(), SMALL, progress=lambda fraction, what: told.append((round(fraction, 3), what)))
-    assert told == [(0.0, "round 1 of 3"), (0.333, "round 2 of 3"), (0.667, "round 3 of 3"), (1.0, "all rounds done")]
-
-    class NoLongerWantedError(Exception):
-        pass
-
-    def stop(fraction: float, what: str) -> None:
-        raise NoLongerWantedError
-
-    with pytest.raises(NoLongerWantedError):
-        in_process.run(made_up(), SMALL, progress=stop)
 
 
 # ------------------------------------------------------------------------------------------------------------- faults
@@ -291,6 +254,18 @@ def test_a_wrong_auc_is_refused():
         in_process.run(made_up(), SMALL, on_message=lie)
 
 
+@pytest.mark.parametrize("kind", ["train", "evaluate"])
+def test_a_lost_answer_stops_the_run_before_the_round_is_kept(kind):
+    def stall(crossing: in_process.Crossing) -> str | None:
+        return in_process.LOST if (crossing.hospital, crossing.kind, crossing.round) == (1, kind, 2) else None
+
+    with pytest.raises(
+        in_process.RunStopped, match=r"hospital 1 did not answer \(no answer in time.*round 1 is k"
+    ) as at:
+        in_process.run(made_up(), SMALL, on_message=stall)
+    assert len(at.value.kept.rounds) == 1
+
+
 def test_an_offline_hospital_stops_the_run_in_its_round():
     with pytest.raises(in_process.RunStopped, match=r"Round 1 stopped: hospital 2 did not answer \(it is off") as at:
         in_process.run(made_up(), SMALL, fail=[2])
@@ -299,37 +274,9 @@ def test_an_offline_hospital_stops_the_run_in_its_round():
     with pytest.raises(in_process.RunStopped, match="Round 3 stopped: hospitals 0, 2 did not answer") as at:
         in_process.run(made_up(), SMALL, fail={0: 3, 2: 2 + 1})
     assert [entry.number for entry in at.value.kept.rounds] == [1, 2]
-    with pytest.raises(FederationError, match="there are 0 to 2"):
-        in_process.run(made_up(), SMALL, fail=[3])
-    with pytest.raises(FederationError, match="fail = 2 must list"):
-        in_process.run(made_up(), SMALL, fail=2)
-
-
-def test_a_stalled_hospital_stops_the_run():
-    def stall(crossing: in_process.Crossing) -> str | None:
-        return in_process.LOST if crossing.hospital == 1 and crossing.round == 2 else None
-
-    with pytest.raises(in_process.RunStopped, match=r"hospital 1 did not answer \(no answer in time.*round 1 is kept"):
-        in_process.run(made_up(), SMALL, on_message=stall)
-
-
-def test_a_lost_answer_to_an_evaluation_stops_the_run_before_the_round_is_kept():
-    def stall(crossing: in_process.Crossing) -> str | None:
-        return in_process.LOST if crossing.hospital == 1 and crossing.kind == "evaluate" else None
-
-    with pytest.raises(in_process.RunStopped, match="hospital 1 did not answer") as at:
-        in_process.run(made_up(), SMALL, on_message=stall)
-    assert at.value.kept is None
-
-
-def test_under_masks_the_others_go_on_without_the_one_that_dropped_out():
-    found = in_process.run(made_up(4), {**SMALL, "protection": "masks"}, fail={1: 2})
-    assert [entry.hospitals for entry in found.rounds] == [4, 3, 3]
-    assert np.isnan(found.auc[1])
-    assert np.isfinite(np.delete(found.auc, 1)).all()
-    with pytest.raises(in_process.RunStopped, match="1 of 4") as at:
-        in_process.run(made_up(4), {**SMALL, "protection": "masks"}, fail={0: 2, 1: 2, 2: 2})
-    assert len(at.value.kept.rounds) == 1
+    for fail, said in (([3], "= 3 must be a whole number from 0 to 2"), (2, "fail = 2 must list")):
+        with pytest.raises(FederationError, match=said):
+            in_process.run(made_up(), SMALL, fail=fail)
 
 
 def test_an_interrupted_run_keeps_its_complete_rounds_and_no_table(tmp_path, monkeypatch):
@@ -371,62 +318,63 @@ def test_the_tables_of_a_killed_program_go_with_the_next_run(tmp_path, monkeypat
 
 
 OWN_TABLES = {
-    "it has no patient to train on": {"X_train": np.empty((0, 4)), "y_train": np.empty(0)},
     "all its 260 patients to train on have the label 1": {"y_train": np.ones(260)},
-    "its table to train on holds a value that is no finite": {"X_train": np.full((260, 4), np.inf)},
     "its table has 3 features and the server's model 4": {"X_train": np.ones((260, 3)), "X_test": np.ones((100, 3))},
     "its training ran to infinity in round 1": {"X_train": np.full((260, 4), 1e308)},
     "its table cannot be read": None,
 }
 
 
+@pytest.fixture
+def spoil(monkeypatch):
+    """Change the table of hospital 1 behind everybody's back, as on a network, where nobody else has seen it."""
+    real = hospitals.write
+
+    def prepare(changes: dict[str, np.ndarray] | None) -> None:
+        def write(given: list[hospitals.Hospital], folder: str) -> list[Path]:
+            paths = real(given, folder)
+            if changes is None:
+                paths[1].unlink()
+            else:
+                np.savez(paths[1], **{part: getattr(given[1], part) for part in task.PARTS} | changes)
+            return paths
+
+        monkeypatch.setattr(hospitals, "write", write)
+
+    return prepare
+
+
 @pytest.mark.parametrize("said", OWN_TABLES)
-@pytest.mark.parametrize("protection", ["none", "masks"])
-def test_a_hospital_that_finds_its_own_table_unusable_says_so(said, protection, monkeypatch):
-    """The hospital's own check, as on a network, where nobody else has seen the table."""
-    given, changes, real = made_up(), OWN_TABLES[said], hospitals.write
-
-    def write(those: list[hospitals.Hospital], folder: str) -> list[Path]:
-        paths = real(those, folder)
-        if changes is None:
-            paths[1].unlink()
-        else:
-            np.savez(paths[1], **{**{part: getattr(given[1], part) for part in task.PARTS}, **changes})
-        return paths
-
-    monkeypatch.setattr(hospitals, "write", write)
-    config = {**SMALL, "learning-rate": 100.0, "protection": protection}
-    told = []
-    if protection == "masks":  # the others go on; what the hospital said is in its answer
-        with np.errstate(all="ignore"):
-            found = in_process.run(given, config, on_message=told.append)
-        assert {entry.hospitals for entry in found.rounds} == {2}
-        assert any(m.reply.has_error() and f"Hospital 1: {said}" in m.reply.error.reason for m in told)
-        return
+def test_a_hospital_that_finds_its_own_table_unusable_says_so(said, spoil):
+    spoil(OWN_TABLES[said])
     with np.errstate(all="ignore"), pytest.raises(in_process.RunStopped, match=f"Hospital 1: {said}"):
-        in_process.run(given, config)
+        in_process.run(made_up(), {**SMALL, "learning-rate": 100.0})
 
 
-def test_a_hospital_that_cannot_take_part_is_refused_before_anything_is_sent():
-    given, seen = made_up(), []
-    given[2] = hospitals.Hospital(**{**vars(given[2]), "y_train": np.zeros(320)})
-    with pytest.raises(FederationError, match=r"Hospital 2 \(H2\) cannot take part: all its 320 patients"):
-        in_process.run(given, SMALL, on_message=seen.append)
-    assert seen == []
+def test_under_masks_the_others_go_on_without_it_and_it_says_so_all_the_same(spoil):
+    spoil(None)
+    told = []
+    found = in_process.run(made_up(), {**SMALL, "protection": "masks"}, on_message=told.append)
+    assert {entry.hospitals for entry in found.rounds} == {2}
+    assert np.isnan(found.auc[1])
+    said = [m.reply.error.reason for m in told if m.reply.has_error()]
+    assert any("Hospital 1: its table cannot be read" in reason for reason in said)
 
 
-def test_a_node_without_its_settings_says_so(tmp_path):
-    path = hospitals.write(made_up(), tmp_path)[1]
-    for missing in ("table", "partition_id"):
-        given = {"table": str(path), "partition_id": 1}
-        del given[missing]
-        context = in_process._context(1, settings(made_up(), SMALL), **given)
-        with in_process._identity(0):
-            content = RecordDict({"arrays": model(0, 0, 0, 0, 0), "config": ConfigRecord({"server-round": 1})})
-            sent = Message(content, dst_node_id=1, message_type="train")
-        answer = client_app.app(sent, context)
-        assert answer.has_error()
-        assert f"its node was started without a `{missing.replace('_', '-')}`" in answer.error.reason
+@pytest.mark.parametrize("missing", ["table", "partition-id"])
+def test_a_node_without_its_settings_says_so(missing, monkeypatch):
+    knows = in_process.node_config
+    monkeypatch.setattr(
+        in_process, "node_config", lambda *a: {key: value for key, value in knows(*a).items() if key != missing}
+    )
+    with pytest.raises(in_process.RunStopped, match=f"its node was started without a `{missing}`"):
+        in_process.run(made_up(), SMALL)
+
+
+def test_too_few_or_too_many_nodes_are_told_after_the_stated_wait(monkeypatch):
+    monkeypatch.setattr(in_process.InProcessGrid, "get_node_ids", lambda self: [1, 2])
+    with pytest.raises(in_process.RunStopped, match=r"2 hospitals are connected after 0\.01 s and num-hospitals is 3"):
+        in_process.run(made_up(), {**SMALL, "wait-seconds": 0.01})
 
 
 def test_a_hooks_other_answers_are_delivered_or_refused():
@@ -437,12 +385,6 @@ def test_a_hooks_other_answers_are_delivered_or_refused():
         in_process.run(made_up(), SMALL, on_message=forge)
     with pytest.raises(FederationError, match="on_message returned 5"):
         in_process.run(made_up(), SMALL, on_message=lambda crossing: 5)
-
-
-def test_too_few_or_too_many_nodes_are_told_after_the_stated_wait(monkeypatch):
-    monkeypatch.setattr(in_process.InProcessGrid, "get_node_ids", lambda self: [1, 2])
-    with pytest.raises(in_process.RunStopped, match=r"2 hospitals are connected after 0\.01 s and num-hospitals is 3"):
-        in_process.run(made_up(), {**SMALL, "wait-seconds": 0.01})
 
 
 # ------------------------------------------------------------------------------------------------------ result files
@@ -491,17 +433,15 @@ def test_a_damaged_or_missing_file_is_refused(tmp_path):
     assert results.stopped(tmp_path / "none.npz").kept is None
 
 
-def test_a_model_cannot_be_changed_by_accident():
-    found = in_process.run(made_up(), {**SMALL, "num-server-rounds": 1})
-    with pytest.raises(ValueError, match="read-only"):
-        found.weights[0] = 1
-
-
 # ------------------------------------------------------------------------------------------------------ apps of a cell
 
 
-def test_apps_written_in_a_cell_run_as_well():
+def test_apps_written_in_a_cell_run_as_well_and_one_that_raises_becomes_an_error_message():
     client, server = ClientApp(), ServerApp()
+
+    @client.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        raise ZeroDivisionError("nobody")
 
     @client.train()
     def train(message: Message, context: Context) -> Message:
@@ -515,26 +455,13 @@ def test_apps_written_in_a_cell_run_as_well():
         strategy = FedAvg(fraction_evaluate=0.0)
         found = strategy.start(grid=grid, initial_arrays=ArrayRecord({"sum": Array(np.zeros(1))}), num_rounds=1)
         context.state["found"] = found.arrays
+        (reply,) = grid.send_and_receive([Message(RecordDict(), dst_node_id=1, message_type="evaluate")])
+        assert reply.error.reason == "its app failed: ZeroDivisionError: nobody"
 
     given = made_up()
     state = in_process.serve(server, client, given, {"any": "setting"}).state
     expected = np.average([h.y_train.sum() for h in given], weights=[h.patients for h in given])
     assert state["found"]["sum"].numpy()[0] == pytest.approx(expected)
-
-
-def test_a_client_that_raises_becomes_an_error_message():
-    client, server, seen = ClientApp(), ServerApp(), []
-
-    @client.train()
-    def train(message: Message, context: Context) -> Message:
-        raise ZeroDivisionError("nobody")
-
-    @server.main()
-    def main(grid, context: Context) -> None:
-        grid.send_and_receive([Message(RecordDict(), dst_node_id=1, message_type="train")])
-
-    in_process.serve(server, client, made_up(), on_message=seen.append)
-    assert seen[0].reply.error.reason == "its app failed: ZeroDivisionError: nobody"
 
 
 # --------------------------------------------------------------------------------------------------- what stays behind
@@ -583,7 +510,7 @@ def test_a_second_run_waits_until_the_first_has_ended():
         assert second == []
 
     assert in_process.run(made_up(), {**SMALL, "seed": 0}, on_message=start_other).sha256 == expected[0]
-    thread.join(60)
+    thread.join(300)
     assert found == expected[1:]
     assert len(second) == 18
 

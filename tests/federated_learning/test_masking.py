@@ -1,4 +1,7 @@
-"""Secure aggregation: sums are exact, views are uniform, drop-outs are recovered, and nothing else can be read."""
+"""Secure aggregation (`masking`, `masked_sums`, and in the app `secure_aggregation`).
+
+Sums are exact, views are uniform, drop-outs are recovered, and nothing else can be read.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,15 @@ import pytest
 from scipy.stats import kstest
 
 from ppml_helpers.errors import FederationError
-from ppml_helpers.federated_learning import (
-    hospitals,  # before Flower: it switches things off
-    in_process,  # before Flower: it switches things off
-    masking,  # before Flower: it switches things off
-    results,  # before Flower: it switches things off
+from ppml_helpers.federated_learning import (  # before Flower: it switches things off
+    hospitals,
+    in_process,
+    masked_sums,
+    results,
 )
+from ppml_helpers.federated_learning.app.federated_hospitals import masking
 from ppml_helpers.federated_learning.app.federated_hospitals.masking import MaskingError
 
-from flwr.app import Array, ArrayRecord  # isort: skip
-
-MASKED_OR_KEYS = ("train.masked", "query.keys")
 FEWEST = 1e-6  # p-value below which uniform bytes are not believed: wrong once in a million tests
 
 
@@ -37,7 +38,7 @@ def plain_sum(rows, hospitals):
 
 def after_shares(hospitals=4):
     """Return hospitals that have exchanged their shares, their public keys and their letters."""
-    parties = [masking.Hospital(i, hospitals) for i in range(hospitals)]
+    parties = [masking.MaskingHospital(i, hospitals) for i in range(hospitals)]
     public = {party.number: party.public_keys for party in parties}
     return parties, public, {party.number: party.share(public) for party in parties}
 
@@ -49,31 +50,38 @@ def post(letters, to):
 # Fixed point, keystream, key agreement ----------------------------------------------------------------------------
 
 
-def test_numbers_survive_encoding_to_the_last_place():
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: masking.encode([0.0, np.nan]), "must be finite and below"),
+        (lambda: masking.encode([-(2.0**31)]), "must be finite and below"),
+        (lambda: masking.encode(np.zeros((2, 2))), "has shape"),
+        (lambda: masking.agree(b"\1" * 32, bytes(32), "masks"), "not a usable X25519 key"),
+        (lambda: masking.split(b"short", range(3), 2), "bytes cannot be split"),
+        (lambda: masking.split(bytes(32), range(3), 4), "threshold is 4"),
+        (lambda: masking.combine({}), "0 shares"),
+        (lambda: masked_sums.secure_sum([np.zeros(2), np.zeros(3)]), r"lengths \[2, 3\]"),
+        (lambda: masked_sums.secure_sum(vectors(1)), "Only 1 of 1"),
+    ],
+)
+def test_what_cannot_be_masked_split_or_summed_is_refused(call, words):
+    with pytest.raises(MaskingError, match=words):
+        call()
+
+
+@pytest.mark.parametrize("lost", [{0: "lunch"}, {7: "keys"}])
+def test_a_hospital_or_a_step_that_does_not_exist_cannot_be_lost(lost):
+    with pytest.raises(FederationError, match="is not on offer"):
+        masked_sums.secure_sum(vectors(3), lost)
+
+
+def test_numbers_survive_encoding_to_the_last_place_and_the_largest_do_not_wrap_around():
     values = np.array([0.0, -1.0, 3.25, -(2.0**-32), 2.0**30, -(2.0**30)])
     assert (masking.decode(masking.encode(values)) == values).all()
-    rough = np.random.default_rng(1).normal(size=1000)
-    assert np.abs(masking.decode(masking.encode(rough)) - rough).max() <= 2.0**-33
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 2.0**31, -(2.0**31)])
-def test_a_value_that_cannot_be_summed_is_refused(bad):
-    with pytest.raises(FederationError, match="must be finite and below"):
-        masking.encode([0.0, bad])
-
-
-def test_the_largest_allowed_values_of_all_hospitals_do_not_wrap_around():
     largest = np.nextafter(2.0**31 / 4, 0)
-    sums = masking.secure_sum([np.full(3, -largest)] * 4).total
-    assert sums == pytest.approx([-4 * largest] * 3, abs=1e-6)
-    with pytest.raises(FederationError, match="sum of 4 hospitals"):
+    assert masked_sums.secure_sum([[-largest]] * 4).total == pytest.approx([-4 * largest], abs=1e-6)
+    with pytest.raises(MaskingError, match="sum of 4 hospitals"):
         masking.encode([2.0**31 / 4], hospitals=4)
-
-
-@pytest.mark.parametrize("shape", [(), (0,), (2, 2)])
-def test_only_a_row_of_numbers_is_encoded(shape):
-    with pytest.raises(FederationError, match="has shape"):
-        masking.encode(np.zeros(shape))
 
 
 def test_the_keystream_is_aes_in_counter_mode():
@@ -81,21 +89,14 @@ def test_the_keystream_is_aes_in_counter_mode():
     first = masking.keystream(bytes(32), 2)
     assert first.astype("<u8").tobytes().hex() == "dc95c078a2408989ad48a21492842087"
     assert (masking.keystream(bytes(32), 1000)[:2] == first).all()
-    assert (masking.keystream(b"\1" * 32, 2) != first).all()
 
 
 def test_two_hospitals_agree_on_one_key_and_a_third_on_another():
     one, two, three = (bytes([i]) * 32 for i in (1, 2, 3))
     shared = masking.agree(one, masking.public_key(two), "masks")
     assert shared == masking.agree(two, masking.public_key(one), "masks")
-    assert len({shared, masking.agree(three, masking.public_key(one), "masks")}) == 2
+    assert shared != masking.agree(three, masking.public_key(one), "masks")
     assert shared != masking.agree(one, masking.public_key(two), "letters")
-
-
-@pytest.mark.parametrize("public", [b"short", bytes(32)])
-def test_an_unusable_public_key_is_refused(public):
-    with pytest.raises(FederationError, match="not a usable X25519 key"):
-        masking.agree(b"\1" * 32, public, "masks")
 
 
 # Shamir -----------------------------------------------------------------------------------------------------------
@@ -107,7 +108,7 @@ def test_any_three_of_five_shares_restore_the_secret_and_no_two_do():
     for chosen in itertools.combinations(range(5), 3):
         assert masking.combine({i: shares[i] for i in chosen}) == secret
     for chosen in itertools.combinations(range(5), 2):
-        with pytest.raises(FederationError, match="do not fit together"):
+        with pytest.raises(MaskingError, match="do not fit together"):
             masking.combine({i: shares[i] for i in chosen})
 
 
@@ -123,24 +124,13 @@ def test_two_shares_fit_every_secret():
         assert masking.combine(shares | {2: third.to_bytes(66, "big")}) == secret
 
 
-@pytest.mark.parametrize("bit", [0, 1, 255, 256, 519, 520])
+@pytest.mark.parametrize("bit", [0, 256, 520])
 def test_a_wrong_share_shows(bit):
     """Lagrange's factors are small numbers here: a share a little wrong gives a value that is a little wrong."""
     shares = masking.split(bytes(range(32)), range(4), 3)
     shares[1] = (int.from_bytes(shares[1], "big") ^ 1 << bit).to_bytes(66, "big")
-    with pytest.raises(FederationError, match="one is wrong"):
+    with pytest.raises(MaskingError, match="one is wrong"):
         masking.combine(shares)
-
-
-def test_no_shares_restore_nothing():
-    with pytest.raises(FederationError, match="0 shares"):
-        masking.combine({})
-
-
-@pytest.mark.parametrize(("secret", "threshold"), [(b"short", 2), (bytes(32), 0), (bytes(32), 4)])
-def test_impossible_splits_are_refused(secret, threshold):
-    with pytest.raises(FederationError, match=r"bytes cannot be split|threshold is"):
-        masking.split(secret, range(3), threshold)
 
 
 @pytest.mark.parametrize(("hospitals", "needed"), [(2, 2), (3, 2), (4, 3), (5, 3), (8, 5)])
@@ -154,17 +144,17 @@ def test_the_threshold_is_above_half_and_never_one(hospitals, needed):
 @pytest.mark.parametrize("hospitals", [2, 3, 4, 8])
 def test_the_masked_sum_is_the_plain_sum_exactly(hospitals):
     rows = vectors(hospitals)
-    found = masking.secure_sum(rows)
+    found = masked_sums.secure_sum(rows)
     assert found.arrived == tuple(range(hospitals))
     assert (found.total == plain_sum(rows, hospitals)).all()
     assert np.abs(found.total - np.sum(rows, axis=0)).max() <= hospitals * 2.0**-33
 
 
-@pytest.mark.parametrize("step", masking.STEPS)
-@pytest.mark.parametrize("who", [0, 2, 3])
+@pytest.mark.parametrize("step", masked_sums.STEPS)
+@pytest.mark.parametrize("who", [0, 3])
 def test_a_drop_out_at_any_step_leaves_the_exact_sum_of_the_others(step, who):
     rows = vectors(4)
-    found = masking.secure_sum(rows, lost={who: step})
+    found = masked_sums.secure_sum(rows, lost={who: step})
     there = [i for i in range(4) if i != who or step == "unmask"]
     assert found.arrived == tuple(there)
     assert (found.total == plain_sum([rows[i] for i in there], 4)).all()
@@ -173,33 +163,15 @@ def test_a_drop_out_at_any_step_leaves_the_exact_sum_of_the_others(step, who):
 
 def test_drop_outs_at_different_steps_of_one_sum():
     rows = vectors(8)
-    found = masking.secure_sum(rows, lost={1: "vector", 6: "shares", 3: "unmask"})
-    assert found.arrived == (0, 2, 3, 4, 5, 7)
-    assert found.recovered == (1,)
+    found = masked_sums.secure_sum(rows, lost={1: "vector", 6: "shares", 3: "unmask"})
+    assert (found.arrived, found.recovered) == ((0, 2, 3, 4, 5, 7), (1,))
     assert (found.total == plain_sum([rows[i] for i in found.arrived], 8)).all()
 
 
-@pytest.mark.parametrize("step", masking.STEPS)
+@pytest.mark.parametrize("step", masked_sums.STEPS)
 def test_too_few_hospitals_are_refused_in_a_sentence(step):
-    with pytest.raises(FederationError, match=r"Only 2 of 4 hospitals .*3 are needed") as refusal:
-        masking.secure_sum(vectors(4), lost={0: step, 2: step})
-    assert not isinstance(refusal.value, MaskingError)
-
-
-def test_of_two_hospitals_none_may_be_lost():
-    with pytest.raises(FederationError, match="Only 1 of 2"):
-        masking.secure_sum(vectors(2), lost={0: "vector"})
-
-
-def test_what_cannot_be_summed_is_refused():
-    with pytest.raises(FederationError, match="give two or more"):
-        masking.secure_sum(vectors(1))
-    with pytest.raises(FederationError, match=r"lengths \[2, 3\]"):
-        masking.secure_sum([np.zeros(2), np.zeros(3)])
-    with pytest.raises(FederationError, match="lost at 'lunch'"):
-        masking.secure_sum(vectors(3), lost={0: "lunch"})
-    with pytest.raises(FederationError, match="hospital 7"):
-        masking.secure_sum(vectors(3), lost={7: "keys"})
+    with pytest.raises(MaskingError, match=r"Only 2 of 4 hospitals .*3 are needed"):
+        masked_sums.secure_sum(vectors(4), lost={0: step, 2: step})
 
 
 # What the server sees ---------------------------------------------------------------------------------------------
@@ -207,21 +179,19 @@ def test_what_cannot_be_summed_is_refused():
 
 def test_every_masked_vector_passes_a_chi_square_test_and_the_plain_one_does_not():
     rows = vectors(4, length=2000)
-    views = masking.secure_sum(rows).masked
-    assert min(masking.uniformity(view) for view in views.values()) > FEWEST
-    assert masking.uniformity(masking.encode(rows[0], 4)) < 1e-100
-
-
-def test_the_same_vector_looks_different_in_every_sum():
-    rows = vectors(3)
-    first, second = (masking.secure_sum(rows).masked[0] for _ in range(2))
-    assert (first != second).all()
-    assert masking.uniformity(first - second) > FEWEST
+    views = masked_sums.secure_sum(rows).masked
+    assert min(masked_sums.uniformity(view) for view in views.values()) > FEWEST
+    assert masked_sums.uniformity(masking.encode(rows[0], 4)) < 1e-100
+    few = np.append(np.linspace(-1, 1, 40) * 1500, 1500.0)  # by half bytes
+    assert masked_sums.uniformity(masking.encode(few, 4)) < 1e-12
+    assert masked_sums.uniformity(masked_sums.secure_sum([few] * 4).masked[0]) > FEWEST
+    with pytest.raises(FederationError, match="needs 5 or more"):
+        masked_sums.uniformity(np.zeros(400))
 
 
 def test_p_values_of_the_chi_square_test_are_themselves_spread_evenly():
     rows = vectors(4, length=300)
-    found = [masking.uniformity(view) for _ in range(30) for view in masking.secure_sum(rows).masked.values()]
+    found = [masked_sums.uniformity(view) for _ in range(15) for view in masked_sums.secure_sum(rows).masked.values()]
     assert kstest(found, "uniform").pvalue > FEWEST
 
 
@@ -237,7 +207,7 @@ def test_a_vector_that_was_only_late_stays_masked():
     for other in masked:
         stream = masking.keystream(masking.agree(mask_key, public[other].mask, "masks"), 2000)
         late = late + stream if other < 3 else late - stream
-    assert masking.uniformity(late) > FEWEST  # the vector itself is all zeros: only its own mask is left
+    assert masked_sums.uniformity(late) > FEWEST  # the vector itself is all zeros: only its own mask is left
     own_seed = parties[3]._own_seed
     assert (late == masking.keystream(own_seed, 2000)).all()  # and nothing but that, so the control is right
     for shares in answers.values():
@@ -250,14 +220,14 @@ def test_a_hospital_answers_once_and_masks_once():
     vector = masking.encode(np.ones(5), 4)
     masked = {p.number: p.mask(vector, post(letters, p.number)) for p in parties}
     parties[0].unmask([0, 1, 2])
-    with pytest.raises(FederationError, match="answers once"):
+    with pytest.raises(MaskingError, match="answers once"):
         parties[0].unmask([1, 2, 3])
-    with pytest.raises(FederationError, match="masks one vector"):
+    with pytest.raises(MaskingError, match="masks one vector"):
         parties[0].mask(vector, post(letters, 0))
-    with pytest.raises(FederationError, match="make new keys"):
+    with pytest.raises(MaskingError, match="make new keys"):
         parties[0].share(public)
-    with pytest.raises(FederationError, match="masks one vector"):
-        masking.Hospital(0, 4).mask(vector, {})
+    with pytest.raises(MaskingError, match="masks one vector"):
+        masking.MaskingHospital(0, 4).mask(vector, {})
     assert len(masked) == 4
 
 
@@ -266,29 +236,19 @@ def test_a_server_that_names_too_few_gets_nothing():
     for party in parties:
         party.mask(masking.encode(np.ones(5), 4), post(letters, party.number))
     for arrived in ([], [1], [1, 2], [1, 2, 9]):
-        with pytest.raises(FederationError, match="sent their vectors"):
+        with pytest.raises(MaskingError, match="sent their vectors"):
             parties[0].unmask(arrived)
 
 
-def test_a_server_cannot_start_a_sum_with_a_few_hospitals_of_its_choice():
-    parties = [masking.Hospital(i, 5) for i in range(2)]
-    with pytest.raises(FederationError, match="Only 2 of 5 hospitals sent keys"):
-        parties[0].share({party.number: party.public_keys for party in parties})
-
-
-def test_a_hospital_that_does_not_exist_is_noticed():
-    parties = [masking.Hospital(i, 5) for i in range(5)]
-    public = {party.number: party.public_keys for party in parties[:4]} | {5: parties[4].public_keys}
-    with pytest.raises(FederationError, match="no hospital 5 among 5"):
-        parties[0].share(public)
-
-
-def test_a_swapped_own_key_is_noticed():
-    parties = [masking.Hospital(i, 3) for i in range(3)]
+def test_a_choice_of_hospitals_one_that_does_not_exist_or_a_swapped_key_is_noticed():
+    parties = [masking.MaskingHospital(i, 5) for i in range(5)]
     public = {party.number: party.public_keys for party in parties}
-    public[0] = parties[1].public_keys
-    with pytest.raises(FederationError, match="not its own"):
-        parties[0].share(public)
+    with pytest.raises(MaskingError, match="Only 2 of 5 hospitals sent keys"):  # a few of the server's choice
+        parties[0].share({0: public[0], 1: public[1]})
+    with pytest.raises(MaskingError, match="no hospital 5 among 5"):
+        parties[0].share(public | {5: public[1]})
+    with pytest.raises(MaskingError, match="not its own"):
+        parties[0].share(public | {0: public[1]})
 
 
 @pytest.mark.parametrize("change", ["flip", "cut", "redirect", "unknown"])
@@ -303,14 +263,14 @@ def test_a_letter_that_was_changed_or_misdirected_is_refused(change):
         mine[1] = letters[1][2]
     else:
         mine[9] = mine[1]
-    with pytest.raises(FederationError, match=r"was changed on its way|sent a letter but no key"):
+    with pytest.raises(MaskingError, match=r"was changed on its way|sent a letter but no key"):
         parties[0].mask(masking.encode(np.ones(5), 4), mine)
 
 
 def test_the_server_cannot_open_a_letter():
     """Letters pass through the server, which has every public key and no private one."""
     _, public, letters = after_shares()
-    server = masking.Hospital(0, 4)
+    server = masking.MaskingHospital(0, 4)
     server._public = public
     with pytest.raises(MaskingError, match="was changed on its way"):
         server._open(1, letters[1][0])
@@ -322,28 +282,28 @@ def test_wrong_answers_do_not_become_a_wrong_sum():
     del masked[3]
     answers = {i: dict(parties[i].unmask(masked)) for i in masked}
     changed = answers | {0: answers[0] | {3: answers[1][3]}}
-    with pytest.raises(FederationError, match="do not fit together"):
+    with pytest.raises(MaskingError, match="do not fit together"):
         masking.unmasked_sum(masked, public, changed, 4)
     foreign = masking.split(b"\7" * 32, range(4), 3)  # a key, but not the one of hospital 3
     changed = {i: answers[i] | {3: foreign[i]} for i in answers}
-    with pytest.raises(FederationError, match="not its own"):
+    with pytest.raises(MaskingError, match="not its own"):
         masking.unmasked_sum(masked, public, changed, 4)
     silent = {i: {about: share for about, share in answers[i].items() if about != 1} for i in masked}
-    with pytest.raises(FederationError, match="do not fit together"):  # nobody gave a share about hospital 1
+    with pytest.raises(MaskingError, match="do not fit together"):  # nobody gave a share about hospital 1
         masking.unmasked_sum(masked, public, silent, 4)
     invented = {i: answers[i] | {7: foreign[i]} for i in masked}
-    with pytest.raises(FederationError, match="not its own"):
+    with pytest.raises(MaskingError, match="not its own"):
         masking.unmasked_sum(masked, public, invented, 4)
-    with pytest.raises(FederationError, match=r"lengths \[4, 5\]"):
+    with pytest.raises(MaskingError, match=r"lengths \[4, 5\]"):
         masking.unmasked_sum(masked | {0: masked[0][:4]}, public, answers, 4)
 
 
 def test_a_hospital_goes_on_after_its_process_ended():
     rows = vectors(4, length=10)
-    parties = [masking.Hospital(i, 4) for i in range(4)]
+    parties = [masking.MaskingHospital(i, 4) for i in range(4)]
 
     def restart():
-        return [masking.Hospital.load(party.dump()) for party in parties]
+        return [masking.MaskingHospital.load(party.dump()) for party in parties]
 
     public = {party.number: party.public_keys for party in parties}
     parties = restart()
@@ -356,14 +316,8 @@ def test_a_hospital_goes_on_after_its_process_ended():
     total = masking.unmasked_sum(masked, public, answers, 4)
     assert (masking.decode(total) == plain_sum([rows[i] for i in masked], 4)).all()
     parties = restart()
-    with pytest.raises(FederationError, match="answers once"):
+    with pytest.raises(MaskingError, match="answers once"):
         parties[0].unmask(masked)
-
-
-@pytest.mark.parametrize("view", [np.zeros(10, dtype=np.uint64), np.zeros(400)])
-def test_uniformity_needs_enough_whole_numbers(view):
-    with pytest.raises(FederationError, match="needs 160 or more"):
-        masking.uniformity(view)
 
 
 # In the app -------------------------------------------------------------------------------------------------------
@@ -401,14 +355,6 @@ def test_the_apps_masked_round_is_the_exact_sum_of_what_the_hospitals_trained(fo
     assert (run(four, num_server_rounds=1).weights == np.array(summed) / patients).all()
 
 
-@pytest.mark.parametrize("strategy", ["fedavg", "fedprox", "fedadam"])
-def test_masks_change_the_model_by_rounding_only(four, strategy):
-    plain, masked = run(four, strategy=strategy, protection="none"), run(four, strategy=strategy)
-    assert 0 < np.abs(plain.weights - masked.weights).max() < 1e-9
-    np.testing.assert_allclose(plain.auc, masked.auc, atol=1e-6)
-    assert masked.patients == ()
-
-
 def test_masks_are_random_and_the_model_is_not(four):
     views = []
 
@@ -416,11 +362,14 @@ def test_masks_are_random_and_the_model_is_not(four):
         if crossing.kind == "train.masked":
             views.append(crossing.reply.content["masked"]["masked"].numpy())
 
-    models = {run(four, keep).sha256 for _ in range(3)}
-    assert len(models) == 1
-    assert len(views) == 3 * 2 * 4
-    assert masking.uniformity(np.concatenate(views)) > FEWEST
-    assert len(np.unique(np.concatenate(views))) == 24 * 41
+    first, second = (run(four, keep, strategy="fedadam") for _ in range(2))
+    plain = run(four, strategy="fedadam", protection="none")
+    assert first.sha256 == second.sha256
+    assert 0 < np.abs(plain.weights - first.weights).max() < 1e-9  # rounding only
+    assert first.patients == ()
+    assert len(views) == 2 * 2 * 4
+    assert masked_sums.uniformity(np.concatenate(views)) > FEWEST
+    assert len(np.unique(np.concatenate(views))) == 16 * 41
 
 
 def test_no_message_of_a_masked_round_holds_a_model_or_a_number_of_patients(four):
@@ -447,12 +396,6 @@ def test_the_app_recovers_a_drop_out(four, kind):
     assert np.abs(found.weights - whole.weights).max() < 0.1
 
 
-def test_the_sum_after_a_drop_out_is_that_of_the_other_hospitals(four):
-    """A hospital lost after the shares, or before the keys, is missing from the sum all the same."""
-    late, never = (run(four, lose(kind, 2, server_round=1), num_server_rounds=1) for kind in MASKED_OR_KEYS)
-    assert late.sha256 == never.sha256
-
-
 @pytest.mark.parametrize("kind", ["query.keys", "query.shares", "train.masked", "query.unmask"])
 def test_too_few_hospitals_stop_the_app_and_keep_the_round_before(four, kind):
     with pytest.raises(results.RunStopped, match=r"Only 2 of 4 hospitals .*3 are needed") as stopped:
@@ -473,16 +416,6 @@ def test_a_node_that_takes_anothers_number_stops_the_app(four):
 
     with pytest.raises(results.RunStopped, match="Two nodes are hospital 0"):
         run(four, pretend)
-
-
-def test_a_masked_vector_of_another_length_stops_the_app(four):
-    def cut(crossing):
-        if crossing.kind == "train.masked" and crossing.hospital == 1:
-            short = crossing.reply.content["masked"]["masked"].numpy()[:-1]
-            crossing.reply.content["masked"] = ArrayRecord({"masked": Array(short)})
-
-    with pytest.raises(results.RunStopped, match=r"lengths \[40, 41\]"):
-        run(four, cut)
 
 
 def test_hospitals_keep_no_key_after_the_sum(four, monkeypatch):

@@ -1,4 +1,7 @@
-"""What one hospital does with its own patients, without Flower."""
+"""What one hospital does with its own patients, without Flower: `task`, and the tables of `hospitals`.
+
+And the settings of a run: the app's `settings`, and `run_config` before them.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from sklearn.metrics import log_loss, roc_auc_score
 from ppml_helpers import cohort
 from ppml_helpers.errors import FederationError
 from ppml_helpers.federated_learning import commands, hospitals
-from ppml_helpers.federated_learning.app.federated_hospitals import settings as app_settings
 from ppml_helpers.federated_learning.app.federated_hospitals import task
-from ppml_helpers.federated_learning.settings import APP, defaults, settings
+from ppml_helpers.federated_learning.app.federated_hospitals.settings import Settings
+from ppml_helpers.federated_learning.run_config import APP, complete, defaults
 
 
 def made_up(patients: int = 400, features: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +133,7 @@ def test_one_patient_cannot_move_the_sum_further_than_the_clipping_norm():
 def test_noise_has_the_promised_deviation_and_batches_the_promised_size():
     X, y = np.zeros((1000, 3)), np.tile([0.0, 1.0], 500)
     noise, shares = [], []
-    for seed in range(300):
+    for seed in range(200):
         rng = np.random.default_rng(seed)
         with_noise = task.train_privately(np.zeros(4), X, y, 1, 0.2, 0.5, 2.0, 1.0, rng)
         noise.append(-with_noise[:3] * 200)  # the features are 0, so their gradient is the noise alone
@@ -174,8 +177,6 @@ def test_a_huge_model_overflows_nowhere():
 
 BAD_TABLES = {
     "no patient to train on": {"X_train": np.empty((0, 5)), "y_train": np.empty(0)},
-    "no patient to test on": {"X_test": np.empty((0, 5)), "y_test": np.empty(0)},
-    "300 patients to train on have the label 1": {"y_train": np.ones(300)},
     "100 patients to test on have the label 0": {"y_test": np.zeros(100)},
     "no finite number": {"X_train": np.full((300, 5), np.nan)},
     "other than 0 and 1": {"y_train": np.full(300, 2.0)},
@@ -197,28 +198,24 @@ def test_a_bad_table_is_refused_in_memory_and_in_a_file(said, tmp_path):
         hospitals.read(tmp_path / "bad.npz")
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no zip", "part", "cut", "one array"])
-def test_a_damaged_file_is_refused_without_its_path(content, tmp_path):
+@pytest.mark.parametrize("content", ["none", "empty", "part", "cut", "one array", "an object"])
+def test_a_damaged_file_is_refused_without_its_path_and_nothing_in_it_is_unpickled(content, tmp_path):
     path = tmp_path / "secret-name.npz"
-    if content == "part":
+    np.savez(path, **table()._asdict())
+    if content == "none":
+        path.unlink()
+    elif content in ("empty", "cut"):
+        path.write_bytes(path.read_bytes()[: 5000 if content == "cut" else 0])
+    elif content == "part":
         np.savez(path, X_train=np.ones((2, 2)))
-    elif content == "cut":
-        np.savez(path, **table()._asdict())
-        path.write_bytes(path.read_bytes()[:5000])
     elif content == "one array":
         with path.open("wb") as file:
             np.save(file, np.ones((2, 2)))
-    elif content is not None:
-        path.write_bytes(content)
+    else:
+        np.savez(path, **{**table()._asdict(), "y_train": np.array([{}], dtype=object)})
     with pytest.raises(task.RunError, match="cannot be read") as refused:
         task.load(path)
     assert "secret-name" not in str(refused.value)
-
-
-def test_an_object_in_a_file_is_not_unpickled(tmp_path):
-    np.savez(tmp_path / "a.npz", **{**table()._asdict(), "y_train": np.array([{}], dtype=object)})
-    with pytest.raises(task.RunError, match="cannot be read"):
-        task.load(tmp_path / "a.npz")
 
 
 # --------------------------------------------------------------------------------------------- simulated hospitals
@@ -252,22 +249,20 @@ def test_files_hold_what_the_hospitals_hold(tmp_path):
         assert all(np.array_equal(getattr(found, part), getattr(one, part)) for part in task.PARTS)
 
 
-def test_hospitals_without_survivors_or_of_other_kinds_are_refused(tmp_path):
+def test_hospitals_without_survivors_or_of_other_kinds_are_refused():
     patients = cohort.load_patients().head(400)
     patients = patients.assign(hospdead=(patients["dzgroup"] == "Coma").astype(int))
     with pytest.raises(FederationError, match=r"Hospital . \(simulated\) cannot take part.*smaller skew"):
         hospitals.simulated(patients, n=4, skew=1.0)
-    with pytest.raises(FederationError, match="at least 2"):
-        hospitals.check([hospital()])
-    with pytest.raises(FederationError, match="sequence of Hospital"):
-        hospitals.check(cohort.hospitals(cohort.load_patients(), 2, 0, 0.0))
     narrow = dataclasses.replace(hospital(1), X_train=np.ones((300, 4)), X_test=np.ones((100, 4)))
-    with pytest.raises(FederationError, match="4 features and the first hospital 5"):
-        hospitals.check([hospital(), narrow])
-    with pytest.raises(FederationError, match="no number"):
-        hospitals.check([hospital(), hospital(1, X_train=np.full((300, 5), "a"))])
-    with pytest.raises(FederationError, match="cannot be written"):
-        hospitals.write([hospital(), hospital(1)], tmp_path / "nowhere")
+    for given, said in (
+        ([hospital()], "at least 2"),
+        (cohort.hospitals(cohort.load_patients(), 2, 0, 0.0), "sequence of Hospital"),
+        ([hospital(), narrow], "4 features and the first hospital 5"),
+        ([hospital(), hospital(1, X_train=np.full((300, 5), "a"))], "no number"),
+    ):
+        with pytest.raises(FederationError, match=said):
+            hospitals.check(given)
 
 
 # ---------------------------------------------------------------------------------------------------------- settings
@@ -275,7 +270,7 @@ def test_hospitals_without_survivors_or_of_other_kinds_are_refused(tmp_path):
 
 def test_the_apps_defaults_are_complete_and_written_for_the_command_line():
     both = [hospital(), hospital(1)]
-    found = settings(both, {"seed": np.int64(3), "learning-rate": 1})
+    found = complete(both, {"seed": np.int64(3), "learning-rate": 1})
     assert found == {**defaults(), "num-hospitals": 2, "num-features": 5, "seed": 3, "learning-rate": 1.0}
     assert isinstance(found["learning-rate"], float)
     assert 'strategy="fedavg"' in commands.in_toml(found)
@@ -285,20 +280,12 @@ def test_the_apps_defaults_are_complete_and_written_for_the_command_line():
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"rounds": 3}, "no setting 'rounds'"),
         ({"num_server_rounds": 3}, "no setting 'num_server_rounds'"),
         ({"num-server-rounds": 0}, "at least 1"),
-        ({"num-server-rounds": 2.5}, "whole number"),
         ({"num-server-rounds": True}, "whole number"),
-        ({"learning-rate": 0}, "above 0"),
-        ({"learning-rate": float("nan")}, "finite"),
-        ({"learning-rate": "fast"}, "finite number"),
+        ({"learning-rate": float("nan")}, "finite number"),
         ({"strategy": "fedsgd"}, "must be one of fedavg"),
-        ({"protection": "yes"}, "must be one of none"),
         ({"sample-rate": 1.5}, "at most 1"),
-        ({"noise-multiplier": -1.0}, "at least 0"),
-        ({"clipping-norm": 0.0}, "above 0"),
-        ({"seed": -1}, "at least 0"),
         ({"num-hospitals": 3}, "the hospitals that were given say 2"),
         ({"strategy": "krum"}, "at least 5"),
         ({"strategy": "fedmedian", "protection": "masks"}, "masks hide"),
@@ -307,12 +294,12 @@ def test_the_apps_defaults_are_complete_and_written_for_the_command_line():
 )
 def test_an_impossible_setting_is_refused_in_a_sentence(config, said):
     with pytest.raises(FederationError, match=said):
-        settings([hospital(), hospital(1)], config)
+        complete([hospital(), hospital(1)], config)
 
 
 def test_a_missing_setting_is_refused_by_the_app_itself():
     with pytest.raises(task.RunError, match="'seed' is missing"):
-        app_settings.Settings.of({key: value for key, value in defaults().items() if key != "seed"})
+        Settings.of({key: value for key, value in defaults().items() if key != "seed"})
 
 
 # --------------------------------------------------------------------------------------- the folder stands by itself
@@ -334,6 +321,6 @@ def test_the_apps_folder_works_without_the_kit(tmp_path):
 
 
 def test_flower_is_not_imported_for_the_hospitals_alone():
-    code = "import sys; from ppml_helpers.federated_learning import hospitals, settings; print('flwr' in sys.modules)"
+    code = "import sys; from ppml_helpers.federated_learning import hospitals, run_config; print('flwr' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=APP.parents[2], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

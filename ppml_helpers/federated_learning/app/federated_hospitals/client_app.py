@@ -25,34 +25,19 @@ def train(message: Message, context: Context) -> Message:
     """Train the server's model on this hospital's patients and send the result back."""
     settings, weights, table = _opened(message, context)
     config = message.content["config"]
-    server_round, mu = int(config["server-round"]), float(config.get("proximal-mu", 0.0))
+    server_round = int(config["server-round"])
     metrics = {"num-examples": len(table.y_train), "hospital": _hospital(context)}
+    patients = {"X": table.X_train, "y": table.y_train}
+    how = {"learning_rate": settings.learning_rate, "proximal_mu": float(config.get("proximal-mu", 0.0))}
     if settings.protection == "dp":
-        weights = task.train_privately(
-            weights,
-            table.X_train,
-            table.y_train,
-            settings.steps_a_round,
-            settings.sample_rate,
-            settings.clipping_norm,
-            settings.noise_multiplier,
-            settings.learning_rate,
-            _private_rng(settings, server_round, context),
-            mu,
-        )
+        rng = _private_rng(settings, server_round, context)
+        noise = {name: getattr(settings, name) for name in ("sample_rate", "clipping_norm", "noise_multiplier")}
+        weights = task.train_privately(weights, **patients, steps=settings.steps_a_round, **noise, **how, rng=rng)
         metrics["steps"] = _count_steps(context, server_round, settings)
     else:
         rng = task.rng_for(settings.seed, server_round, _hospital(context))
-        weights = task.train(
-            weights,
-            table.X_train,
-            table.y_train,
-            settings.local_epochs,
-            settings.batch_size,
-            settings.learning_rate,
-            rng,
-            mu,
-        )
+        how |= {"epochs": settings.local_epochs, "batch_size": settings.batch_size}
+        weights = task.train(weights, **patients, **how, rng=rng)
     if not np.isfinite(weights).all():
         raise task.RunError(f"its training ran to infinity in round {server_round}: lower learning-rate.")
     arrays = ArrayRecord({"weights": Array(weights)})

@@ -71,24 +71,9 @@ class Shares(NamedTuple):
 
 
 def encode(values: ArrayLike, hospitals: int = 1) -> Masked:
-    """Write numbers in fixed point modulo 2^64.
+    """Write numbers in fixed point modulo 2^64: the nearest multiple of 2^-32, negative ones counted down from 2^64.
 
-    Parameters
-    ----------
-    values : array_like of shape (n,)
-        Finite, each smaller than 2^31 / hospitals, so that the sum of all hospitals cannot wrap around.
-    hospitals : int
-        How many such vectors will be summed.
-
-    Returns
-    -------
-    ndarray of uint64, shape (n,)
-        The nearest multiple of 2^-32, negative ones counted down from 2^64.
-
-    Raises
-    ------
-    MaskingError
-        If a value is not finite or too large.
+    Each must be smaller than 2^31 / hospitals, so that the sum of so many vectors cannot wrap around.
     """
     numbers = np.asarray(values, dtype=np.float64)
     limit = 2.0 ** (63 - FRACTION_BITS) / hospitals
@@ -118,13 +103,7 @@ def keystream(key: bytes, length: int) -> Masked:
 
 
 def agree(private: bytes, public: bytes, purpose: str) -> bytes:
-    """Return the 32-byte key that two hospitals share: each from its own private and the other's public key.
-
-    Raises
-    ------
-    MaskingError
-        If the public key is no X25519 key, or one that would make the secret known to everybody.
-    """
+    """Return the 32-byte key that two hospitals share: each from its own private and the other's public key."""
     try:
         secret = X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError:
@@ -143,25 +122,8 @@ def public_key(private: bytes) -> bytes:
 def split(secret: bytes, holders: Collection[int], threshold: int) -> dict[int, bytes]:
     """Split 32 bytes so that any `threshold` holders can restore them and fewer learn nothing (Shamir 1979).
 
-    Parameters
-    ----------
-    secret : bytes
-        32 of them. With their SHA-256 they are the value at 0 of a random polynomial of degree ``threshold - 1``
-        modulo a prime.
-    holders : collection of int
-        Numbers from 0; holder i gets the polynomial's value at i + 1.
-    threshold : int
-        From 1 to the number of holders.
-
-    Returns
-    -------
-    dict of int to bytes
-        A share of 66 bytes for each holder.
-
-    Raises
-    ------
-    MaskingError
-        If the secret has another length or the threshold is out of range.
+    With their SHA-256 they are the value at 0 of a random polynomial of degree ``threshold - 1`` modulo a prime; holder
+    i, numbered from 0, gets the polynomial's value at i + 1, a share of 66 bytes.
     """
     if len(secret) != _SECRET:
         raise MaskingError(f"A secret of {len(secret)} bytes cannot be split; give {_SECRET}.")
@@ -181,13 +143,7 @@ def split(secret: bytes, holders: Collection[int], threshold: int) -> dict[int, 
 
 
 def combine(shares: Mapping[int, bytes]) -> bytes:
-    """Restore a secret from at least `threshold` shares: the polynomial's value at 0 (Lagrange).
-
-    Raises
-    ------
-    MaskingError
-        If there are too few shares or one is wrong: the value is then no secret with its SHA-256.
-    """
+    """Restore a secret from at least `threshold` shares: the polynomial's value at 0 (Lagrange)."""
     value = 0
     for holder, share in shares.items():
         above = below = 1
@@ -226,20 +182,10 @@ def check_enough(there: int, hospitals: int, did: str) -> None:
 # The two sides ---------------------------------------------------------------------------------------------------
 
 
-class Hospital:
+class MaskingHospital:
     """One hospital's side of one sum. Make a new one for every sum.
 
-    Parameters
-    ----------
-    number : int
-        Its number among the hospitals, from 0.
-    hospitals : int
-        How many they are, as this hospital knows it: the server is not asked, or it could pick a few and subtract.
-
-    Attributes
-    ----------
-    threshold : int
-        How many hospitals must take part to the end.
+    It knows by itself how many hospitals there are: the server is not asked, or it could pick a few and subtract.
     """
 
     def __init__(self, number: int, hospitals: int) -> None:
@@ -255,23 +201,7 @@ class Hospital:
         return PublicKeys(public_key(self._mask_private), public_key(self._seal_private))
 
     def share(self, public: Mapping[int, PublicKeys]) -> dict[int, bytes]:
-        """Step 2: split the secrets, and seal each hospital's shares for its eyes only.
-
-        Parameters
-        ----------
-        public : mapping of int to PublicKeys
-            Of all hospitals that take part, this one included.
-
-        Returns
-        -------
-        dict of int to bytes
-            A sealed letter (160 bytes) for every other hospital.
-
-        Raises
-        ------
-        MaskingError
-            If too few hospitals take part, one that does not exist, or this hospital's own keys came back changed.
-        """
+        """Step 2: split the secrets, and seal each hospital's shares for its eyes only."""
         if self._public:
             raise MaskingError(f"Hospital {self.number} has given its shares for this sum: make new keys for another.")
         if strange := set(public) - set(range(self.hospitals)):
@@ -288,22 +218,7 @@ class Hospital:
     def mask(self, vector: Masked, letters: Mapping[int, bytes]) -> Masked:
         """Step 3: add the own mask, and for each hospital that sent a letter the mask shared with it.
 
-        Parameters
-        ----------
-        vector : ndarray of uint64, shape (n,)
-            See `encode`.
-        letters : mapping of int to bytes
-            What the other hospitals sealed for this one. Who sent none takes no part from here on.
-
-        Returns
-        -------
-        ndarray of uint64, shape (n,)
-            To whoever lacks the masks, uniformly random numbers.
-
-        Raises
-        ------
-        MaskingError
-            If too few hospitals are left, a letter was changed or is somebody else's, or a vector was masked before.
+        Who sent none takes no part from here on.
         """
         if len(self._shares) != 1:
             raise MaskingError(f"Hospital {self.number} masks one vector, after its shares: make new keys for another.")
@@ -318,20 +233,8 @@ class Hospital:
     def unmask(self, arrived: Collection[int]) -> dict[int, bytes]:
         """Step 4: give the server, for each hospital, the share of the one secret that it needs.
 
-        Parameters
-        ----------
-        arrived : collection of int
-            The hospitals whose masked vectors the server has.
-
-        Returns
-        -------
-        dict of int to bytes
-            Of who arrived the share of the own seed, of who did not the share of the key of the pairwise masks.
-
-        Raises
-        ------
-        MaskingError
-            If too few arrived, or the server asks twice: two answers could give both secrets of a hospital.
+        Of who arrived, that of the own seed; of who did not, that of the key of the pairwise masks. It answers once:
+        two answers could give both secrets of a hospital.
         """
         present = set(arrived) & set(self._shares)
         check_enough(len(present), self.hospitals, "sent their vectors")
@@ -372,7 +275,7 @@ class Hospital:
         ).encode()
 
     @classmethod
-    def load(cls, text: bytes) -> Hospital:
+    def load(cls, text: bytes) -> MaskingHospital:
         """Go on from what `dump` wrote."""
         kept = json.loads(text)
         hospital = cls(kept["number"], kept["hospitals"])

@@ -15,7 +15,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
-from .masking import Hospital, Masked, MaskingError, PublicKeys, check_enough, decode, encode, unmasked_sum
+from .masking import Masked, MaskingError, MaskingHospital, PublicKeys, check_enough, decode, encode, unmasked_sum
 from .passing_grid import PassingGrid
 
 KEYS, SHARES, MASKED, UNMASK = "query.keys", "query.shares", "train.masked", "query.unmask"
@@ -29,19 +29,11 @@ _WEIGHT = "num-examples"
 # At the hospital -------------------------------------------------------------------------------------------------
 
 
-def register(app: ClientApp, train: Handler, in_words: Callable[[Handler], Handler] = lambda handler: handler) -> None:
+def register(app: ClientApp, train: Handler, in_words: Callable[[Handler], Handler]) -> None:
     """Teach an app the four exchanges.
 
-    What a hospital must remember from one to the next lives in ``context.state``, which stays at the hospital.
-
-    Parameters
-    ----------
-    app : ClientApp
-        The hospital's app.
-    train : callable of (Message, Context) to Message
-        Trains on the hospital's patients. The reply holds one record of arrays and a metric "num-examples".
-    in_words : callable, optional
-        Makes of a handler that refuses by `RunError` one that answers with the sentence.
+    What a hospital must remember from one to the next lives in ``context.state``, which stays at the hospital. `train`
+    answers with one record of arrays and a metric "num-examples"; `in_words` makes of a refusal an answer in words.
     """
 
     @app.query("keys")
@@ -49,7 +41,7 @@ def register(app: ClientApp, train: Handler, in_words: Callable[[Handler], Handl
     def keys(message: Message, context: Context) -> Message:
         if missing := {"partition-id", "num-partitions"} - context.node_config.keys():
             raise MaskingError(f"its node was started without `{min(missing)}`: give it in the node config.")
-        hospital = Hospital(*(int(context.node_config[name]) for name in ("partition-id", "num-partitions")))
+        hospital = MaskingHospital(*(int(context.node_config[name]) for name in ("partition-id", "num-partitions")))
         _keep(hospital, context)
         named = {"hospital": hospital.number, **hospital.public_keys._asdict()}
         return Message(RecordDict({"keys": ConfigRecord(named)}), reply_to=message)
@@ -86,21 +78,20 @@ def register(app: ClientApp, train: Handler, in_words: Callable[[Handler], Handl
         return Message(RecordDict({"shares": _table("about", answer)}), reply_to=message)
 
 
-def _keep(hospital: Hospital, context: Context) -> None:
+def _keep(hospital: MaskingHospital, context: Context) -> None:
     context.state["masking"] = ConfigRecord({"hospital": hospital.dump()})
 
 
-def _kept(context: Context) -> Hospital:
+def _kept(context: Context) -> MaskingHospital:
     if "masking" not in context.state:
         raise MaskingError("This hospital has no keys for this sum (it was started anew, or has answered already).")
-    return Hospital.load(context.state["masking"]["hospital"])
+    return MaskingHospital.load(context.state["masking"]["hospital"])
 
 
 def _vector(content: RecordDict) -> np.ndarray:
     """Put patients times model, and patients, into one row."""
-    (arrays,) = content.array_records.values()
     patients = float(_metrics(content)[_WEIGHT])
-    return np.concatenate([*(patients * array.numpy().ravel() for array in arrays.values()), [patients]])
+    return np.append(patients * content["arrays"]["weights"].numpy(), patients)
 
 
 def _metrics(content: RecordDict) -> MetricRecord:
@@ -114,7 +105,7 @@ def _metrics(content: RecordDict) -> MetricRecord:
 class MaskedGrid(PassingGrid):
     """A grid that trains under masks: a strategy sends its messages and gets one reply, the average of all hospitals.
 
-    That reply has the model's arrays as float64, and the metrics "num-examples" (patients of all hospitals in the
+    That reply has the model's weights as float64, and the metrics "num-examples" (patients of all hospitals in the
     sum), "hospitals" (how many they are) and "hospital" (-1). Messages other than for training pass unchanged.
     """
 
@@ -122,7 +113,7 @@ class MaskedGrid(PassingGrid):
         """Send messages and wait for the replies; training goes through the four exchanges."""
         messages = list(messages)
         if not messages or messages[0].metadata.message_type != MessageType.TRAIN:
-            return super().send_and_receive(messages, timeout=timeout)
+            return self._grid.send_and_receive(messages, timeout=timeout)
         return [_Sum(self._grid, messages, timeout).run()]
 
 
@@ -190,16 +181,10 @@ class _Sum:
 
     def _average(self, total: Masked, hospitals: int, reply: Message) -> Message:
         """Write the average where a strategy looks for a hospital's reply."""
-        (key, model), *_ = self._model.array_records.items()
         *summed, patients = decode(total)
-        shapes = {name: array.shape for name, array in model.items()}
-        ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
-        if ends[-1] != len(summed):
-            raise MaskingError(f"The masked vectors hold {len(summed)} numbers, but the model has {ends[-1]}.")
-        parts = np.split(np.array(summed) / patients, ends[:-1])
-        arrays = {name: Array(part.reshape(shapes[name])) for name, part in zip(shapes, parts, strict=True)}
+        arrays = ArrayRecord({"weights": Array(np.array(summed) / patients)})
         metrics = {_WEIGHT: round(patients), "hospitals": hospitals, "hospital": -1}
-        reply.content = RecordDict({key: ArrayRecord(arrays), "metrics": MetricRecord(metrics)})
+        reply.content = RecordDict({"arrays": arrays, "metrics": MetricRecord(metrics)})
         return reply
 
 

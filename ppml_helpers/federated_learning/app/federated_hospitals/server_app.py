@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterable
@@ -23,13 +24,7 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run all rounds; what is complete is kept, also when the run stops early.
-
-    Raises
-    ------
-    RunError
-        If a setting is impossible, a hospital is missing, an answer cannot be used, or `out` cannot be written.
-    """
+    """Run all rounds; what is complete is kept, also when the run stops early."""
     out = str(context.run_config.get("out", ""))
     if out:
         _clear(out)
@@ -119,23 +114,11 @@ class Meter(PassingGrid):
         self._down = self._up = 0
         return counted
 
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Count and pass on."""
-        messages = list(messages)
-        self._down += _bytes_of(messages)
-        return super().push_messages(messages)
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Pass on and count."""
-        replies = list(super().pull_messages(message_ids))
-        self._up += _bytes_of(replies)
-        return replies
-
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         """Count both ways."""
         messages = list(messages)
         self._down += _bytes_of(messages)
-        replies = list(super().send_and_receive(messages, timeout=timeout))
+        replies = list(self._grid.send_and_receive(messages, timeout=timeout))
         self._up += _bytes_of(replies)
         return replies
 
@@ -163,10 +146,9 @@ def _clear(out: str) -> None:
 
 
 def _save(path: Path, weights: np.ndarray, record: str) -> None:
-    new = path.with_name(path.name + ".new")
-    with new.open("wb") as file:
-        np.savez(file, weights=weights, record=np.array(record))
-    os.replace(new, path)
+    content = io.BytesIO()
+    np.savez(content, weights=weights, record=np.array(record))
+    _replace(path, content.getvalue())
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -23,18 +23,10 @@ POLL_SECONDS = 0.3
 
 
 class EveryHospital:
-    """What all strategies here share; stands before one of Flower's classes.
-
-    Attributes
-    ----------
-    settings : Settings
-        The settings of the run.
-    trained, evaluated : list of dict
-        Metrics of the last round's answers, sorted by hospital; with masks one entry for all.
-    """
+    """What all strategies here share; stands before one of Flower's classes."""
 
     settings: Settings
-    trained: list[dict[str, float]]
+    trained: list[dict[str, float]]  # metrics of the last round's answers, by hospital; with masks one entry for all
     evaluated: list[dict[str, float]]
 
     def configure_train(
@@ -83,13 +75,12 @@ class EveryHospital:
         """Check and keep what each hospital measured."""
         if not self._is_measured(server_round):
             return None
-        replies = list(replies)
         if self.settings.protection == "masks":  # a hospital that dropped out is away here too
-            replies = [reply for reply in replies if not reply.has_error()]
+            good = _sorted([reply for reply in replies if not reply.has_error()])
         else:
-            replies = _all_answers(server_round, replies, self.settings.num_hospitals)
-        self.evaluated = [_checked_evaluation(server_round, reply) for reply in _sorted(replies)]
-        return super().aggregate_evaluate(server_round, _sorted(replies))
+            good = _all_answers(server_round, list(replies), self.settings.num_hospitals)
+        self.evaluated = [_checked_evaluation(server_round, reply) for reply in good]
+        return super().aggregate_evaluate(server_round, good)
 
     def _is_measured(self, server_round: int) -> bool:
         return not server_round % self.settings.evaluate_every or server_round == self.settings.num_server_rounds
@@ -191,8 +182,7 @@ def _listed(hospitals: list[int]) -> str:
 
 
 def _kept(server_round: int) -> str:
-    kept = f"The model of round {server_round - 1} is kept." if server_round > 1 else "No round was complete."
-    return kept
+    return f"The model of round {server_round - 1} is kept." if server_round > 1 else "No round was complete."
 
 
 def _checked_model(server_round: int, reply: Message, shape: tuple[int, ...]) -> dict[str, float]:

@@ -39,18 +39,9 @@ class Evaluation(NamedTuple):
 
 
 def load(path: str | Path) -> Table:
-    """Read a hospital's table and refuse one that cannot be trained on.
+    """Read a hospital's table, a file that `numpy.savez` wrote, and refuse one that cannot be trained on.
 
-    Parameters
-    ----------
-    path : str or Path
-        A file that `numpy.savez` wrote, with the four arrays of `Table`.
-
-    Raises
-    ------
-    RunError
-        If the file cannot be read or the table is unusable. The sentence goes to the server, so it tells neither
-        the path nor a patient's value.
+    The refusal, a `RunError`, goes to the server, so it tells neither the path nor a patient's value.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -66,13 +57,7 @@ def load(path: str | Path) -> Table:
 
 
 def check_table(table: Table) -> None:
-    """Refuse a table on which no model can be trained and tested.
-
-    Raises
-    ------
-    RunError
-        If it has no patient, one class only, a value that is no finite number, or parts that do not fit together.
-    """
+    """Refuse a table on which no model can be trained and tested."""
     for X, y, part in ((table.X_train, table.y_train, "train on"), (table.X_test, table.y_test, "test on")):
         if X.ndim != 2 or y.ndim != 1 or len(X) != len(y):
             raise RunError(
@@ -100,13 +85,8 @@ def check_table(table: Table) -> None:
 def rng_for(seed: int, server_round: int, hospital: int, secret: str = "") -> np.random.Generator:
     """Return the random numbers of one hospital in one round: the same wherever and whenever it trains.
 
-    Parameters
-    ----------
-    seed, server_round, hospital : int
-        The seed is known to the server and to every hospital.
-    secret : str
-        What only this hospital knows. Noise for differential privacy that came from the public seed alone could
-        be computed and subtracted by anyone who took part.
+    The seed is known to the server and to every hospital. `secret` is what only this hospital knows: noise for
+    differential privacy that came from the public seed alone could be computed and subtracted by anyone who took part.
     """
     text = f"{seed}/{server_round}/{hospital}/{secret}"
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big"))
@@ -133,7 +113,7 @@ def train(
     rng: np.random.Generator,
     proximal_mu: float = 0.0,
 ) -> np.ndarray:
-    """Train by stochastic gradient descent, starting from the model that the server sent.
+    """Return the hospital's model, by stochastic gradient descent from the model that the server sent.
 
     Parameters
     ----------
@@ -149,11 +129,6 @@ def train(
         Shuffles the patients.
     proximal_mu : float
         Strength of FedProx's pull back to the server's model (Li et al. 2020); 0 gives plain descent.
-
-    Returns
-    -------
-    ndarray, shape (features + 1,)
-        The hospital's model.
     """
     start, weights = weights, weights.copy()
     for _ in range(epochs):
@@ -197,11 +172,6 @@ def train_privately(
         Standard deviation of the noise in units of the clipping norm. 0: clipping only, no promise.
     rng : Generator
         Draws patients and noise; its seed must be a secret of the hospital.
-
-    Returns
-    -------
-    ndarray, shape (features + 1,)
-        The hospital's model.
     """
     start, weights = weights, weights.copy()
     lengths = np.sqrt(np.einsum("ij,ij->i", X, X) + 1)
@@ -225,15 +195,7 @@ def evaluate(weights: np.ndarray, X: np.ndarray, y: np.ndarray) -> Evaluation:
 
 
 def auc(y: np.ndarray, scores: np.ndarray) -> float:
-    """Return how often a patient who died has the higher score than one who lived (ties count half).
-
-    Parameters
-    ----------
-    y : ndarray
-        Labels, 0 and 1, both present.
-    scores : ndarray
-        The higher, the likelier to die.
-    """
+    """Return how often a patient who died has the higher score than one who lived (ties count half)."""
     _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
     died = y == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import secrets
 import shutil
@@ -17,6 +16,7 @@ import psutil
 
 from ppml_helpers.errors import FederationError
 from ppml_helpers.federated_learning import QUIET_ENVIRONMENT, watchdog
+from ppml_helpers.processes import end_tree
 
 _CALM = {
     "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
@@ -32,30 +32,20 @@ _CALM = {
 
 
 class ProcessGroup:
-    """A private folder and the processes that work in it.
+    """A new folder of mode 700, and the processes that work in it.
 
     Every process carries a random mark in its environment, which its own children inherit: that is how all of them are
     found again. A watchdog ends them and removes the folder if this program is killed; `end` does so in every other
     case.
-
-    Attributes
-    ----------
-    folder : Path
-        A new folder of mode 700.
     """
 
-    def __init__(self, parent: Path | None = None) -> None:
-        try:
-            self.folder = Path(tempfile.mkdtemp(prefix="federation-", dir=parent))
-        except OSError as error:
-            raise FederationError(
-                f"No private folder can be made ({error.strerror}): give a folder that exists and may be written to."
-            ) from None
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="federation-"))
         self.mark = secrets.token_hex(16)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         atexit.register(self.end)
         me = psutil.Process()
-        command = [sys.executable, "-P", watchdog.__file__, str(me.pid), repr(me.create_time())]
+        command = [sys.executable, "-P", "-m", watchdog.__name__, str(me.pid), repr(me.create_time())]
         self._watchdog = _popen([*command, self.mark, str(self.folder)], subprocess.DEVNULL, dict(os.environ))
 
     def start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
@@ -68,25 +58,21 @@ class ProcessGroup:
 
     def ask(self, command: list[str], limit: float) -> subprocess.CompletedProcess[str] | None:
         """Run a command to its end and give what it said; None if that took longer than `limit` seconds."""
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            env=self.environment(),
-            start_new_session=True,
-        )
-        with process:
-            try:
-                output, _ = process.communicate(timeout=limit)
-            except subprocess.TimeoutExpired:
-                return None
-            finally:
-                process.kill()
-        return subprocess.CompletedProcess(command, process.returncode, output)
+        try:
+            return subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                env=self.environment(),
+                start_new_session=True,
+                timeout=limit,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return None
 
     def environment(self) -> dict[str, str]:
         """Give the environment of the processes: what this one has, without settings of Flower from elsewhere."""
@@ -115,21 +101,13 @@ class ProcessGroup:
     def stop(self, name: str, patience: float = 3.0) -> None:
         """End a process and all that it started: by request, after `patience` seconds by force."""
         process = self._processes.get(name)
-        if process is None:
-            return
-        tree = _tree(process)
-        if patience > 0:
-            watchdog.request_end(tree)
-            _, tree = psutil.wait_procs(tree, timeout=patience)
-        for one in tree:
-            with contextlib.suppress(psutil.Error):
-                one.kill()
-        process.wait()
-        psutil.wait_procs(tree, timeout=5)
+        if process is not None and process.poll() is None:  # the number of one that was collected may be another's
+            end_tree(process.pid, patience)
+            process.wait()
 
-    def end(self) -> None:
+    def end(self, patience: float = watchdog.PATIENCE) -> None:
         """End every process and remove the folder. May be called again, and does the rest if it was interrupted."""
-        left = watchdog.end_all(self.mark)
+        left = watchdog.end_marked(self.mark, patience)
         for process in self._processes.values():
             process.poll()  # collects it
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -153,11 +131,3 @@ def _popen(command: list[str], output: object, environment: dict[str, str]) -> s
         env=environment,
         start_new_session=True,
     )
-
-
-def _tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    try:
-        top = psutil.Process(process.pid)
-        return [top, *top.children(recursive=True)]
-    except psutil.Error:
-        return []

@@ -21,22 +21,8 @@ def defaults() -> dict[str, Any]:
     return tomllib.loads((APP / "pyproject.toml").read_text("utf-8"))["tool"]["flwr"]["app"]["config"]
 
 
-def settings(hospitals: Sequence[Hospital], config: Mapping[str, Any] | None = None) -> dict[str, int | float | str]:
-    """Return the complete run config for these hospitals.
-
-    Parameters
-    ----------
-    hospitals : sequence of Hospital
-        Decide `num-hospitals` and `num-features`.
-    config : mapping, optional
-        Settings that differ from the defaults, such as ``{"num-server-rounds": 3}``.
-
-    Raises
-    ------
-    FederationError
-        If the hospitals cannot train together, or a setting is unknown, of the wrong type, out of range, or
-        contradicts the hospitals.
-    """
+def complete(hospitals: Sequence[Hospital], config: Mapping[str, Any] | None = None) -> dict[str, int | float | str]:
+    """Return the whole run config for these hospitals; `config` has what differs from the defaults."""
     check(hospitals)
     if config is not None and not isinstance(config, Mapping):
         raise FederationError(f"config = {config!r} must map settings to values, such as {{'seed': 1}}: correct it.")
@@ -51,3 +37,13 @@ def settings(hospitals: Sequence[Hospital], config: Mapping[str, Any] | None = N
         return Settings.of({**known, **(config or {})}).as_run_config()
     except RunError as error:
         raise FederationError(str(error)) from None
+
+
+def node_config(number: int, hospitals: int, table: Path) -> dict[str, str | int]:
+    """Return what the node of a simulated hospital knows, in this process and as one of its own.
+
+    The secret makes its noise under "dp" repeatable, for lessons. A real hospital gets none: its noise comes from the
+    operating system.
+    """
+    own = {"table": str(table), "partition-id": number, "num-partitions": hospitals}
+    return own | {"noise-secret": f"simulated hospital {number}"}
