@@ -32,7 +32,7 @@ HOSPITAL_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#F0E442")
 """Simulated hospitals, in their fixed order."""
 
 DPI = 110
-_SIZE = (7.0, 3.5)  # inches
+_SIZE = (7.0, 3.5)  # width and height in inches
 
 
 def new_figure(
@@ -40,24 +40,9 @@ def new_figure(
     size: tuple[float, float] = _SIZE,
     width_ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """Make an empty figure in the course's style.
+    """Make an empty figure in the course's style, of so many panels side by side; return it and its panels.
 
     pyplot is left out on purpose: it keeps every figure alive and shows it a second time in a notebook.
-
-    Parameters
-    ----------
-    ncols : int
-        Number of panels, side by side.
-    size : tuple of float
-        Width and height in inches.
-    width_ratios : sequence of float, optional
-        Relative widths of the panels.
-
-    Returns
-    -------
-    figure : matplotlib.figure.Figure
-    axes : list of matplotlib.axes.Axes
-        One per panel.
     """
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
@@ -68,12 +53,7 @@ def new_figure(
 
 
 def style(axis: Axes) -> None:
-    """Give one panel the course's look: text of 10 points, two spines, a faint grid behind the data.
-
-    Parameters
-    ----------
-    axis : matplotlib.axes.Axes
-    """
+    """Give one panel the course's look: text of 10 points, two spines, a faint grid behind the data."""
     axis.tick_params(labelsize=10)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(True, color="#E5E5E5", linewidth=0.6)
@@ -95,11 +75,10 @@ def to_html(png: bytes, alt: str, width: int) -> str:
 
 
 def bundle(png: bytes, alt: str, width: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a picture in every form that a notebook's readers need.
-
-    JupyterLab drops the alternative text of a plain PNG output, so the picture is also given as HTML; previews that
-    strip HTML show the PNG, and a terminal or a strict comparison the text.
-    """
+    """Return a picture in every form that a notebook's readers need, the text for a terminal and strict comparison."""
+    # The same PNG twice, because no one form serves all. JupyterLab prefers HTML to PNG, and its renderer of a PNG
+    # output reads width and height from the metadata but no "alt" (true of 4.6; nbconvert does read it). Previews of
+    # code hosts clean HTML, down to dropping pictures with a `data:` address (GitHub does in Markdown): they need PNG.
     data = {"text/html": to_html(png, alt, width), "image/png": png, "text/plain": alt}
     return data, {"image/png": {"alt": alt}}
 

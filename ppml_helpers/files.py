@@ -11,22 +11,9 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a scratch file in the same folder that takes the place of `path` when the block ends well.
+    """Give an empty file, readable by its owner only, that takes the place of `path` when the block ends well.
 
-    Parameters
-    ----------
-    path : Path
-        The file to be; its folder must exist.
-
-    Yields
-    ------
-    Path
-        An empty file, readable by its owner only, that is gone if anything fails.
-
-    Raises
-    ------
-    OSError
-        If the operating system refuses (disk full, no permission, no such folder); the old file is whole.
+    If the operating system refuses (disk full, no permission, no such folder) it is gone and the old file is whole.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
