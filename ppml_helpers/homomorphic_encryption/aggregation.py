@@ -18,7 +18,7 @@ import tenseal as ts
 
 from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
-from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, Party, chunks, ciphertext
+from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, Party, chunks, ciphertext, total
 
 RING, PRIMES, SCALE_BITS = 4096, (54, 55), 40
 SLOTS = RING // 2
@@ -109,12 +109,10 @@ class UpdatesServer(ComputingParty):
                 f"{len(letters)} hospitals sent an update: at least 2 are needed, or the sum would show one, and at "
                 f"most {MOST_HOSPITALS:,}, or it could overflow unnoticed."
             )
-        pieces = -(-(self._facts["length"] + 1) // SLOTS)
-        odd = [letter.sender for letter in letters if len(letter.parts) != pieces]
+        needed = -(-(self._facts["length"] + 1) // SLOTS)
+        odd = [letter.sender for letter in letters if len(letter.parts) != needed]
         if odd:
             raise EncryptionError(f"{odd[0]!r} sent an update of another length: let it encrypt anew.")
-        total = [ciphertext(self._context, part) for part in letters[0].parts]
-        for letter in letters[1:]:
-            total = [one + ciphertext(self._context, part) for one, part in zip(total, letter.parts, strict=True)]
-        parts = [vector.serialize() for vector in total]
+        received = [[ciphertext(self._context, part) for part in letter.parts] for letter in letters]
+        parts = [total(pieces).serialize() for pieces in zip(*received, strict=True)]
         return self._mailbox.seal("sum of updates", parts, 0, hospitals=len(letters))

@@ -15,7 +15,7 @@ from ppml_helpers import checks, cohort, figures
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress
 from ppml_helpers.homomorphic_encryption import costs
-from ppml_helpers.homomorphic_encryption.costs import BitBudget, Costs, Packing
+from ppml_helpers.homomorphic_encryption.costs import BitBudget, Costs
 from ppml_helpers.words import counted
 
 RINGS = (2048, 4096, 8192, 16384)
@@ -40,13 +40,6 @@ class Encryption(NamedTuple):
     packing: str
     features: int  # of a patient
     costs: Costs | None  # None if the setting is not possible, or was not measured
-
-    @property
-    def chosen(self) -> Packing | None:
-        """What the packing on the knob costs."""
-        if self.costs is None:
-            return None
-        return self.costs.columns if self.packing == "columns" else self.costs.one_patient
 
 
 class EncryptionExplorer(Explorer):

@@ -148,6 +148,14 @@ def ciphertext(
     return vector
 
 
+def total(vectors: Sequence[Any]) -> Any:
+    """Add up ciphertexts."""
+    added = vectors[0]
+    for vector in vectors[1:]:
+        added = added + vector  # never "+=": it would change the first sender's ciphertext
+    return added
+
+
 def columns_of(context: ts.Context, letter: Letter, columns: int, slots: int) -> Iterator[list[ts.CKKSVector]]:
     """Yield the ciphertexts of each chunk of patients, one a column."""
     sizes = [min(slots, letter.rows - start) for start in range(0, letter.rows, slots)]

@@ -28,7 +28,7 @@ from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption.columns import checked
 from ppml_helpers.homomorphic_encryption.messages import Letter
 from ppml_helpers.homomorphic_encryption.parameters import LINEAR, drift
-from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, Party, chunks, ciphertext
+from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, Party, chunks, ciphertext, total
 
 COUNT_RING = 4096
 COUNT_MODULUS = 1_032_193  # prime, and 1 modulo 2 x 4096: the common choice of 20 bits
@@ -117,20 +117,13 @@ class MomentsServer(ComputingParty):
                 for part in _column(letter.parts, len(names), column)
             ]
             # Add the pieces first: then the rotations of one sum serve them all.
-            parts += [_total(pieces).sum().serialize(), _total([one * one for one in pieces]).sum().serialize()]
+            parts += [total(pieces).sum().serialize(), total([one * one for one in pieces]).sum().serialize()]
         return self._mailbox.seal("moments", parts, rows, names, hospitals=len(letters))
 
 
 def _column(parts: list[bytes], columns: int, number: int) -> list[bytes]:
     pieces = len(parts) // columns
     return parts[number * pieces : (number + 1) * pieces]
-
-
-def _total(vectors: list[Any]) -> Any:
-    total = vectors[0]
-    for vector in vectors[1:]:
-        total = total + vector  # never "+=": it would change the first hospital's ciphertext
-    return total
 
 
 def _checked_ranges(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
@@ -239,8 +232,8 @@ class CountsServer(ComputingParty):
                 f"The hospitals have {rows:,} patients together: a count above {COUNT_MODULUS // 2:,} would wrap "
                 f"modulo t = {COUNT_MODULUS:,} without a sign; let fewer hospitals add theirs."
             )
-        total = _total([_counts(self._context, letter) for letter in letters])
-        return self._mailbox.seal("pooled counts", [total.serialize()], rows, levels, hospitals=len(letters))
+        pooled = total([_counts(self._context, letter) for letter in letters])
+        return self._mailbox.seal("pooled counts", [pooled.serialize()], rows, levels, hospitals=len(letters))
 
 
 def _counts(context: ts.Context, letter: Letter) -> ts.BFVVector:

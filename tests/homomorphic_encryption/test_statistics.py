@@ -12,7 +12,6 @@ from ppml_helpers import cohort
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption import aggregation as agg
 from ppml_helpers.homomorphic_encryption import statistics as st
-from ppml_helpers.homomorphic_encryption.messages import new_message_key
 from ppml_helpers.homomorphic_encryption.parameters import drift
 
 RANGES = {"age": (18.0, 120.0), "meanbp": (0.0, 300.0)}
@@ -89,23 +88,17 @@ def test_an_empty_range_is_refused(ranges):
         st.MomentsHolder(ranges)
 
 
-def test_repeated_foreign_and_damaged_messages_are_refused(patients, holder, server):
+def test_too_few_too_many_and_repeated_messages_are_refused(patients, holder, server):
     sender = hospital(holder, "again")
     one, two = sender.encrypt(patients[:5]), sender.encrypt(patients[5:9])
     with pytest.raises(EncryptionError, match="'again' sent two messages"):
         server.pool([one, two])
     with pytest.raises(EncryptionError, match="repetition"):
         server.pool([one])
-    fresh = bytearray(sender.encrypt(patients[:5]))
-    fresh[len(fresh) // 2] ^= 1
-    with pytest.raises(EncryptionError, match="tag"):
-        server.pool([bytes(fresh)])
     with pytest.raises(EncryptionError, match="No message"):
         server.pool([])
     with pytest.raises(EncryptionError, match="variance needs 2"):
         server.pool([sender.encrypt(patients[:1])])
-    with pytest.raises(EncryptionError, match="tag"):
-        st.MomentsServer(holder.public_bytes(), new_message_key())
 
 
 def test_too_many_patients_are_refused_before_an_overflow(patients, holder, server):

@@ -185,20 +185,6 @@ def test_weights_in_another_column_order_are_refused(few):
         server.gradient(client.encrypt_weights())
 
 
-def test_a_flipped_bit_or_a_cut_is_refused(few):
-    client, server = started(few)
-    question = client.encrypt_weights()
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        bad = bytearray(question)
-        bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
-        for message in (bytes(bad), question[: rng.integers(len(question))]):
-            with pytest.raises(EncryptionError):
-                server.gradient(message)
-    client.update(server.gradient(question))  # the genuine one still counts
-    assert client.epoch == 1
-
-
 def test_patients_are_scored_by_the_names_of_their_columns(few):
     model = training.train_plain(*few, epochs=1)
     assert (model.logits(few[0].iloc[:, ::-1]) == model.logits(few[0])).all()

@@ -14,7 +14,7 @@ from readable import assert_readable
 from ppml_helpers import cohort
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.private_statistics import explorer as widget
-from ppml_helpers.private_statistics.explorer import COMPARISONS, LEAST, MOST, PATIENTS, SHARES, BudgetExplorer
+from ppml_helpers.private_statistics.explorer import COMPARISONS, LEAST, MOST, SHARES, BudgetExplorer
 
 START = {"epsilon": 1.0, "patients": 1000, "count": 0.4, "mean": 0.2, "comparison": 0.4, "groups": "women and men"}
 
@@ -241,18 +241,6 @@ def test_no_text_is_small_cut_off_or_overlapped(explorer: BudgetExplorer, groups
     small = {"count": 0.05, "mean": 0.05, "comparison": 0.9} if epsilon < 0.1 else {}
     shown = explorer.set(**START | {"groups": groups, "epsilon": epsilon, "patients": n} | small)
     assert_readable(shown, least_texts=26)
-
-
-def test_the_knobs_stand_in_rows_and_each_has_a_label(explorer: BudgetExplorer) -> None:
-    knobs = explorer._controls
-    assert list(knobs) == ["epsilon", "patients", "count", "mean", "comparison", "groups"]
-    first, words, shares, groups = explorer._box.children[1].children
-    assert first.children[0].children[0] is knobs["epsilon"]
-    assert "100 %" in words.value
-    assert list(shares.children) == [knobs[name] for name in SHARES]
-    assert groups is knobs["groups"]
-    assert all(knob.description for knob in knobs.values())
-    assert [value for _, value in knobs["patients"].options] == [*PATIENTS, 9105]
 
 
 def test_the_usual_patients_are_those_of_the_course(monkeypatch: pytest.MonkeyPatch, patients: pd.DataFrame) -> None:
