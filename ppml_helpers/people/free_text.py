@@ -224,11 +224,11 @@ def _written(case: _Case) -> tuple[str, tuple[Span, ...]]:
         if field is None:
             continue
         make, kind = _FIELDS[field]
-        lead, text = make(case)
-        parts += (lead, text)
-        at += len(lead)
+        text = make(case)
+        lead = len("on ") if text.startswith("on ") else 0  # identifies nobody
         if kind:
-            spans.append(Span(at, at + len(text), kind))
+            spans.append(Span(at + lead, at + len(text), kind))
+        parts.append(text)
         at += len(text)
     return "".join(parts), tuple(spans)
 
@@ -238,37 +238,12 @@ def _parsed(style: str) -> tuple[tuple[str, str | None], ...]:
     return tuple((literal, field) for literal, field, _, _ in Formatter().parse(style))
 
 
-# Each maker returns a lead that identifies nobody ("on ") and the text that does.
-_Made = tuple[str, str]
-
-
-def _full(case: _Case) -> _Made:
+def _full(case: _Case) -> str:
     first, last = case.first, case.last
     slip = _misspelt(last, case)
-    options = (
-        f"{first} {last}",
-        f"{last}, {first}",
-        f"{first[0]}. {last}",
-        f"{last.upper()}, {first}",
-        f"{first} {slip}",
+    return case.pick(
+        (f"{first} {last}", f"{last}, {first}", f"{first[0]}. {last}", f"{last.upper()}, {first}", f"{first} {slip}")
     )
-    return "", case.pick(options)
-
-
-def _surname(case: _Case) -> _Made:
-    return "", _misspelt(case.last, case) if case.draw(6) == 0 else case.last
-
-
-def _short(case: _Case) -> _Made:
-    return "", case.pick((case.first, case.first, f"{case.first[0]}."))
-
-
-def _relative(case: _Case) -> _Made:
-    return "", case.pick((case.relative, case.relative, f"{case.relative} {case.last}"))
-
-
-def _title(case: _Case) -> _Made:
-    return "", "Mr" if case.sex == "male" else case.pick(("Mrs", "Ms"))
 
 
 def _misspelt(name: str, case: _Case) -> str:
@@ -291,71 +266,70 @@ def _exact_date(day: dt.date, case: _Case) -> str:
     return case.pick(options)
 
 
-def _date(day: dt.date, case: _Case) -> _Made:
-    """Three in five as figures, the others in words; around a feast often by the feast."""
+def _date(day: dt.date, case: _Case) -> str:
+    """Three in five as figures, the others in words; around a feast often by the feast, and then without "on"."""
     near = [(feast - day, name) for feast, name in _FEASTS if abs((feast - day).days) < len(_COUNTS)]
     way = case.draw(5)
     if near and way < 3:
         gap, name = near[0]
         if gap.days == 0:
-            return "on ", name
-        return "", f"{_COUNTS[abs(gap.days)]} {'before' if gap.days > 0 else 'after'} {name}"
+            return f"on {name}"
+        return f"{_COUNTS[abs(gap.days)]} {'before' if gap.days > 0 else 'after'} {name}"
     if way < 3:
-        return "on ", _exact_date(day, case)
+        return f"on {_exact_date(day, case)}"
     if way == 3:
-        return "on ", f"{day.day} {_MONTHS[day.month - 1]}"
-    return "on ", f"the {_ORDINALS[day.day - 1]} of {_MONTHS[day.month - 1]}"
+        return f"on {day.day} {_MONTHS[day.month - 1]}"
+    return f"on the {_ORDINALS[day.day - 1]} of {_MONTHS[day.month - 1]}"
 
 
-def _age(case: _Case) -> _Made:
+def _age(case: _Case) -> str:
     birthday_to_come = (case.admitted.month, case.admitted.day) < (case.born.month, case.born.day)
-    return "", str(case.admitted.year - case.born.year - birthday_to_come)
+    return str(case.admitted.year - case.born.year - birthday_to_come)
 
 
-def _national_id(case: _Case) -> _Made:
+def _national_id(case: _Case) -> str:
     digits = case.national_id
     if case.draw(12) == 0:  # a slip of the keyboard: one other digit, so that the check digit fails
         i = case.draw(10)
         digits = digits[:i] + str((int(digits[i]) + 1 + case.draw(9)) % 10) + digits[i + 1 :]
-    return "", case.pick((digits, f"{digits[:3]} {digits[3:6]} {digits[6:]}"))
+    return case.pick((digits, f"{digits[:3]} {digits[3:6]} {digits[6:]}"))
 
 
-def _mrn(case: _Case) -> _Made:
+def _mrn(case: _Case) -> str:
     digits = case.mrn[1:]
-    return "", case.pick((case.mrn, case.mrn, f"H {digits}", f"h{digits}", digits))
+    return case.pick((case.mrn, case.mrn, f"H {digits}", f"h{digits}", digits))
 
 
-def _phone(case: _Case) -> _Made:
+def _phone(case: _Case) -> str:
     groups = re.findall(r"[0-9]+", case.phone)
-    return "", case.pick((case.phone, case.phone, (".", "/")[groups[0][0] == "0"].join(groups)))
+    return case.pick((case.phone, case.phone, (".", "/")[groups[0][0] == "0"].join(groups)))
 
 
-def _email(case: _Case) -> _Made:
+def _email(case: _Case) -> str:
     if case.draw(10) == 0:
-        return "", case.email.replace("@", " at ")
-    return "", case.pick((case.email, case.email.title().replace("@Example.Org", "@example.org")))
+        return case.email.replace("@", " at ")
+    return case.pick((case.email, case.email.title().replace("@Example.Org", "@example.org")))
 
 
-def _postcode(case: _Case) -> _Made:
+def _postcode(case: _Case) -> str:
     code = case.postcode
-    return "", case.pick((code, code, code.lower(), code.replace(" ", ""), code.replace(" ", "").lower()))
+    return case.pick((code, code, code.lower(), code.replace(" ", ""), code.replace(" ", "").lower()))
 
 
-def _device(case: _Case) -> _Made:
-    """Ten digits that identify nobody: what the check digit is there to tell from a national id."""
-    return "", f"{case.draw(10**9) + 10**9}"
-
-
-_FIELDS: Mapping[str, tuple[Callable[[_Case], _Made], str | None]] = MappingProxyType(
+#: What makes a field of a style, and what kind of identifier it is; None identifies nobody.
+_FIELDS: Mapping[str, tuple[Callable[[_Case], str], str | None]] = MappingProxyType(
     {
         "full": (_full, "name"),
-        "surname": (_surname, "name"),
-        "short": (_short, "name"),
-        "relative": (_relative, "relative"),
-        "physician": (lambda case: ("", case.physician), "physician"),
-        "born": (lambda case: ("", _exact_date(case.born, case)), "date"),
-        "admitted": (lambda case: ("", _date(case.admitted, case)[1]), "date"),
-        "later": (lambda case: ("", _date(case.later, case)[1]), "date"),
+        "surname": (lambda case: _misspelt(case.last, case) if case.draw(6) == 0 else case.last, "name"),
+        "short": (lambda case: case.pick((case.first, case.first, f"{case.first[0]}.")), "name"),
+        "relative": (
+            lambda case: case.pick((case.relative, case.relative, f"{case.relative} {case.last}")),
+            "relative",
+        ),
+        "physician": (lambda case: case.physician, "physician"),
+        "born": (lambda case: _exact_date(case.born, case), "date"),
+        "admitted": (lambda case: _date(case.admitted, case).removeprefix("on "), "date"),
+        "later": (lambda case: _date(case.later, case).removeprefix("on "), "date"),
         "on_admitted": (lambda case: _date(case.admitted, case), "date"),
         "on_later": (lambda case: _date(case.later, case), "date"),
         "id": (_national_id, "national id"),
@@ -363,12 +337,13 @@ _FIELDS: Mapping[str, tuple[Callable[[_Case], _Made], str | None]] = MappingProx
         "phone": (_phone, "phone"),
         "email": (_email, "e-mail"),
         "postcode": (_postcode, "postcode"),
-        "place": (lambda case: ("", AREAS[case.postcode[:2]]), "place"),
-        "title": (_title, None),
-        "relation": (lambda case: ("", case.relation), None),
-        "He": (lambda case: ("", "He" if case.sex == "male" else "She"), None),
+        "place": (lambda case: AREAS[case.postcode[:2]], "place"),
+        "title": (lambda case: "Mr" if case.sex == "male" else case.pick(("Mrs", "Ms")), None),
+        "relation": (lambda case: case.relation, None),
+        "He": (lambda case: "He" if case.sex == "male" else "She", None),
         "age": (_age, None),
-        "device": (_device, None),
+        # Ten digits that identify nobody: what the check digit is there to tell from a national id.
+        "device": (lambda case: f"{case.draw(10**9) + 10**9}", None),
     }
 )
 
