@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from front_door import places
+from front_door import places, surroundings
 from front_door.checks import find_chromium
-from front_door.environment import holds, python_of, site_packages, whats_wrong
+from front_door.environment import absent, python_of, site_packages, whats_wrong
 from front_door.lab import FIRST_PORT, free_port
 from front_door.terminal import Stop, say
 
@@ -119,10 +119,10 @@ def packages(root: Path) -> Finding:
     if site_packages(folder) is None:
         return Finding("note", "packages: looked at after the set-up")
     code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name); print(name)"
-    command = [str(python_of(folder)), "-c", code, *KEY_PACKAGES]
+    command = [str(python_of(folder)), "-P", "-c", code, *KEY_PACKAGES]
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=300, cwd=tempfile.gettempdir()
+            command, env=surroundings.own(), capture_output=True, text=True, errors="replace", timeout=300
         )
     except (OSError, subprocess.SubprocessError) as error:
         return Finding("mend", f"packages: cannot be imported ({type(error).__name__})", "remove .venv; run 'lab'")
@@ -141,13 +141,13 @@ def optional(root: Path) -> Finding:
     """Look which of the packages that not every computer can have are there."""
     recipe = places.recipe_of(root)
     pins = recipe.optional_pins()
-    absent = [pin for pin in pins if not holds(recipe.folder, pin)]
     if site_packages(recipe.folder) is None:
         return Finding("note", "optional packages: looked at after the set-up")
-    if not absent:
+    missing = absent(recipe.folder, list(pins))
+    if not missing:
         return Finding("ok", f"optional packages: {', '.join(pins) or 'none are listed'}")
-    told = "; ".join(f"without {pin} {pins[pin]}" for pin in absent)
-    again = f"{python_of(recipe.folder)} -m pip install --no-deps --only-binary :all: {' '.join(absent)}"
+    told = "; ".join(f"without {pin} {pins[pin]}" for pin in missing)
+    again = f"{python_of(recipe.folder)} -m pip install --no-deps --only-binary :all: {' '.join(missing)}"
     return Finding("note", f"optional packages: {told}", f"nothing needs to be done; to try once more: {again}")
 
 

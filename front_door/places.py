@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from front_door import surroundings
 from front_door.environment import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,6 +16,8 @@ NOTEBOOKS = ROOT / "notebooks"
 BENCHMARKS = ROOT / "benchmarks"
 STATE = ROOT / ".kit"
 START = "notebooks/00_start_here.ipynb"
+# A person's own Jupyter, plots, and a proxy for every address: none of them is needed, and each has stopped a chapter.
+_ANOTHERS = re.compile(r"JUPYTER(LAB)?_|IPYTHON|MPL|MATPLOTLIB|ALL_PROXY|all_proxy")
 CUDA = (
     "the usual build of torch for Linux brings several GB of CUDA libraries along; the head of requirements.lock says "
     "how to get the CPU build, with which 3 GB are enough"
@@ -47,7 +50,7 @@ def list_fonts(python: Path) -> None:
 COURSE = recipe_of(ROOT)
 
 
-def jupyter_environment(base: dict[str, str] | None = None) -> dict[str, str]:
+def jupyter_environment() -> dict[str, str]:
     """Return environment variables that keep Jupyter inside the kit: its look comes from ``jupyter_config/``.
 
     Settings, workspaces and runtime files go to the git-ignored ``.kit/``, nothing to the person's own ``~/.jupyter``;
@@ -56,7 +59,7 @@ def jupyter_environment(base: dict[str, str] | None = None) -> dict[str, str]:
     """
     own = STATE / "jupyter"
     (own / "ipython").mkdir(parents=True, exist_ok=True)
-    values = dict(os.environ if base is None else base)
+    values = {name: value for name, value in surroundings.own().items() if not _ANOTHERS.match(name)}
     values.update(
         JUPYTER_CONFIG_DIR=str(own / "config"),
         JUPYTER_CONFIG_PATH=str(ROOT / "jupyter_config"),
@@ -70,8 +73,6 @@ def jupyter_environment(base: dict[str, str] | None = None) -> dict[str, str]:
     # Kernels and the server talk over the loopback: a proxy meant for the outside must not catch that.
     for name in ("NO_PROXY", "no_proxy"):
         values[name] = ",".join(filter(None, [values.get(name), "127.0.0.1", "localhost"]))
-    for name in ("PYTHONSAFEPATH", "MATPLOTLIBRC"):
-        values.pop(name, None)
     return values
 
 

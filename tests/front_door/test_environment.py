@@ -4,65 +4,58 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib.metadata
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from front_door import doctor, environment, places
+from front_door import doctor, environment, pip_words, places
 from front_door.terminal import Progress, Stop
 
 # ------------------------------------------------------------------------------------------------------ set-up
 
 
 @pytest.mark.parametrize(
-    ("said", "mend"),
+    ("said", "why", "mend"),
     [
-        ("OSError: [Errno 28] No space left on device", "make room"),
-        ("NewConnectionError(...): Name or service not known", "check the connection"),
-        ("ERROR: No matching distribution found for torch==2.13.0", "not found on your package index"),
-        ("PermissionError: Permission denied: 'x'", "folder of your own"),
-        ("something new", "read pip's lines above"),
+        ("OSError: [Errno 28] No space left on device", "the disk is full", "make room"),
+        ("NewConnectionError(...)\nNo matching distribution", "could not reach its package index", "the connection"),
+        ("ERROR: No matching distribution found for torch==2.13.0", "there is no build of it", "pip config list"),
+        ("PermissionError: Permission denied: 'x'", "could not be written", "folder of your own"),
+        ("ERROR: something new", "pip says 'ERROR: something new'", "read pip's lines above"),
     ],
 )
-def test_a_failed_install_shows_pips_lines_and_the_mend(said: str, mend: str) -> None:
-    message = environment.pip_failed(["earlier", said])
-    assert said in message
-    assert mend in message.splitlines()[-1]
-    assert "run the same command again" in message.splitlines()[-1]
+def test_a_failed_install_shows_pips_lines_the_reason_and_the_mend(said: str, why: str, mend: str) -> None:
+    message = pip_words.pip_failed(["earlier", *said.splitlines()])
+    assert "    earlier\n" in message
+    last = message.splitlines()[-1]
+    assert why in last
+    assert mend in last
+    assert "run the same command again" in last
+    assert pip_words.reason([])[0] == "pip says 'nothing'"
 
 
-@pytest.mark.parametrize(
-    ("said", "reason"),
-    [
-        (
-            ["Retrying (Retry(total=0)) after connection broken by NewConnectionError", "No matching distribution"],
-            "reach",
-        ),
-        (["ERROR: No matching distribution found for psi==2.0.6"], "there is no build of it for this computer"),
-        (["a line", "ERROR: something new"], "pip says 'ERROR: something new'"),
-        ([], "pip says 'nothing'"),
-    ],
-)
-def test_a_package_that_is_left_out_has_a_reason(said: list[str], reason: str) -> None:
-    assert reason in environment._why_left_out(said)
-
-
-def test_pips_words_become_a_count(tmp_path: Path) -> None:
-    counter = environment.PipCounter("Installing", 3, tmp_path)
+def test_pips_words_become_a_count() -> None:
+    there = ["pip"]
+    counter = pip_words.PipCounter("Installing", 3, lambda: len(there))
     shown: list[str] = []
     counter.progress.show = lambda detail, force=False: shown.append(detail)  # type: ignore[method-assign]
     for line in (
         "Ignoring colorama: markers 'sys_platform == \"win32\"' don't match your environment",
         "Collecting numpy==2.4.6 (from -r requirements.lock (line 1))",
-        "  Downloading numpy-2.4.6-cp311-cp311-linux.whl (16.9 MB)",
+        "Downloading numpy-2.4.6-cp311-cp311-linux.whl (16.9 MB)",
         "Requirement already satisfied: torch==2.13.0 in ./x (2.13.0)",
+        "Installing collected packages: numpy",
     ):
         counter.line(line)
+    there.append("numpy")
+    counter.line("")
     assert counter.total == 2
-    assert shown[1] == "found 1 of 2 packages, now numpy"
-    assert shown[2] == "found 1 of 2 packages, downloading numpy (16.9 MB)"
-    assert shown[3] == "found 2 of 2 packages, now torch"
+    assert shown[1].startswith("found 1 of 2 packages; Collecting numpy==2.4.6")
+    assert shown[2] == "found 1 of 2 packages; Downloading numpy-2.4.6-cp311-cp311-linux.whl (16.9 MB)"
+    assert shown[4:] == ["installed 0 of 1 packages", "installed 1 of 1 packages"]
 
 
 def test_progress_in_a_log_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,14 +138,13 @@ def test_the_key_follows_the_optional_packages_and_a_missing_list_is_an_empty_on
     assert len(set(keys)) == 4
 
 
-@pytest.mark.parametrize(("written", "there"), [("Open_Mined.psi-2.0.6", True), ("open_mined_psi-2.0.7", False)])
-def test_what_an_environment_holds_is_read_from_what_pip_wrote(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, there: bool
-) -> None:
-    assert not environment.holds(tmp_path, "open-mined-psi==2.0.6")
-    (tmp_path / f"{written}.dist-info").mkdir()
-    monkeypatch.setattr(environment, "site_packages", lambda folder: folder)
-    assert environment.holds(tmp_path, "open-mined-psi==2.0.6") is there
+def test_what_an_environment_does_not_hold(tmp_path: Path) -> None:
+    here, local = importlib.metadata.version("numpy"), importlib.metadata.version("torch")
+    fine = ["NumPy", f"numpy=={here}", f"torch=={local.split('+')[0]}", "nowhere==1 ; sys_platform == 'none'", "x://y"]
+    missing = ["nowhere==1", "nowhere==2 ; python_version > '3'", "numpy==0.1"]
+    prefix = Path(sys.prefix)
+    assert environment.absent(prefix, [*fine, *missing]) == missing
+    assert environment.absent(tmp_path, fine) == fine, "there is no Python"
 
 
 # ------------------------------------------------------------------------------------------------------ doctor

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from front_door import environment
+from front_door.terminal import Stop
 
 REPO = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and links as on Linux and macOS")
@@ -59,10 +60,12 @@ def digest(text: str) -> str:
 def tiny_wheel(
     folder: Path, version: str = "1.0", name: str = "tiny", tag: str = "py3-none-any", more: str = ""
 ) -> None:
-    files = {f"{name}/__init__.py": f'version = "{version}"\n', f"{name}/table.txt": "0 1 2 3\n" * 50}
+    code = f'version = "{version}"\n\ndef main():\n    print("{name} {version} runs")\n'
+    files = {f"{name}/__init__.py": code, f"{name}/table.txt": "0 1 2 3\n" * 50}
     info = f"{name}-{version}.dist-info"
     files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}"
     files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n"
+    files[f"{info}/entry_points.txt"] = f"[console_scripts]\n{name} = {name}:main\n"
     record = [f"{file},sha256={digest(text)},{len(text)}\n" for file, text in files.items()]
     files[f"{info}/RECORD"] = "".join(record) + f"{info}/RECORD,,\n"
     with zipfile.ZipFile(folder / f"{name}-{version}-{tag}.whl", "w") as wheel:
@@ -219,11 +222,18 @@ def test_an_environment_without_pip_is_made_afresh(begun: Path) -> None:
 
 
 @posix
-def test_a_moved_kit_finds_itself_again(ready: Path) -> None:
-    moved = ready.with_name("moved kit")
-    ready.rename(moved)
-    repaired(moved)
-    assert str(moved) in (site(moved) / "small_kit.pth").read_text()
+@pytest.mark.parametrize("names", [("moved", "moved again"), ("moved kit, né", "moved")])
+def test_a_moved_kit_finds_itself_again_and_its_commands_start(ready: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        moved = ready.with_name(name)
+        ready.rename(moved)
+        ready = moved
+        repaired(moved)
+        assert str(moved) in (site(moved) / "small_kit.pth").read_text()
+        said = subprocess.run([str(moved / ".venv/bin/tiny")], capture_output=True, text=True, check=True).stdout
+        assert said == "tiny 1.0 runs\n"
+    (ready / ".venv" / environment.STAMP).unlink()
+    assert "incomplete" not in repaired(ready), "a script that was written anew is not damaged"
 
 
 def test_a_changed_lock_is_installed(ready: Path) -> None:
@@ -390,6 +400,125 @@ def test_two_set_ups_at_once_take_turns(slow: Path) -> None:
         assert "the course ran with tiny 1.0" in output
     assert "Making" not in output
     assert "in place" not in output, "the second had nothing left to install"
+
+
+# ------------------------------------------------------------------------- what a person has set up for other programs
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """Another's folder of packages: a tiny of its own, and start-up files that stop a Python which reads them."""
+    folder = tmp_path / "elsewhere"
+    user = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    for place in (folder, user):
+        (place / "tiny").mkdir(parents=True)
+        (place / "tiny" / "__init__.py").write_text("version = 'from elsewhere'\n")
+    for file in (folder / "front_door.py", folder / "start.py"):
+        file.write_text("raise SystemExit('another program')\n")
+    return folder
+
+
+@pytest.mark.parametrize("where", ["variables", "pip.conf"])
+def test_no_option_of_a_persons_pip_sends_packages_elsewhere(
+    begun: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    before = sorted(elsewhere.rglob("*"))
+    general = {"python": "/nowhere/python", "quiet": "3", "require-virtualenv": "1"}
+    install = {name: str(elsewhere) for name in ("target", "prefix", "root")}
+    install |= dict.fromkeys(("user", "dry-run", "no-deps", "ignore-installed"), "1")
+    install |= {"requirement": "absent.txt", "no-binary": ":all:", "platform": "some_other_system"}
+    if where == "variables":
+        for name, value in (general | install).items():
+            monkeypatch.setenv("PIP_" + name.replace("-", "_").upper(), value)
+    else:
+        use_pip_conf(begun.parent / "pip.conf", monkeypatch, {"global": general, "install": install})
+    repaired(begun)
+    assert (site(begun) / "tiny").is_dir()
+    assert sorted(elsewhere.rglob("*")) == before
+
+
+def use_pip_conf(file: Path, monkeypatch: pytest.MonkeyPatch, sections: dict[str, dict[str, str]]) -> None:
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    lines = [f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in part.items()) for name, part in sections.items()]
+    file.write_text("".join(lines))
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(file))
+
+
+@pytest.mark.parametrize("where", ["variables", "pip.conf"])
+def test_a_persons_index_certificates_and_constraints_go_on_working(
+    begun: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Where packages come from is a person's to say: here from a folder, held to a constraint that cannot be met."""
+    links, wanted = begun.parent / "links", begun.parent / "wanted.txt"
+    (begun / "requirements.lock").write_text("tiny==1.0\n")
+    wanted.write_text("tiny==7.0\n")
+    options = {"no-index": "1", "find-links": links.as_uri(), "constraint": wanted.as_uri()}
+    if where == "variables":
+        for name, value in options.items():
+            monkeypatch.setenv("PIP_" + name.replace("-", "_").upper(), value)
+    else:
+        options["find-links"] = f"\n    {options['find-links']}"  # as people write a list
+        use_pip_conf(begun.parent / "pip.conf", monkeypatch, {"global": options})
+    answer = run(begun)
+    assert answer.returncode == 1
+    assert "tiny==7.0" in answer.stdout
+    wanted.write_text("tiny==1.0\n")
+    repaired(begun)
+
+
+@pytest.mark.parametrize("state", ["begun", "ready"])
+def test_no_variable_of_a_persons_python_brings_other_packages_in(
+    state: str, request: pytest.FixtureRequest, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit = request.getfixturevalue(state)
+    values = {
+        "PYTHONPATH": str(elsewhere),
+        "PYTHONHOME": sys.base_prefix,
+        "PYTHONUSERBASE": str(elsewhere),
+        "PYTHONSTARTUP": str(elsewhere / "start.py"),
+        "PYTHONSAFEPATH": "1",
+        "PYTHONOPTIMIZE": "2",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "VIRTUAL_ENV": str(elsewhere),
+        "CONDA_PREFIX": str(elsewhere),
+        "SETUPTOOLS_USE_DISTUTILS": "stdlib",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    repaired(kit)
+    for name in values:
+        monkeypatch.delenv(name)
+    assert run(kit).stdout == "the course ran with tiny 1.0\n"
+    assert (site(kit) / "tiny").is_dir()
+
+
+def test_a_pip_that_says_done_and_did_not_do_it_is_not_believed(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_run", lambda command, *more: (0, []))
+    recipe = environment.Recipe("the packages", begun / ".venv", begun / ".kit", begun / "requirements.lock", begun)
+    with pytest.raises(Stop, match=r"(?s)does not hold tiny==1\.0.*pip config list"):
+        environment.ensure(recipe)
+    assert not (begun / ".venv" / environment.STAMP).exists()
+    monkeypatch.undo()
+    repaired(begun)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a mount of its own, as on Linux")
+@pytest.mark.parametrize("state", ["begun", "ready"])
+def test_a_kit_that_cannot_be_written_to_is_one_sentence(state: str, request: pytest.FixtureRequest) -> None:
+    kit = request.getfixturevalue(state)
+    mount = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" || exit 77; cd "$1"; exec "$2" kit.py run'
+    command = ["unshare", "--mount", "sh", "-c", mount, "sh", str(kit), sys.executable]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    except OSError:
+        pytest.skip("there is no unshare")
+    if answer.returncode in (1, 77):
+        pytest.skip("only root may mount")
+    assert answer.returncode == 2
+    assert "cannot write to" in answer.stdout
+    assert len(answer.stdout.splitlines()) == 1
+    assert answer.stderr == ""
 
 
 # ------------------------------------------------------------------------------------------------- other surroundings

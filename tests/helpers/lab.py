@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 import urllib.request
 import uuid
@@ -102,19 +103,23 @@ def copy_course(target: Path) -> Path:
     """Copy the repository's files to `target` and lend the copy the environment that runs the tests.
 
     The copy's `.venv` is a folder of links with a stamp of its own, so that `kit.py` of the copy finds its set-up
-    done and writes everything (settings, workspaces, logs) below `target`.
+    done and writes everything (settings, workspaces, logs) below `target`. In the place of the link to this repository,
+    which makes its helpers importable, stands one to the copy.
     """
     shutil.copytree(REPO, target, ignore=shutil.ignore_patterns(*NOT_THE_COURSE), dirs_exist_ok=True)
-    environment = target / ".venv"
-    environment.mkdir()
-    for entry in Path(sys.prefix).iterdir():
-        if not entry.name.startswith("kit-stamp"):
-            (environment / entry.name).symlink_to(entry.resolve(), target_is_directory=entry.is_dir())
+    ours, lent = Path(sys.prefix), target / ".venv"
+    packages = Path(sysconfig.get_path("purelib")).relative_to(ours)
+    (lent / packages).mkdir(parents=True)
+    for folder in (Path(), packages):
+        for entry in (ours / folder).iterdir():
+            if not entry.name.startswith(("kit-stamp", "__editable__", packages.parts[0])):
+                (lent / folder / entry.name).symlink_to(entry.resolve(), target_is_directory=entry.is_dir())
+    (lent / packages / "the_copy.pth").write_text(f"{target}\n", encoding="utf-8")
     subprocess.run([sys.executable, "-c", _STAMP_ENVIRONMENT], cwd=target, check=True)
     return target
 
 
-def _environment(course: Path, home: Path, mark: str) -> dict[str, str]:
+def _environment(home: Path, mark: str) -> dict[str, str]:
     places = {"HOME": "", "XDG_CACHE_HOME": "cache", "XDG_CONFIG_HOME": "config"}
     places |= {"PPML_PROGRESS": "progress", "PPML_RESULTS": "results"}
     return {
@@ -123,7 +128,6 @@ def _environment(course: Path, home: Path, mark: str) -> dict[str, str]:
         OWN_PROCESSES: mark,
         "KIT_EXPOSE_APP": "1",
         "PYTHONUNBUFFERED": "1",
-        "PYTHONPATH": str(course),  # the copy's helpers, not the ones installed in editable form
     }
 
 
@@ -136,7 +140,7 @@ def lab_server(course: Path, home: Path) -> Iterator[Server]:
         process = subprocess.Popen(
             [sys.executable, str(course / "kit.py"), "lab", "--no-browser", "--port", str(_first_port())],
             cwd=course,
-            env=_environment(course, home, mark),
+            env=_environment(home, mark),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
