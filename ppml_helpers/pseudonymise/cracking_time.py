@@ -24,7 +24,7 @@ from ppml_helpers.pseudonymise.guessing_attack import Cracked, Hasher, Progress,
 YEAR = 365.25 * 86400  # seconds
 
 _BORN = ("1890-01-01", "1989-12-31")  # a hundred years in which every patient was born
-_FIRST_RECORD, _LAST_RECORD = 1_000_000, 9_999_999
+_RECORDS = range(1_000_000, 10_000_000)
 _RUN_UP_TO = 10_000_000  # candidates: a longer list takes too long to wait for
 _UNITS = ((60, 1, "second"), (3600, 60, "minute"), (86400, 3600, "hour"), (YEAR, 86400, "day"))
 
@@ -65,14 +65,9 @@ def birth_dates() -> list[str]:
     return np.arange(_BORN[0], np.datetime64(_BORN[1]) + 1, dtype="datetime64[D]").astype(str).tolist()
 
 
-class _RecordNumbers:
-    """Every record number ("H" and seven digits), one at a time: nine million texts need not lie in memory."""
-
-    def __len__(self) -> int:
-        return _LAST_RECORD - _FIRST_RECORD + 1
-
-    def __iter__(self) -> Iterator[str]:
-        return (f"H{number}" for number in range(_FIRST_RECORD, _LAST_RECORD + 1))
+def _record_numbers() -> Iterator[str]:
+    """Give every record number ("H" and seven digits), one at a time: nine million need not lie in memory."""
+    return (f"H{number}" for number in _RECORDS)
 
 
 def _valid_ids() -> int:
@@ -93,9 +88,7 @@ IDENTIFIERS: Mapping[str, Identifier] = MappingProxyType(
         "birth date, sex, postcode": Identifier(
             "birth dates with sex and postcode", _DAYS * 2 * len(identities.REGIONS)
         ),
-        "record number": Identifier(
-            "record numbers", len(_RecordNumbers()), _RecordNumbers, lambda people: people["mrn"]
-        ),
+        "record number": Identifier("record numbers", len(_RECORDS), _record_numbers, lambda people: people["mrn"]),
         "national id, test range": Identifier(
             "national ids of the test range",
             len(identities.national_ids()),

@@ -50,11 +50,10 @@ class PseudonymExplorer(Explorer):
             error=ExplorerError,
             mend="give what identities.identities(patients) returns",
         )
-        self._given = {
+        self._speed = {
             name: checks.number(each, f"speed[{name!r}]", 0, above=True, error=ExplorerError)
             for name, each in (speed or {}).items()
         }
-        self._speed = dict(self._given)
         super().__init__()
 
     def controls(self) -> dict[str, W.Widget]:
@@ -65,11 +64,6 @@ class PseudonymExplorer(Explorer):
             "method": W.Dropdown(options=list(METHODS), description="method", **LOOK),
             "cores": W.SelectionSlider(options=cores, description="attacker's cores", **LOOK),
         }
-
-    def forget(self) -> None:
-        """Drop every remembered result and the measured speeds."""
-        super().forget()
-        self._speed = dict(self._given)
 
     def compute(self, progress: Progress, identifier: str, method: str, cores: int) -> Opened:
         """Measure, attack for real where that is quick, and work out the time for all methods."""

@@ -59,18 +59,7 @@ class Pseudonymiser:
         raise PseudonymError(f"{self!r} cannot be pickled or copied, the key would go with it: make another one.")
 
     def of(self, ids: Iterable[str]) -> pd.Series | np.ndarray:
-        """Return the pseudonym of each identifier.
-
-        Parameters
-        ----------
-        ids : iterable of str
-            Series, array or list of identifiers.
-
-        Returns
-        -------
-        Series or ndarray of str
-            32 hexadecimal characters each; a Series keeps its index, not its name.
-        """
+        """Return the pseudonym of each identifier, 32 hexadecimal digits; a Series keeps its index, not its name."""
         return identifiers.like(ids, [self._one(text) for text in identifiers.checked(ids, "ids", PseudonymError)])
 
     def _one(self, text: str) -> str:

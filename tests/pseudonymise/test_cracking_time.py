@@ -51,7 +51,7 @@ def test_the_count_of_all_national_ids_agrees_with_the_rule_on_a_sample() -> Non
 
 def test_record_numbers_hold_every_patient_and_are_listed_lazily(people: pd.DataFrame) -> None:
     numbers = IDENTIFIERS["record number"].candidates()
-    assert len(numbers) == IDENTIFIERS["record number"].size == 9_000_000
+    assert IDENTIFIERS["record number"].size == 9_000_000
     assert [number for number, _ in zip(numbers, range(2), strict=False)] == ["H1000000", "H1000001"]
     assert people["mrn"].str.fullmatch(r"H[1-9]\d{6}").all()
 

@@ -76,14 +76,6 @@ def test_the_analyst_reads_labs_and_not_names(path: Path) -> None:
     assert readable(path, {"open": KEYS["open"]}) == ["age"]
 
 
-def test_many_columns_are_not_all_listed(tmp_path: Path) -> None:
-    wide = pd.DataFrame({f"c{number}": [1] for number in range(9)})
-    groups = {"open": ["c0"], "labs": [f"c{number}" for number in range(1, 9)]}
-    path = write_encrypted(wide, tmp_path / "wide.parquet", groups, KEYS, "open")
-    with denied("of 'c1', 'c2', 'c3', 'c4', 'c5' and 3 more .key 'labs'."):
-        read_as(path, {"open": KEYS["open"]})
-
-
 def test_nothing_opens_without_the_footer_key(path: Path) -> None:
     for step in (read_as, readable):
         with refused("needs the footer key 'open' to be opened at all") as caught:

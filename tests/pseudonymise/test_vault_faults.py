@@ -1,4 +1,4 @@
-"""What the operating system can refuse a vault: the old file stays whole, and no half of a new one is left.
+"""What the system can refuse a vault (said in `files`): the old file stays whole, no half of a new one is left.
 
 The refusals are real: a limit on the size of files (EFBIG, which takes the way of a full disk), a folder that may not
 be written, a kill in the middle of a change.

@@ -54,16 +54,6 @@ def test_odd_identifiers_stay_apart(path: Path) -> None:
         assert list(vault.identify(tokens, "test")) == odd
 
 
-def test_a_series_there_and_back(path: Path) -> None:
-    people = pd.Series(["b", "a", "b"], index=[5, 9, 1], name="name")
-    with TokenVault(path, KEY) as vault:
-        tokens = vault.token(people)
-        assert list(tokens.index) == [5, 9, 1]
-        back = vault.identify(tokens, "test")
-    assert back.tolist() == people.tolist()
-    assert list(back.index) == [5, 9, 1]
-
-
 def test_who_asked_is_logged_with_the_reason(path: Path) -> None:
     with TokenVault(path, KEY, who="Dr. Example") as vault:
         tokens = vault.token(["a", "b"])

@@ -76,13 +76,7 @@ class ShredStore:
         return f"ShredStore({self.keys_file.parent.name!r})"
 
     def put_many(self, records: Mapping[str | int, bytes | str]) -> None:
-        """Store records, replacing older ones: all of them, or none.
-
-        Parameters
-        ----------
-        records : mapping of str or int to bytes or str
-            Record by the patient's label; 7 and "7" are the same. Text is stored as UTF-8.
-        """
+        """Store records by the patient's label (7 and "7" are the same), replacing older ones: all of them, or none."""
         if not isinstance(records, Mapping):
             raise VaultError(f"records is a {type(records).__name__}, it must be a dict of records by patient.")
         ready = [(_label(patient), _content(patient, record)) for patient, record in records.items()]

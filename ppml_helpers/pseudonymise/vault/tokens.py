@@ -90,17 +90,9 @@ class TokenVault:
             return connection.execute("SELECT count(*) FROM people").fetchone()[0]
 
     def token(self, ids: Iterable[str]) -> pd.Series | np.ndarray:
-        """Return the token of each identifier; who has none yet gets one.
+        """Return the token of each identifier, 128 random bits as hexadecimal text; who has none yet gets one.
 
-        Parameters
-        ----------
-        ids : iterable of str
-            Series, array or list of identifiers.
-
-        Returns
-        -------
-        Series or ndarray of str
-            32 hexadecimal characters each, 128 random bits; a Series keeps its index, not its name.
+        A Series keeps its index, not its name. If the vault cannot be written, no token is new.
         """
         texts = identifiers.checked(ids, "ids", VaultError)
         unique = list(dict.fromkeys(texts))
@@ -115,17 +107,7 @@ class TokenVault:
     def identify(self, tokens: Iterable[str], reason: str) -> pd.Series | np.ndarray:
         """Return the identifier behind each token, and log who asked, when, why and for how many.
 
-        Parameters
-        ----------
-        tokens : iterable of str
-            Series, array or list of tokens of this vault.
-        reason : str
-            Why the people must be known, for example "lab error, recall for a new test".
-
-        Returns
-        -------
-        Series or ndarray of str
-            Identifiers; a Series keeps its index, not its name.
+        If one of the tokens is not of this vault, nothing is told or logged.
         """
         reason = identifiers.checked_text(reason, "reason", VaultError)
         texts = identifiers.checked(tokens, "tokens", VaultError)
