@@ -232,7 +232,7 @@ def _composed(trainings: tuple[SampledGaussian, ...], delta: float) -> float:
     if len({training[:2] for training in trainings}) == 1:
         sigma, sample_rate, _ = trainings[0]
         return _epsilon(float(sigma), float(sample_rate), sum(training.steps for training in trainings), delta)
-    return _rdp_epsilon_of_all(trainings, delta)
+    return _rdp_epsilon(trainings, delta)
 
 
 def _exact_epsilon(mu: float, delta: float) -> float:
@@ -260,7 +260,7 @@ def _sampled_epsilon(sigma: float, sample_rate: float, steps: int, delta: float,
     """Return the smallest of three upper bounds; more cells are slower and a little tighter."""
     rough = min(
         _exact_epsilon(math.sqrt(steps) / sigma, delta),
-        _rdp_epsilon(sigma, sample_rate, steps, delta),
+        _rdp_epsilon([SampledGaussian(sigma, sample_rate, steps)], delta),
     )
     return min(rough, _pld_epsilon(sigma, sample_rate, steps, delta, _grid(rough, sigma, cells))) if rough > 0 else 0.0
 
@@ -277,11 +277,7 @@ def _pld_epsilon(sigma: float, sample_rate: float, steps: int, delta: float, gri
     return float(loss.self_compose(steps).get_epsilon_for_delta(delta - lost))
 
 
-def _rdp_epsilon(sigma: float, sample_rate: float, steps: int, delta: float) -> float:
-    return _rdp_epsilon_of_all([SampledGaussian(sigma, sample_rate, steps)], delta)
-
-
-def _rdp_epsilon_of_all(trainings: Iterable[SampledGaussian], delta: float) -> float:
+def _rdp_epsilon(trainings: Iterable[SampledGaussian], delta: float) -> float:
     accountant = RdpAccountant(_RENYI_ORDERS)
     for sigma, sample_rate, steps in trainings:
         # Tiny divergences drown in rounding and come out as 0: those of less noise are computable, and no smaller.
