@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_number, close, right, wrong
+from ppml_helpers.words import percent
 
 if TYPE_CHECKING:
+    from ppml_helpers.people.linkage import LinkageScore
     from ppml_helpers.what_leaks.model_attack import Attacked
 
 TITLE = "What leaks"
@@ -113,22 +115,9 @@ def _judge_4(answer: object) -> Reply:
     return wrong("Guess 'member' where the label is right, and take the share for others from the share for members.")
 
 
-class _Linked(NamedTuple):
-    """Patients named by the register of the chapter, from an extract with ages in bands of ten years."""
-
-    patients: int
-    right: int
-    wrong: int
-    guessed: float  # expected right names if one candidate is guessed for every row
-    by_year: int  # right names if ages are in whole years
-    one_side: int  # right names if the extract has bands and the register still has years
-    without_sex: int
-    by_district: int
-
-
 @cache  # the patients do not change, and the answer is wanted for each try
-def _link_bands() -> _Linked:
-    """Make and attack the chapter's extract anew, as its cells do."""
+def _link_bands() -> dict[str, LinkageScore]:
+    """Attack the chapter's extract with ages in bands of ten years, and in the ways of the likely mistakes."""
     import pandas as pd
 
     from ppml_helpers import cohort
@@ -142,49 +131,46 @@ def _link_bands() -> _Linked:
     people = identities(patients, seed=0)
     extract = deidentified(patients, people)
     public, truth = register(people, seed=0)
-    on = ["age", "sex", "postcode"]
-    mine, theirs = banded(extract), banded(public)
-    score = linkage.link(mine, theirs, on).score(truth)
-    return _Linked(
-        patients=score.n,
-        right=score.n_right,
-        wrong=score.n_wrong,
-        guessed=score.expected * score.n,
-        by_year=linkage.link(extract, public, on).score(truth).n_right,
-        one_side=linkage.link(mine, public, on).score(truth).n_right,
-        without_sex=linkage.link(mine, theirs, ["age", "postcode"]).score(truth).n_right,
-        by_district=linkage.link(mine, theirs, ["age", "sex", "district"]).score(truth).n_right,
-    )
+    mine, theirs, on = banded(extract), banded(public), ["age", "sex", "postcode"]
+    ways = {
+        "right": (mine, theirs, on),
+        "by year": (extract, public, on),
+        "bands on one side": (mine, public, on),
+        "without sex": (mine, theirs, ["age", "postcode"]),
+        "by district": (mine, theirs, ["age", "sex", "district"]),
+    }
+    return {name: linkage.link(*way).score(truth) for name, way in ways.items()}
 
 
 def _judge_5(answer: object) -> Reply:
     value = as_number(getattr(answer, "n_right", answer))
-    linked = _link_bands()
-    if close(value, linked.right, 0.5):
+    scores = _link_bands()
+    named = {name: score.n_right for name, score in scores.items()}
+    score, share = scores["right"], scores["right"].right
+    if close(value, score.n_right, 0.5):
         return right(
-            f"{linked.right} patients, where whole years named {linked.by_year:,}. Fewer, not none; and who guesses "
-            f"one candidate for every row still names {100 * linked.guessed / linked.patients:.0f} % rightly."
+            f"{score.n_right} patients, where whole years named {named['by year']:,}. Fewer, not none; and who guesses "
+            f"one candidate for every row still names {percent(score.expected)} rightly."
         )
-    if close(value, linked.right + linked.wrong, 0.5):
+    if close(value, score.n_right + score.n_wrong, 0.5):
         return wrong(
-            f"So many are named; {linked.wrong} of the names belong to somebody else. Score them by the truth."
+            f"So many are named; {score.n_wrong} of the names belong to somebody else. Score them by the truth."
         )
-    if close(value, linked.wrong, 0.5):
+    if close(value, score.n_wrong, 0.5):
         return wrong("So many are named wrongly: strangers who happen to share the values. How many rightly?")
-    if close(value, linked.by_year, 0.5):
+    if close(value, named["by year"], 0.5):
         return wrong("That is the attack on whole years of age. Put the ages of both tables into bands of ten first.")
-    if value == 0 or close(value, linked.one_side, 0.5):
+    if value == 0 or close(value, named["bands on one side"], 0.5):
         return wrong(
             "The ages of the two tables must be in the same bands, or people do not meet: change both of them."
         )
-    if close(value, linked.without_sex, 0.5):
+    if close(value, named["without sex"], 0.5):
         return wrong("That is without sex. The extract still gives it: link on age, sex and postcode.")
-    if close(value, linked.by_district, 0.5):
+    if close(value, named["by district"], 0.5):
         return wrong("That is by district. The extract still gives the whole postcode.")
-    share = linked.right / linked.patients
     if close(value, share, 0.0005) or close(value, 100 * share, 0.05):
         return wrong("That is the share. Give the number of patients: score.n_right.")
-    if close(value, linked.guessed, 1) or close(value, linked.guessed / linked.patients, 0.001):
+    if close(value, score.expected * score.n, 1) or close(value, score.expected, 0.001):
         return wrong(
             "That is for an attacker who guesses among several candidates. Count only rows that have just one."
         )

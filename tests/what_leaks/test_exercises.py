@@ -120,8 +120,9 @@ def test_01_5_as_the_chapter_computes_it_and_apart_from_every_wrong_count() -> N
     both = [table.assign(age=table["age"] // 10) for table in (deidentified(patients, people), public)]
     score = linkage.link(*both, ["age", "sex", "postcode"]).score(truth)
     assert reply("01.5", score) == reply("01.5", np.int64(score.n_right)) == ""  # the score itself will do
-    linked = chapter_01._link_bands()
-    counts = (linked.right, linked.right + linked.wrong, linked.wrong, linked.by_year, linked.one_side,
-              linked.without_sex, linked.by_district, round(linked.guessed))  # fmt: skip
+    scores = chapter_01._link_bands()
+    counts = [each.n_right for each in scores.values()]
+    counts += [score.n_right + score.n_wrong, score.n_wrong, round(score.expected * score.n)]
     assert len({0, *counts}) == 1 + len(counts)
-    assert f"whole years named {linked.by_year:,}" in check("01.5", linked.right, record=False).text
+    said = check("01.5", scores["right"].n_right, record=False).text
+    assert f"whole years named {scores['by year'].n_right:,}" in said
