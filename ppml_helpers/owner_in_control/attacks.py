@@ -34,9 +34,7 @@ ASKED = ("age", "sex", "dzgroup", "meanbp", "hospdead")  # the columns of the pr
 N_PATIENTS = 60
 _DATASET, _JOB = "patients", "count"
 
-# --------------------------------------------------------------------------------------------------------------
 # The jobs: what the owner is shown, and what is added where the owner is not shown it
-# --------------------------------------------------------------------------------------------------------------
 
 COUNT = """
 import json
@@ -147,9 +145,7 @@ def _from_digits(text: str) -> list[str]:
     return rows
 
 
-# --------------------------------------------------------------------------------------------------------------
 # What the researcher does beside the job
-# --------------------------------------------------------------------------------------------------------------
 
 
 class _Scene(NamedTuple):
@@ -192,9 +188,7 @@ def _send_rubbish(scene: _Scene) -> None:
     connection.watcher_send_raw_bytes_to_inbox(scene.hospital.email, "msgv2_0.0_0.tar.gz", b"not a message")
 
 
-# --------------------------------------------------------------------------------------------------------------
 # The attacks
-# --------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -347,9 +341,7 @@ def attack_all(defences: Defences | None = None) -> tuple[Leak, ...]:
     return tuple(attack(known.name, defences) for known in ATTACKS)
 
 
-# --------------------------------------------------------------------------------------------------------------
 # How an attack goes
-# --------------------------------------------------------------------------------------------------------------
 
 
 def _scene(network: Network, home: socket.socket) -> _Scene:

@@ -194,9 +194,7 @@ class ReleaseGateExplorer(Explorer):
         return f"{with_these}, {'; '.join(parts)}."
 
 
-# --------------------------------------------------------------------------------------------------------------
 # The words
-# --------------------------------------------------------------------------------------------------------------
 
 _COUNTS = ("none", "one", "two", "three", "four", "five", "six")
 
@@ -267,9 +265,7 @@ def _outcome(result: Attacked, name: str) -> str:
     return f"0 of {leak.patients}, {textwrap.shorten('stopped by ' + result.stopper(name), 76, placeholder=' ...')}"
 
 
-# --------------------------------------------------------------------------------------------------------------
 # The picture
-# --------------------------------------------------------------------------------------------------------------
 
 
 def _draw_attacks(axis: Axes, result: Attacked) -> None:

@@ -97,11 +97,6 @@ class Network:
     def __repr__(self) -> str:
         return f"Network({', '.join(self._people) or 'nobody yet'})" if self._open else "Network(closed)"
 
-    @property
-    def clients(self) -> dict[str, SyftRDSClient]:
-        """Everybody's client by name, in the order in which they came."""
-        return dict(self._people)
-
     def close(self) -> None:
         """End the jobs that still run, remove all folders and put the environment back. May be called again."""
         if os.getpid() != self._process:  # a child that was forked: the network is its parent's
@@ -127,9 +122,7 @@ class Network:
                 f"a letter, and leave out {' and '.join(_RESERVED)}."
             )
         if name in self._people:
-            raise DatasiteError(
-                f"{name!r} is in this network already: choose another name, or take network.clients[{name!r}]."
-            )
+            raise DatasiteError(f"{name!r} is in this network already: choose another name.")
         machine = self._folder.path / name
         self._people[name] = make_client(f"{name}@{place}", owner, machine, self.shared, self.encryption)
         return self._people[name]
@@ -152,29 +145,25 @@ class Network:
             for researcher in researchers:
                 researcher.sync()
 
-    def write(self, person: SyftRDSClient, name: str, content: str | bytes | pd.DataFrame) -> Path:
+    def write(self, person: SyftRDSClient, name: str, content: str | pd.DataFrame) -> Path:
         """Write a file on somebody's machine, outside their SyftBox; a table as CSV, without its index."""
         desk = self.machine(person) / "desk"
         if not isinstance(name, str) or not _FILE.fullmatch(name):
             raise DatasiteError(f"{name!r} cannot be a file's name: use letters, digits and _ . -, such as 'count.py'.")
         if isinstance(content, pd.DataFrame):
             content = content.to_csv(index=False, lineterminator="\n")
-        if isinstance(content, str):
-            content = content.encode()
-        if not isinstance(content, bytes):
-            raise DatasiteError(f"A {type(content).__name__} cannot be written: give a text, bytes or a DataFrame.")
+        if not isinstance(content, str):
+            raise DatasiteError(f"A {type(content).__name__} cannot be written: give a text or a DataFrame.")
         try:
             desk.mkdir(exist_ok=True)
-            (desk / name).write_bytes(content)
+            (desk / name).write_bytes(content.encode())
         except OSError as error:
             raise DatasiteError(
                 f"{name} cannot be written ({error.strerror}): make room, or close the network."
             ) from None
         return desk / name
 
-    def publish(
-        self, owner: SyftRDSClient, name: str, private: pd.DataFrame, mock: pd.DataFrame, summary: str = ""
-    ) -> Dataset:
+    def publish(self, owner: SyftRDSClient, name: str, private: pd.DataFrame, mock: pd.DataFrame) -> Dataset:
         """Publish a data set to all peers: the mock table for them to read, the private one for jobs alone.
 
         Parameters
@@ -186,8 +175,6 @@ class Network:
         private, mock : DataFrame
             Two tables with the same columns. Syft does not look at them: a mock table that holds real rows is
             published like any other.
-        summary : str
-            What peers read about it.
         """
         self.machine(owner)
         if not owner.has_do_role:
@@ -214,7 +201,7 @@ class Network:
             for kind, table in (("private", private), ("mock", mock))
         }
         with silence():
-            return owner.create_dataset(name=name, summary=summary, users="any", **paths)
+            return owner.create_dataset(name=name, users="any", **paths)
 
     def machine(self, person: SyftRDSClient) -> Path:
         """Give the folder that stands for somebody's machine.
@@ -233,13 +220,6 @@ class Network:
         """Give the connection through which somebody's client sends and receives."""
         self.machine(person)
         return connection_of(person)
-
-    def waiting(self, owner: SyftRDSClient) -> list[Path]:
-        """List the messages that lie in somebody's inbox, sender by sender, oldest first."""
-        connection = self.connection(owner)
-        inbox = self.shared / "datasites" / owner.email / "inbox"
-        senders = sorted(path.name for path in inbox.iterdir() if path.is_dir()) if inbox.is_dir() else []
-        return [message for sender in senders for message in connection.waiting(sender)]
 
     def seen_in_shared_folder(self) -> pd.DataFrame:
         """Tell what somebody sees who may read the shared folder but is no peer, such as who runs the network drive.

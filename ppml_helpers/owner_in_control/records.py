@@ -107,10 +107,6 @@ class AuditLog:
         with alone(self._lock_path):
             return self._read(head)[0]
 
-    def __len__(self) -> int:
-        """Return the number of lines."""
-        return len(self.entries)
-
     def __repr__(self) -> str:
         """Show the lines without their times."""
         rows = [f"{line['number']:>4}  {line['event']:<12} {_shown(line['details'])}" for line in self.entries]

@@ -9,7 +9,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,25 +105,20 @@ def silence() -> Iterator[io.StringIO]:
 
 
 @contextlib.contextmanager
-def lean_environment(keep: Iterable[str] = ()) -> Iterator[None]:
-    """Take out of `os.environ`, while the block runs, all that a job does not need.
+def lean_environment() -> Iterator[None]:
+    """Take out of `os.environ`, while the block runs, all but the variables that a job needs, `NEEDED`.
 
     Syft starts a job with a copy of its owner's whole environment, passwords and tokens included. What is not there
     cannot be copied. Only variables are taken away: the job still runs as the owner's own user, with all their files.
-    Jobs see `NEEDED`, and the variables in `keep`.
     """
-    if isinstance(keep, str):
-        raise DatasiteError(f"keep = {keep!r} must be several names of variables: write ({keep!r},).")
-    everything = dict(os.environ)
-    kept = {*NEEDED, *keep}
+    taken = {name: value for name, value in os.environ.items() if name not in NEEDED}
     try:
-        for name in everything.keys() - kept:
+        for name in taken:
             del os.environ[name]
         yield
     finally:
-        for name, value in everything.items():
-            if name not in kept:
-                os.environ.setdefault(name, value)
+        for name, value in taken.items():
+            os.environ.setdefault(name, value)
 
 
 # Jobs
@@ -182,7 +177,7 @@ def start(owner: SyftRDSClient, skipped: list[str], timeout: float) -> None:
 
 
 def ended_as(job: JobInfo) -> str:
-    """Say how a job ended: ``"done"`` or ``"failed"``, which it also is if nothing says that it is done."""
+    """Say how a job ended: "done" or "failed", which it also is if nothing says that it is done."""
     from syft_job.models import JobStatus
 
     state = _state(job.job_review_path / "state.yaml")

@@ -175,7 +175,7 @@ def test_outputs_whose_names_are_no_text_are_taken_out(shared):
     assert run.removed == ("outputs/a\\udcff", "outputs/b\\n  9  released")
     shared.gate.release(run)
     assert any(path.endswith("answer.txt") for path in shared.arrived())
-    assert len(repr(shared.gate.log).splitlines()) == len(shared.gate.log)
+    assert len(repr(shared.gate.log).splitlines()) == len(shared.gate.log.entries)
 
 
 def test_a_job_that_spoils_syfts_record_has_failed(shared):

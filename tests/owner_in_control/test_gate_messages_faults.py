@@ -117,7 +117,7 @@ def test_a_message_that_arrives_while_the_job_runs_waits(desk):
     run = desk.gate.run(review)
     sender.join()
     assert (run.status, run.removed) == ("done", ("code/sent", "code/started"))
-    assert len(desk.network.waiting(desk.north)) == 1
+    assert len(desk.network.connection(desk.north).waiting(desk.rita.email)) == 1
 
 
 def test_code_where_no_review_shows_it_is_refused(desk):

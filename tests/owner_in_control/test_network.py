@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -70,7 +71,7 @@ def test_the_whole_story_and_who_sees_what(tmp_path, encryption):
             rita.add_peer(hospital.email)
             hospital.load_peers()
             hospital.approve_peer_request(rita.email)
-            network.publish(hospital, "patients", PRIVATE, MOCK, "A summary")
+            network.publish(hospital, "patients", PRIVATE, MOCK)
         eve.add_peer(north.email)  # nobody approves
         rita.sync()
         eve.sync()
@@ -125,15 +126,15 @@ def test_syft_does_the_same_as_over_its_own_mock_drive(tmp_path, network):
         use_in_memory_cache=False,
         check_versions=True,
     )
-    ours = network.researcher("rita"), network.hospital("north")
+    rita, north = network.researcher("rita"), network.hospital("north")
     network.pair()
-    assert story(network, *theirs) == story(network, *ours)
+    assert story(network, north, *theirs) == story(network, north, rita, north)
 
 
-def story(network, rita, north):
+def story(network, owner, rita, north):
     """What a short story leaves behind: both sides' lists, and every file of both SyftBoxes that carries no time."""
     paths = {
-        f"{kind}_path": network.write(network.clients["north"], f"{kind}.csv", table)
+        f"{kind}_path": network.write(owner, f"{kind}.csv", table)
         for kind, table in (("mock", MOCK), ("private", PRIVATE))
     }
     north.create_dataset(name="patients", summary="s", users=[RITA], **paths)
@@ -224,19 +225,14 @@ def test_jobs_run_in_this_environment_and_nothing_is_installed(network):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["sync"], ["pip", "install"], ["pip", "install", "--index-url", "x", "pandas"], ["pip", "uninstall", "syft"], []],
+    [["sync"], ["pip", "install"], ["pip", "install", "--index-url", "x", "pandas"], ["pip", "install", "../evil"], []],
 )
 def test_uv_refuses_whatever_else_it_is_asked_for(arguments, tmp_path, capsys):
     assert offline_uv.main(arguments, sys.executable, tmp_path) == offline_uv.REFUSED
-    assert "is not available: jobs run in the owner's environment as it is" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_uv_refuses_what_is_no_name_of_a_package(tmp_path, capsys):
-    assert offline_uv.main(["pip", "install", "../evil", "syft"], sys.executable, tmp_path) == offline_uv.REFUSED
-    assert capsys.readouterr().err == (
-        "offline: '../evil' is no requirement of a package by name: only packages that are here can be used\n"
+    assert re.search(
+        "is not available: jobs run in|is no requirement of a package", capsys.readouterr().err
     )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_launcher_survives_awkward_folders_and_the_job_s_own_modules(tmp_path):
@@ -255,22 +251,16 @@ def test_the_launcher_survives_awkward_folders_and_the_job_s_own_modules(tmp_pat
 
 def test_a_job_gets_the_owner_s_environment_unless_it_is_lean(network, monkeypatch):
     monkeypatch.setenv("HOSPITAL_DATABASE_PASSWORD", "abc123")
-    monkeypatch.setenv("HOSPITAL_NAME", "North")
     north, rita = network.hospital("north"), network.researcher("rita")
     network.pair()
     before = dict(os.environ)
-    script = 'echo "$HOSPITAL_DATABASE_PASSWORD/$HOSPITAL_NAME"'
+    script = 'echo "$HOSPITAL_DATABASE_PASSWORD"'
     wide = bash_job(network, rita, north, script, "wide")
-    with lean_environment(keep=["HOSPITAL_NAME"]):
+    with lean_environment():
         lean = bash_job(network, rita, north, script, "lean")
     said = [(job.job_review_path / "stdout.txt").read_text() for job in (wide, lean)]
-    assert said == ["abc123/North\n", "/North\n"]
+    assert said == ["abc123\n", "\n"]
     assert dict(os.environ) == before
-
-
-def test_lean_environment_wants_several_names():
-    with pytest.raises(DatasiteError, match=r"keep = 'HOME' must be several names of variables: write \('HOME',\)"):
-        lean_environment("HOME").__enter__()
 
 
 # ------------------------------------------------------------------------------------------------ people and tables
@@ -282,10 +272,9 @@ def test_people_have_names_of_their_own(network):
     assert (north.email, north.has_do_role, rita.email, rita.has_do_role) == (
         "north@hospital.example", True, RITA, False
     )  # fmt: skip
-    assert network.clients == {"north": north, "rita": rita}
     assert repr(network) == "Network(north, rita)"
     for join in (network.hospital, network.researcher):
-        with pytest.raises(DatasiteError, match=r"'north' is in this network already: .* network.clients\['north'\]"):
+        with pytest.raises(DatasiteError, match="'north' is in this network already: choose"):
             join("north")
         for name in ("North", "../x", "shared", "bin", None, "x" * 31):
             with pytest.raises(DatasiteError, match="cannot be a person's name: use up to 30 lower-case letters"):
@@ -347,29 +336,11 @@ def test_unsuitable_data_sets_and_files_are_refused(network):
     (network.machine(north) / "desk" / "a-folder").mkdir()
     with pytest.raises(DatasiteError, match=r"a-folder cannot be written \(Is a directory\): make room"):
         network.write(north, "a-folder", "")
-    with pytest.raises(DatasiteError, match="A dict cannot be written: give a text, bytes or a DataFrame"):
+    with pytest.raises(DatasiteError, match="A dict cannot be written: give a text or a DataFrame"):
         network.write(north, "a.json", {})
 
 
-def test_a_table_is_written_as_it_is(network):
-    path = network.write(network.hospital("north"), "table.csv", PRIVATE)
-    assert pd.read_csv(path).equals(PRIVATE)
-    assert path.read_bytes().startswith(b"age,hospdead,note\n61,0,secret-one\n")
-
-
 # ------------------------------------------------------------------------------------------------------- what is seen
-
-
-def test_waiting_messages_are_listed_by_sender(network):
-    north = network.hospital("north")
-    people = [network.researcher(name) for name in ("rita", "eve")]
-    assert network.waiting(north) == []
-    network.pair()
-    for name in ("one", "two"):
-        for person in people:
-            person.submit_bash_job(north.email, "true", f"{name}-{person.email[:3]}")
-    assert [path.parent.name for path in network.waiting(north)] == [EVE, EVE, RITA, RITA]
-    assert all(path.is_file() for path in network.waiting(north))
 
 
 def test_the_shared_folder_is_shown_without_what_is_random(network):
@@ -382,7 +353,6 @@ def test_the_shared_folder_is_shown_without_what_is_random(network):
     (inbox,) = seen.index[seen.file.str.contains("/inbox/")]
     assert seen.file[inbox] == f"datasites/{north.email}/inbox/{RITA}/msgv2_…_….tar.gz"
     assert "echo the question" in seen.text[inbox]
-    assert seen.bytes[inbox] == network.waiting(north)[0].stat().st_size
     mock = f"collections/{north.email}/syft_datasetcollection_patients_…/patients_mock.csv"
     assert seen.text[seen.file == mock].to_list() == ["age,hospdead,note\n20,0,invented\n"]
 

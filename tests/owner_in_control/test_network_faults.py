@@ -118,7 +118,6 @@ def test_a_closed_network_says_so_and_leaves_nothing(tmp_path, monkeypatch):
         network.pair,
         lambda: network.write(rita, "a", "b"),
         lambda: network.publish(north, "a", None, None),
-        lambda: network.waiting(north),
         lambda: network.machine(north),
         lambda: network.connection(north),
         network.seen_in_shared_folder,
@@ -273,7 +272,7 @@ def test_a_damaged_message_stops_the_owner_with_a_sentence_until_it_is_gone(tmp_
         network.pair()
         for name in ("one", "two"):
             rita.submit_bash_job(north.email, "true", name)
-        first = network.waiting(north)[0]
+        first = network.connection(north).waiting(rita.email)[0]
         first.write_bytes(first.read_bytes()[:100])
         for _ in range(2):  # not only once: this is how one file jams a mailbox
             with pytest.raises(DatasiteError, match=rf"{first.name} in the folder {rita.email} is damaged: set it"):
@@ -296,4 +295,4 @@ def test_a_damaged_version_makes_a_peer_unknown_and_says_so(tmp_path):
         north.peer_manager.write_own_version()
         rita.sync()
         rita.submit_bash_job(north.email, "true", "job")
-        assert len(network.waiting(north)) == 1
+        assert len(network.connection(north).waiting(rita.email)) == 1
