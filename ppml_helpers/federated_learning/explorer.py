@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ppml_helpers import accounting, checks, cohort, figures
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress, log_slider
-from ppml_helpers.federated_learning.reading import EXACT, Dealt, Federation, deal, federation
+from ppml_helpers.federated_learning.reading import EXACT, Dealt, Federation, Plan, deal, federation
 from ppml_helpers.words import counted, in_100
 
 HOSPITALS = (2, 8)  # fewest, most
@@ -103,23 +103,14 @@ class FederationExplorer(Explorer):
     # The work ----------------------------------------------------------------------------------------------------
 
     def compute(
-        self,
-        progress: Progress,
-        hospitals: int,
-        skew: float,
-        local_epochs: int,
-        rounds: int,
-        strategy: str,
-        protection: str,
-        epsilon: float,
+        self, progress: Progress, hospitals: int, skew: float, protection: str, epsilon: float, **how: Any
     ) -> Federation:
         """Deal the patients, train alone, pooled and together, and read the first update as the server does."""
+        if (hospitals, skew) not in self._deals:
+            self._deals[hospitals, skew] = deal(self._patients, hospitals, skew, self._seed, progress)
         promised = float(f"{epsilon:.2g}") if protection == "dp" else math.inf  # what the knob shows
-        key = (hospitals, skew)
-        if key not in self._deals:
-            self._deals[key] = deal(self._patients, *key, self._seed, progress)
-        knobs = (skew, local_epochs, rounds, strategy, protection, promised)
-        return federation(self._deals[key], *knobs, self._seed, progress)
+        plan = Plan(protection=protection, epsilon=promised, **how)
+        return federation(self._deals[hospitals, skew], plan, self._seed, progress)
 
     def forget(self) -> None:
         """Drop every remembered result and every deal."""
@@ -145,13 +136,14 @@ class FederationExplorer(Explorer):
 
     def say(self, result: Federation) -> str:
         """Say who trained how, who gains and loses, what was sent, and what the server read."""
-        mixes = "with the same mix of patients" if not result.skew else f"with skew {result.skew:g}"
-        how = {"none": "without protection", "masks": "under masks", "dp": f"with DP at epsilon {result.epsilon:g}"}
+        plan, skew = result.plan, result.dealt.skew
+        mixes = "with the same mix of patients" if not skew else f"with skew {skew:g}"
+        how = {"none": "without protection", "masks": "under masks", "dp": f"with DP at epsilon {plan.epsilon:g}"}
         means = [np.average(aucs, weights=result.patients) for aucs in (result.federated, result.alone, result.pooled)]
         return (
-            f"{result.hospitals} simulated hospitals {mixes} train together by {result.strategy}, "
-            f"{counted(result.rounds, 'round')} of {counted(result.local_epochs, 'local epoch')}, "
-            f"{how[result.protection]}: the mean test AUC is {means[0]:.2f}, against {means[1]:.2f} alone and "
+            f"{len(result.alone)} simulated hospitals {mixes} train together by {plan.strategy}, "
+            f"{counted(plan.rounds, 'round')} of {counted(plan.local_epochs, 'local epoch')}, "
+            f"{how[plan.protection]}: the mean test AUC is {means[0]:.2f}, against {means[1]:.2f} alone and "
             f"{means[2]:.2f} with all patients pooled; {_in_sentence(_balance(result))}; "
             f"{_size(result.run.bytes_down)} go to the hospitals and {_size(result.run.bytes_up)} come back (their "
             f"tables: {_size(result.table_bytes)}); a fictional patient is added to A: "
@@ -165,7 +157,7 @@ class FederationExplorer(Explorer):
 def _draw_hospitals(axis: Axes, result: Federation) -> None:
     """Draw a row for each hospital: alone, together and pooled, and the difference with its margin."""
     figures.style(axis)
-    places = np.arange(result.hospitals)[::-1]
+    places = np.arange(len(result.alone))[::-1]
     clear = {*result.gains, *result.loses}
     for i, place in enumerate(places):
         colour = figures.HOSPITAL_COLOURS[i % len(figures.HOSPITAL_COLOURS)]
@@ -179,7 +171,7 @@ def _draw_hospitals(axis: Axes, result: Federation) -> None:
         weight = "bold" if i in clear else "normal"
         axis.text(1.04, place, text, transform=axis.get_yaxis_transform(), fontsize=10, va="center", weight=weight)
     axis.set_yticks(places, [f"{_letter(i)} ({n:,})" for i, n in enumerate(result.patients)])
-    axis.set_ylim(-0.6, result.hospitals - 0.4)
+    axis.set_ylim(-0.6, len(result.alone) - 0.4)
     axis.grid(False, axis="y")
     _bound(axis, [*result.alone, *result.federated, *result.pooled])
     axis.set_xlabel("AUC on its own test patients", fontsize=10)
@@ -202,7 +194,9 @@ def _draw_reading(axis: Axes, result: Federation) -> None:
     """Draw the fictional patient's features as they are against as the server reads them."""
     figures.style(axis)
     axis.plot([-1, 1], [-1, 1], "--", color=figures.COLOURS["baseline"], linewidth=1.2)
-    axis.plot(result.true, result.read, "o", color=figures.COLOURS["leak"], markersize=5, alpha=0.7, clip_on=False)
+    axis.plot(
+        result.dealt.fictional, result.read, "o", color=figures.COLOURS["leak"], markersize=5, alpha=0.7, clip_on=False
+    )
     axis.set(xlim=(-1.06, 1.06), ylim=(-1.06, 1.06), xticks=(-1, 0, 1), yticks=(-1, 0, 1))
     axis.set_xlabel("the record's features", fontsize=10)
     axis.set_ylabel("as read", fontsize=10, labelpad=1)
@@ -230,7 +224,7 @@ def _letter(hospital: int) -> str:
 def _balance(result: Federation) -> str:
     """Say who clearly gains and who clearly loses by training together."""
     gains, loses = (", ".join(map(_letter, who)) or "none" for who in (result.gains, result.loses))
-    within = result.hospitals - len(result.gains) - len(result.loses)
+    within = len(result.alone) - len(result.gains) - len(result.loses)
     return f"Clearly gain: {gains}. Clearly lose: {loses}. Within chance: {within}."
 
 
@@ -238,7 +232,7 @@ def _verdict(result: Federation) -> str:
     """Say what the server got."""
     if result.is_read:
         return f"The server reads the patient's record exactly: relative error under {EXACT:g}."
-    if result.protection == "masks" and result.uniformity > _NOT_UNIFORM:
+    if result.plan.protection == "masks" and result.uniformity > _NOT_UNIFORM:
         return "The server sees random numbers in place of A's update, and reads nothing in them."
     how = "no better than" if result.error > 0.95 * result.guess else "better than"
     return f"The server's relative error is {result.error:.1f}, {how} guessing A's average ({result.guess:.1f})."
@@ -246,12 +240,14 @@ def _verdict(result: Federation) -> str:
 
 def _promise(result: Federation) -> str:
     """Say what holds against every attacker."""
-    if result.protection == "masks":
+    if result.plan.protection == "masks":
         return "Masks hide the parts, not their sum: what all updates together give away has no limit."
-    if result.protection == "none":
+    if result.plan.protection == "none":
         return "No limit is promised to any patient."
-    guess = in_100(accounting.membership_accuracy(result.epsilon))
-    return f"Epsilon {result.epsilon:g}: whether a patient took part is guessed right at most {guess} times in 100."
+    guess = in_100(accounting.membership_accuracy(result.plan.epsilon))
+    return (
+        f"Epsilon {result.plan.epsilon:g}: whether a patient took part is guessed right at most {guess} times in 100."
+    )
 
 
 def _in_sentence(text: str) -> str:

@@ -39,33 +39,51 @@ EXACT = 1e-3
 class Dealt(NamedTuple):
     """The hospitals of one deal, and what does not depend on how they train together."""
 
+    skew: float
     hospitals: tuple[Hospital, ...]  # the last patient of the first is fictional
     alone: tuple[np.ndarray, ...]  # models
     pooled: np.ndarray  # model
 
+    @property
+    def fictional(self) -> np.ndarray:
+        """Features of the fictional patient."""
+        return self.hospitals[0].X_train[-1]
 
-class Federation(NamedTuple):
-    """What one setting of the knobs gives; AUCs are on each hospital's own test patients, by hospital."""
 
-    hospitals: int
-    skew: float
+class Plan(NamedTuple):
+    """How the hospitals train together."""
+
     local_epochs: int
     rounds: int
     strategy: str
     protection: str
     epsilon: float  # promised to each patient over the whole run; infinity without "dp"
-    patients: tuple[int, ...]  # to train on; the last of the first hospital is fictional
+
+
+class Federation(NamedTuple):
+    """What one setting of the knobs gives; AUCs are on each hospital's own test patients, by hospital."""
+
+    dealt: Dealt
+    plan: Plan
+    run: FederatedRun
     alone: tuple[float, ...]
     pooled: tuple[float, ...]
     federated: tuple[float, ...]
     margin: tuple[float, ...]  # two standard errors of federated less alone
-    run: FederatedRun
-    table_bytes: int  # of all training tables: what pooling would send
-    true: np.ndarray  # features of the fictional patient
-    read: np.ndarray  # as the server reads them
+    read: np.ndarray  # features of the fictional patient, as the server reads them
     error: float  # relative error of that reading
     guess: float  # relative error of guessing the average patient of the first hospital
     uniformity: float  # p-value that what the server got are uniform numbers; NaN without masks
+
+    @property
+    def patients(self) -> tuple[int, ...]:
+        """Patients to train on, by hospital."""
+        return tuple(hospital.patients for hospital in self.dealt.hospitals)
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of all training tables: what pooling would send."""
+        return sum(hospital.X_train.nbytes + hospital.y_train.nbytes for hospital in self.dealt.hospitals)
 
     @property
     def gain(self) -> tuple[float, ...]:
@@ -99,7 +117,7 @@ def deal(patients: pd.DataFrame, n: int, skew: float, seed: int, progress: Progr
     for number, hospital in enumerate((*everyone, hospitals.pooled(everyone))):
         progress(0.05 + 0.15 * number / (n + 1), f"{hospital.name}, trained without the others")
         models.append(trained_alone(hospital, seed, number))
-    return Dealt(everyone, tuple(models[:-1]), models[-1])
+    return Dealt(skew, everyone, tuple(models[:-1]), models[-1])
 
 
 def trained_alone(hospital: Hospital, seed: int, number: int) -> np.ndarray:
@@ -110,67 +128,47 @@ def trained_alone(hospital: Hospital, seed: int, number: int) -> np.ndarray:
     return task.train(start, hospital.X_train, hospital.y_train, *how)
 
 
-def federation(
-    dealt: Dealt,
-    skew: float,
-    local_epochs: int,
-    rounds: int,
-    strategy: str,
-    protection: str,
-    epsilon: float,
-    seed: int,
-    progress: Progress,
-) -> Federation:
+def federation(dealt: Dealt, plan: Plan, seed: int, progress: Progress) -> Federation:
     """Train together, compare, and read the first hospital's first update as the server does."""
-    config = config_for(local_epochs, rounds, strategy, protection, epsilon) | {"seed": seed}
-    run, update = trained_together(dealt.hospitals, config, progress)
-    first, *_ = dealt.hospitals
-    known = knowledge(update, first, run.settings)
-    most_steps = 12 if protection == "none" else 3
+    run, update = trained_together(dealt.hospitals, config_for(plan) | {"seed": seed}, progress)
+    known = knowledge(update, dealt.hospitals[0], run.settings)
+    most_steps = 12 if plan.protection == "none" else 3
     read = unknown_patient(seen(update), known, most_steps, lambda done, what: progress(0.9 + 0.1 * done, what))
     models = [(alone, dealt.pooled, run.weights) for alone in dealt.alone]
     scores = [[h.X_test @ model[:-1] for model in own] for h, own in zip(dealt.hospitals, models, strict=True)]
     rows = [(h.y_test, *three) for h, three in zip(dealt.hospitals, scores, strict=True)]
     return Federation(
-        hospitals=len(dealt.hospitals),
-        skew=skew,
-        local_epochs=local_epochs,
-        rounds=rounds,
-        strategy=strategy,
-        protection=protection,
-        epsilon=epsilon,
-        patients=tuple(hospital.patients for hospital in dealt.hospitals),
+        dealt=dealt,
+        plan=plan,
+        run=run,
         alone=tuple(task.auc(y, alone) for y, alone, _, _ in rows),
         pooled=tuple(task.auc(y, pooled) for y, _, pooled, _ in rows),
         federated=run.auc,
         margin=tuple(margin(y, together, alone) for y, alone, _, together in rows),
-        run=run,
-        table_bytes=sum(hospital.X_train.nbytes + hospital.y_train.nbytes for hospital in dealt.hospitals),
-        true=first.X_train[-1],
         read=read,
-        error=gradient_attack.relative_error(read, first.X_train[-1]),
-        guess=gradient_attack.relative_error(known.X.mean(axis=0), first.X_train[-1]),
-        uniformity=uniformity(masked(update)) if protection == "masks" else math.nan,
+        error=gradient_attack.relative_error(read, dealt.fictional),
+        guess=gradient_attack.relative_error(known.X.mean(axis=0), dealt.fictional),
+        uniformity=uniformity(masked(update)) if plan.protection == "masks" else math.nan,
     )
 
 
-def config_for(local_epochs: int, rounds: int, strategy: str, protection: str, epsilon: float) -> dict[str, Any]:
-    """Return the run config for the knobs, as far as it differs from the app's defaults."""
+def config_for(plan: Plan) -> dict[str, Any]:
+    """Return the run config of a plan, as far as it differs from the app's defaults."""
     config = {
-        "num-server-rounds": rounds,
-        "local-epochs": local_epochs,
-        "strategy": strategy.lower(),
-        "protection": protection,
-        "evaluate-every": rounds,
+        "num-server-rounds": plan.rounds,
+        "local-epochs": plan.local_epochs,
+        "strategy": plan.strategy.lower(),
+        "protection": plan.protection,
+        "evaluate-every": plan.rounds,
     }
-    if protection != "dp":
+    if plan.protection != "dp":
         return config
-    steps = local_epochs * STEPS_AN_EPOCH
+    steps = plan.local_epochs * STEPS_AN_EPOCH
     return config | {
         "local-epochs": steps,  # with a sample rate of 1 an epoch is one step
         "sample-rate": 1.0,
         "clipping-norm": 1.0,
-        "noise-multiplier": accounting.noise_multiplier(epsilon, 1.0, rounds * steps),
+        "noise-multiplier": accounting.noise_multiplier(plan.epsilon, 1.0, plan.rounds * steps),
         "learning-rate": NOISY_LEARNING_RATE,
     }
 

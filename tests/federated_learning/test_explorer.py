@@ -14,7 +14,7 @@ from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import Stopped
 from ppml_helpers.federated_learning import explorer as widget
 from ppml_helpers.federated_learning.explorer import MARKERS, PROTECTIONS, FederationExplorer
-from ppml_helpers.federated_learning.reading import Federation
+from ppml_helpers.federated_learning.reading import Federation, Plan
 
 START = {
     "hospitals": 4,
@@ -45,8 +45,8 @@ def with_no_more(**given: object) -> Federation:
 
 def test_what_is_said_of_who_gains_and_of_what_the_server_read() -> None:
     aucs = {"alone": (0.8,) * 4, "federated": (0.82, 0.78, 0.80, 0.805), "margin": (0.01,) * 4}
-    assert widget._balance(with_no_more(hospitals=4, **aucs)) == "Clearly gain: A. Clearly lose: B. Within chance: 2."
-    masked = with_no_more(protection="masks", error=0.5, guess=1.1, uniformity=0.3)
+    assert widget._balance(with_no_more(**aucs)) == "Clearly gain: A. Clearly lose: B. Within chance: 2."
+    masked = with_no_more(plan=Plan(2, 2, "FedAvg", "masks", 1.0), error=0.5, guess=1.1, uniformity=0.3)
     assert "sees random numbers" in widget._verdict(masked)
     assert "random" not in widget._verdict(masked._replace(uniformity=1e-13))
     assert "reads the patient's record exactly" in widget._verdict(masked._replace(error=1e-9))
@@ -55,7 +55,7 @@ def test_what_is_said_of_who_gains_and_of_what_the_server_read() -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_epsilon_between_two_stops_is_the_one_shown(explorer: FederationExplorer) -> None:
     result = explorer.set(**START | {"protection": "dp", "epsilon": 10**0.25, "rounds": 1}).result
-    assert result.epsilon == 1.8
+    assert result.plan.epsilon == 1.8
     assert accounting.epsilon(*result.run.ledgers[0]) <= 1.8
 
 

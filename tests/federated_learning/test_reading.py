@@ -14,9 +14,9 @@ from ppml_helpers import accounting, cohort
 from ppml_helpers.federated_learning import gradient_attack, hospitals, in_process, reading
 from ppml_helpers.federated_learning.app.federated_hospitals import task
 from ppml_helpers.federated_learning.app.federated_hospitals.masking import encode
-from ppml_helpers.federated_learning.reading import STEPS_AN_EPOCH, Dealt, Federation
+from ppml_helpers.federated_learning.reading import STEPS_AN_EPOCH, Dealt, Federation, Plan
 
-START = {"skew": 0.5, "local_epochs": 2, "rounds": 2, "strategy": "FedAvg", "protection": "none", "epsilon": math.inf}
+START = Plan(local_epochs=2, rounds=2, strategy="FedAvg", protection="none", epsilon=math.inf)
 
 
 def silent(fraction: float, what: str) -> None:
@@ -29,7 +29,7 @@ def four() -> Dealt:
 
 
 def found(dealt: Dealt, **turned: object) -> Federation:
-    return reading.federation(dealt, **START | turned, seed=0, progress=silent)
+    return reading.federation(dealt, START._replace(**turned), 0, silent)
 
 
 def with_fictional(n: int, skew: float) -> list[hospitals.Hospital]:
@@ -41,15 +41,16 @@ def with_fictional(n: int, skew: float) -> list[hospitals.Hospital]:
 
 
 @pytest.mark.parametrize(
-    ("n", "turned", "config"),
+    ("n", "skew", "turned", "config"),
     [
-        (4, {}, {}),
-        (2, {"strategy": "FedProx", "skew": 0.0}, {"strategy": "fedprox"}),
-        (8, {"strategy": "FedAdam", "skew": 1.0, "local_epochs": 1}, {"strategy": "fedadam", "local-epochs": 1}),
+        (4, 0.5, {}, {}),
+        (2, 0.0, {"strategy": "FedProx"}, {"strategy": "fedprox"}),
+        (8, 1.0, {"strategy": "FedAdam", "local_epochs": 1}, {"strategy": "fedadam", "local-epochs": 1}),
     ],
 )
-def test_a_setting_gives_what_its_own_run_gives_and_the_patient_is_read(n: int, turned: dict, config: dict) -> None:
-    skew = (START | turned)["skew"]
+def test_a_setting_gives_what_its_own_run_gives_and_the_patient_is_read(
+    n: int, skew: float, turned: dict, config: dict
+) -> None:
     result = found(reading.deal(cohort.load_patients(), n, skew, 0, silent), **turned)
     given = with_fictional(n, skew)
     run = in_process.run(given, {"num-server-rounds": 2, **config})
@@ -134,8 +135,8 @@ def test_progress_only_grows_and_what_it_raises_ends_the_work(four: Dealt, prote
         if what.startswith(last):
             raise InterruptedError("enough")
 
-    knobs = START | {"protection": protection, "rounds": 5, "epsilon": 3.0}
+    plan = START._replace(protection=protection, rounds=5, epsilon=3.0)
     with pytest.raises(InterruptedError, match="enough"):
-        reading.federation(four, **knobs, seed=0, progress=stop)
+        reading.federation(four, plan, 0, stop)
     assert 0 <= told[0] <= told[-1] <= 1
     assert told == sorted(told)
