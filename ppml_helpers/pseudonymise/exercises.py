@@ -211,16 +211,22 @@ def auc_of(columns: tuple[str, ...]) -> float:
     return float(cross_val_score(model, X, y, cv=folds, scoring="roc_auc").mean())
 
 
+def _as_texts(answer: object) -> list[str]:
+    """Read an answer as a list of texts; whatever cannot be listed is answered by the frame."""
+    if isinstance(answer, str | bytes | dict):
+        raise NotAnAnswer(f"this is of type {type(answer).__name__}: give a list, even for one")
+    for text in (given := list(answer)):  # type: ignore[call-overload]
+        if not isinstance(text, str):
+            raise NotAnAnswer(f"it holds {str(text)[:40]!r}, of type {type(text).__name__}: write it as text")
+    return given
+
+
 def _as_columns(answer: object) -> list[str]:
     """Read an answer as names of columns."""
     from ppml_helpers import cohort
 
-    if isinstance(answer, str | bytes | dict):
-        raise NotAnAnswer(f"this is of type {type(answer).__name__}: write a list, even for one name")
-    names = list(answer)  # type: ignore[call-overload]  # whatever cannot be listed is answered by the frame
+    names = _as_texts(answer)
     for name in names:
-        if not isinstance(name, str):
-            raise NotAnAnswer(f"it holds {str(name)[:40]!r}, of type {type(name).__name__}, which is no name")
         if name == cohort.SUPPORT2.label:
             raise NotAnAnswer(f"{name!r} is what is to be predicted")
         if name not in cohort.SUPPORT2.columns:
@@ -277,13 +283,9 @@ def leaked() -> list[str]:
 def _judge_5(answer: object) -> Reply:
     if isinstance(answer, dict):
         answer = list(answer) if set(answer) & set(RECORD_NUMBERS) else list(answer.values())
-    if isinstance(answer, str | bytes):
-        raise NotAnAnswer("this is a text: give a list, even for one")
-    given = list(answer)  # type: ignore[call-overload]
+    given = _as_texts(answer)
     if not given:
         return wrong("Nobody was found. Was the salt in front, and are there five digits with leading zeros?")
-    if any(not isinstance(number, str) for number in given):
-        raise NotAnAnswer(f"it holds {str(given[0])[:40]!r}, of type {type(given[0]).__name__}: write numbers as text")
     if set(given) & set(leaked()):
         return wrong("Those are the pseudonyms. Which record numbers are behind them?")
     if any(number.startswith(SALT) for number in given):

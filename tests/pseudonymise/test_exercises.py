@@ -180,10 +180,10 @@ WRONG = [
     ("02.3", ["dzgroup", "scoma", "hday", "num.co", "meanbp", "hrt"], "the board allows 5"),
     ("02.3", ["scoma", "hday"], "0.1100 of AUC"),
     ("02.3", [], "nothing can be predicted"),
-    ("02.3", "dzgroup", "write a list"),
+    ("02.3", "dzgroup", "give a list"),
     ("02.3", ["hospdead"], "what is to be predicted"),
     ("02.3", ["dzgroup: Coma"], "none of the 26 columns"),
-    ("02.3", [3], "which is no name"),
+    ("02.3", [3], "write it as text"),
     ("02.4", 365, "without any keys of their own"),
     ("02.4", 0, "last night's backup of that store"),
     ("02.4", 395, "at the same time"),
@@ -194,7 +194,7 @@ WRONG = [
     ("02.5", ["qa-1993:" + number for number in chapter_02.RECORD_NUMBERS], "the salt still in front"),
     ("02.5", list(chapter_02.RECORD_NUMBERS[:2]), "1 of 3 are still missing"),
     ("02.5", [*chapter_02.RECORD_NUMBERS, "90-00000"], "others that are in no pseudonym"),
-    ("02.5", [9204711, 9300815], "write numbers as text"),
+    ("02.5", [9204711, 9300815], "write it as text"),
     ("02.5", "92-04711", "give a list"),
 ]
 
