@@ -22,9 +22,7 @@ _CHANGING = re.compile(
 _READABLE = re.compile(r"[\x20-\x7e\n\t]{8,}")  # as the program `strings` finds text in any file
 
 
-def access_matrix(
-    owner: SyftRDSClient, readers: Iterable[str | SyftRDSClient], paths: Iterable[str] | None = None
-) -> pd.DataFrame:
+def access_matrix(owner: SyftRDSClient, readers: Iterable[str | SyftRDSClient], paths: Iterable[str]) -> pd.DataFrame:
     """Ask syft's permissions what each person may do with each file of a datasite.
 
     The rules lie in files named `syft.pub.yaml`; syft takes those of the nearest folder above a file. They decide what
@@ -37,10 +35,9 @@ def access_matrix(
         Whose datasite.
     readers : iterable of str or syft_rds.SyftRDSClient
         Addresses, or the clients of those who have them.
-    paths : iterable of str, optional
+    paths : iterable of str
         Files or folders of the datasite (they need not exist; a folder ends in "/"), such as
-        "public/syft_datasets/patients/"; default: every file there is, without the rules themselves and what syft
-        never sends (such as `.venv`).
+        "public/syft_datasets/patients/".
 
     Returns
     -------
@@ -49,15 +46,13 @@ def access_matrix(
     """
     from syft_perms import SyftPermContext
 
-    people = [readers] if isinstance(readers, str) else [_address(reader) for reader in readers]
-    wrong = [person for person in people if "@" not in person]
-    if wrong or not people:
+    people = [str(getattr(reader, "email", reader)) for reader in readers]
+    if not people or not all("@" in person for person in people):
         raise DatasiteError(
             f"readers = {people} must be addresses such as 'rita@university.example': give at least one."
         )
-    datasite = owner.syftbox_folder / owner.email
-    chosen = _files(datasite) if paths is None else [_checked(path) for path in paths]
-    context = SyftPermContext(datasite=datasite)
+    chosen = [_checked(path) for path in paths]
+    context = SyftPermContext(datasite=owner.syftbox_folder / owner.email)
     verdicts = [[_verdict(context.open(path), person) for person in people] for path in chosen]
     return pd.DataFrame(verdicts, index=pd.Index(chosen, name="path"), columns=people, dtype="str")
 
@@ -67,18 +62,6 @@ def _verdict(item: object, person: str) -> str:
         if getattr(item, f"has_{level}_access")(person):
             return level
     return ""
-
-
-def _files(datasite: Path) -> list[str]:
-    from syft.sync.utils.path_filters import is_excluded_path
-    from syft_permissions import PERMISSION_FILE_NAME
-
-    found = (path.relative_to(datasite) for path in sorted(datasite.rglob("*")) if path.is_file())
-    return [path.as_posix() for path in found if path.name != PERMISSION_FILE_NAME and not is_excluded_path(path)]
-
-
-def _address(reader: str | SyftRDSClient) -> str:
-    return str(getattr(reader, "email", reader))
 
 
 def _checked(path: str) -> str:
