@@ -27,6 +27,8 @@ HEADROOM = 14
 SCALES = (20, 46)  # smallest and largest, in bits: primes have 20 to 60
 DEPTHS = (1, 20)
 
+_LEAST_SECONDS = 1e-5  # where the processor's clock is too coarse (on Windows), a time of 0 could not be drawn
+
 Progress = Callable[[float, str], None]
 
 
@@ -236,4 +238,5 @@ def _round_trip(context: ts.Context, values: np.ndarray, depth: int, step: _Step
     seconds -= time.thread_time()
     answer = power.serialize()
     ts.ckks_vector_from(context, answer).decrypt()
-    return seconds + time.thread_time(), len(request) + len(answer)
+    seconds += time.thread_time()
+    return max(seconds, _LEAST_SECONDS), len(request) + len(answer)

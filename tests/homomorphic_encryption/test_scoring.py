@@ -240,11 +240,11 @@ def test_scores_under_other_keys_behind_a_right_tag_are_refused_where_they_show(
 def test_a_cohort_that_cannot_be_encrypted_is_refused(client: Client, bad: Any, words: str) -> None:
     with pytest.raises(EncryptionError, match=words):
         client.encrypt(bad)
-    with pytest.raises(EncryptionError, match="limit = 100000"):
+
+
+def test_a_limit_keeps_within_the_parameters_and_no_error_shows_a_patients_value(client: Client) -> None:
+    with pytest.raises(EncryptionError, match=r"limit = 100000\.0 must be a finite number above 0 and of at most 8192"):
         client.encrypt(table(), limit=1e5)
-
-
-def test_an_error_does_not_show_a_patients_value(client: Client) -> None:
     with pytest.raises(EncryptionError) as caught:
         client.encrypt(frame(a=[77.125]))
     assert "77.1" not in str(caught.value)
@@ -263,7 +263,9 @@ def test_a_model_that_could_overflow_is_refused(client: Client, server: Server, 
         server.score(client.encrypt(table()), model)
 
 
-def test_more_features_than_weights_are_refused(client: Client, server: Server) -> None:
+def test_more_features_than_weights_and_what_is_no_model_are_refused(client: Client, server: Server) -> None:
+    with pytest.raises(EncryptionError, match="The model is a dict"):
+        server.score(client.encrypt(table()), {})  # type: ignore[arg-type]
     with pytest.raises(EncryptionError, match="The cohort has 3 features and the model 2 weights"):
         server.score(client.encrypt(table()), Linear(("a", "b"), [1, 1]))
 
