@@ -24,8 +24,8 @@ from ppml_helpers.homomorphic_encryption.parameters import RINGS, Parameters, dr
 HEADROOM = 14
 """Bits of the first and the last prime beyond the scale: numbers up to 2 ** 13 fit."""
 
-SCALES = (20, 46)  # smallest and largest, in bits: primes have 20 to 60
-DEPTHS = (1, 20)
+_SCALES = (20, 46)  # smallest and largest, in bits: primes have 20 to 60
+_DEPTHS = (1, 20)
 
 _LEAST_SECONDS = 1e-5  # where the processor's clock is too coarse (on Windows), a time of 0 could not be drawn
 
@@ -74,8 +74,8 @@ class BitBudget(NamedTuple):
 
 def bit_budget(ring: int, scale_bits: int, depth: int) -> BitBudget:
     """Return what a ring, a scale of 2 ** scale_bits and a depth need together, and what is allowed."""
-    checks.whole(scale_bits, "scale_bits", *SCALES, error=EncryptionError)
-    checks.whole(depth, "depth", *DEPTHS, error=EncryptionError)
+    checks.whole(scale_bits, "scale_bits", *_SCALES, error=EncryptionError)
+    checks.whole(depth, "depth", *_DEPTHS, error=EncryptionError)
     one = BitBudget(ring, scale_bits, depth, most_bits(ring), exists=True)
     return one if one.excess else one._replace(exists=_exist(ring, one.primes))
 
@@ -91,8 +91,8 @@ def _exist(ring: int, primes: tuple[int, ...]) -> bool:
 
 def deepest(ring: int, scale_bits: int) -> int:
     """Return how many multiplications one after another a ring allows at a scale; 0 if none."""
-    possible = (bit_budget(ring, scale_bits, depth).possible for depth in range(DEPTHS[0], DEPTHS[1] + 1))
-    return next((depth for depth, fits in enumerate(possible) if not fits), DEPTHS[1])
+    possible = (bit_budget(ring, scale_bits, depth).possible for depth in range(_DEPTHS[0], _DEPTHS[1] + 1))
+    return next((depth for depth, fits in enumerate(possible) if not fits), _DEPTHS[1])
 
 
 def smallest_ring(scale_bits: int, depth: int) -> int | None:

@@ -18,7 +18,7 @@ from ppml_helpers.homomorphic_encryption import costs
 from ppml_helpers.homomorphic_encryption.costs import BitBudget, Costs
 from ppml_helpers.words import counted
 
-RINGS = (2048, 4096, 8192, 16384)
+OFFERED_RINGS = (2048, 4096, 8192, 16384)
 SCALES = (20, 24, 28, 32, 36, 40, 45)  # bits
 DEPTHS = (1, 10)  # fewest, most multiplications one after another
 PACKINGS = ("columns", "one patient")
@@ -81,7 +81,7 @@ class EncryptionExplorer(Explorer):
 
     def controls(self) -> dict[str, W.Widget]:
         """Return ring size, scale, depth, packing, and the button for large rings."""
-        rings = [(f"{ring:,}", ring) for ring in RINGS]
+        rings = [(f"{ring:,}", ring) for ring in OFFERED_RINGS]
         names = ("patients in columns", "one patient a ciphertext")
         packings = list(zip(names, PACKINGS, strict=True))
         return {
@@ -168,7 +168,7 @@ def _verdict(budget: BitBudget) -> tuple[str, str]:
     deepest = costs.deepest(budget.ring, budget.scale_bits)
     here = counted(deepest, "multiplication") if deepest else "no multiplication"
     enough = costs.smallest_ring(budget.scale_bits, budget.depth)
-    there = f"ring {enough:,} would do" if enough in RINGS else "no ring on offer would do"
+    there = f"ring {enough:,} would do" if enough in OFFERED_RINGS else "no ring on offer would do"
     mend = f"At scale 2^{budget.scale_bits} this ring allows {here}; {there}"
     return f"{counted(budget.excess, 'bit')} too many", mend
 
@@ -263,17 +263,17 @@ def _draw_bits(axis: Axes, budget: BitBudget) -> None:
 def _draw_rings(axis: Axes, budget: BitBudget) -> None:
     """Draw how many multiplications each ring allows at this scale, and how many are asked for."""
     figures.style(axis)
-    places = np.arange(len(RINGS))[::-1]
-    deepest = [costs.deepest(ring, budget.scale_bits) for ring in RINGS]
-    for place, ring, depth in zip(places, RINGS, deepest, strict=True):
+    places = np.arange(len(OFFERED_RINGS))[::-1]
+    deepest = [costs.deepest(ring, budget.scale_bits) for ring in OFFERED_RINGS]
+    for place, ring, depth in zip(places, OFFERED_RINGS, deepest, strict=True):
         colour = figures.COLOURS["utility"] if ring == budget.ring else figures.COLOURS["baseline"]
         axis.barh(place, depth, height=0.6, color=colour)
         axis.text(depth + 0.15, place, str(depth), fontsize=10, va="center")
     axis.axvline(budget.depth, color=figures.COLOURS["promise"], linestyle="--", linewidth=1.2)
     asked = f"asked for: {budget.depth}"
-    axis.text(budget.depth, len(RINGS) - 0.45, asked, fontsize=10, ha="center", va="bottom")
-    axis.set_yticks(places, [f"ring {ring:,}" for ring in RINGS])
-    axis.set(xlim=(0, 1.08 * max(*deepest, budget.depth)), ylim=(-0.6, len(RINGS) - 0.4))
+    axis.text(budget.depth, len(OFFERED_RINGS) - 0.45, asked, fontsize=10, ha="center", va="bottom")
+    axis.set_yticks(places, [f"ring {ring:,}" for ring in OFFERED_RINGS])
+    axis.set(xlim=(0, 1.08 * max(*deepest, budget.depth)), ylim=(-0.6, len(OFFERED_RINGS) - 0.4))
     axis.grid(False, axis="y")
     axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axis.set_xlabel(f"multiplications one after another that are possible at scale 2^{budget.scale_bits}", fontsize=10)

@@ -19,6 +19,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple, NoReturn
 
 from ppml_helpers.errors import EncryptionError
@@ -108,7 +109,9 @@ class Mailbox:
         self._check(header, kind, sender)
         self._seen[header["sender"]] = header["number"]
         fields = {name: header[name] for name in ("kind", "sender", "number", "rows", "facts")}
-        return Letter(columns=tuple(header["columns"]), parts=_cut(body, header["lengths"]), **fields)
+        lengths = header["lengths"]
+        parts = [bytes(body[end - length : end]) for length, end in zip(lengths, accumulate(lengths), strict=True)]
+        return Letter(columns=tuple(header["columns"]), parts=parts, **fields)
 
     def _check(self, header: dict[str, Any], kind: str, sender: str | None) -> None:
         if header["key_id"] != self.key_id:
@@ -174,11 +177,3 @@ def _claimed(signed: memoryview, key_id: str) -> str:
     except EncryptionError:
         return ""
     return f" (it says that it belongs to key pair {claimed}, not to {key_id})" if key_id and claimed != key_id else ""
-
-
-def _cut(body: memoryview, lengths: list[int]) -> list[bytes]:
-    parts, start = [], 0
-    for length in lengths:
-        parts.append(bytes(body[start : start + length]))
-        start += length
-    return parts
