@@ -28,7 +28,8 @@ from torch import Tensor, nn
 
 from ppml_helpers import cohort
 from ppml_helpers.attack_and_audit import lira, shadow
-from ppml_helpers.private_training.engine import Recipe, network
+from ppml_helpers.private_training.engine import Recipe
+from ppml_helpers.private_training.with_opacus import network
 
 RECORDS = 2_000
 FULL = Recipe(steps=100, learning_rate=1.0, clipping_norm=math.inf, averaged=0)

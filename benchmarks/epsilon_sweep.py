@@ -25,7 +25,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from ppml_helpers import accounting, cohort
-from ppml_helpers.private_training.engine import Recipe, network, train
+from ppml_helpers.private_training.engine import Recipe, train
+from ppml_helpers.private_training.with_opacus import network
 
 EPSILONS = (0.1, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
 SEEDS = tuple(range(5))

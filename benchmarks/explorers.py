@@ -9,7 +9,8 @@ from _frame import Benchmark
 
 from ppml_helpers import cohort
 from ppml_helpers.anonymise.explorer import KS, AnonymityExplorer
-from ppml_helpers.attack_and_audit.explorer import STOPS, AuditExplorer
+from ppml_helpers.attack_and_audit.comparison import STOPS
+from ppml_helpers.attack_and_audit.explorer import AuditExplorer
 from ppml_helpers.explorer import Explorer
 from ppml_helpers.federated_learning.explorer import LOCAL_EPOCHS, FederationExplorer
 from ppml_helpers.homomorphic_encryption.explorer import EncryptionExplorer

@@ -5,19 +5,19 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "attribute": ["AttributeResult", "Guesses", "attribute_inference", "candidate_scores"],
+        "attribute": ["AttributeResult", "Guesses", "attribute_inference"],
         "audit": [
             "AuditResult",
             "Canaries",
-            "audit_sweep",
             "audit_training",
             "best_possible",
             "epsilon_lower_bound",
             "rare_code_canaries",
         ],
-        "exercises": ["COLLEAGUES"],
+        "colleagues": ["COLLEAGUES"],
         "explorer": ["AuditExplorer"],
-        "lira": ["attack_model", "logit_confidence", "scores_of"],
+        "lira": ["logit_confidence", "scores_of"],
         "shadow": ["Shadows", "fit_shadows", "train_shadows"],
+        "study": ["prepare"],
     },
 )

@@ -22,28 +22,28 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
-from scipy.stats import rankdata
 
+from ppml_helpers import checks
 from ppml_helpers.attack_and_audit import lira
+from ppml_helpers.attack_and_audit.lira import finite
 from ppml_helpers.errors import AttackError
-from ppml_helpers.membership import Interval, _check_confidence, exact_interval
+from ppml_helpers.membership import Interval
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Records = tuple[pd.DataFrame, ArrayLike]
-Scorer = Callable[[Any, Any, ArrayLike], ArrayLike]
 
 MOST_VALUES = 50
 """An attribute with more values is a measurement, and hardly ever guessed to the last digit."""
 
-_LEAST_PROBABILITY = 1e-6  # of an imputer that answers 0, so that the model may still object
+_RESAMPLES, _TAILS = 1000, (0.025, 0.975)  # of the bootstrap, and what its 95 % intervals leave out
+_LEAST_PROBABILITY = 1e-6  # of an imputation that answers 0, so that the model may still object
 _LARGEST_WEIGHT = 1000.0  # then the model decides and imputation breaks its ties
 _LEAST_GAIN = 1e-9  # in log-likelihood a record: less is rounding, and any weight would do as well
 _SHADOW_SIDES = ("the shadow model's members", "the shadow model's non-members")
@@ -66,28 +66,19 @@ class Guesses:
         Share of right guesses from the attacker's records alone: the baseline.
     attack : float
         Share of right guesses with the model as well.
-    imputation_interval, attack_interval : Interval
-        Exact binomial (Clopper-Pearson).
     gain : float
         ``attack - imputation``: what the model adds.
     gain_interval : Interval
-        Percentile bootstrap over records; both guesses are about the same ones.
-    imputation_auc, attack_auc : float
-        Chance that a record with a value is thought likelier to have it than one without, mean over the values. How
-        frequent a value is does not move it. NaN if all have one value.
+        Percentile bootstrap over records, 95 %; both guesses are about the same ones.
     truth, imputed, guessed : ndarray of int, shape (n,)
         For each record the true value, the imputed one and the attack's, as positions in the result's `values`.
     """
 
     commonest: float
     imputation: float
-    imputation_interval: Interval
     attack: float
-    attack_interval: Interval
     gain: float
     gain_interval: Interval
-    imputation_auc: float
-    attack_auc: float
     truth: Codes
     imputed: Codes
     guessed: Codes
@@ -114,7 +105,7 @@ class AttributeResult:
         ``members.gain - nonmembers.gain``: what the model adds about its own patients beyond what it adds about
         anybody.
     leak_interval : Interval
-        Percentile bootstrap over records, for these weights.
+        Percentile bootstrap over records, 95 %, for these weights.
     """
 
     values: pd.DataFrame
@@ -136,13 +127,8 @@ def attribute_inference(
     nonmembers: Records,
     own: Records,
     columns: Hashable | Sequence[Hashable],
-    values: ArrayLike | None = None,
     *,
     shadow: tuple[Any, Records, Records] | None = None,
-    imputer: Any = None,
-    scorer: Scorer = lira.scores_of,
-    confidence: float = 0.95,
-    resamples: int = 1000,
     seed: int = 0,
 ) -> AttributeResult:
     """Guess an attribute of members and of non-members, with the model and without it.
@@ -150,30 +136,20 @@ def attribute_inference(
     Parameters
     ----------
     model : object
-        Whatever `scorer` takes.
+        Whatever `lira.scores_of` takes.
     members, nonmembers : tuple of (X, y)
         Records that trained the model, and records that did not, as DataFrame and labels 0 and 1. Their attribute is
         looked at only to count right guesses.
     own : tuple of (X, y)
-        The attacker's records, of other people, from which the attribute is imputed.
+        The attacker's records, of other people, from which the attribute is imputed, by logistic regression on all
+        other columns and the outcome. They hold every value that the attribute can have.
     columns : str or sequence of str
         The attribute: one column, or the columns that together encode it.
-    values : array_like, shape (n_values,) or (n_values, n_columns), optional
-        What the attribute can be. By default the values that occur in `own`, in sorted order.
     shadow : tuple of (model, (X, y), (X, y)), optional
         A model of the same kind that the attacker trained, the records it was trained on, and some it was not trained
         on, again of other people. On them the attacker knows the answers and learns how much to trust such a model
         about its members and about others. Without it, the model's confidence counts as in Bayes' rule (Fredrikson et
         al. 2014), with weight 1.
-    imputer : scikit-learn classifier, optional
-        Not yet fitted, with ``predict_proba``. It sees all other columns, and the outcome as the last one. Logistic
-        regression by default. A weak imputer flatters the attack.
-    scorer : callable
-        ``scorer(model, X, y)`` gives the log-odds of what really happened, one a record.
-    confidence : float
-        Of the intervals, in (0, 1).
-    resamples : int
-        Of the bootstrap, at least 100.
     seed : int
         Of the bootstrap.
 
@@ -194,84 +170,55 @@ def attribute_inference(
     the comparison fair: with that of members, a model that is sure of its own patients misleads about others, and the
     difference would count what an attacker loses by the mistake as if it were what members lose.
     """
-    _check_settings(confidence, resamples, seed)
     sides = {"members": members, "nonmembers": nonmembers, "own": own}
     if shadow is not None:
         shadow_model, *parts = _tuple("shadow", shadow, ("model", "(X, y)", "(X, y)"))
         sides |= dict(zip(_SHADOW_SIDES, parts, strict=True))
     tables = _tables(sides)
     names = _names(columns, tables["own"].X)
-    candidates = _candidates(tables["own"].X, names, values)
+    candidates = _candidates(tables["own"].X, names)
     codes = {name: _codes(name, table.X, candidates) for name, table in tables.items()}
-    impute = _fitted(imputer, tables["own"], codes["own"], candidates)
+    impute = _imputation(tables["own"], codes["own"], candidates)
 
     def evidence(name: str, asked: Any) -> tuple[Floats, Floats]:
         X, y = tables[name]
         # The probability of what really happened, on a log scale: log p = -log(1 + exp(-log-odds)).
-        return impute(tables[name]), -np.logaddexp(0, -candidate_scores(asked, X, y, candidates, scorer))
+        return impute(tables[name]), -np.logaddexp(0, -candidate_scores(asked, X, y, candidates))
 
     weights = [1.0, 1.0]
     if shadow is not None:
         weights = [_best_weight(*evidence(name, shadow_model), codes[name]) for name in _SHADOW_SIDES]
     commonest = int(np.bincount(codes["own"]).argmax())
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole(seed, "seed", 0, error=AttackError))
     answers = {name: evidence(name, model) for name in ("members", "nonmembers")}
     found, gains = [], []
     for name, weight in (("members", weights[0]), ("nonmembers", weights[1]), ("nonmembers", weights[0])):
         imputed, asked = answers[name]
         together = imputed + weight * asked
-        gains.append(_resampled_gain(imputed, together, codes[name], rng, resamples))
-        found.append(_guesses(imputed, together, codes[name], commonest, gains[-1], confidence))
+        gains.append(_resampled_gain(imputed, together, codes[name], rng))
+        found.append(_guesses(imputed, together, codes[name], commonest, gains[-1]))
     leak = found[0].gain - found[1].gain
-    return AttributeResult(candidates, *weights, *found, leak, _percentiles(gains[0] - gains[1], confidence))
+    return AttributeResult(candidates, *weights, *found, leak, _percentiles(gains[0] - gains[1]))
 
 
-def candidate_scores(
-    model: Any, X: pd.DataFrame, y: ArrayLike, candidates: pd.DataFrame, scorer: Scorer = lira.scores_of
-) -> Floats:
+def candidate_scores(model: Any, X: pd.DataFrame, y: ArrayLike, candidates: pd.DataFrame) -> Floats:
     """Ask the model about each record, completed with each value that the attribute could have."""
-    names = _names(list(candidates.columns), X)
     answers = np.empty((len(X), len(candidates)))
     for number, value in enumerate(candidates.to_numpy()):
         completed = X.copy()
-        completed[names] = value
-        given = lira._array("the model's scores", scorer(model, completed, y))
-        if given.shape != (len(X),):
-            raise AttackError(
-                f"The scorer gave scores of shape {given.shape} for {len(X)} records; it must give one a record."
-            )
-        answers[:, number] = given
+        completed[list(candidates.columns)] = value
+        answers[:, number] = lira.scores_of(model, completed, y)
     return answers
 
 
-def _fitted(imputer: Any, own: _Table, codes: Codes, candidates: pd.DataFrame) -> Callable[[_Table], Floats]:
-    """Fit the imputer to the attacker's records; return (records) -> log-probability of each value, one row each."""
-    from sklearn.base import clone  # slow to load, and no other attack needs it
-    from sklearn.linear_model import LogisticRegression
+def _imputation(own: _Table, codes: Codes, candidates: pd.DataFrame) -> Callable[[_Table], Floats]:
+    """Learn from the attacker's records; return (records) -> log-probability of each value, one row each."""
+    from sklearn.linear_model import LogisticRegression  # slow to load, and no other attack needs it
 
-    known = np.bincount(codes, minlength=len(candidates))
-    if known.min() == 0:
-        absent = candidates.iloc[int(known.argmin())].to_dict()
-        raise AttackError(
-            f"No record of the attacker's own has the value {absent}, so that nothing is known of it; leave it out or "
-            "give more records."
-        )
-    if imputer is not None and not (hasattr(imputer, "predict_proba") and hasattr(imputer, "get_params")):
-        raise AttackError(
-            f"The imputer is a {type(imputer).__name__}; give a scikit-learn classifier with predict_proba."
-        )
-    chosen = LogisticRegression(max_iter=2000) if imputer is None else clone(imputer)
-    chosen.fit(_rest(own, candidates), codes)
+    fitted = LogisticRegression(max_iter=2000).fit(_rest(own, candidates), codes)
 
     def impute(records: _Table) -> Floats:
-        chances = lira._array("the imputer's probabilities", chosen.predict_proba(_rest(records, candidates)), 2)
-        wrong = chances.shape != (len(records.X), len(candidates)) or chances.min() < 0
-        if wrong or abs(chances.sum(axis=1) - 1).max() > 1e-6:
-            raise AttackError(
-                f"The imputer's probabilities have shape {chances.shape} and add up to {chances[0].sum():g} for the "
-                f"first record; it must give {len(candidates)} a record that add up to 1."
-            )
-        return np.log(np.maximum(chances, _LEAST_PROBABILITY))
+        return np.log(np.maximum(fitted.predict_proba(_rest(records, candidates)), _LEAST_PROBABILITY))
 
     return impute
 
@@ -295,66 +242,37 @@ def _best_weight(imputed: Floats, asked: Floats, truth: Codes) -> float:
 # Counting right guesses ------------------------------------------------------------------------------------------
 
 
-def _guesses(
-    imputed: Floats, together: Floats, truth: Codes, commonest: int, gains: Floats, confidence: float
-) -> Guesses:
+def _guesses(imputed: Floats, together: Floats, truth: Codes, commonest: int, gains: Floats) -> Guesses:
     without, guessed = imputed.argmax(axis=1), together.argmax(axis=1)
     right, right_without = int((guessed == truth).sum()), int((without == truth).sum())
     return Guesses(
         commonest=float((truth == commonest).mean()),
         imputation=right_without / len(truth),
-        imputation_interval=exact_interval(right_without, len(truth), confidence),
         attack=right / len(truth),
-        attack_interval=exact_interval(right, len(truth), confidence),
         gain=(right - right_without) / len(truth),
-        gain_interval=_percentiles(gains, confidence),
-        imputation_auc=_mean_auc(imputed, truth),
-        attack_auc=_mean_auc(together, truth),
+        gain_interval=_percentiles(gains),
         truth=truth,
         imputed=without,
         guessed=guessed,
     )
 
 
-def _resampled_gain(
-    imputed: Floats, together: Floats, truth: Codes, rng: np.random.Generator, resamples: int
-) -> Floats:
+def _resampled_gain(imputed: Floats, together: Floats, truth: Codes, rng: np.random.Generator) -> Floats:
     """Return the gain in each bootstrap resample of the records.
 
     A record adds -1, 0 or 1, so a resample is a draw of how many records of each kind it holds.
     """
     change = (together.argmax(axis=1) == truth).astype(int) - (imputed.argmax(axis=1) == truth)
     shares = np.bincount(change + 1, minlength=3) / len(truth)
-    lost, _, won = rng.multinomial(len(truth), shares, size=resamples).T
+    lost, _, won = rng.multinomial(len(truth), shares, size=_RESAMPLES).T
     return (won - lost) / len(truth)
 
 
-def _percentiles(resampled: Floats, confidence: float) -> Interval:
-    tail = (1 - confidence) / 2
-    return Interval(*(float(end) for end in np.quantile(resampled, (tail, 1 - tail))))
-
-
-def _mean_auc(logs: Floats, truth: Codes) -> float:
-    """Return the mean, over values that some records have and some have not, of one value's AUC against the rest."""
-    aucs = []
-    for value in range(logs.shape[1]):
-        having = truth == value
-        count = int(having.sum())
-        if 0 < count < len(truth):
-            odds = logs[:, value] - np.logaddexp.reduce(np.delete(logs, value, axis=1), axis=1)
-            above = rankdata(odds)[having].sum() - count * (count + 1) / 2
-            aucs.append(above / (count * (len(truth) - count)))
-    return float(np.mean(aucs)) if aucs else float("nan")
+def _percentiles(resampled: Floats) -> Interval:
+    return Interval(*(float(end) for end in np.quantile(resampled, _TAILS)))
 
 
 # What is refused -------------------------------------------------------------------------------------------------
-
-
-def _check_settings(confidence: float, resamples: int, seed: int) -> None:
-    _check_confidence(confidence)
-    for name, value, least in (("resamples", resamples, 100), ("seed", seed, 0)):
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-            raise AttackError(f"{name} is {value!r}; give a whole number, {least} or more.")
 
 
 def _tuple(name: str, given: Any, parts: tuple[str, ...]) -> tuple[Any, ...]:
@@ -368,12 +286,11 @@ def _tables(sides: dict[str, Any]) -> dict[str, _Table]:
     tables = {}
     for name, given in sides.items():
         X, y = _tuple(name, given, ("X", "y"))
-        if not isinstance(X, pd.DataFrame):
-            raise AttackError(f"The X of {name} is a {type(X).__name__}; give a DataFrame, whose columns have names.")
-        if not X.columns.is_unique or list(X.columns) != list(sides["own"][0].columns):
+        checks.table(X, f"the X of {name}", error=AttackError, mend="its columns need names")
+        if list(X.columns) != list(sides["own"][0].columns):
             raise AttackError(f"The columns of {name} are not those of own; give the same ones, in the same order.")
-        lira._array(f"X of {name}", X, 2)
-        labels = lira._array(f"y of {name}", y, 1)
+        finite(f"X of {name}", X, 2)
+        labels = finite(f"y of {name}", y, 1)
         if len(labels) != len(X) or not np.isin(labels, (0, 1)).all():
             raise AttackError(
                 f"{name} has {len(X)} records and {len(labels)} labels from {labels.min():g} to {labels.max():g}; "
@@ -387,13 +304,19 @@ def _tables(sides: dict[str, Any]) -> dict[str, _Table]:
 
 def _check_apart(first: str, X: pd.DataFrame, second: str, other: pd.DataFrame) -> None:
     """Refuse a person on two sides: as member and non-member, or as one whose attribute the attacker knows."""
-    rows = set(lira._rows(other, labelled=True))
-    common = [row for row in lira._rows(X, labelled=True) if row in rows]
+    rows = set(_rows(other))
+    common = [row for row in _rows(X) if row in rows]
     if common:
         raise AttackError(
             f"{len(common)} records are in {first} and in {second}, such as the one {common[0][0]!r}; each of them "
             "must be in one set only."
         )
+
+
+def _rows(X: pd.DataFrame) -> list[tuple[Hashable, bytes]]:
+    """Return label and content of each row: two people with the same values are two people."""
+    values = X.to_numpy(dtype=float) + 0.0  # so that -0.0 is 0.0
+    return list(zip(X.index, (row.tobytes() for row in values), strict=True))
 
 
 def _names(columns: Hashable | Sequence[Hashable], X: pd.DataFrame) -> list[Hashable]:
@@ -408,20 +331,9 @@ def _names(columns: Hashable | Sequence[Hashable], X: pd.DataFrame) -> list[Hash
     return names
 
 
-def _candidates(own: pd.DataFrame, names: list[Hashable], values: ArrayLike | None) -> pd.DataFrame:
+def _candidates(own: pd.DataFrame, names: list[Hashable]) -> pd.DataFrame:
     """Return the values that the attribute can have, one a row."""
-    if values is None:
-        candidates = own[names].drop_duplicates().sort_values(names, ignore_index=True)
-    else:
-        given = lira._array("values", values)
-        given = given[:, None] if given.ndim == 1 else given
-        if given.ndim != 2 or given.shape[1] != len(names):
-            raise AttackError(f"values has shape {given.shape}; give one row a value, with {len(names)} columns.")
-        candidates = pd.DataFrame(given, columns=names)
-    if candidates.duplicated().any():
-        raise AttackError(
-            f"The value {candidates[candidates.duplicated()].iloc[0].to_dict()} is given twice; once is enough."
-        )
+    candidates = own[names].drop_duplicates().sort_values(names, ignore_index=True)
     if not 2 <= len(candidates) <= MOST_VALUES:
         raise AttackError(
             f"The attribute has {len(candidates)} values, but the attack guesses among 2 to {MOST_VALUES}; choose "
@@ -437,7 +349,7 @@ def _codes(name: str, X: pd.DataFrame, candidates: pd.DataFrame) -> Codes:
     if (codes < 0).any():
         odd = X[candidates.columns].iloc[int((codes < 0).argmax())]
         raise AttackError(
-            f"The record {odd.name!r} of {name} has the value {odd.to_dict()}, which is none of those to guess among; "
-            "add it to values, or leave such records out."
+            f"The record {odd.name!r} of {name} has the value {odd.to_dict()}, which none of the attacker's own has: "
+            "leave such records out, or give more of the attacker's own."
         )
     return codes

@@ -16,7 +16,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,24 +23,21 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, expit, gammaln, log_expit
 from sklearn.metrics import roc_auc_score
 
-from ppml_helpers import accounting
-from ppml_helpers.errors import AuditError, KitError
-from ppml_helpers.private_training.engine import Labels, Models, Progress, Recipe, Table, train
+from ppml_helpers import accounting, checks
+from ppml_helpers.errors import AuditError
+from ppml_helpers.private_training.engine import Labels, Models, Progress, Recipe, Table, no_progress, train
 
 Floats = NDArray[np.float64]
 
 SHARES = (0.5, 0.25, 0.1, 1.0)
 """Shares of the canaries that `epsilon_lower_bound` guesses, unless told; fixed before any score is seen."""
 
+_CONFIDENCE = 0.95
 _CODE = 4.0  # value of a canary's own column: clipped from the first step on, and not learnt by heart before the last
 _MOST_CELLS = 50_000_000  # of the audited table, which takes about 30 bytes a cell while it is trained on
 _MOST_CANARIES = 1_000_000  # for ten times as many, the bound itself would take about a minute
 _STEP = 0.25  # in which the search for a bound walks up
 _HALVINGS = 24
-
-
-def _no_progress(fraction: float, what: str) -> None:
-    """Report to nobody."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +89,6 @@ class Canaries(NamedTuple):
     features: np.ndarray
     labels: np.ndarray
 
-
-Scorer = Callable[[Any, np.ndarray, np.ndarray], ArrayLike]
 
 Trainer = Callable[..., Any]
 """``trainer(X, y, recipe, noise_multipliers, seeds, progress=...)``, as `private_training.train`; returns one model."""
@@ -151,11 +145,6 @@ class TrainingAudit:
             raise AuditError("labels of patients hold something else than both 0 and 1; give patients of both kinds.")
         return float(roc_auc_score(labels, _log_odds(self.models, np.pad(patients, ((0, 0), (0, self.codes))))))
 
-    def __str__(self) -> str:
-        """Say it in two sentences."""
-        verdict = "The promise is refuted." if self.caught else "The promise is not refuted."
-        return f"Promised epsilon {self.promised:.2f}; {self.measured}. {verdict}"
-
 
 # The bound -------------------------------------------------------------------------------------------------------
 
@@ -164,7 +153,7 @@ def epsilon_lower_bound(
     scores: ArrayLike,
     included: ArrayLike,
     delta: float,
-    confidence: float = 0.95,
+    confidence: float = _CONFIDENCE,
     *,
     guesses: int | None = None,
 ) -> AuditResult:
@@ -206,7 +195,7 @@ def epsilon_lower_bound(
     ----------
     Steinke, Nasr and Jagielski (2023), "Privacy auditing with one (1) training run", Appendix D.
     """
-    confidence, delta = _checked_level(confidence, delta)
+    confidence, delta = _level(confidence, delta)
     score, coin = _checked_scores(scores, included)
     plan = _planned(len(score), guesses)
     _refuse_too_few(len(score), confidence, delta, plan)
@@ -220,55 +209,11 @@ def epsilon_lower_bound(
     return max(results, key=lambda result: result.epsilon_lower)
 
 
-def best_possible(m: int, confidence: float = 0.95, delta: float = accounting.DELTA) -> float:
-    """Return the largest lower bound that m canaries could ever show: all guesses right.
-
-    Parameters
-    ----------
-    m : int
-        Number of canaries, at least 1.
-    confidence, delta : float
-        As in `epsilon_lower_bound`.
-
-    Returns
-    -------
-    float
-        0 if so few canaries cannot show anything.
-
-    Raises
-    ------
-    AuditError
-        If a parameter is outside its range.
-    """
-    confidence, delta = _checked_level(confidence, delta)
-    canaries = _checked_count("m", m, 1)
+def best_possible(m: int, confidence: float = _CONFIDENCE, delta: float = accounting.DELTA) -> float:
+    """Return the largest lower bound that m canaries could ever show, all guesses right; 0 if they show nothing."""
+    confidence, delta = _level(confidence, delta)
+    canaries = checks.whole(m, "m", 1, _MOST_CANARIES, error=AuditError)
     return _best(canaries, confidence, delta, _planned(canaries, None))
-
-
-def p_value(canaries: int, guesses: int, correct: int, epsilon: float, delta: float) -> float:
-    """Bound the chance of so many right guesses if the audited computation keeps its promise.
-
-    Notes
-    -----
-    With W binomial (`guesses` tries, each right with probability e^epsilon / (1 + e^epsilon)), the bound is
-    P[W >= v] + 2 m delta max_i P[v - i <= W < v] / i: at best, a promise broken with probability delta for each of
-    m canaries buys 2 m delta more right guesses on average, and they do most where they lift W by i to v.
-
-    References
-    ----------
-    Steinke, Nasr and Jagielski (2023), Appendix D.
-    """
-    _, delta = _checked_level(0.5, delta)
-    canaries = _checked_count("canaries", canaries, 1)
-    guesses, correct = _checked_count("guesses", guesses, 0), _checked_count("correct", correct, 0)
-    if not correct <= guesses <= canaries:
-        raise AuditError(
-            f"{correct} of {guesses} guesses about {canaries} canaries cannot be right; give correct <= guesses <= "
-            "canaries."
-        )
-    if not isinstance(epsilon, Real) or not epsilon >= 0:
-        raise AuditError(f"epsilon is {epsilon!r}; a promise has an epsilon of 0 or more: give such a number.")
-    return _p_value(canaries, guesses, correct, float(epsilon), delta)
 
 
 # One training run ------------------------------------------------------------------------------------------------
@@ -283,11 +228,9 @@ def audit_training(
     canaries: int | Canaries = 1000,
     noise_divisor: float = 1.0,
     delta: float = accounting.DELTA,
-    confidence: float = 0.95,
     seed: int = 0,
     trainer: Trainer = train,
-    scorer: Scorer | None = None,
-    progress: Progress = _no_progress,
+    progress: Progress = no_progress,
 ) -> TrainingAudit:
     """Train once with canaries among the patients and compare what shows with what was promised.
 
@@ -304,17 +247,14 @@ def audit_training(
     noise_divisor : float
         Above 0. The planted bug: accounting believes in its noise multiplier, the trainer is given this fraction of
         it. 1 plants none.
-    delta, confidence : float
-        As in `epsilon_lower_bound`; delta also goes into the promise.
+    delta : float
+        Of the promise, and of what is measured.
     seed : int
         At least 0; of the coins, the canaries' labels and the noise.
     trainer : callable
         The program under audit, called once as ``trainer(X, y, recipe, [noise_multiplier], [seed], progress=...)``
-        with features and labels as arrays. It returns one model with ``logits`` or ``decision_function``, or anything
-        that `scorer` can read. It is a black box: what it does with its arguments is what the audit measures.
-    scorer : callable, optional
-        ``scorer(models, features, labels) -> scores`` of all canaries, `alignment` if not given. It is not told which
-        ones are in.
+        with features and labels as arrays. It returns one model with ``logits`` or ``decision_function``. It is a
+        black box: what it does with its arguments is what the audit measures.
     progress : callable
         As in `private_training.train`; may raise to stop.
 
@@ -336,11 +276,10 @@ def audit_training(
     by counts the included canaries and is taken as public. A repeated audit repeats its chance of a false alarm:
     of twenty audits of a sound program at 95 % confidence, up to one accuses it on average.
     """
-    trial = _tossed(X, y, canaries, delta, confidence, seed)
+    trial = _tossed(X, y, canaries, delta, seed)
     sigma, used = _noise(recipe, epsilon, noise_divisor, trial.delta)
-    models = _called(trainer, trial.table, trial.labels, recipe, [used], [int(seed)], progress)
-    scores = (scorer or alignment)(models, trial.records.features, trial.records.labels)
-    return _judged(trial, models, scores, recipe, sigma, used)
+    models = _called(trainer, trial.table, trial.labels, recipe, [used], [int(seed)], progress=progress)
+    return _judged(trial, models, alignment(models, *trial.records), recipe, sigma, used)
 
 
 def audit_sweep(
@@ -351,9 +290,8 @@ def audit_sweep(
     *,
     canaries: int | Canaries = 1000,
     delta: float = accounting.DELTA,
-    confidence: float = 0.95,
     seed: int = 0,
-    progress: Progress = _no_progress,
+    progress: Progress = no_progress,
 ) -> list[TrainingAudit]:
     """Audit `private_training.train` at several settings on the same coins, for little more than the price of one.
 
@@ -362,7 +300,7 @@ def audit_sweep(
     Each bound is valid at its confidence. All of them together are not: they share coins and noise, and are wrong
     together when they are wrong.
     """
-    trial = _tossed(X, y, canaries, delta, confidence, seed)
+    trial = _tossed(X, y, canaries, delta, seed)
     noises = [_noise(recipe, epsilon, divisor, trial.delta) for epsilon, divisor in settings]
     if not noises:
         raise AuditError("settings is empty; give at least one pair of epsilon and noise divisor.")
@@ -390,45 +328,20 @@ def rare_code_canaries(columns: int, m: int, rng: np.random.Generator) -> Canari
     Canaries
         `features` has shape (m, columns + m).
 
-    Raises
-    ------
-    AuditError
-        If a number is outside its range.
-
     Notes
     -----
     Records that share columns hide each other: a thousand of them in forty columns are each other's noise, and even
     a planted bug stays unseen. A code of its own gives every canary a gradient at right angles to all others, but for
     the intercept.
     """
-    columns, m = _checked_count("columns", columns, 1), _checked_count("m", m, 1)
     features = np.zeros((m, columns + m))
     features[np.arange(m), columns + np.arange(m)] = _CODE
     return Canaries(features, rng.integers(0, 2, m))
 
 
 def alignment(models: Models, features: np.ndarray, labels: np.ndarray) -> Floats:
-    """Score canaries by how far the model has moved the way that each one's loss gradient pushes.
+    """Score canaries by how far one model has moved the way that each one's loss gradient pushes.
 
-    Parameters
-    ----------
-    models : Models
-        One model, or another one with ``logits`` or ``decision_function``.
-    features : ndarray, shape (m, d)
-    labels : ndarray, shape (m,)
-        0 or 1.
-
-    Returns
-    -------
-    ndarray, shape (m,)
-
-    Raises
-    ------
-    AuditError
-        If the model does not give one finite log-odds a canary.
-
-    Notes
-    -----
     For logistic regression, one record pushes the weights along (2 y - 1) (x, 1). The score is the dot product of
     that direction and the weights, less the part that all canaries share (their mean features and the intercept),
     which says nothing about any one of them.
@@ -449,27 +362,23 @@ class _Trial(NamedTuple):
     columns: int  # of the patients
     best: float
     delta: float
-    confidence: float
 
 
-def _tossed(X: Table, y: Labels, canaries: int | Canaries, delta: float, confidence: float, seed: int) -> _Trial:
-    confidence, delta = _checked_level(confidence, delta)
-    rng = np.random.default_rng(_checked_count("seed", seed, 0, 2**62))
+def _tossed(X: Table, y: Labels, canaries: int | Canaries, delta: float, seed: int) -> _Trial:
+    confidence, delta = _level(_CONFIDENCE, delta)
+    rng = np.random.default_rng(checks.whole(seed, "seed", 0, 2**62, error=AuditError))
     patients, labels = _checked_records("patients", X, y)
     records = _checked_canaries(canaries, *patients.shape, rng)
     best = _refuse_too_few(len(records.labels), confidence, delta, _planned(len(records.labels), None))
     included = rng.random(len(records.labels)) < 0.5
     table = _with_canaries(patients, records.features[included])
     outcomes = np.concatenate([labels, records.labels[included]])
-    return _Trial(records, included, table, outcomes, patients.shape[1], best, delta, confidence)
+    return _Trial(records, included, table, outcomes, patients.shape[1], best, delta)
 
 
 def _noise(recipe: Recipe, epsilon: float, noise_divisor: float, delta: float) -> tuple[float, float]:
     """Return the noise multiplier that accounting believes in, and the one that the trainer is given."""
-    if not isinstance(noise_divisor, Real) or isinstance(noise_divisor, bool) or not 0 < noise_divisor < math.inf:
-        raise AuditError(
-            f"noise_divisor is {noise_divisor!r}; it divides the noise (1: no bug): give a number above 0."
-        )
+    checks.number(noise_divisor, "noise_divisor", 0, above=True, error=AuditError, mend="1 plants no bug")
     sigma = accounting.noise_multiplier(epsilon, recipe.sample_rate, recipe.steps, delta)
     return sigma, sigma / noise_divisor
 
@@ -484,7 +393,7 @@ def _judged(trial: _Trial, models: Any, scores: ArrayLike, recipe: Recipe, sigma
     return TrainingAudit(
         promised=accounting.epsilon(sigma, recipe.sample_rate, recipe.steps, trial.delta),
         actual=accounting.epsilon(used, recipe.sample_rate, recipe.steps, trial.delta),
-        measured=epsilon_lower_bound(scores, trial.included, trial.delta, trial.confidence),
+        measured=epsilon_lower_bound(scores, trial.included, trial.delta, _CONFIDENCE),
         best_possible=trial.best,
         scores=np.asarray(scores, dtype=np.float64),
         included=trial.included,
@@ -494,26 +403,15 @@ def _judged(trial: _Trial, models: Any, scores: ArrayLike, recipe: Recipe, sigma
     )
 
 
-def _called(
-    trainer: Trainer,
-    table: Floats,
-    labels: Floats,
-    recipe: Recipe,
-    noise: list[float],
-    seeds: list[int],
-    progress: Progress,
-) -> Any:
+def _called(trainer: Trainer, *arguments: Any, progress: Progress) -> Any:
     """Call somebody's trainer, or say why it cannot be called."""
     how = "trainer(X, y, recipe, noise_multipliers, seeds, progress=...)"
     if not callable(trainer):
         raise AuditError(f"the trainer is of type {type(trainer).__name__}, not a function: give one called as {how}.")
-    arguments = (table, labels, recipe, noise, seeds)
     try:
         inspect.signature(trainer).bind(*arguments, progress=progress)
     except TypeError as error:
         raise AuditError(f"the trainer cannot be called as {how} ({error}); give it these parameters.") from error
-    except ValueError:  # some functions of compiled libraries do not tell their parameters: try
-        pass
     return trainer(*arguments, progress=progress)
 
 
@@ -523,24 +421,14 @@ def _log_odds(model: Any, features: np.ndarray) -> Floats:
     if not callable(predict):
         raise AuditError(
             f"the trainer returned an object of type {type(model).__name__}, which has neither logits nor "
-            "decision_function: return a model that has, or give a scorer that can read this one."
+            "decision_function: return a model that has."
         )
-    try:
-        found = np.asarray(predict(features), dtype=np.float64)
-    except KitError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise AuditError(
-            f"the trained model gives no log-odds for the canaries ({error}); the trainer must return a model of all "
-            f"{features.shape[1]:,} columns that it was given."
-        ) from error
+    found = np.asarray(predict(features), dtype=np.float64)
     if found.shape not in ((1, len(features)), (len(features),)):
         raise AuditError(
             f"the trained model gives log-odds of shape {found.shape} for {len(features)} records; the trainer must "
             "return one model, which gives one number a record."
         )
-    if not np.isfinite(found).all():
-        raise AuditError("the trained model gives log-odds that are NaN or infinite; mend the training first.")
     return found.reshape(-1)
 
 
@@ -548,9 +436,7 @@ def _planned(m: int, guesses: int | None) -> tuple[int, ...]:
     """Return the numbers of guesses to try, from m alone: as many "in" as "out"."""
     if guesses is None:
         return tuple(dict.fromkeys(number for share in SHARES if (number := 2 * int(share * m / 2)) > 0))
-    if _checked_count("guesses", guesses, 1) > m:
-        raise AuditError(f"guesses is {guesses}, but there are {m} canaries; guess at most all of them.")
-    return (int(guesses),)
+    return (checks.whole(guesses, "guesses", 1, m, error=AuditError, mend="guess at most all canaries"),)
 
 
 def _best(m: int, confidence: float, delta: float, plan: tuple[int, ...]) -> float:
@@ -578,6 +464,13 @@ def _lower_bound(m: int, guesses: int, correct: int, delta: float, level: float)
 
 
 def _p_value(m: int, guesses: int, correct: int, epsilon: float, delta: float) -> float:
+    """Bound the chance of so many right guesses if the audited computation keeps its promise.
+
+    With W binomial (`guesses` tries, each right with probability e^epsilon / (1 + e^epsilon)), the bound is
+    P[W >= v] + 2 m delta max_i P[v - i <= W < v] / i: at best, a promise broken with probability delta for each of
+    m canaries buys 2 m delta more right guesses on average, and they do most where they lift W by i to v
+    (Steinke, Nasr and Jagielski 2023, Appendix D).
+    """
     if correct == 0:
         return 1.0
     tail = float(betainc(correct, guesses - correct + 1, expit(epsilon)))  # P[W >= correct]
@@ -601,20 +494,11 @@ def _with_canaries(patients: Floats, canaries: np.ndarray) -> Floats:
 # What is refused -------------------------------------------------------------------------------------------------
 
 
-def _checked_level(confidence: float, delta: float) -> tuple[float, float]:
-    for name, value, least in (("confidence", confidence, "above 0"), ("delta", delta, "from 0")):
-        fits = isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < 1
-        if not fits or (name == "confidence" and value == 0):
-            raise AuditError(f"{name} is {value!r}; it is a probability {least} to below 1: give such a number.")
-    return float(confidence), float(delta)
-
-
-def _checked_count(name: str, value: int, least: int, most: int = _MOST_CANARIES) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise AuditError(f"{name} is {value!r}; give a whole number, {least} or more.")
-    if value > most:
-        raise AuditError(f"{name} is {value}; give a whole number, {most:,} or less.")
-    return int(value)
+def _level(confidence: float, delta: float) -> tuple[float, float]:
+    return (
+        checks.number(confidence, "confidence", 0, 1, above=True, below=True, error=AuditError),
+        checks.number(delta, "delta", 0, 1, below=True, error=AuditError),
+    )
 
 
 def _checked_scores(scores: ArrayLike, included: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
@@ -634,11 +518,7 @@ def _checked_scores(scores: ArrayLike, included: ArrayLike) -> tuple[Floats, NDA
             f"included holds {coin[~np.isin(coin, (0, 1))][0]:g}; it is 1 for in and 0 for out: recode it."
         )
     heads, tosses = int(coin.sum()), len(coin)
-    if heads in (0, tosses):
-        raise AuditError(
-            f"{heads} of {tosses} canaries were in; a fair coin must decide, so that some are in, some out."
-        )
-    if abs(heads - tosses / 2) > 3 * math.sqrt(tosses):  # six standard deviations: not in a billion audits
+    if heads in (0, tosses) or abs(heads - tosses / 2) > 3 * math.sqrt(tosses):  # six standard deviations
         raise AuditError(
             f"{heads:,} of {tosses:,} canaries were in, which no fair coin gives; toss one for each canary."
         )
@@ -649,21 +529,13 @@ def _refuse_too_few(m: int, confidence: float, delta: float, plan: tuple[int, ..
     """Return what could be shown at best, if that is anything."""
     best = _best(m, confidence, delta, plan)
     if best == 0:
+        enough = [few for few in (10, 20, 50, 100) if _best(few, confidence, delta, _planned(few, None)) > 0]
+        mend = f"take {enough[0]} canaries or more, and guess as many" if enough else "lower the confidence or delta"
         raise AuditError(
-            f"{m} canaries cannot show anything at {100 * confidence:g} % confidence and delta {delta:g}: at best "
-            f"epsilon {best:g}, with every guess right; {_mend(m, confidence, delta)}."
+            f"{max(plan, default=0)} guesses about {m} canaries cannot show anything at {100 * confidence:g} % "
+            f"confidence and delta {delta:g}, even if every guess is right: {mend}."
         )
     return best
-
-
-def _mend(m: int, confidence: float, delta: float) -> str:
-    if _best(m, confidence, delta, _planned(m, None)) > 0:
-        return "guess more of them"
-    for enough in (10, 20, 50, 100, 200, 500, 1000):
-        best = _best(enough, confidence, delta, _planned(enough, None))
-        if enough > m and best > 0:
-            return f"with {enough} canaries at best epsilon {best:.2f} could be shown"
-    return "lower the confidence or delta"
 
 
 def _checked_records(who: str, X: Table, y: Labels) -> tuple[Floats, Floats]:
@@ -684,7 +556,7 @@ def _checked_records(who: str, X: Table, y: Labels) -> tuple[Floats, Floats]:
 def _checked_canaries(canaries: int | Canaries, rows: int, columns: int, rng: np.random.Generator) -> Canaries:
     """Return canaries that can be trained on among patients of so many rows and columns."""
     if not isinstance(canaries, Canaries):
-        m = _checked_count("canaries", canaries, 1)
+        m = checks.whole(canaries, "canaries", 1, _MOST_CANARIES, error=AuditError)
         _refuse_too_large(rows + m, columns + m)
         return rare_code_canaries(columns, m, rng)
     features, labels = _checked_records("canaries", *canaries)

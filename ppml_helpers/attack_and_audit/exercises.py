@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -24,36 +23,6 @@ _DIAGNOSIS_GAIN = 0.067  # what the chapter's cell finds before 06.3
 _PROMISE = 3.0  # of 06.4
 
 _BROKEN = "Cleo"  # of 06.5
-
-
-# The colleagues of 06.5: called like private_training.train ----------------------------------------------------------
-
-
-def _ada(X: Any, y: Any, recipe: Any, noise_multipliers: Any, seeds: Any, **settings: Any) -> Any:
-    """Average fewer of the last steps, which only processes noisy gradients further: sound."""
-    from ppml_helpers.private_training.engine import train
-
-    return train(X, y, replace(recipe, averaged=0.25), noise_multipliers, seeds, **settings)
-
-
-def _ben(X: Any, y: Any, recipe: Any, noise_multipliers: Any, seeds: Any, **settings: Any) -> Any:
-    """Take small steps, which costs accuracy and no privacy: sound."""
-    from ppml_helpers.private_training.engine import train
-
-    return train(X, y, replace(recipe, learning_rate=1.0), noise_multipliers, seeds, **settings)
-
-
-def _cleo(X: Any, y: Any, recipe: Any, noise_multipliers: Any, seeds: Any, **settings: Any) -> Any:
-    """Never clip, and add the noise of somebody who does: broken."""
-    from ppml_helpers.private_training.engine import train
-
-    factor = 100.0  # no gradient is so long as a hundred clipping norms
-    loose = replace(recipe, clipping_norm=factor * recipe.clipping_norm)
-    return train(X, y, loose, [noise / factor for noise in noise_multipliers], seeds, **settings)
-
-
-COLLEAGUES: Mapping[str, Callable[..., Any]] = MappingProxyType({"Ada": _ada, "Ben": _ben, _BROKEN: _cleo})
-"""Programs to audit as black boxes."""
 
 
 # What is said to answers ---------------------------------------------------------------------------------------------
@@ -218,6 +187,8 @@ def _least(promise: float, **settings: float) -> int:
 
 
 def _judge_5(answer: object) -> Reply:
+    from ppml_helpers.attack_and_audit.colleagues import COLLEAGUES
+
     names = tuple(COLLEAGUES)
     if not isinstance(answer, Mapping) or set(answer) != set(names):
         raise NotAnAnswer(f"its keys are {', '.join(repr(name) for name in names)}")

@@ -4,82 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import ipywidgets as W
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ppml_helpers import accounting, figures
-from ppml_helpers.attack_and_audit.audit import TrainingAudit, audit_sweep
+from ppml_helpers import accounting, checks, figures
+from ppml_helpers.attack_and_audit.comparison import BUG, Audited, Audits, compared, complete
 from ppml_helpers.cohort import Split
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress, log_slider
-from ppml_helpers.private_training.engine import RECIPES, Models
-
-STOPS = tuple(float(f"{10 ** (k / 4):.2g}") for k in range(-4, 5))
-"""Every epsilon that the slider can stand on, to the two digits that it shows: 0.1 to 10, audited all together."""
 
 CANARIES = (100, 300, 1_000, 2_000)
 RUNS = (1, 2, 3, 5)
-BUG = 8.0
-"""The bug divides the noise by this."""
 
 PATIENTS = 2_000
 """So many of the training patients take part at most."""
 
 _FEWEST = 300
-_RECIPE = RECIPES["logistic regression"]
 _SIZE = (7.0, 4.3)  # inches
 _LINEAR = 0.1  # below this, the axis of the measured epsilon is linear and reaches 0
 _TOP = 16.0  # of that axis
 _GREY = "#666666"  # the baseline's colour, dark enough for text
-
-
-class Run(NamedTuple):
-    """What one audit found."""
-
-    actual: float  # epsilon that the noise really added keeps, by accounting
-    measured: float  # lower bound
-    auc: float  # on the test patients
-    scores: np.ndarray  # one a canary
-    included: np.ndarray  # whether the canary was in
-
-
-class Audited(NamedTuple):
-    """What one setting of the knobs gives."""
-
-    epsilon: float  # promised
-    canaries: int
-    patients: int
-    bug: bool
-    best: float  # lower bound if every guess had been right
-    confidence: float  # of each bound
-    shown: tuple[Run, ...]  # the audits of the program that the switch chooses
-    other: tuple[Run, ...]  # on the same coins, the program that it does not choose
-    curve: pd.DataFrame  # lower bounds at every epsilon audited so far on these coins: epsilon x run
-
-    @property
-    def measured(self) -> np.ndarray:
-        """Lower bound of each run."""
-        return np.array([run.measured for run in self.shown])
-
-    @property
-    def refuted(self) -> int:
-        """How many runs refute the promise."""
-        return int((self.measured > self.epsilon).sum())
-
-    @property
-    def auc(self) -> float:
-        """Mean test AUC of the audited models."""
-        return float(np.mean([run.auc for run in self.shown]))
-
-    @property
-    def other_auc(self) -> float:
-        """Mean test AUC with the switch the other way round."""
-        return float(np.mean([run.auc for run in self.other]))
 
 
 class AuditExplorer(Explorer):
@@ -97,11 +44,6 @@ class AuditExplorer(Explorer):
     delta : float
         Of the promise.
 
-    Raises
-    ------
-    ExplorerError
-        If it is given something else than a `Split`, or one with fewer than 300 training patients.
-
     Notes
     -----
     Each bound holds at 95 % confidence on its own. Of many sound programs, or of many audits of one, up to one in
@@ -115,20 +57,12 @@ class AuditExplorer(Explorer):
             raise ExplorerError(
                 f"the explorer was given a {type(split).__name__}, not a Split: give it cohort.split(X, y, seed=0)."
             )
-        if len(split.X_train) < _FEWEST:
-            raise ExplorerError(
-                f"there are {len(split.X_train)} training patients; the explorer needs {_FEWEST} or more: "
-                "give it a larger table."
-            )
-        if len(split.X_train) != len(split.y_train) or len(split.X_test) != len(split.y_test):
-            raise ExplorerError(
-                "the split has not one label for each patient: make it with cohort.split(X, y, seed=0)."
-            )
+        many, mend = len(split.X_train), "give it a larger table"
+        checks.whole(many, "the number of training patients", _FEWEST, error=ExplorerError, mend=mend)
         accounting.check_training(delta=delta)
-        self._X, self._y = split.X_train.iloc[:PATIENTS], split.y_train.iloc[:PATIENTS]
-        self._test = split.X_test, split.y_test
-        self._delta = delta
-        self._kept: dict[tuple[int, int], dict[tuple[float, bool], TrainingAudit]] = {}
+        self._patients = split.X_train.iloc[:PATIENTS], split.y_train.iloc[:PATIENTS]
+        self._test, self._delta = (split.X_test, split.y_test), delta
+        self._kept: dict[tuple[int, int], Audits] = {}
         super().__init__()
         self._figure.set_size_inches(*_SIZE)
 
@@ -146,27 +80,14 @@ class AuditExplorer(Explorer):
     def compute(self, progress: Progress, epsilon: float, canaries: int, runs: int, bug: bool) -> Audited:
         """Audit both programs, if these coins were not tossed before at this epsilon."""
         promised = float(f"{epsilon:.2g}")  # what the knob shows
-        audits = []
-        for run in range(runs):
+        kept = [self._kept.setdefault((canaries, run), {}) for run in range(runs)]
+        for run, audits in enumerate(kept):
 
             def tell(fraction: float, _: str, run: int = run) -> None:
                 progress((run + fraction) / runs, f"run {run + 1} of {runs}, {canaries:,} canaries")
 
-            audits.append(self._audited(canaries, run, promised, tell))
-        shown, other = ([self._seen(found[promised, side]) for found in audits] for side in (bug, not bug))
-        bounds = [[found[stop, bug].measured.epsilon_lower for found in audits] for stop in sorted({*STOPS, promised})]
-        one = audits[0][promised, bug]
-        return Audited(
-            epsilon=promised,
-            canaries=canaries,
-            patients=len(self._y),
-            bug=bug,
-            best=one.best_possible,
-            confidence=one.measured.confidence,
-            shown=tuple(shown),
-            other=tuple(other),
-            curve=pd.DataFrame(bounds, index=pd.Index(sorted({*STOPS, promised}), name="epsilon")),
-        )
+            complete(audits, self._patients, promised, canaries=canaries, seed=run, delta=self._delta, progress=tell)
+        return compared(kept, promised, bug, len(self._patients[1]), self._test)
 
     def forget(self) -> None:
         """Drop every remembered result and every audit."""
@@ -195,44 +116,6 @@ class AuditExplorer(Explorer):
             f"the test AUC is {result.auc:.2f}, and {result.other_auc:.2f} "
             f"{'without' if result.bug else 'with'} the bug."
         )
-
-    def _audited(
-        self, canaries: int, run: int, epsilon: float, progress: Progress
-    ) -> dict[tuple[float, bool], TrainingAudit]:
-        """Return the audits of one toss of the coins, by epsilon and bug, and make those that are missing.
-
-        What is trained together is always the same, so that no result depends on what was asked for before.
-        """
-        kept = self._kept.setdefault((canaries, run), {})
-        missing = [epsilons for epsilons in (STOPS, (epsilon,)) if (epsilons[-1], True) not in kept]
-        if not kept and epsilon in STOPS:
-            missing.pop()
-        for part, together in enumerate(missing):
-
-            def tell(fraction: float, what: str, part: int = part) -> None:
-                progress((part + fraction) / len(missing), what)
-
-            asked = [(promise, bug) for bug in (False, True) for promise in together]
-            settings = [(promise, BUG if bug else 1.0) for promise, bug in asked]
-            found = audit_sweep(
-                self._X,
-                self._y,
-                _RECIPE,
-                settings,
-                canaries=canaries,
-                delta=self._delta,
-                seed=run,
-                progress=tell,
-            )
-            kept |= zip(asked, found, strict=True)
-        return kept
-
-    def _seen(self, found: TrainingAudit) -> Run:
-        """Take out of an audit what picture and sentence show."""
-        slopes, intercept = found.models.weights
-        for_patients = Models((slopes[:, : found.columns], intercept), 0)  # they have 0 in the canaries' columns
-        auc = float(for_patients.auc(*self._test)[0])
-        return Run(found.actual, found.measured.epsilon_lower, auc, found.scores, found.included)
 
 
 # The words -------------------------------------------------------------------------------------------------------

@@ -12,16 +12,14 @@ Carlini, Chien, Nasr, Song, Terzis and Tramèr (2022), "Membership inference att
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from ppml_helpers import checks
 from ppml_helpers.errors import AttackError
-from ppml_helpers.membership import AttackResult, Scores, membership_attack
+from ppml_helpers.membership import Scores
 
 Members = NDArray[np.bool_]
 
@@ -35,35 +33,21 @@ _LEAST_VARIANCE = 1e-6  # a record that all shadow models score alike would othe
 
 
 def logit_confidence(logits: ArrayLike, y: ArrayLike) -> Scores:
-    """Turn log-odds of label 1 into log-odds of what really happened: log(p / (1 - p)) of the true label.
+    """Turn log-odds of label 1, shape (..., n), into log-odds of what really happened: log(p / (1 - p)) of its label.
 
     On this scale confidences are roughly normal, which LiRA relies on. No probability is computed, so that nothing is
     rounded to 0 or 1, however sure the model is.
-
-    Parameters
-    ----------
-    logits : array_like of shape (..., n)
-        Log-odds of label 1; leading dimensions are models.
-    y : array_like of shape (n,)
-        True labels, 0 or 1.
-
-    Returns
-    -------
-    ndarray
-        As `logits`.
-
-    Raises
-    ------
-    AttackError
-        If shapes do not fit, labels are not 0 or 1, or a number is missing or infinite.
     """
-    labels = _array("y", y, 1)
+    labels = finite("y", y, 1)
     if not np.isin(labels, (0, 1)).all():
         odd = labels[~np.isin(labels, (0, 1))][0]
         raise AttackError(f"y holds {odd:g}, but labels are 0 or 1; recode the outcome first.")
-    given = _array("the model's scores", logits)
+    given = finite("the model's scores", logits)
     if given.shape[-1:] != labels.shape:
-        raise AttackError(f"The scores have shape {given.shape} for {len(labels)} labels; give one for each record.")
+        raise AttackError(
+            f"The model's scores have shape {given.shape} for {len(labels)} records; it must return one log-odds a "
+            "record."
+        )
     return given * np.where(labels == 1, 1.0, -1.0)
 
 
@@ -72,11 +56,10 @@ def scores_of(model: Any, X: Any, y: ArrayLike, smallest: float = 1e-6) -> Score
 
     Parameters
     ----------
-    model : object with ``predict_proba``, or torch.nn.Module, or callable
-        A fitted two-class classifier of scikit-learn's kind with classes 0 and 1; or a network or function that
-        returns log-odds of label 1, shape (n,) or (n, 1), or unnormalised log-probabilities of both, shape (n, 2).
+    model : object with ``predict_proba``, or callable
+        A fitted two-class classifier of scikit-learn's kind with classes 0 and 1; or a function that returns the
+        log-odds of label 1, one a record.
     X : array_like of shape (n, n_features)
-        The records. A network gets them as a tensor of its own type; everything else as they are.
     y : array_like of shape (n,)
         Labels 0 and 1.
     smallest : float
@@ -86,109 +69,26 @@ def scores_of(model: Any, X: Any, y: ArrayLike, smallest: float = 1e-6) -> Score
     Returns
     -------
     ndarray of shape (n,)
-
-    Raises
-    ------
-    AttackError
-        If the model gives no scores for labels 0 and 1, too many or too few, or one that is not finite.
     """
     if hasattr(model, "predict_proba"):
-        answers = _log_odds(model, X, smallest)
-    elif _is_network(model):
-        answers = _network_output(model, X)
-    elif callable(model):
-        answers = model(X)
-    else:
-        raise AttackError(
-            f"{type(model).__name__} has no predict_proba and cannot be called; give a classifier, or a function that "
-            "returns log-odds."
-        )
-    given = _array("the model's scores", answers)
-    if given.ndim == 2 and given.shape[1] == 2:
-        given = given[:, 1] - given[:, 0]
-    elif given.ndim == 2 and given.shape[1] == 1:
-        given = given[:, 0]
-    records = len(np.asarray(y))
-    if given.shape != (records,):
-        raise AttackError(
-            f"The model's scores have shape {given.shape} for {records} records; it must return one log-odds a record."
-        )
-    return logit_confidence(given, y)
+        return logit_confidence(_log_odds(model, X, smallest), y)
+    if callable(model):
+        return logit_confidence(model(X), y)
+    raise AttackError(
+        f"{type(model).__name__} has no predict_proba and cannot be called; give a classifier, or a function that "
+        "returns log-odds."
+    )
 
 
 def _log_odds(model: Any, X: Any, smallest: float) -> NDArray[np.float64]:
     classes = list(getattr(model, "classes_", []))
     if classes != [0, 1]:
         raise AttackError(f"{type(model).__name__} has classes {classes}, not [0, 1]; fit it on labels 0 and 1 first.")
-    if not 0 < smallest < 0.5:
-        raise AttackError(f"smallest is {smallest!r}, but must lie between 0 and 0.5; 1e-6 is usual.")
-    chances = _array("the model's probabilities", model.predict_proba(X))
-    if chances.ndim != 2 or chances.shape[1] != 2:
-        raise AttackError(f"The model's probabilities have shape {chances.shape}; two columns are needed, for 0 and 1.")
-    if chances.min() < 0 or chances.max() > 1:
-        odd = chances[(chances < 0) | (chances > 1)][0]
-        raise AttackError(f"A probability is {odd:g}, but must lie in [0, 1]; give the model's probabilities.")
+    checks.number(smallest, "smallest", 0, 0.5, above=True, below=True, error=AttackError, mend="1e-6 is usual")
+    chances = finite("the model's probabilities", model.predict_proba(X), 2)
     # Both columns are used: 1 - p would lose a small probability of the other label to rounding.
     logs = np.log(np.maximum(chances, smallest))
     return logs[:, 1] - logs[:, 0]
-
-
-def _is_network(model: Any) -> bool:
-    torch = sys.modules.get("torch")  # whoever holds a network has imported it; nobody else should wait for it
-    return torch is not None and isinstance(model, torch.nn.Module)
-
-
-def _network_output(model: Any, X: Any) -> NDArray[np.float64]:
-    torch = sys.modules["torch"]
-    weight = next(model.parameters(), torch.zeros(1))
-    records = torch.as_tensor(np.asarray(X, dtype=float)).to(weight)
-    training = model.training
-    model.eval()  # dropout would make the answer random
-    try:
-        with torch.no_grad():
-            return model(records).double().cpu().numpy()
-    finally:
-        model.train(training)
-
-
-def attack_model(
-    model: Any,
-    members: tuple[Any, ArrayLike],
-    nonmembers: tuple[Any, ArrayLike],
-    scorer: Callable[[Any, Any, ArrayLike], ArrayLike] = scores_of,
-    **settings: Any,
-) -> AttackResult:
-    """Attack one model by its loss alone (Yeom et al. 2018), without shadow models."""
-    check_apart(members[0], nonmembers[0])
-    sides = []
-    for name, (X, y) in (("members", members), ("nonmembers", nonmembers)):
-        given = _array(f"the scores of the {name}", scorer(model, X, y))
-        if given.shape != (len(X),):
-            raise AttackError(
-                f"The scorer gave scores of shape {given.shape} for {len(X)} {name}; it must give one a record."
-            )
-        sides.append(given)
-    return membership_attack(*sides, **settings)
-
-
-def check_apart(members: Any, nonmembers: Any) -> None:
-    """Refuse records that are on both sides: they would be a member and none."""
-    labelled = isinstance(members, pd.DataFrame) and isinstance(nonmembers, pd.DataFrame)
-    first, second = ({row: i for i, row in enumerate(_rows(side, labelled))} for side in (members, nonmembers))
-    common = [row for row in first if row in second]
-    if common:
-        name = repr(members.index[first[common[0]]]) if labelled else f"in row {first[common[0]]} of the members"
-        raise AttackError(
-            f"{len(common)} records are both members and non-members, such as the one {name}; "
-            "give records that did not train the model as non-members."
-        )
-
-
-def _rows(table: Any, labelled: bool) -> list[Any]:
-    """Return something that can be compared for each row."""
-    values = np.ascontiguousarray(np.asarray(table, dtype=float)) + 0.0  # so that -0.0 is 0.0
-    content = [row.tobytes() for row in values]
-    return list(zip(table.index, content, strict=True)) if labelled else content
 
 
 # The attack ------------------------------------------------------------------------------------------------------
@@ -229,11 +129,6 @@ def online(
     -------
     ndarray of shape (n,)
         Logarithm of the ratio; above 0 means "more likely a member".
-
-    Raises
-    ------
-    AttackError
-        If shapes do not fit, a score is not finite, or a record has too few shadow models on either side.
     """
     target, scores, member = _checked(target_scores, shadow_scores, shadow_member)
     fixed = len(scores) < FEW_SHADOWS if fixed_variance is None else fixed_variance
@@ -263,11 +158,6 @@ def offline(
     ndarray of shape (n,)
         Standard deviations above the mean of models that were not trained on the record. The paper's one-sided
         test, 1 - P(Z > score), grows with it, so both are the same attack.
-
-    Raises
-    ------
-    AttackError
-        As `online`.
     """
     target, scores, member = _checked(target_scores, shadow_scores, shadow_member)
     fixed = len(scores) < FEW_SHADOWS if fixed_variance is None else fixed_variance
@@ -308,7 +198,7 @@ def _log_density(scores: Scores, normal: _Normal) -> Scores:
 def _checked(
     target_scores: ArrayLike, shadow_scores: ArrayLike, shadow_member: ArrayLike
 ) -> tuple[Scores, Scores, Members]:
-    target, scores = _array("target_scores", target_scores, 1), _array("shadow_scores", shadow_scores, 2)
+    target, scores = finite("target_scores", target_scores, 1), finite("shadow_scores", shadow_scores, 2)
     member = checked_members(shadow_member)
     if scores.shape[1] != len(target):
         raise AttackError(
@@ -332,7 +222,7 @@ def checked_members(member: ArrayLike) -> Members:
     return given.astype(bool)
 
 
-def _array(name: str, values: ArrayLike, dimensions: int | None = None) -> NDArray[np.float64]:
+def finite(name: str, values: ArrayLike, dimensions: int | None = None) -> NDArray[np.float64]:
     """Return finite numbers, or say what is wrong with them."""
     try:
         array = np.asarray(values, dtype=float)

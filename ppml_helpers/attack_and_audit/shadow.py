@@ -17,7 +17,6 @@ import math
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,22 +25,29 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ppml_helpers import accounting
+from ppml_helpers import accounting, checks
 from ppml_helpers.attack_and_audit import lira
 from ppml_helpers.attack_and_audit.lira import Members
-from ppml_helpers.attack_and_audit.shadow_training import Setting, train_block
 from ppml_helpers.errors import AttackError
 from ppml_helpers.files import replacing
 from ppml_helpers.membership import AttackResult, Scores, membership_attack, operating_point
-from ppml_helpers.private_training import engine
-from ppml_helpers.private_training.engine import Labels, Models, Progress, Recipe, Table
+from ppml_helpers.private_training.engine import (
+    Labels,
+    Models,
+    Progress,
+    Recipe,
+    Table,
+    checked,
+    no_progress,
+    train,
+)
 
 OVERFITTED = Recipe(steps=300, learning_rate=0.02, clipping_norm=math.inf, averaged=0, hidden=64)
 """With ``adam=True``: a network that learns about a thousand records by heart. For showing a leak, not for use."""
 
 # Models that are trained, and kept in a file, together.
 BLOCK_OF_REGRESSIONS, BLOCK_OF_NETWORKS, BLOCK_OF_CLASSIFIERS = 64, 8, 8
-_LAYOUT = 2  # of the files; a number that changes with whatever would make old files wrong
+_LAYOUT = 3  # of the files; a number that changes with whatever would make old files wrong
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,32 +72,15 @@ class Shadows:
 def memberships(n_models: int, records: int, seed: int) -> Members:
     """Draw which model is trained on which record: in pairs, each with one random half and the other.
 
-    Parameters
-    ----------
-    n_models : int
-        Even, at least 4.
-    records : int
-        Even, at least 4.
-    seed : int
-        0 or more. The pairs of a smaller number of models are the first of a larger.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_models, records)
-
-    Raises
-    ------
-    AttackError
-        If an argument is odd, too small or no whole number.
+    The pairs of a smaller number of models are the first of a larger.
     """
     for name, value, why in (
         ("n_models", n_models, "shadow models come in pairs"),
         ("records", records, "each shadow model is trained on exactly half"),
     ):
-        if not _is_whole(value) or value < 4 or value % 2:
+        if checks.whole(value, name, 4, error=AttackError, mend=why) % 2:
             raise AttackError(f"{name} is {value!r}; {why}: give an even number, 4 or more.")
-    if not _is_whole(seed) or seed < 0:
-        raise AttackError(f"seed is {seed!r}; give a whole number, 0 or more.")
+    checks.whole(seed, "seed", 0, error=AttackError)
     member = np.zeros((n_models, records), dtype=bool)
     for first in range(0, n_models, 2):
         half = np.random.default_rng([seed, first]).permutation(records)[: records // 2]
@@ -101,20 +90,7 @@ def memberships(n_models: int, records: int, seed: int) -> Members:
 
 
 def model_seed(seed: int, model: int) -> int:
-    """Return the seed of one shadow model's starting weights, batches and noise.
-
-    Parameters
-    ----------
-    seed : int
-        Of all shadow models together.
-    model : int
-        Its number, from 0.
-
-    Returns
-    -------
-    int
-        Below 2^32.
-    """
+    """Return the seed of one shadow model's starting weights, batches and noise, below 2^32."""
     return int(np.random.SeedSequence([seed, model, 1]).generate_state(1, np.uint32)[0])
 
 
@@ -126,11 +102,10 @@ def train_shadows(
     seed: int,
     *,
     epsilon: float = math.inf,
-    delta: float = accounting.DELTA,
     adam: bool = False,
     dtype: torch.dtype = torch.float32,
     folder: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Shadows:
     """Train shadow models of one recipe, each on a random half of the records, a block of them at once.
 
@@ -146,17 +121,16 @@ def train_shadows(
         Even, at least 4.
     seed : int
         Of halves, starting weights, batches and noise.
-    epsilon, delta : float
+    epsilon : float
         The promise that each model keeps for its own half. Infinity adds no noise: with a finite clipping norm the
         control (clipped, no noise), without one plain training.
     adam : bool
-        Whether to step by Adam instead of momentum; its first decay rate is the recipe's momentum. It only
-        processes noisy gradients further, so it costs no privacy.
+        Whether to step by Adam instead of momentum; its first decay rate is the recipe's momentum.
     dtype : torch.dtype
     folder : str or Path, optional
         Where finished blocks of models are kept. A training that was stopped, or killed, goes on from there to the
         same result.
-    progress : callable, optional
+    progress : callable
         Called as ``progress(fraction, what)`` between steps; it may raise to stop.
 
     Returns
@@ -170,26 +144,20 @@ def train_shadows(
         models of other data or settings, or cannot be read or written.
     TrainingDataError, PrivacyParameterError
         As `private_training.train`.
-
-    Notes
-    -----
-    One thread. Models of one block see the same Poisson sample of the records, each its own members among it, so
-    that each model's own training is the usual one and its guarantee holds.
     """
-    table, labels = engine._checked(X, y)
-    member = memberships(n_models, len(table), seed)
-    _check_records(table, labels, member)
-    setting = Setting(recipe, accounting.noise_multiplier(epsilon, recipe.sample_rate, recipe.steps, delta), adam)
-    engine._noise_scales([setting.noise_multiplier], [0], recipe)  # refuses noise without clipping
+    table, labels, member = _checked_halves(X, y, n_models, seed)
+    sigma = accounting.noise_multiplier(epsilon, recipe.sample_rate, recipe.steps)
     size = BLOCK_OF_NETWORKS if recipe.hidden else BLOCK_OF_REGRESSIONS
-    made_from = _fingerprint(table, labels, (size, setting, str(dtype)), n_models, seed)
+    made_from = _fingerprint(table, labels, (size, recipe, sigma, adam, str(dtype)), n_models, seed)
 
-    def train(numbers: range, tell: Callable[[float], None]) -> _Block:
+    def trained(numbers: range, tell: Callable[..., None]) -> _Block:
         seeds = [model_seed(seed, model) for model in numbers]
-        models = train_block(table.to(dtype), labels.to(dtype), member[numbers], setting, seeds, tell)
-        return _Block(lira.logit_confidence(models.logits(table.numpy()), labels.numpy()), models.weights)
+        noises = [sigma] * len(seeds)
+        own = {"member": member[numbers], "adam": adam, "dtype": dtype}
+        models = train(table, labels, recipe, noises, seeds, **own, progress=lambda share, _: tell(share))
+        return _Block(lira.logit_confidence(models.logits(table), labels), models.weights)
 
-    blocks = _in_blocks(n_models, size, train, folder, made_from, progress)
+    blocks = _in_blocks(n_models, size, trained, folder, made_from, progress)
     weights = tuple(torch.cat(parts) for parts in zip(*(block.weights for block in blocks), strict=True))
     return Shadows(member, np.concatenate([block.scores for block in blocks]), Models(weights, recipe.hidden))
 
@@ -200,9 +168,9 @@ def fit_shadows(
     y: Labels,
     n_models: int,
     seed: int,
-    progress: Progress | None = None,
     *,
     folder: str | Path | None = None,
+    progress: Progress = no_progress,
     smallest: float = 1e-6,
 ) -> Shadows:
     """Fit shadow models of any scikit-learn classifier, one after the other.
@@ -210,10 +178,10 @@ def fit_shadows(
     Parameters
     ----------
     make : callable
-        ``make(seed)`` returns a classifier that is not yet fitted.
-    X, y, n_models, seed, progress, folder
-        As in `train_shadows`; the halves are the same. The classifier's parameters, as ``get_params()`` gives them,
+        ``make(seed)`` returns a classifier that is not yet fitted. Its parameters, as ``get_params()`` gives them,
         tell whose models a folder holds.
+    X, y, n_models, seed, folder, progress
+        As in `train_shadows`; the halves are the same.
     smallest : float
         As in `lira.scores_of`.
 
@@ -221,40 +189,30 @@ def fit_shadows(
     -------
     Shadows
         Without models.
-
-    Raises
-    ------
-    AttackError, TrainingDataError
-        As `train_shadows` and `lira.scores_of`, and if there is a folder, but no way to tell whose models it holds.
     """
-    table, labels = engine._checked(X, y)
-    member = memberships(n_models, len(table), seed)
-    _check_records(table, labels, member)
-    made_from = ""
-    if folder is not None:
-        setting = (BLOCK_OF_CLASSIFIERS, _identity(make(0)), float(smallest))
-        made_from = _fingerprint(table, labels, setting, n_models, seed)
+    table, labels, member = _checked_halves(X, y, n_models, seed)
+    example = make(0)
+    setting = (BLOCK_OF_CLASSIFIERS, type(example).__qualname__, sorted(example.get_params().items()), float(smallest))
+    made_from = _fingerprint(table, labels, setting, n_models, seed)
 
-    def train(numbers: range, tell: Callable[..., None]) -> _Block:
+    def fitted(numbers: range, tell: Callable[..., None]) -> _Block:
         scores = np.empty((len(numbers), len(table)))
         for place, number in enumerate(numbers):
             half = member[number]
-            model = make(model_seed(seed, number)).fit(table.numpy()[half], labels.numpy()[half])
-            scores[place] = lira.scores_of(model, table.numpy(), labels.numpy(), smallest)
+            model = make(model_seed(seed, number)).fit(table[half], labels[half])
+            scores[place] = lira.scores_of(model, table, labels, smallest)
             if place < len(numbers) - 1:
                 tell((place + 1) / len(numbers), place + 1)
         return _Block(scores, ())
 
-    blocks = _in_blocks(n_models, BLOCK_OF_CLASSIFIERS, train, folder, made_from, progress)
+    blocks = _in_blocks(n_models, BLOCK_OF_CLASSIFIERS, fitted, folder, made_from, progress)
     return Shadows(member, np.concatenate([block.scores for block in blocks]))
 
 
 # Attacks with every shadow model as the target -------------------------------------------------------------------
 
 
-def leave_one_out(
-    shadows: Shadows, attack: Callable[..., Scores] = lira.online, *, fixed_variance: bool | None = None
-) -> Scores:
+def leave_one_out(shadows: Shadows, attack: Callable[..., Scores] = lira.online) -> Scores:
     """Attack every shadow model in turn, with the others as its shadow models.
 
     The target's pair is left out with it. It was trained on exactly the records that the target was not, so that its
@@ -266,8 +224,6 @@ def leave_one_out(
         Pairs, as from `memberships`.
     attack : callable
         `lira.online` or `lira.offline`.
-    fixed_variance : bool, optional
-        As in `lira.online`.
 
     Returns
     -------
@@ -279,9 +235,7 @@ def leave_one_out(
     AttackError
         If the models are not in pairs, or too few.
     """
-    member, scores = lira.checked_members(shadows.member), np.asarray(shadows.scores, dtype=float)
-    if member.shape != scores.shape:
-        raise AttackError(f"Members have shape {member.shape} and scores {scores.shape}; both are (models, records).")
+    scores, member = _paired(shadows.scores, shadows.member)
     if len(member) < 4 or len(member) % 2 or (member[0::2] == member[1::2]).any():
         raise AttackError(
             "The shadow models are not in pairs of which each record trained exactly one; draw them by `memberships`."
@@ -291,7 +245,7 @@ def leave_one_out(
     for target in range(len(member)):
         pair = slice(target // 2 * 2, target // 2 * 2 + 2)
         others[pair] = False
-        found[target] = attack(scores[target], scores[others], member[others], fixed_variance=fixed_variance)
+        found[target] = attack(scores[target], scores[others], member[others])
         others[pair] = True
     return found
 
@@ -312,11 +266,6 @@ def pooled(scores: ArrayLike, member: ArrayLike, **settings: Any) -> AttackResul
     AttackResult
         The intervals are about these records: each is counted once a target, half of the times as a member. Other
         records would differ by more.
-
-    Raises
-    ------
-    AttackError
-        If the shapes differ or a score is not finite.
     """
     given, chosen = _paired(scores, member)
     return membership_attack(given[chosen], given[~chosen], **settings)
@@ -331,31 +280,23 @@ class Vulnerability(NamedTuple):
         Share of the targets trained on the record in which the attack found it.
     alarms : ndarray of float, shape (records,)
         Share of the other targets in which the attack took it for a member.
-    targets : ndarray of int, shape (records,)
-        Targets that were trained on the record: what `found` is a share of.
     threshold : float
         Lowest score that counts as found.
     """
 
     found: NDArray[np.float64]
     alarms: NDArray[np.float64]
-    targets: NDArray[np.int64]
     threshold: float
 
 
 def vulnerability(scores: ArrayLike, member: ArrayLike, fpr: float = 0.01) -> Vulnerability:
     """Count for each record in how many targets the attack finds it."""
     given, chosen = _paired(scores, member)
-    targets = chosen.sum(axis=0)
-    if targets.min() == 0 or targets.max() == len(chosen):
-        odd = int(((targets == 0) | (targets == len(chosen))).argmax())
-        raise AttackError(f"Record {odd} trained {targets[odd]} of {len(chosen)} targets; some must have it, some not.")
     threshold = operating_point(given[chosen], given[~chosen], fpr).threshold
-    above = given >= threshold
+    above, targets = given >= threshold, chosen.sum(axis=0)
     return Vulnerability(
         found=(above & chosen).sum(axis=0) / targets,
         alarms=(above & ~chosen).sum(axis=0) / (len(chosen) - targets),
-        targets=targets,
         threshold=threshold,
     )
 
@@ -381,7 +322,7 @@ def _in_blocks(
     train: Callable[[range, Callable[..., None]], _Block],
     folder: str | Path | None,
     made_from: str,
-    progress: Progress | None,
+    progress: Progress,
 ) -> list[_Block]:
     """Train one block of models after the other, or take it from the folder if it was kept there."""
     blocks = []
@@ -389,9 +330,8 @@ def _in_blocks(
         numbers = range(start, min(start + size, n_models))
 
         def tell(fraction: float, finished: int = 0, numbers: range = numbers) -> None:
-            if progress is not None:
-                share = (numbers.start + fraction * len(numbers)) / n_models
-                progress(share, f"{numbers.start + finished} of {n_models} shadow models trained")
+            share = (numbers.start + fraction * len(numbers)) / n_models
+            progress(share, f"{numbers.start + finished} of {n_models} shadow models trained")
 
         file = None if folder is None else Path(folder) / f"block-{number:04d}.npz"
         block = None if file is None else _kept(file, made_from)
@@ -404,36 +344,22 @@ def _in_blocks(
     return blocks
 
 
-def _fingerprint(table: Tensor, labels: Tensor, setting: object, n_models: int, seed: int) -> str:
+def _fingerprint(table: np.ndarray, labels: np.ndarray, setting: object, n_models: int, seed: int) -> str:
     """Return a hash of everything that the result depends on."""
-    sizes = (_LAYOUT, int(n_models), int(seed), tuple(table.shape))
+    sizes = (_LAYOUT, int(n_models), int(seed), table.shape)
     digest = hashlib.sha256(repr((sizes, setting)).encode())
     for part in (table, labels):
-        digest.update(np.ascontiguousarray(part.numpy()).tobytes())
+        digest.update(part.tobytes())
     return digest.hexdigest()
-
-
-def _identity(model: Any) -> str:
-    """Return what tells a classifier from others that would be fitted differently."""
-    kind = type(model)
-    settings = repr(sorted(model.get_params().items())) if hasattr(model, "get_params") else " at 0x"
-    if " at 0x" in settings:  # an address says where an object is, not what it is
-        raise AttackError(
-            f"{kind.__name__} has no parameters by which its models could be known again in a folder; leave the folder "
-            "out, or give a classifier whose get_params() names plain values."
-        )
-    return f"{kind.__module__}.{kind.__qualname__} {settings}"
 
 
 def _kept(file: Path, fingerprint: str) -> _Block | None:
     """Return a block that was kept, or None if there is none."""
     try:
         with np.load(file, allow_pickle=False) as content:
-            made_from, checksum = (str(content[name]) for name in ("made_from", "checksum"))
-            weights = tuple(torch.from_numpy(content[f"weights_{i}"]) for i in range(len(content.files) - 3))
+            made_from = str(content["made_from"])
+            weights = tuple(torch.from_numpy(content[f"weights_{i}"]) for i in range(len(content.files) - 2))
             block = _Block(content["scores"], weights)
-        if checksum != _checksum(made_from, block):  # the archive's own checksums do not cover all of it
-            raise ValueError("its content is not what was written")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
@@ -447,21 +373,12 @@ def _kept(file: Path, fingerprint: str) -> _Block | None:
     return block
 
 
-def _checksum(made_from: str, block: _Block) -> str:
-    digest = hashlib.sha256(made_from.encode())
-    for part in (block.scores, *(weight.numpy() for weight in block.weights)):
-        digest.update(repr((part.shape, part.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(part).tobytes())
-    return digest.hexdigest()
-
-
 def _keep(file: Path, fingerprint: str, block: _Block) -> None:
     weights = {f"weights_{i}": weight.numpy() for i, weight in enumerate(block.weights)}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as scratch, scratch.open("wb") as stream:
-            texts = {"made_from": np.array(fingerprint), "checksum": np.array(_checksum(fingerprint, block))}
-            np.savez(stream, scores=block.scores, **texts, **weights)
+            np.savez(stream, made_from=np.array(fingerprint), scores=block.scores, **weights)
     except OSError as error:
         raise AttackError(f"{file} cannot be written ({error}); free space or name another folder.") from error
 
@@ -469,19 +386,18 @@ def _keep(file: Path, fingerprint: str, block: _Block) -> None:
 # What is refused -------------------------------------------------------------------------------------------------
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _check_records(table: Tensor, labels: Tensor, member: Members) -> None:
-    """Refuse a record that would be member and non-member of one model, and halves that cannot be trained on."""
-    content = np.column_stack([table.numpy(), labels.numpy()])
+def _checked_halves(X: Table, y: Labels, n_models: int, seed: int) -> tuple[np.ndarray, np.ndarray, Members]:
+    """Return records, labels and halves; refuse a record that would be member and non-member of one model."""
+    table, labels = (part.numpy() for part in checked(X, y))
+    member = memberships(n_models, len(table), seed)
+    content = np.column_stack([table, labels])
     distinct, first = np.unique(content, axis=0, return_index=True)
     if len(distinct) < len(content):
         twice = int(np.setdiff1d(np.arange(len(content)), first)[0])
         raise AttackError(
             f"Record {twice} occurs twice; a copy would make it a member and a non-member of one model: drop copies."
         )
-    events = member @ labels.numpy()
+    events = member @ labels
     if events.min() == 0 or events.max() == member.shape[1] // 2:
         raise AttackError("A shadow model's half holds a single label; give more records, with both labels among them.")
+    return table, labels, member

@@ -5,7 +5,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "engine": ["Models", "OpacusRun", "RECIPES", "Recipe", "Sweep", "network", "train", "train_with_opacus"],
+        "engine": ["Models", "RECIPES", "Recipe", "Sweep", "train"],
         "explorer": ["EpsilonExplorer"],
+        "with_opacus": ["OpacusRun", "network", "train_with_opacus"],
     },
 )

@@ -4,56 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable
 
 import ipywidgets as W
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 
-from ppml_helpers import accounting, figures
-from ppml_helpers.accounting import SampledGaussian
+from ppml_helpers import accounting, checks, figures
 from ppml_helpers.cohort import Split
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress, log_slider
-from ppml_helpers.private_training.engine import RECIPES, Recipe, Sweep, train
+from ppml_helpers.private_training.curve import (
+    CURVE,
+    SEEDS,
+    EpsilonResult,
+    Tables,
+    cost,
+    drawn,
+    promise,
+    without_privacy,
+)
+from ppml_helpers.private_training.engine import RECIPES, Recipe, Sweep
 from ppml_helpers.words import in_100
 
 SLIDER = tuple(10 ** (k / 10) for k in range(-20, 11))
 """Every epsilon that the slider can stand on."""
 
-CURVE = tuple(SLIDER[k] for k in (0, 5, 10, 13, 15, 17, 20, 25, 30))
-"""The epsilons at which the curve is trained."""
-
-SEEDS = tuple(range(5))
 PATIENTS = (300, 500, 1_000, 2_000, 4_000)
 CLIPPING_NORMS = (0.03, 0.1, 0.3, 1.0, 3.0)
-
-
-class EpsilonResult(NamedTuple):
-    """What one setting of the knobs gives; AUCs are on the test patients."""
-
-    epsilon: float
-    patients: int
-    model: str
-    aucs: pd.DataFrame  # epsilon (rows: the curve, the present one, infinity for clipping alone) x seed
-    non_private: float
-    promise: tuple[float, float, float]  # best guess; members found at 1 % and at 0.1 % false alarms
-    cost: float  # epsilon of publishing every noisy model of the curve
-
-    @property
-    def present(self) -> pd.Series:
-        """Test AUC of each seed at the present epsilon."""
-        return self.aucs.loc[self.epsilon]
-
-    @property
-    def control(self) -> float:
-        """Mean test AUC of clipping without noise."""
-        return float(self.aucs.loc[math.inf].mean())
 
 
 class EpsilonExplorer(Explorer):
@@ -65,11 +44,6 @@ class EpsilonExplorer(Explorer):
         Training and test patients (see `cohort.split`). The test patients stay the same throughout.
     delta : float
         Of the promise.
-
-    Raises
-    ------
-    ExplorerError
-        If it is given something else than a `Split`, or one with fewer than 300 training patients.
     """
 
     title = "Accuracy against epsilon"
@@ -79,20 +53,13 @@ class EpsilonExplorer(Explorer):
             raise ExplorerError(
                 f"the explorer was given a {type(split).__name__}, not a Split: give it cohort.split(X, y, seed=0)."
             )
-        if len(split.X_train) < min(PATIENTS):
-            raise ExplorerError(
-                f"there are {len(split.X_train)} training patients; the explorer needs {min(PATIENTS)} or more: "
-                "give it a larger table."
-            )
-        if len(split.X_train) != len(split.y_train) or len(split.X_test) != len(split.y_test):
-            raise ExplorerError(
-                "the split has not one label for each patient: make it with cohort.split(X, y, seed=0)."
-            )
+        many, mend = len(split.X_train), "give it a larger table"
+        checks.whole(many, "the number of training patients", min(PATIENTS), error=ExplorerError, mend=mend)
         accounting.check_training(delta=delta)
         self._split, self._delta = split, delta
+        self._data: dict[int, Callable[[int], Tables]] = {}
         self._sweeps: dict[tuple[int, Recipe], Sweep] = {}
         self._non_private: dict[tuple[int, str], float] = {}
-        self._tables: dict[tuple[int, int], tuple] = {}
         super().__init__()
 
     def controls(self) -> dict[str, W.Widget]:
@@ -111,20 +78,21 @@ class EpsilonExplorer(Explorer):
     ) -> EpsilonResult:
         """Train five models at this epsilon, and whatever of the curve was not yet trained."""
         recipe = dataclasses.replace(RECIPES[model], clipping_norm=clipping_norm)
-        data = partial(self._data, patients)
+        data = self._data.setdefault(patients, drawn(self._split, patients))
         sweep = self._sweeps.setdefault((patients, recipe), Sweep(recipe, data, self._delta))
         epsilons = sorted({*CURVE, epsilon})
         aucs = sweep.run([*epsilons, math.inf], SEEDS, progress)
-        sigmas = [accounting.noise_multiplier(e, recipe.sample_rate, recipe.steps, self._delta) for e in epsilons]
-        published = [SampledGaussian(sigma, recipe.sample_rate, recipe.steps * len(SEEDS)) for sigma in sigmas]
-        promise = (
-            accounting.membership_accuracy(epsilon, self._delta),
-            accounting.membership_power(epsilon, self._delta, 0.01),
-            accounting.membership_power(epsilon, self._delta, 0.001),
+        if (patients, model) not in self._non_private:
+            self._non_private[patients, model] = without_privacy(model, data)
+        return EpsilonResult(
+            epsilon=epsilon,
+            patients=patients,
+            model=model,
+            aucs=aucs,
+            non_private=self._non_private[patients, model],
+            promise=promise(epsilon, self._delta),
+            cost=cost(recipe, epsilons, self._delta),
         )
-        non_private = self._without_privacy(patients, model)
-        cost = accounting.compose(published, self._delta)
-        return EpsilonResult(epsilon, patients, model, aucs, non_private, promise, cost)
 
     def forget(self) -> None:
         """Drop every remembered result and every trained model."""
@@ -156,40 +124,6 @@ class EpsilonExplorer(Explorer):
             f"more than {in_100(guess)} times in 100, or finds more than {in_100(at_one)} % of the patients at 1 % "
             "false alarms."
         )
-
-    def _data(self, patients: int, seed: int) -> tuple:
-        """Return the training patients of a seed (everybody, or a draw of them) and the test patients."""
-        split = self._split
-        everybody = patients == len(split.X_train)
-        key = (patients, 0 if everybody else seed)
-        if key not in self._tables:
-            draw = np.arange(patients) if everybody else np.random.default_rng(seed).permutation(len(split.X_train))
-            rows = draw[:patients]
-            self._tables[key] = (
-                split.X_train.to_numpy("float32")[rows],
-                split.y_train.to_numpy()[rows],
-                split.X_test.to_numpy("float32"),
-                split.y_test.to_numpy(),
-            )
-        return self._tables[key]
-
-    def _without_privacy(self, patients: int, model: str) -> float:
-        """Return the mean test AUC of ordinary training on the same draws of patients."""
-        if (patients, model) not in self._non_private:
-            tables = {id(table[0]): (table, seed) for seed in SEEDS for table in [self._data(patients, seed)]}
-            aucs = [_ordinary_auc(model, seed, *table) for table, seed in tables.values()]
-            self._non_private[patients, model] = float(np.mean(aucs))
-        return self._non_private[patients, model]
-
-
-def _ordinary_auc(
-    model: str, seed: int, X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray, y_test: np.ndarray
-) -> float:
-    if RECIPES[model].hidden == 0:
-        fitted = LogisticRegression(max_iter=1000).fit(X_train, y_train)
-        return roc_auc_score(y_test, fitted.decision_function(X_test))
-    recipe = dataclasses.replace(RECIPES[model], clipping_norm=math.inf)
-    return float(train(X_train, y_train, recipe, [0.0], [seed]).auc(X_test, y_test)[0])
 
 
 def _draw_curve(axis: Axes, result: EpsilonResult) -> None:

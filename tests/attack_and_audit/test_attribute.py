@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy.stats import norm
-from sklearn.dummy import DummyClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.naive_bayes import GaussianNB
+from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
-from ppml_helpers.attack_and_audit import attribute, lira
 from ppml_helpers.attack_and_audit.attribute import attribute_inference, candidate_scores
 from ppml_helpers.errors import AttackError
 
@@ -105,8 +99,6 @@ def test_without_a_shadow_model_it_is_bayes_rule_record_by_record(regression, re
     assert ours.gain == pytest.approx(ours.attack - ours.imputation)
     commonest = np.bincount(codes(OWN[0])).argmax()
     assert ours.commonest == pytest.approx((truth == commonest).mean())
-    aucs = [[roc_auc_score(truth == v, chances[:, v]) for v in range(3)] for chances in (priors, posteriors)]
-    assert (ours.imputation_auc, ours.attack_auc) == pytest.approx(tuple(np.mean(aucs, axis=1)), abs=1e-9)
 
 
 def test_without_a_shadow_model_nobody_is_mistaken_for_a_member(result):
@@ -131,8 +123,6 @@ def test_the_gains_interval_is_that_of_a_bootstrap_over_records(result):
     assert change.std() > 0
     # Both are made of whole records, and of resamples: they may differ by a record or two.
     assert ours.gain_interval == pytest.approx(tuple(np.quantile(drawn, (0.025, 0.975))), abs=2.5 / len(change))
-    wide = attack(no_idea, confidence=0.99).members
-    assert wide.attack_interval.low < attack(no_idea).members.attack_interval.low < wide.attack
 
 
 def test_the_guess_does_not_look_at_the_answer(regression, result):
@@ -150,7 +140,6 @@ def test_the_guess_does_not_look_at_the_answer(regression, result):
 def test_a_leak_is_found_in_members_only():
     found = attack(by_heart(MEMBERS, sure=30.0), shadow=(by_heart(SHADOW_IN, sure=30.0), SHADOW_IN, SHADOW_OUT))
     assert found.members.attack == 1
-    assert found.members.attack_auc == 1
     assert found.members.gain == pytest.approx(1 - found.members.imputation)
     assert found.nonmembers.gain == 0
     assert found.leak == found.members.gain
@@ -184,21 +173,19 @@ def test_the_weight_is_the_one_that_makes_the_shadow_models_records_likeliest(re
 
 def test_an_attacker_who_takes_everybody_for_a_member_is_misled():
     # The model is sure of its own patients, and of all others if they had kind 0: wrong about most of them.
-    def overconfident(records):
+    def overconfident(records, others):
         own_patients = by_heart(records, sure=5.0)
-        known = set(map(tuple, records[0][["a", "b"]].to_numpy()))
+        ends = dict(zip(map(tuple, others[0][["a", "b"]].to_numpy()), np.where(others[1] == 1, 1, -1), strict=True))
 
         def log_odds(table):
-            stranger = np.array([tuple(row) not in known for row in table[["a", "b"]].to_numpy()])
-            return np.where(stranger, np.where(table[KIND].sum(axis=1) == 0, 0.0, -50.0), own_patients(table))
+            stranger = np.array([ends.get(tuple(row), 0) for row in table[["a", "b"]].to_numpy()])
+            surprised = np.where(table[KIND].sum(axis=1) == 0, 0.0, -50.0)  # at what happened to a stranger
+            return np.where(stranger == 0, own_patients(table), stranger * surprised)
 
         return log_odds
 
-    def sure_of_kind_0(model, X, y):
-        return np.where(np.asarray(model(X)) == -50.0, -50.0, lira.scores_of(model, X, y))
-
-    shadow = (overconfident(SHADOW_IN), SHADOW_IN, SHADOW_OUT)
-    found = attack(overconfident(MEMBERS), shadow=shadow, scorer=sure_of_kind_0)
+    shadow = (overconfident(SHADOW_IN, SHADOW_OUT), SHADOW_IN, SHADOW_OUT)
+    found = attack(overconfident(MEMBERS, OTHERS), shadow=shadow)
     assert found.members.attack == 1
     assert found.mistaken.gain < -0.2
     assert found.nonmembers.gain == 0
@@ -215,7 +202,6 @@ def test_a_model_that_knows_nothing_adds_nothing():
             np.testing.assert_array_equal(side.guessed, side.imputed)
             assert side.gain == 0
             assert side.gain_interval == (0, 0)
-            assert side.attack_auc == side.imputation_auc
         assert found.members.imputation > found.members.commonest + 0.05  # though most of it looks like a success
 
 
@@ -253,35 +239,9 @@ def test_the_leak_is_zero_on_average_if_the_model_saw_nobody():
 # ---------------------------------------------------------------------------------------------------- what it takes
 
 
-def test_networks_classifiers_and_functions_give_the_same_answer(regression):
-    network = torch.nn.Linear(4, 1).double()
-    with torch.no_grad():
-        network.weight.copy_(torch.from_numpy(regression.coef_))
-        network.bias.copy_(torch.from_numpy(regression.intercept_))
-    results = [attack(model) for model in (regression, network, regression.decision_function)]
-    for other in results[1:]:
-        np.testing.assert_array_equal(other.members.guessed, results[0].members.guessed)
-
-
-def test_one_column_another_imputer_and_stated_values(regression):
-    found = attack(regression, columns="kind: 2", values=[1, 0], imputer=GaussianNB())
-    assert found.values["kind: 2"].tolist() == [1, 0]
-    X, y = OWN
-    imputer = GaussianNB().fit(np.column_stack([X.drop(columns="kind: 2"), y]), X["kind: 2"] == 0)
-    expected = imputer.predict(np.column_stack([MEMBERS[0].drop(columns="kind: 2"), MEMBERS[1]]))
-    np.testing.assert_array_equal(found.members.imputed, expected)
-    assert found.members.imputation_auc != attack(regression, columns="kind: 2").members.imputation_auc
-
-
-def test_an_imputer_that_is_certain_can_still_be_overruled():
-    def sure_either_way(model, X, y):
-        return np.where(model(X) == 0, -30.0, 30.0)
-
-    certain = DummyClassifier(strategy="most_frequent")
-    found = attack(by_heart(MEMBERS), imputer=certain, scorer=sure_either_way)
-    assert found.members.imputation == found.members.commonest
-    assert found.members.attack == 1
-    assert found.nonmembers.attack == found.nonmembers.commonest
+def test_classifiers_and_functions_give_the_same_answer(regression, result):
+    other = attack(regression.decision_function)
+    np.testing.assert_array_equal(other.members.guessed, result.members.guessed)
 
 
 def test_columns_that_are_numbers_and_the_same_seed():
@@ -292,20 +252,6 @@ def test_columns_that_are_numbers_and_the_same_seed():
     first, second = (attack(no_idea, **sides, columns=[2, 3], seed=seed) for seed in (0, 0))
     np.testing.assert_array_equal(first.members.truth, codes(MEMBERS[0]))
     assert first.leak_interval == second.leak_interval
-
-
-def test_everybody_of_a_side_has_one_value():
-    X, y = MEMBERS
-    alike = (X[KIND] == 0).all(axis=1)
-    side = attack(no_idea, members=(X[alike], y[alike])).members
-    assert math.isnan(side.attack_auc)
-    assert side.imputation > 0
-
-
-def test_results_cannot_be_changed(result):
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        result.leak = 0.0
-    assert attribute.attribute_inference is attribute_inference
 
 
 # --------------------------------------------------------------------------------------------------------- bad input
@@ -322,74 +268,31 @@ def changed(records, row: int, column: str, value: float):
     ("argument", "value", "message"),
     [
         ("columns", "kind", "no column 'kind'; choose from a, b"),
-        ("columns", [], "give at least one"),
         ("columns", ["kind: 1", "kind: 1"], "each once"),
         ("columns", COLUMNS, "leave a column"),
         ("columns", "a", "has 600 values, but the attack guesses among 2 to 50"),
-        ("values", [[0, 0], [0, 1], [1, 0], [1, 1]], "No record of the attacker's own has the value"),
-        ("values", [[0, 0], [0, 1]], "is none of those to guess among"),
-        ("values", [[0, 0], [0, 0], [0, 1], [1, 0]], "is given twice"),
-        ("values", [[0, 0]], "has 1 values"),
-        ("values", [0, 1], "give one row a value, with 2 columns"),
-        ("values", [[0, math.nan], [0, 1], [1, 0]], "values holds 1 values such as nan"),
-        ("values", ["no", "yes"], "values must hold numbers"),
         ("members", MEMBERS[0], "members is a DataFrame; give the tuple \\(X, y\\)"),
-        ("members", (MEMBERS[0].to_numpy(), MEMBERS[1]), "X of members is a ndarray; give a DataFrame"),
+        ("members", (MEMBERS[0].to_numpy(), MEMBERS[1]), "the X of members is of type ndarray"),
         ("members", (MEMBERS[0][["b", "a", *KIND]], MEMBERS[1]), "columns of members are not those of own"),
-        ("members", (MEMBERS[0].iloc[:0], MEMBERS[1].iloc[:0]), "X of members has shape \\(0, 4\\)"),
         ("members", (MEMBERS[0], MEMBERS[1].iloc[1:]), "members has 300 records and 299 labels"),
-        ("nonmembers", (OTHERS[0], OTHERS[1] + 1), "labels from 1 to 2"),
-        ("nonmembers", (OTHERS[0], OTHERS[1] * math.nan), "y of nonmembers holds 300 values such as nan"),
         ("nonmembers", changed(OTHERS, 7, "a", math.nan), "X of nonmembers holds 1 values such as nan"),
-        ("own", changed(OWN, 7, "b", math.inf), "X of own holds 1 values such as inf"),
         ("members", changed(MEMBERS, 7, "kind: 1", 0.5), "The record 'patient 1-7' of members has the value"),
         ("nonmembers", MEMBERS, "300 records are in members and in nonmembers, such as the one 'patient 1-0'"),
         ("own", (pd.concat([OWN[0], OTHERS[0].iloc[4:6]]), [*OWN[1], 0, 1]), "2 records are in nonmembers and in own"),
-        ("shadow", (no_idea, MEMBERS, SHADOW_OUT), "in members and in the shadow model's members"),
         ("shadow", (no_idea, SHADOW_IN, SHADOW_IN), "in the shadow model's members and in the shadow model's non"),
         ("shadow", (no_idea, SHADOW_IN), "shadow is a tuple; give the tuple \\(model, \\(X, y\\), \\(X, y\\)\\)"),
-        ("shadow", (no_idea, SHADOW_IN, OWN), "in own and in the shadow model's non-members"),
-        ("imputer", LinearRegression(), "imputer is a LinearRegression; give a scikit-learn classifier"),
-        ("confidence", 1.0, "confidence is 1.0"),
-        ("resamples", 99, "resamples is 99; give a whole number, 100 or more"),
-        ("resamples", 200.5, "resamples is 200.5"),
-        ("seed", -1, "seed is -1"),
+        ("seed", -1, "seed = -1"),
     ],
 )
 def test_bad_input_is_refused_with_what_is_wrong(argument, value, message):
-    with pytest.raises(AttackError, match=message) as refused:
+    with pytest.raises(AttackError, match=message):
         attack(no_idea, **{argument: value})
-    assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (lambda table: np.where(table["kind: 2"] == 1, np.nan, 0), "scores holds 300 values such as nan"),
-        (lambda table: np.zeros(len(table) - 1), "shape \\(299,\\) for 300 records"),
-        (lambda table: np.zeros((len(table), 3)), "shape \\(300, 3\\)"),
-        (lambda table: ["high"] * len(table), "must hold numbers"),
-        ("a model", "has no predict_proba and cannot be called"),
-        (DecisionTreeClassifier().fit(MEMBERS[0], MEMBERS[1] + 1), "not \\[0, 1\\]; fit it"),
-    ],
-)
-def test_scores_that_are_none_are_refused(model, message):
-    with pytest.raises(AttackError, match=message):
-        attack(model)
-    with pytest.raises(AttackError, match=message):
-        attack(no_idea, shadow=(model, SHADOW_IN, SHADOW_OUT))
+def test_scores_that_are_none_are_refused():
+    def short(table: pd.DataFrame) -> np.ndarray:
+        return np.zeros(len(table) - 1)
 
-
-def test_a_scorer_of_ones_own_is_checked_too():
-    with pytest.raises(AttackError, match=r"shape \(300, 1\) for 300 records; it must give one a record"):
-        attack(no_idea, scorer=lambda model, X, y: np.zeros((len(X), 1)))
-
-
-class Broken(DummyClassifier):
-    def predict_proba(self, X):
-        return 2 * super().predict_proba(X)
-
-
-def test_an_imputer_that_gives_no_probabilities_is_refused():
-    with pytest.raises(AttackError, match="add up to 2 for the first record; it must give 3 a record"):
-        attack(no_idea, imputer=Broken())
+    for given in ({"model": short}, {"model": no_idea, "shadow": (short, SHADOW_IN, SHADOW_OUT)}):
+        with pytest.raises(AttackError, match=r"shape \(299,\) for 300 records"):
+            attack(**given)

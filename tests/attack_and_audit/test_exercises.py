@@ -1,4 +1,4 @@
-"""The exercises of chapter 06: right answers in several forms, what wrong ones are told, and that they are true."""
+"""The exercises of chapter 06 and their `colleagues`: right answers, what wrong ones are told, and that they are true."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from ppml_helpers import accounting, cohort, course, membership
 from ppml_helpers.attack_and_audit import attribute_inference, audit, shadow, study
 from ppml_helpers.attack_and_audit import exercises as chapter_06
-from ppml_helpers.attack_and_audit.exercises import COLLEAGUES
+from ppml_helpers.attack_and_audit.colleagues import COLLEAGUES
 from ppml_helpers.exercises import check
 from ppml_helpers.private_training.engine import RECIPES
 
@@ -158,7 +158,7 @@ def split() -> cohort.Split:
     return cohort.split(*cohort.features(cohort.load_patients()), seed=0)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", list(COLLEAGUES))
 def test_the_audit_finds_the_broken_colleague_and_no_other(split: cohort.Split, name: str, seed: int) -> None:
     run = audit.audit_training(split.X_train, split.y_train, RECIPE, 1.0, trainer=COLLEAGUES[name], seed=seed)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
-import torch
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
-from ppml_helpers import membership
 from ppml_helpers.attack_and_audit import lira
 from ppml_helpers.errors import AttackError
 
@@ -125,14 +122,9 @@ def bad(**changed):
     [
         (bad(target_scores=lambda s: s[:-1]), "59 target scores, but shadow scores of 60"),
         (bad(target_scores=lambda s: np.where(s > 0, np.nan, s)), "target_scores holds .* nan"),
-        (bad(target_scores=lambda s: s[None]), r"target_scores has shape \(1, 60\)"),
-        (bad(target_scores=lambda s: "high"), "must hold numbers"),
         (bad(shadow_scores=lambda s: s[0]), r"shadow_scores has shape \(60,\)"),
-        (bad(shadow_scores=lambda s: s * np.inf), "inf"),
         (bad(shadow_member=lambda m: m[:-1]), r"shadow_member has shape \(7, 60\)"),
         (bad(shadow_member=lambda m: m * 0.5), "true or false"),
-        (bad(shadow_member=lambda m: m.astype(str)), "true or false"),
-        (bad(shadow_member=lambda m: m | True), "0 shadow models that were not trained on"),
     ],
 )
 @pytest.mark.parametrize("attack", [lira.online, lira.offline])
@@ -166,34 +158,10 @@ def test_a_classifier_is_scored_by_its_log_odds():
     np.testing.assert_allclose(lira.scores_of(model, X, y), model.decision_function(X) * (2 * y - 1), atol=1e-9)
 
 
-def test_a_network_is_scored_in_all_the_shapes_that_networks_have():
+def test_a_function_of_log_odds_is_scored_too():
     X, y = table()
-    torch.manual_seed(0)
-    layer, two = torch.nn.Linear(4, 1), torch.nn.Linear(4, 2).double()
-    with torch.no_grad():
-        odds = layer(torch.tensor(X, dtype=torch.float32))[:, 0].numpy()
-        both = two(torch.tensor(X)).numpy()
-    expected = odds * (2 * y - 1)
-    np.testing.assert_allclose(lira.scores_of(layer, X, y), expected, atol=1e-6)
-    np.testing.assert_allclose(
-        lira.scores_of(torch.nn.Sequential(layer, torch.nn.Flatten(0)), X, y), expected, atol=1e-6
-    )
-    np.testing.assert_allclose(
-        lira.scores_of(lambda given: given @ [1.0, 2, 3, 4], X, y), X @ [1, 2, 3, 4] * (2 * y - 1)
-    )
-    np.testing.assert_allclose(lira.scores_of(two, X, y), (both[:, 1] - both[:, 0]) * (2 * y - 1), atol=1e-9)
-    true, other = torch.softmax(torch.tensor(both), dim=1).numpy()[np.arange(200), y], None
-    other = 1 - true
-    np.testing.assert_allclose(lira.scores_of(two, X, y), np.log(true / other), atol=1e-9)
-
-
-def test_a_network_answers_as_in_use_and_is_left_as_it_was():
-    X, y = table()
-    model = torch.nn.Sequential(torch.nn.Linear(4, 50), torch.nn.Dropout(0.9), torch.nn.Linear(50, 1))
-    assert model.training
-    np.testing.assert_array_equal(lira.scores_of(model, X, y), lira.scores_of(model, X, y))
-    assert model.training
-    assert all(weight.grad is None for weight in model.parameters())
+    given = lira.scores_of(lambda given: given @ [1.0, 2, 3, 4], X, y)
+    np.testing.assert_allclose(given, X @ [1, 2, 3, 4] * (2 * y - 1))
 
 
 def test_sure_answers_are_neither_infinite_nor_rounded_together():
@@ -205,34 +173,17 @@ def test_sure_answers_are_neither_infinite_nor_rounded_together():
     assert lira.scores_of(DecisionTreeClassifier().fit(X, y), X, y, smallest=0.01) == pytest.approx(math.log(100))
 
 
-class Odd:
-    """A classifier that gives what it is told to."""
-
-    def __init__(self, answer, classes=(0, 1)):
-        self.answer, self.classes_ = answer, np.array(classes)
-
-    def predict_proba(self, X):
-        return self.answer
-
-
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        (Odd(np.full((200, 2), np.nan)), "nan"),
-        (Odd(np.full((200, 3), 0.3)), r"shape \(200, 3\)"),
-        (Odd(np.full((200, 2), 1.5)), "1.5, but must lie in"),
-        (Odd(np.full((199, 2), 0.5)), r"shape \(199,\) for 200 records"),
-        (Odd(np.full((200, 2), 0.5), ("no", "yes")), "classes"),
         (lambda X: np.full(len(X), np.nan), "nan"),
-        (lambda X: np.full(len(X), np.inf), "inf"),
         (lambda X: X, r"shape \(200, 4\)"),
-        (lambda X: X[:, 0].sum(), r"shape \(\)"),
         (lambda X: "certain", "must hold numbers"),
-        (torch.nn.Linear(4, 3), r"shape \(200, 3\)"),
+        (DecisionTreeClassifier().fit([[0.0] * 4] * 2, [1, 2]), r"classes \[.*\], not \[0, 1\]"),
         (3, "int has no predict_proba and cannot be called"),
     ],
 )
-def test_a_scorer_that_returns_nonsense_is_refused(model, said):
+def test_a_model_that_gives_no_scores_is_refused(model, said):
     with pytest.raises(AttackError, match=said):
         lira.scores_of(model, *table())
 
@@ -242,44 +193,5 @@ def test_labels_that_are_not_0_or_1_and_silly_limits_are_refused():
     model = LogisticRegression().fit(X, y)
     with pytest.raises(AttackError, match="y holds 2, but labels"):
         lira.scores_of(model, X, y + 1)
-    for smallest in (0, 0.5, math.nan):
-        with pytest.raises(AttackError, match="smallest"):
-            lira.scores_of(model, X, y, smallest)
-
-
-# ------------------------------------------------------------------------------------------------ one model attacked
-
-
-def test_a_model_is_attacked_as_its_scores_are():
-    X, y = table(400)
-    model = DecisionTreeClassifier(max_depth=6, random_state=0).fit(X[:200], y[:200])
-    members, others = (X[:200], y[:200]), (X[200:], y[200:])
-    result = lira.attack_model(model, members, others, resamples=100)
-    plain = membership.membership_attack(*(lira.scores_of(model, *side) for side in (members, others)), resamples=100)
-    assert result.auc == plain.auc > 0.55
-    network = torch.nn.Linear(4, 1)
-    assert lira.attack_model(network, members, others, resamples=100).n_members == 200
-
-
-def test_a_record_on_both_sides_is_refused():
-    X, y = table(400)
-    model = LogisticRegression().fit(X, y)
-    with pytest.raises(AttackError, match=r"1 records are both .* in row 100"):
-        lira.attack_model(model, (X[:101], y[:101]), (X[100:], y[100:]))
-    frame = pd.DataFrame(X, index=[f"p{i}" for i in range(400)])
-    with pytest.raises(AttackError, match=r"50 records are both .*'p150'"):
-        lira.check_apart(frame[:200], frame[150:])
-    lira.check_apart(frame[:200], frame[200:])
-    # Two patients with the same values, and two tables that number their rows alike, are different records.
-    lira.check_apart(frame[:1], frame[:1].rename(index={"p0": "q0"}))
-    lira.check_apart(pd.DataFrame(X[:200]), pd.DataFrame(X[200:]))
-
-
-def test_a_scorer_of_ones_own_may_be_used_and_is_checked():
-    X, y = table(400)
-    sides = (X[:200], y[:200]), (X[200:], y[200:])
-    assert lira.attack_model(None, *sides, scorer=lambda model, X, y: X[:, 0], resamples=100).n_nonmembers == 200
-    with pytest.raises(AttackError, match=r"shape \(200, 4\) for 200 members"):
-        lira.attack_model(None, *sides, scorer=lambda model, X, y: X)
-    with pytest.raises(AttackError, match="nan"):
-        lira.attack_model(None, *sides, scorer=lambda model, X, y: X[:, 0] * np.nan)
+    with pytest.raises(AttackError, match=r"smallest = 0\.5"):
+        lira.scores_of(model, X, y, 0.5)

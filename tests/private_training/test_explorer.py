@@ -1,4 +1,4 @@
-"""The epsilon explorer: its numbers are those of training directly, at every end of its ranges."""
+"""The epsilon explorer and its `curve`: its numbers are those of training directly, at every end of its ranges."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_other_peoples_tables() -> None:
 
 
 def test_a_small_table_is_refused() -> None:
-    with pytest.raises(ExplorerError, match="there are 299 training patients; the explorer needs 300 or more"):
+    with pytest.raises(ExplorerError, match="the number of training patients = 299 must be"):
         EpsilonExplorer(synthetic(399, noise=1.0))
     with pytest.raises(ExplorerError, match="patients = 2000 is not on offer"):
         EpsilonExplorer(synthetic(1000, noise=1.0)).set(patients=2000)
@@ -164,7 +164,6 @@ def test_something_else_than_a_split_is_refused(split: cohort.Split) -> None:
         EpsilonExplorer(split.X_train)
 
 
-@pytest.mark.parametrize("delta", [0, 1, -1, math.nan])
-def test_an_explorer_with_an_impossible_delta_is_refused(split: cohort.Split, delta: float) -> None:
+def test_an_impossible_delta_is_refused(split: cohort.Split) -> None:
     with pytest.raises(PrivacyParameterError, match="delta = "):
-        EpsilonExplorer(split, delta=delta)
+        EpsilonExplorer(split, delta=1)

@@ -1,0 +1,170 @@
+"""The Opacus road (`with_opacus`) keeps its promise, and does what the engine does."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+from ppml_helpers import accounting, cohort
+from ppml_helpers.errors import PrivacyParameterError, TrainingDataError
+from ppml_helpers.private_training.engine import Models, Recipe, starting_weights, train
+from ppml_helpers.private_training.with_opacus import OpacusRun, network, train_with_opacus
+
+
+def table(rows: int = 200, columns: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1, 1, (rows, columns))
+    return X, (2 * X[:, 0] - X[:, 1] + rng.logistic(size=rows) > 0).astype(float)
+
+
+def test_the_network_of_the_opacus_road_starts_where_the_engine_does() -> None:
+    X, _ = table()
+    model = network(5, hidden=4, seed=9)
+    weights = starting_weights(4, 5, [9], torch.float32)
+    logits = Models(tuple(weights), 4).logits(X)[0]
+    np.testing.assert_allclose(model(torch.as_tensor(X).float()).detach().numpy()[:, 0], logits, atol=1e-6)
+
+
+# ---------------------------------------------------------------------------------------------------- against Opacus
+
+
+def opacus_auc(
+    X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray, recipe: Recipe, seed: int
+) -> float:
+    """The same recipe with Opacus' GradSampleModule and DPOptimizer, at noise multiplier 2."""
+    from opacus import GradSampleModule
+    from opacus.optimizers import DPOptimizer
+
+    model = GradSampleModule(network(X.shape[1], recipe.hidden, seed))
+    optimizer = DPOptimizer(
+        torch.optim.SGD(model.parameters(), lr=recipe.learning_rate),
+        noise_multiplier=2.0,
+        max_grad_norm=recipe.clipping_norm,
+        expected_batch_size=recipe.sample_rate * len(X),
+        generator=torch.Generator().manual_seed(seed),
+    )
+    batches = torch.Generator().manual_seed(seed + 1000)
+    table_, labels = torch.as_tensor(X).float(), torch.as_tensor(y).float()[:, None]
+    for _ in range(recipe.steps):
+        chosen = torch.rand(len(X), generator=batches) < recipe.sample_rate
+        optimizer.zero_grad()
+        nn.functional.binary_cross_entropy_with_logits(model(table_[chosen]), labels[chosen]).backward()
+        optimizer.step()
+    with torch.no_grad():
+        return roc_auc_score(y_test, model(torch.as_tensor(X_test).float())[:, 0].numpy())
+
+
+@pytest.mark.parametrize("hidden", [0, 16])
+@pytest.mark.filterwarnings("ignore:Full backward hook")
+def test_the_engine_trains_as_well_as_opacus(hidden: int) -> None:
+    """Welch's interval of the mean difference (99.9 %) over 6 seeds holds 0, and is narrow enough to mean something."""
+    split = cohort.split(*cohort.features(cohort.load_patients()), seed=0)
+    X, X_test, y, y_test = (np.array(part, dtype="float64") for part in split)
+    X, y = X[:1000], y[:1000]
+    recipe = Recipe(40, learning_rate=1.0, clipping_norm=0.5, sample_rate=0.1, momentum=0, averaged=0, hidden=hidden)
+    theirs = [opacus_auc(X, y, X_test, y_test, recipe, seed) for seed in range(6)]
+    ours = [train(X, y, recipe, [2.0], [100 + seed]).auc(X_test, y_test)[0] for seed in range(6)]
+    error = math.sqrt((np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / 6)
+    print(f"hidden {hidden}: engine {np.mean(ours):.4f}, Opacus {np.mean(theirs):.4f}, standard error {error:.4f}")
+    assert abs(np.mean(ours) - np.mean(theirs)) < 4.4 * error
+    assert error < 0.02
+    assert np.mean(theirs) > 0.6
+
+
+def test_one_noiseless_step_is_opacus_step() -> None:
+    """Without randomness the two roads agree to Opacus' own 1e-6 in the clipping factor."""
+    from opacus import GradSampleModule
+    from opacus.optimizers import DPOptimizer
+
+    X, y = table()
+    recipe = Recipe(5, learning_rate=0.5, clipping_norm=0.3, momentum=0.9, averaged=0, hidden=6)
+    model = GradSampleModule(network(5, 6, seed=2))
+    optimizer = DPOptimizer(
+        torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9),
+        noise_multiplier=0.0,
+        max_grad_norm=0.3,
+        expected_batch_size=200,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(5):
+            optimizer.zero_grad()
+            logits = model(torch.as_tensor(X).float())
+            nn.functional.binary_cross_entropy_with_logits(logits, torch.as_tensor(y).float()[:, None]).backward()
+            optimizer.step()
+    ours = train(X, y, recipe, [0.0], [2]).logits(X)[0]
+    np.testing.assert_allclose(model(torch.as_tensor(X).float()).detach().numpy()[:, 0], ours, atol=1e-4)
+
+
+# ---------------------------------------------------------------------------------------------------- the Opacus road
+
+ROAD = {"epochs": 3, "batch_size": 50, "clipping_norm": 1.0, "learning_rate": 0.5}
+
+
+@pytest.mark.parametrize("hidden", [0, 4])
+def test_the_opacus_road_keeps_its_promise(hidden: int, capfd: pytest.CaptureFixture[str]) -> None:
+    X, y = table(rows=600)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        run = train_with_opacus(X, y, network(5, hidden), epsilon=2.0, **ROAD)
+    assert isinstance(run, OpacusRun)
+    assert not heard
+    assert capfd.readouterr().err == ""
+    assert 1.9 < run.epsilon <= 2.0
+    assert run.sample_rate == pytest.approx(50 / 600)
+    assert run.steps == 3 * 12
+    ours = accounting.epsilon(run.noise_multiplier, run.sample_rate, run.steps)
+    assert 1.9 < ours <= 2.0 * 1.01
+    with torch.no_grad():
+        assert roc_auc_score(y, run.model(torch.as_tensor(X).float())[:, 0]) > 0.7
+
+
+def test_the_opacus_road_is_seeded() -> None:
+    X, y = table()
+    once = {**ROAD, "epochs": 1, "batch_size": 20}
+    runs = [train_with_opacus(X, y, network(5, 3), epsilon=0.5, **once, seed=seed) for seed in (1, 1, 2)]
+    weights = [torch.cat([p.detach().flatten() for p in run.model.parameters()]) for run in runs]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_the_stated_sample_rate_is_the_one_drawn() -> None:
+    """With 93 batches Opacus makes 92 steps an epoch (1 / (1 / 93) is below 93 in floating point)."""
+    X, y = table(rows=186)
+    run = train_with_opacus(X, y, network(5), epsilon=5.0, **{**ROAD, "epochs": 1, "batch_size": 2})
+    assert run.sample_rate == 1 / 93
+    assert run.steps == 92
+    # Opacus' own bookkeeping takes the rate for 1 / 92 then, and reports a little more than was spent.
+    assert accounting.epsilon(run.noise_multiplier, run.sample_rate, run.steps) <= 5.0 <= run.epsilon
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        ({"epsilon": 0}, PrivacyParameterError, "epsilon = 0 must be"),
+        ({"epsilon": math.inf}, PrivacyParameterError, "epsilon is inf; private training needs a finite one"),
+        ({"epsilon": 0.004}, PrivacyParameterError, "epsilon is 0.004; Opacus finds no noise for it"),
+        ({"delta": 1.0}, PrivacyParameterError, "delta = 1.0"),
+        ({"epochs": 0}, PrivacyParameterError, "epochs = 0 must be a whole number of at least 1: it counts rounds"),
+        ({"clipping_norm": math.inf}, PrivacyParameterError, "clipping_norm is inf; private training needs a finite"),
+        ({"learning_rate": -1}, PrivacyParameterError, "learning_rate = -1"),
+        ({"batch_size": 201}, TrainingDataError, "batch_size = 201 must be a whole number from 1 to 200"),
+        ({"y": np.full(200, 2)}, TrainingDataError, "labels hold 2.0; they must be 0 or 1"),
+        (
+            {"model": nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))},
+            PrivacyParameterError,
+            "Opacus cannot bound each patient's gradient in this model: BatchNorm",
+        ),
+    ],
+)
+def test_the_opacus_road_refuses(change: dict, error: type[Exception], sentence: str) -> None:
+    X, y = table()
+    with pytest.raises(error) as refused:
+        train_with_opacus(**{"X": X, "y": y, "model": network(5), "epsilon": 1.0, **ROAD, **change})
+    assert str(refused.value).startswith(sentence)
