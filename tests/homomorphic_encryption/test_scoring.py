@@ -243,7 +243,7 @@ def test_a_cohort_that_cannot_be_encrypted_is_refused(client: Client, bad: Any, 
 
 
 def test_a_limit_keeps_within_the_parameters_and_no_error_shows_a_patients_value(client: Client) -> None:
-    with pytest.raises(EncryptionError, match=r"limit = 100000\.0 must be a finite number above 0 and of at most 8192"):
+    with pytest.raises(EncryptionError, match=r"limit = 100000\.0 must be .*at most 8,?192"):
         client.encrypt(table(), limit=1e5)
     with pytest.raises(EncryptionError) as caught:
         client.encrypt(frame(a=[77.125]))
