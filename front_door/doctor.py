@@ -40,7 +40,7 @@ class Finding:
 def doctor(root: Path = places.ROOT) -> int:
     """Look at everything, print a line each, and return 1 if something needs mending."""
     looks: list[Callable[[Path], Finding]] = [
-        python, writable, disk, memory, environment, packages, optional, data, notebooks, browser, port,
+        python, writable, temporary, disk, memory, environment, packages, optional, data, notebooks, browser, port,
     ]  # fmt: skip
     findings = [look(root) for look in looks]
     for finding in findings:
@@ -59,13 +59,29 @@ def python(root: Path) -> Finding:
 
 def writable(root: Path) -> Finding:
     """Look whether the kit's folder can be written to."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=root, prefix=".kit-probe-"):
-            return Finding("ok", f"the kit's folder can be written to ({root})")
-    except OSError as error:
-        return Finding(
-            "mend", f"{root} cannot be written to ({error.strerror})", "copy the kit to a folder of your own"
-        )
+    for folder in (root, *filter(Path.exists, (root / ".kit", root / "notebooks"))):
+        try:
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            told = f"{folder} cannot be written to ({error.strerror})"
+            return Finding("mend", told, "copy the kit to a folder of your own")
+    return Finding("ok", f"the kit's folder can be written to ({root})")
+
+
+def temporary(root: Path) -> Finding:
+    """Look whether a program may be started from the folder for temporary files, as chapter 10 does."""
+    if os.name == "nt":
+        return Finding("ok", f"temporary files go to {tempfile.gettempdir()}")
+    with tempfile.TemporaryDirectory(prefix="kit-probe-") as folder:
+        script = Path(folder) / "probe"
+        script.write_text("#!/bin/sh\n")
+        script.chmod(0o700)
+        try:
+            subprocess.run([str(script)], check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            told = f"no program starts from {tempfile.gettempdir()} ({getattr(error, 'strerror', error)})"
+            return Finding("mend", told, "set TMPDIR to a folder of your own, and start again")
+    return Finding("ok", f"temporary files go to {tempfile.gettempdir()}")
 
 
 def disk(root: Path) -> Finding:

@@ -13,6 +13,7 @@ import csv
 import hashlib
 import json
 import os
+import queue
 import re
 import shutil
 import subprocess
@@ -139,7 +140,7 @@ def whats_wrong(recipe: Recipe) -> str:
     """Return in plain words why the environment is not ready, or an empty string when it is."""
     if not recipe.folder.exists():
         return "it has not been made yet"
-    version = interpreter_version(python_of(recipe.folder))
+    version = interpreter_version(recipe.folder)
     if not version:
         return "its Python does not start"
     try:
@@ -155,13 +156,15 @@ def whats_wrong(recipe: Recipe) -> str:
     return f"{missing[0]} is missing from it" if missing else ""
 
 
-def interpreter_version(python: Path) -> str:
-    """Return the version of a Python ("3.11.7"), or an empty string when it does not start."""
-    command = [str(python), "-I", "-S", "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]
+def interpreter_version(folder: Path) -> str:
+    """Return the version of an environment's Python ("3.11.7"), or "" when it does not start or shares its packages."""
+    command = [str(python_of(folder)), "-I", "-S", "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
+        alone = "include-system-site-packages = false" in (folder / "pyvenv.cfg").read_text("utf-8")
+        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    except (OSError, ValueError, subprocess.SubprocessError):
         return ""
+    return told if alone else ""
 
 
 def site_packages(folder: Path) -> Path | None:
@@ -237,8 +240,8 @@ def _make(recipe: Recipe, lock: int) -> None:
     _install(recipe, lock)
     if recipe.warm_up is not None:
         recipe.warm_up(python_of(recipe.folder))
-    version = interpreter_version(python_of(recipe.folder))
-    stamp = {"key": recipe.key(), "python": version, "entries": sorted(_entries(recipe.folder))}
+    version, entries = interpreter_version(recipe.folder), sorted(_entries(recipe.folder))
+    stamp = {"key": recipe.key(), "python": version, "entries": entries}
     _write(recipe.folder / STAMP, json.dumps(stamp, indent=1).encode())
 
 
@@ -268,12 +271,11 @@ def _check_disk(recipe: Recipe) -> None:
 
 def _reusable(folder: Path) -> bool:
     """Say whether what is there can be completed: a supported Python, with a pip of its own that starts."""
-    python = python_of(folder)
-    version = interpreter_version(python)
+    version = interpreter_version(folder)
     if not version or not supported(tuple(map(int, version.split(".")))):
         return False
-    probe = [str(python), "-I", "-m", "pip", "--version"]
-    return subprocess.run(probe, env=surroundings.own(), capture_output=True, check=False).returncode == 0
+    probe = [str(python_of(folder)), "-I", "-m", "pip", "--version"]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
 def _create(recipe: Recipe, lock: int) -> None:
@@ -384,21 +386,30 @@ def _run(
         pass_fds=() if WINDOWS else (lock,),
     )
     lines: deque[str] = deque(maxlen=40)
+    arriving: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def listen() -> None:
         for line in child.stdout or ():
-            lines.append(line.rstrip())
-            show(line.strip())
+            arriving.put(line)
+        arriving.put(None)
 
-    reader = threading.Thread(target=listen, daemon=True)
-    reader.start()
+    threading.Thread(target=listen, daemon=True).start()
     try:
-        while reader.is_alive():
-            reader.join(0.5)
-            show("")
+        while (line := _next(arriving)) is not None:
+            if line:
+                lines.append(line.rstrip())
+            show(line.strip())
         return child.wait(), list(lines)
     finally:
         end_process(child)
+
+
+def _next(arriving: queue.SimpleQueue[str | None]) -> str | None:
+    """Return the next line, an empty one where half a second passed without any, or None after the last."""
+    try:
+        return arriving.get(timeout=0.5)
+    except queue.Empty:
+        return ""
 
 
 def end_process(child: subprocess.Popen, patience: float = 15.0) -> None:

@@ -28,15 +28,19 @@ def own() -> dict[str, str]:
 
 def for_pip(python: Path) -> dict[str, str]:
     """Return the variables for the pip of ``python``: a person's index, certificates and caches, no other setting."""
-    values = {name: value for name, value in own().items() if name == "PIP_CONFIG_FILE" or not name.startswith("PIP_")}
+    theirs = {name: value for name, value in own().items() if name == "PIP_CONFIG_FILE" or not name.startswith("PIP_")}
     # An empty --python and many a -v undo what the files say about just these two.
     command = [str(python), "-m", "pip", "--python=", "config", "list", "-vvvv"]
-    told = subprocess.run(command, env=values, capture_output=True, text=True, errors="replace", check=False)
-    if told.returncode:
-        return values  # a file that pip cannot read: it says so itself when it installs
+    told = subprocess.run(command, env=theirs, capture_output=True, text=True, errors="replace", check=False)
     settings = {}
     for name, value in re.findall(r"^(?:global|install)\.(\S+?)=(['\"].*)$", told.stdout, re.MULTILINE):
-        settings["PIP_" + name.replace("-", "_").upper()] = ast.literal_eval(value)
+        settings[_variable(name)] = ast.literal_eval(value)
     settings |= {name: value for name, value in os.environ.items() if value}  # a variable comes before a file
-    wanted = ("PIP_" + name.replace("-", "_").upper() for name in _SOURCES.split())
-    return {**values, **{name: settings[name] for name in wanted if name in settings}, "PIP_CONFIG_FILE": os.devnull}
+    kept = {name: settings[name] for name in map(_variable, _SOURCES.split()) if name in settings}
+    if told.returncode == 0:  # else there is a file that pip cannot read: it says so itself when it installs
+        kept["PIP_CONFIG_FILE"] = os.devnull
+    return theirs | kept
+
+
+def _variable(option: str) -> str:
+    return "PIP_" + option.replace("-", "_").upper()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.metadata
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -195,6 +196,30 @@ def test_the_doctor_names_a_bad_table_and_the_mend(table: Path, harm, word: str)
 def test_the_doctor_reports_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     assert doctor.writable(tmp_path).state == "ok"
     assert doctor.writable(tmp_path / "absent").state == "mend"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions as on Linux and macOS")
+def test_the_doctor_reports_temporary_files_from_which_no_program_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor.temporary(tmp_path).state == "ok"
+    monkeypatch.setattr(Path, "chmod", lambda path, mode: None)  # as on a disk that is mounted so
+    finding = doctor.temporary(tmp_path)
+    assert finding.state == "mend"
+    assert "TMPDIR" in finding.mend
+
+
+def test_no_variable_of_another_program_reaches_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("PYTHONPATH", "PYTHONSTARTUP", "PYTHONWARNINGS", "VIRTUAL_ENV", "JUPYTERLAB_DIR", "JUPYTER_PATH")
+    names += ("MPLBACKEND", "MATPLOTLIBRC", "ALL_PROXY", "all_proxy")
+    for name in names:
+        monkeypatch.setenv(name, "elsewhere")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("PYTHONUTF8", "1")
+    values = places.jupyter_environment()
+    assert [name for name in names if name in values] == []
+    assert values["PYTHONNOUSERSITE"] == values["PYTHONUTF8"] == "1"
+    assert values["HTTPS_PROXY"] == "http://proxy:3128"
 
 
 def test_the_disk_is_looked_at_where_a_peer_will_be_in_a_fresh_clone(tmp_path: Path) -> None:

@@ -216,8 +216,12 @@ def test_an_environment_whose_interpreter_is_gone_is_made_afresh(ready: Path) ->
 
 
 @posix
-def test_an_environment_without_pip_is_made_afresh(begun: Path) -> None:
-    shutil.rmtree(site(begun) / "pip")
+@pytest.mark.parametrize("lost", ["site-packages/pip", "pyvenv.cfg"])
+def test_an_environment_without_pip_or_walls_of_its_own_is_made_afresh(begun: Path, lost: str) -> None:
+    if lost == "pyvenv.cfg":  # then its Python is the base, with the base's packages
+        (begun / ".venv" / lost).unlink()
+    else:
+        shutil.rmtree(site(begun) / "pip")
     assert "not usable" in repaired(begun)
 
 

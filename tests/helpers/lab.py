@@ -93,7 +93,7 @@ _STAMP_ENVIRONMENT = """
 import json
 from front_door import environment, places
 recipe = places.COURSE
-python = environment.interpreter_version(environment.python_of(recipe.folder))
+python = environment.interpreter_version(recipe.folder)
 stamp = {"key": recipe.key(), "python": python, "entries": []}
 (recipe.folder / environment.STAMP).write_text(json.dumps(stamp))
 """
