@@ -72,7 +72,7 @@ class Recipe:
 
     def key(self) -> str:
         """Return a hash over everything that decides what is installed, and where the project lives."""
-        parts = [self._text(), self._optional_text()]
+        parts = [_EDITION, self._text(), self._optional_text()]
         if self.project is not None:
             parts += [(self.project / "pyproject.toml").read_text("utf-8"), str(self.project.resolve())]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
