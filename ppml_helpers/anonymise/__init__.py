@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "disclosure_attack": ["Skew", "background_knowledge", "best_guess", "homogeneity", "skew"],
+        "disclosure_attack": ["Skew", "background_knowledge", "homogeneity", "skew"],
         "explorer": ["AnonymityExplorer"],
         "hierarchy": ["Hierarchy"],
         "lattice": ["Lattice", "Solution"],
@@ -14,6 +14,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "released": ["Released", "release"],
         "reidentification": ["Risk", "risk"],
         "support2": ["support2_hierarchies"],
-        "utility": ["average_class_size", "discernibility", "model_auc", "ncp"],
+        "utility": ["discernibility", "model_auc", "ncp"],
     },
 )

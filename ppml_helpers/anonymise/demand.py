@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ppml_helpers.anonymise.models import Whole, checked_whole
+from ppml_helpers import checks
+from ppml_helpers.anonymise.models import Diversity, Real, Whole
 from ppml_helpers.errors import AnonymityError
-
-Diversity = Literal["distinct", "entropy"]
-Distance = Literal["equal", "ordered"]
 
 
 class Demand(NamedTuple):
@@ -35,6 +32,11 @@ class Demand(NamedTuple):
         return self.l > 1 or self.t < 1
 
 
+def checked_k(k: Any, rows: int) -> int:
+    """Return a k that a table of so many rows can be asked for."""
+    return checks.whole(k, "k", 1, rows, error=AnonymityError, mend=f"the table has {rows} rows")
+
+
 def checked_demand(
     k: Any,
     l: Any,  # noqa: E741
@@ -45,14 +47,9 @@ def checked_demand(
     values: Whole | None,
 ) -> Demand:
     """Return a demand that a table of so many rows with these sensitive values (numbered from 0) can be asked for."""
-    k = checked_whole(k, "k", 1, rows, "rows of the table")
-    if diversity not in ("distinct", "entropy"):
-        raise AnonymityError(f"diversity = {diversity!r} is no kind of l-diversity: use 'distinct' or 'entropy'.")
-    if diversity == "entropy":
-        l = checked_number(l, "l", 1, math.inf)  # noqa: E741
-    else:
-        l = checked_whole(l, "l", 1, 10**9, "values of any column")  # noqa: E741
-    demand = Demand(k, l, checked_number(t, "t", 0, 1), diversity)
+    checks.choice(diversity, "diversity", get_args(Diversity), error=AnonymityError)
+    one = checks.number(l, "l", 1, error=AnonymityError) if diversity == "entropy" else checked_l(l)
+    demand = Demand(checked_k(k, rows), one, checks.share(t, "t", error=AnonymityError), diversity)
     if values is None:
         if demand.beyond_k:
             raise AnonymityError(
@@ -60,25 +57,31 @@ def checked_demand(
                 f"at 1 and t at 1."
             )
         return demand
-    distinct = int(values.max()) + 1
+    check_values(one, int(values.max()) + 1, sensitive)
+    return demand
+
+
+def checked_l(l: Any) -> int:  # noqa: E741
+    """Return a whole l."""
+    return checks.whole(l, "l", 1, error=AnonymityError)
+
+
+def check_values(l: float, distinct: int, sensitive: Hashable) -> None:  # noqa: E741
+    """Refuse an l that no class can reach."""
     if l > distinct:
         raise AnonymityError(
             f"l = {l:g} is more than the {distinct} values that {sensitive!r} has in this table: choose {distinct} or "
             f"less."
         )
-    return demand
 
 
-def checked_weights(weights: Mapping[Any, float] | None, qi: Sequence[Hashable]) -> NDArray[np.float64]:
+def checked_weights(weights: Mapping[Any, float] | None, qi: Sequence[Hashable]) -> Real:
     """Return the share of each quasi-identifier in the loss (they sum to 1); one without a weight weighs 1."""
     given = dict(weights or {})
-    unknown = [name for name in given if name not in qi]
-    if unknown:
-        raise AnonymityError(
-            f"A weight is given for {unknown[0]!r}, which is no quasi-identifier: choose from "
-            f"{', '.join(map(str, qi))}."
-        )
-    values = np.array([checked_number(given.get(name, 1), f"The weight of {name!r}", 0, math.inf) for name in qi])
+    for name, weight in given.items():
+        checks.choice(name, "A name in weights", qi, error=AnonymityError)
+        checks.number(weight, f"The weight of {name!r}", 0, error=AnonymityError)
+    values = np.array([float(given.get(name, 1)) for name in qi])
     if not values.any():
         raise AnonymityError("All weights are 0: give at least one quasi-identifier a weight above 0.")
     values = values / values.max()  # first, because a sum of huge weights would overflow
@@ -87,13 +90,4 @@ def checked_weights(weights: Mapping[Any, float] | None, qi: Sequence[Hashable])
 
 def most_rows(limit: Any, name: str, rows: int) -> int:
     """Return how many rows a limit (a share from 0 to 1) lets go; never all, since an empty table is no release."""
-    return min(int(checked_number(limit, name, 0, 1) * rows + 1e-9), rows - 1)
-
-
-def checked_number(value: Any, name: str, least: float, most: float) -> float:
-    """Return a finite number from `least` to `most`."""
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number or not least <= value <= most or not math.isfinite(value):
-        upper = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
-        raise AnonymityError(f"{name} = {value!r} must be a number {upper}: choose one.")
-    return float(value)
+    return min(int(checks.share(limit, name, error=AnonymityError) * rows + 1e-9), rows - 1)

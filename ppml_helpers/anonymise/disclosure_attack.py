@@ -11,82 +11,29 @@ unknown: a class that holds one leaves the attacker in doubt, and nobody can be 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ppml_helpers.errors import AttackError
-
-
-@dataclass(frozen=True)
-class BestGuess:
-    """How often the likeliest value is right.
-
-    Attributes
-    ----------
-    accuracy : float
-        Share of right guesses when each row is guessed by its class's most frequent value.
-    base_rate : float
-        The same when all rows are guessed by the table's most frequent value: no attack at all.
-    """
-
-    accuracy: float
-    base_rate: float
-
-    @property
-    def lift(self) -> float:
-        """Accuracy divided by the base rate: 1 if the classes tell nothing."""
-        return self.accuracy / self.base_rate
+from ppml_helpers import checks
+from ppml_helpers.anonymise.models import Holdings, Whole, checked_columns, class_numbers, holdings, value_codes
+from ppml_helpers.errors import AnonymityError
 
 
-@dataclass(frozen=True, eq=False)
-class Skew:
-    """How much likelier a value is in some classes than in the table.
+class Skew(NamedTuple):
+    """How much likelier a value is in some class than in the table.
 
     Attributes
     ----------
     base_rate : float
         Share of the value in the table.
-    factors : ndarray of float, shape (rows,)
-        Share of the value in the row's class, divided by the base rate; 1 where the class has no known value.
+    factor : float
+        The largest share of the value in a class, divided by the base rate.
     """
 
     base_rate: float
-    factors: NDArray[np.float64]
-
-    @property
-    def factor(self) -> float:
-        """The largest factor of any class."""
-        return float(self.factors.max())
-
-    @property
-    def rows(self) -> int:
-        """Rows in the class, or classes, with the largest factor."""
-        return self.rows_at_least(self.factor)
-
-    def rows_at_least(self, factor: float) -> int:
-        """Count the rows in classes where the value is at least `factor` times as frequent as in the table."""
-        return int((self.factors >= factor * (1 - 1e-12)).sum())
-
-
-@dataclass(frozen=True, eq=False)
-class _Counts:
-    """Rows of each class by sensitive value, one entry for each pair that occurs."""
-
-    pair_class: NDArray[np.int64]
-    pair_value: NDArray[np.int64]
-    pair_rows: NDArray[np.int64]
-    unknown: NDArray[np.int64]  # (classes,), rows whose value is missing
-    row_class: NDArray[np.int64]  # (rows,)
-    row_value: NDArray[np.int64]  # (rows,), -1 where missing
-    values: pd.Index
-
-    def by_class(self, of_pairs: NDArray[Any]) -> NDArray[Any]:
-        """Sum a number of each pair over the values of a class."""
-        return np.bincount(self.pair_class, weights=of_pairs, minlength=len(self.unknown))
+    factor: float
 
 
 def homogeneity(table: pd.DataFrame, qi: Sequence[Hashable], sensitive: Hashable, value: Any = None) -> float:
@@ -114,10 +61,10 @@ def homogeneity(table: pd.DataFrame, qi: Sequence[Hashable], sensitive: Hashable
 
     Raises
     ------
-    AttackError
+    AnonymityError
         If the table is empty, columns are unknown or repeated, or nobody has `value`.
     """
-    return _certain(_counted(table, qi, sensitive), 1, value, sensitive)
+    return background_knowledge(table, qi, sensitive, 0, value)
 
 
 def background_knowledge(
@@ -132,7 +79,7 @@ def background_knowledge(
     Parameters
     ----------
     table, qi, sensitive, value
-        As for `homogeneity`.
+        As for `homogeneity`, with its errors.
     excluded : int
         Number of values that the attacker can rule out, at least 0; 0 is `homogeneity`.
 
@@ -140,28 +87,13 @@ def background_knowledge(
     -------
     float
         From 0 to 1.
-
-    Raises
-    ------
-    AttackError
-        As for `homogeneity`, or if `excluded` is no whole number of at least 0.
     """
-    if isinstance(excluded, bool) or not isinstance(excluded, int | np.integer) or excluded < 0:
-        raise AttackError(f"excluded is {excluded!r}; give a whole number of values, at least 0.")
-    return _certain(_counted(table, qi, sensitive), 1 + int(excluded), value, sensitive)
-
-
-def best_guess(table: pd.DataFrame, qi: Sequence[Hashable], sensitive: Hashable) -> BestGuess:
-    """Guess each person's sensitive value by the most frequent one of their class.
-
-    Rows with a missing value are left out. For a rare attribute the base rate is near 1 and hides what the attack
-    finds: read `skew` as well.
-    """
-    found = _counted(table, qi, sensitive)
-    most = np.zeros(len(found.unknown), dtype=np.int64)
-    np.maximum.at(most, found.pair_class, found.pair_rows)
-    known = found.row_value[found.row_value >= 0]
-    return BestGuess(float(most.sum() / len(known)), float(np.bincount(known).max() / len(known)))
+    excluded = checks.whole(excluded, "excluded", 0, error=AnonymityError)
+    read = _read(table, qi, sensitive)
+    doubt = np.bincount(read.held.group[read.held.value == len(read.values)], minlength=len(read.held.size)) > 0
+    certain = ((np.bincount(read.held.group) <= 1 + excluded) & ~doubt)[read.row_class]
+    asked = slice(None) if value is None else read.row_value == _place(read, value, sensitive)
+    return float(certain[asked].mean())
 
 
 def skew(table: pd.DataFrame, qi: Sequence[Hashable], sensitive: Hashable, value: Any) -> Skew:
@@ -173,74 +105,44 @@ def skew(table: pd.DataFrame, qi: Sequence[Hashable], sensitive: Hashable, value
     Parameters
     ----------
     table, qi, sensitive
-        As for `homogeneity`.
+        As for `homogeneity`, with its errors.
     value
         The sensitive value that harms.
 
     Returns
     -------
     Skew
-
-    Raises
-    ------
-    AttackError
-        As for `homogeneity`.
     """
-    found = _counted(table, qi, sensitive)
-    having = found.by_class(found.pair_rows * (found.pair_value == _place(found, value, sensitive)))
-    known = found.by_class(found.pair_rows)
-    base_rate = float(having.sum() / known.sum())
-    share = np.divide(having, known, out=np.full(len(known), base_rate), where=known > 0)
-    return Skew(base_rate, (share / base_rate)[found.row_class])
+    read = _read(table, qi, sensitive)
+    group, values, rows, size = read.held
+    having, known = (
+        np.bincount(group[of], rows[of], len(size))
+        for of in (values == _place(read, value, sensitive), values < len(read.values))
+    )
+    base_rate = having.sum() / known.sum()
+    return Skew(float(base_rate), float((having[known > 0] / known[known > 0]).max() / base_rate))
 
 
-def _certain(found: _Counts, most: int, value: Any, sensitive: Hashable) -> float:
-    """Share of rows in classes of at most so many values, none of them missing."""
-    distinct = np.bincount(found.pair_class, minlength=len(found.unknown))
-    certain = ((distinct <= most) & (found.unknown == 0))[found.row_class]
-    if value is None:
-        return float(certain.mean())
-    return float(certain[found.row_value == _place(found, value, sensitive)].mean())
+class _Read(NamedTuple):
+    """What an attacker reads of a table."""
+
+    held: Holdings  # the sensitive values of each class; a missing one has the number after the last of `values`
+    row_class: Whole
+    row_value: Whole
+    values: pd.Index
 
 
-def _place(found: _Counts, value: Any, sensitive: Hashable) -> int:
-    places = np.flatnonzero(found.values == value)
-    if len(places) == 0:
-        some = ", ".join(map(repr, found.values[:8].tolist()))
-        raise AttackError(f"No row has {value!r} in {sensitive!r}; choose one of the values that occur: {some}.")
-    return int(places[0])
-
-
-def _counted(table: pd.DataFrame, qi: Sequence[Hashable], sensitive: Hashable) -> _Counts:
-    """Check the input, and count the rows of each class by sensitive value."""
-    names = _checked(table, qi, sensitive)
-    try:
-        row_class = table.groupby(names, dropna=False, sort=False, observed=True).ngroup().to_numpy()
-        row_value, values = pd.factorize(table[sensitive])
-    except TypeError:
-        raise AttackError("A column holds lists or other values that cannot be compared; make them text.") from None
+def _read(table: pd.DataFrame, qi: Sequence[Hashable], sensitive: Hashable) -> _Read:
+    row_class = class_numbers(table[name] for name in checked_columns(table, qi, sensitive))
+    row_value, values = value_codes(table[sensitive])
     if len(values) == 0:
-        raise AttackError(f"All values of {sensitive!r} are missing: there is nothing to disclose.")
-    known = row_value >= 0
-    pairs, pair_rows = np.unique(row_class[known] * len(values) + row_value[known], return_counts=True)
-    unknown = np.bincount(row_class[~known], minlength=int(row_class.max()) + 1)
-    return _Counts(*np.divmod(pairs, len(values)), pair_rows, unknown, row_class, row_value, pd.Index(values))
+        raise AnonymityError(f"All values of {sensitive!r} are missing: there is nothing to disclose.")
+    return _Read(holdings(row_class, row_value), row_class, row_value, values)
 
 
-def _checked(table: pd.DataFrame, qi: Sequence[Hashable], sensitive: Hashable) -> list[Hashable]:
-    if not isinstance(table, pd.DataFrame):
-        raise AttackError(f"The table must be a DataFrame; this is a {type(table).__name__}.")
-    if len(table) == 0:
-        raise AttackError("The table has no rows; give a table of at least one.")
-    names = [qi] if isinstance(qi, str) else list(qi)
-    if not names:
-        raise AttackError("qi is empty; name at least one quasi-identifier.")
-    if sensitive in names:
-        raise AttackError(f"{sensitive!r} is sensitive and among the quasi-identifiers; it can be only one of them.")
-    for name in [*names, sensitive]:
-        if names.count(name) > 1:
-            raise AttackError(f"qi names {name!r} twice; name each column once.")
-        if (times := int((table.columns == name).sum())) != 1:
-            has = f"has {times} columns {name!r}" if times else f"has no column {name!r}"
-            raise AttackError(f"The table {has}; its columns begin {', '.join(map(str, table.columns[:8]))}.")
-    return names
+def _place(read: _Read, value: Any, sensitive: Hashable) -> int:
+    places = np.flatnonzero(read.values == value)
+    if len(places) == 0:
+        some = ", ".join(map(repr, read.values[:8].tolist()))
+        raise AnonymityError(f"No row has {value!r} in {sensitive!r}; choose one of the values that occur: {some}.")
+    return int(places[0])

@@ -2,124 +2,41 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import ipywidgets as W
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ppml_helpers import cohort, figures
-from ppml_helpers.anonymise import (
-    Lattice,
-    Released,
-    Risk,
-    Solution,
-    classes,
-    disclosure_attack,
-    model_auc,
-    support2_hierarchies,
+from ppml_helpers import figures, words
+from ppml_helpers.anonymise.bench import (
+    KS,
+    LIMITS,
+    QUASI_IDENTIFIERS,
+    SENSITIVE,
+    SHOWN,
+    Anonymised,
+    Asked,
+    Bench,
+    Example,
+    Sensitive,
+    check_tables,
+    checked_ks,
 )
 from ppml_helpers.anonymise.hierarchy import TOP
-from ppml_helpers.anonymise.reidentification import risk
-from ppml_helpers.errors import AnonymityError, ExplorerError
+from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress
-from ppml_helpers.people import identities, linkage
+from ppml_helpers.people import identities
 
-KS = (1, 2, 3, 5, 8, 10, 15, 20, 30, 50, 100)
 LS = (1, 2, 3, 4, 5, 6, 8)
 TS = (1.0, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05)
-LIMITS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 WEIGHTS = (0, 1, 3)
-QUASI_IDENTIFIERS = ("age", "sex", "race", "postcode", "admission")
 FICTIONAL = ("postcode", "admission")
-LINKED = ("age", "sex", "postcode")
-"""What the register knows, beside names."""
 
-NOT_RELEASED = ("edu", "income")
-"""Quasi-identifiers that the release does without."""
-
-PREDICTORS = ("age", "sex", "race")
-"""The quasi-identifiers that a model may use: postcode and admission are made up and predict nothing."""
-
-_SHOWN = 4  # patients of the example class
 _SIZE = (7.0, 5.3)  # inches
-_FEWEST = 300  # patients: with fewer no model can be judged
-
-
-class Sensitive(NamedTuple):
-    """A sensitive attribute: its name, the value whose disclosure harms (None: each), and how to speak of it."""
-
-    name: str
-    harm: Any
-    who: str
-    given_away: str = "that"
-    words: Mapping[Any, str] = MappingProxyType({})
-
-
-_YES_NO = MappingProxyType({0: "no", 1: "yes"})
-_ORDERS = MappingProxyType(
-    {"no dnr": "none", "dnr after sadm": "after study entry", "dnr before sadm": "before study entry"}
-)
-
-SENSITIVE: Mapping[str, Sensitive] = MappingProxyType(
-    {
-        "dzgroup": Sensitive("diagnosis", None, "those released", "their diagnosis"),
-        "ca": Sensitive("cancer", "metastatic", "those released with metastatic cancer"),
-        "dnr": Sensitive(
-            "do-not-resuscitate order",
-            "dnr after sadm",
-            "those released with a do-not-resuscitate order after study entry",
-            words=_ORDERS,
-        ),
-        "dementia": Sensitive("dementia", 1, "those released with dementia", words=_YES_NO),
-        "hospdead": Sensitive("death in hospital", 1, "those released who died in hospital", words=_YES_NO),
-    }
-)
-
-
-class Asked(NamedTuple):
-    """What is asked of a release beside k: the setting that a curve over k belongs to."""
-
-    sensitive: str  # column
-    limit: float = 0.0
-    l: int = 1  # noqa: E741
-    t: float = 1.0
-    weights: tuple[int, ...] = (1,) * len(QUASI_IDENTIFIERS)
-
-
-class Example(NamedTuple):
-    """One class of a release, for the table under the curves."""
-
-    before: pd.DataFrame  # first patients of the class: quasi-identifiers and sensitive value as they were
-    after: dict[str, str]  # the label that all patients of the class share
-    patients: int
-    values: pd.Series  # sensitive value -> patients of the class, most frequent first
-
-
-class Anonymised(NamedTuple):
-    """What one setting of the knobs gives; shares are from 0 to 1."""
-
-    asked: Asked
-    solution: Solution
-    patients: int  # in the extract
-    registered: int  # people in the register
-    suppressed: int
-    risk: Risk
-    named: float  # share of all patients to whom the register puts the right name
-    certain: float  # share of those released (with the value that harms) whose class gives it away
-    raw: pd.Series  # named, certain, auc, auc_alone: of the extract as it was
-    curves: pd.DataFrame  # index: k; columns: named, certain, auc, auc_alone, loss
-    example: Example
-
-    @property
-    def present(self) -> pd.Series:
-        """The row of the curves at the present k."""
-        return self.curves.loc[self.solution.k]
+_GREY = "#555555"  # darker than the baseline's colour, for text
 
 
 class AnonymityExplorer(Explorer):
@@ -141,8 +58,7 @@ class AnonymityExplorer(Explorer):
     Raises
     ------
     ExplorerError
-        If only one of the two is given, or one is of another kind, or the table lacks a column that the explorer
-        needs or has fewer than 300 patients, or the ks do not increase.
+        If only one of the two is given, the table lacks a column or has fewer than 300 patients, or the ks do not rise.
     """
 
     title = "What anonymising costs, and what still leaks"
@@ -158,9 +74,9 @@ class AnonymityExplorer(Explorer):
                 "the explorer needs an extract and the register of the same people: give both, or neither."
             )
         if extract is not None:
-            _check(extract, register)
-        self._given = extract, register, _checked_ks(ks)
-        self._bench: _Bench | None = None
+            check_tables(extract, register)
+        self._given = extract, register, checked_ks(ks)
+        self._bench: Bench | None = None
         super().__init__()
         self._figure.set_size_inches(*_SIZE)
 
@@ -202,25 +118,11 @@ class AnonymityExplorer(Explorer):
         sensitive: str,
         **weights: int,
     ) -> Anonymised:
-        """Solve, release and attack at this k, and whatever of the curves was not yet computed."""
+        """Look at this setting on the bench, which keeps what other settings need too."""
         if self._bench is None:
-            self._bench = _Bench(*self._given, progress)
-        bench = self._bench
+            self._bench = Bench(*self._given, progress)
         asked = Asked(sensitive, limit, l, t, tuple(weights[name] for name in QUASI_IDENTIFIERS))
-        released, solution = bench.release(k, asked, progress)  # first, so that the impossible is refused at once
-        return Anonymised(
-            asked=asked,
-            solution=solution,
-            patients=released.n,
-            registered=len(bench.register.table),
-            suppressed=released.suppressed,
-            risk=risk(released, bench.register.table, LINKED),
-            named=bench.named(released),
-            certain=certain(released.table, released.qi, sensitive),
-            raw=bench.raw(sensitive, progress),
-            curves=bench.curves(asked, progress),
-            example=pick(released, bench.extract, sensitive),
-        )
+        return self._bench.look(k, asked, progress)
 
     def forget(self) -> None:
         """Drop every remembered result, release and model."""
@@ -249,146 +151,6 @@ class AnonymityExplorer(Explorer):
             f"and a model trained on the release predicts death in hospital with AUC {present.auc:.2f} against "
             f"{raw.auc:.2f} ({present.auc_alone:.2f} against {raw.auc_alone:.2f} from age, sex and race alone)."
         )
-
-
-class _Bench:
-    """What stays the same while knobs move: extract, register, lattices, and the curves computed so far."""
-
-    def __init__(
-        self,
-        extract: pd.DataFrame | None,
-        known: identities.Register | None,
-        ks: tuple[int, ...],
-        progress: Progress,
-    ) -> None:
-        if extract is None or known is None:
-            progress(0.0, "inventing identities")
-            patients = cohort.load_patients()
-            people = identities.identities(patients, seed=0)
-            extract, known = identities.deidentified(patients, people), identities.register(people, seed=0)
-        self.extract, self.register, self._ks = pd.DataFrame(extract), known, ks
-        self._hierarchies = support2_hierarchies(self.extract)
-        self._use = _Use(self.extract)
-        self._lattices: dict[str, Lattice] = {}
-        self._raw: dict[str, pd.Series] = {}
-        self._points: dict[Asked, dict[int, dict[str, float]]] = {}
-
-    def release(self, k: int, asked: Asked, progress: Progress) -> tuple[Released, Solution]:
-        """Find the best node for what is asked, and release the table at it."""
-        if asked.sensitive not in self._lattices:
-            table = self.extract[[*QUASI_IDENTIFIERS, asked.sensitive]]
-            lattice = Lattice(table, QUASI_IDENTIFIERS, self._hierarchies, asked.sensitive)
-            self._lattices[asked.sensitive] = lattice.precompute(max(self._ks), max(LIMITS), progress)
-        lattice = self._lattices[asked.sensitive]
-        weights = dict(zip(QUASI_IDENTIFIERS, asked.weights, strict=True))
-        solution = lattice.solve(k, asked.limit, l=asked.l, t=asked.t, weights=weights)
-        return lattice.apply(solution), solution
-
-    def named(self, released: Released) -> float:
-        """Return the share of all patients to whom the register puts the right name."""
-        register = released.recode(self.register.table[list(LINKED)])
-        found = linkage.link(released.table, register, LINKED)
-        return found.score(self.register.truth, self.extract.index[released.kept]).n_right / released.n
-
-    def raw(self, sensitive: str, progress: Progress) -> pd.Series:
-        """Return the figures of the extract as it was, which is its release at k = 1."""
-        if sensitive not in self._raw:
-            self._raw[sensitive] = pd.Series(self._point(1, Asked(sensitive), progress))
-        return self._raw[sensitive]
-
-    def curves(self, asked: Asked, progress: Progress) -> pd.DataFrame:
-        """Return every curve over k for one setting of the other knobs; what was computed before is kept."""
-        points = self._points.setdefault(asked, {})
-        for number, k in enumerate(self._ks):
-            if k not in points:
-                progress(number / len(self._ks), f"releasing, attacking and training at k = {k}")
-                points[k] = self._point(k, asked, progress)
-        return pd.DataFrame.from_dict(points, orient="index").sort_index()
-
-    def _point(self, k: int, asked: Asked, progress: Progress) -> dict[str, float]:
-        try:
-            released, solution = self.release(k, asked, progress)
-        except AnonymityError:  # out of reach at this k, though not at the present one: the curves have a gap
-            return dict.fromkeys(("named", "certain", "auc", "auc_alone", "loss"), np.nan)
-        return {
-            "named": self.named(released),
-            "certain": certain(released.table, released.qi, asked.sensitive),
-            **self._use.aucs(released),
-            "loss": solution.loss,
-        }
-
-
-class _Use:
-    """What a release is good for: models of death in hospital, trained on its rows and tested on other patients."""
-
-    def __init__(self, extract: pd.DataFrame) -> None:
-        places = pd.DataFrame({"place": np.arange(len(extract))}, index=extract.index)
-        split = cohort.split(places, extract[cohort.SUPPORT2.label], seed=0)
-        self._rows = np.sort(split.X_train["place"].to_numpy())
-        self._train, self._test = extract.iloc[self._rows], extract.iloc[split.X_test["place"].to_numpy()]
-        self._clinical = [name for name in cohort.SUPPORT2.columns if name not in (*PREDICTORS, *NOT_RELEASED)]
-
-    def aucs(self, released: Released) -> dict[str, float]:
-        """Return the AUC with all released columns, and with age, sex and race alone."""
-        training = self._training_part(released)
-        return {
-            "auc": model_auc(training, self._train, self._test, [*PREDICTORS, *self._clinical]),
-            "auc_alone": model_auc(training, self._train, self._test, PREDICTORS),
-        }
-
-    def _training_part(self, released: Released) -> Released:
-        """Take the rows of the training patients: those to be tested on must not be trained on."""
-        place = np.full(released.n, -1)
-        place[self._rows] = np.arange(len(self._rows))
-        mine = place[released.kept] >= 0
-        return dataclasses.replace(
-            released,
-            table=released.table[mine].reset_index(drop=True),
-            kept=place[released.kept][mine],
-            n=len(self._rows),
-            ncp=released.ncp[mine],
-        )
-
-
-def certain(table: pd.DataFrame, qi: Iterable[str], sensitive: str) -> float:
-    """Return the share of rows (of those with the value that harms) whose sensitive value their class gives away."""
-    harm = SENSITIVE[sensitive].harm
-    if harm is not None and not (table[sensitive] == harm).any():
-        return 0.0
-    return disclosure_attack.homogeneity(table, list(qi), sensitive, harm)
-
-
-def pick(released: Released, extract: pd.DataFrame, sensitive: str) -> Example:
-    """Pick the class of a release that tells most: the one with the largest share of (one of) the values that harm.
-
-    Among equals the rarest value wins, then the largest class, then the first: the choice depends on the release alone.
-    """
-    table = released.table
-    number = classes(table, released.qi)
-    value, names = pd.factorize(table[sensitive], use_na_sentinel=False)
-    counts = np.bincount(number * len(names) + value, minlength=(number.max() + 1) * len(names))
-    counts = counts.reshape(-1, len(names))
-    size, everywhere = counts.sum(axis=1), counts.sum(axis=0)
-    harm = SENSITIVE[sensitive].harm
-    telling = np.ones(len(names), dtype=bool) if harm is None else np.asarray(names == harm)
-    share = np.where(telling, counts / size[:, None], -1)
-    most = share.argmax(axis=1)
-    chosen = np.lexsort((-size, everywhere[most], -share.max(axis=1)))[0]
-    rows = np.flatnonzero(number == chosen)
-    columns = [*released.qi, sensitive]
-    return Example(
-        before=extract[columns].iloc[np.sort(released.kept[rows])[:_SHOWN]],
-        after={name: str(table[name].iloc[rows[0]]) for name in released.qi},
-        patients=len(rows),
-        values=table[sensitive].iloc[rows].value_counts(dropna=False),
-    )
-
-
-# --------------------------------------------------------------------------------------------------------------
-# The picture and the words
-# --------------------------------------------------------------------------------------------------------------
-
-_GREY = "#555555"  # darker than the baseline's colour, for text
 
 
 def _draw_leak(axis: Axes, result: Anonymised) -> None:
@@ -458,11 +220,8 @@ def _draw_example(axis: Axes, result: Anonymised) -> None:
     after = [*(example.after[name] for name in QUASI_IDENTIFIERS), _counted(example, sensitive)]
     for x, label in zip(places, after, strict=True):
         axis.text(x, 0.31, label, fontsize=10, weight="bold", va="center")
-    shown = (
-        f"{example.patients} patients, {_SHOWN} shown" if example.patients > _SHOWN else f"{example.patients} patients"
-    )
-    if example.patients == 1:
-        shown = "one patient alone"
+    of = f", {SHOWN} shown" if example.patients > SHOWN else ""
+    shown = "one patient alone" if example.patients == 1 else f"{example.patients} patients{of}"
     note = f"The class that tells most ({shown}).   * fictional"
     models = "The models behind the AUC curves are trained once and kept while only k moves."
     axis.text(0.012, 0.1, f"{note}\n{models}", fontsize=10, va="center", color=_GREY)
@@ -498,7 +257,7 @@ def _in_words(result: Anonymised) -> str:
         label = result.example.after[name]
         how = "as it was" if node[name] == 0 else "left out" if label == TOP else f'as "{label}"'
         parts.append(f"{name} {how}")
-    return f"with {', '.join(parts[:-1])} and {parts[-1]}"
+    return f"with {words.listed(parts)}"
 
 
 def _percent(share: float) -> str:
@@ -507,29 +266,3 @@ def _percent(share: float) -> str:
     if 0 < percent < 0.01:
         return "less than 0.01 %"
     return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"
-
-
-def _check(extract: Any, register: Any) -> None:
-    """Refuse what the explorer cannot work on, before anything is computed."""
-    made_by = "give the table that identities.deidentified returns"
-    if not isinstance(extract, pd.DataFrame):
-        raise ExplorerError(f"the extract is of type {type(extract).__name__}: {made_by}.")
-    if not isinstance(register, identities.Register):
-        kind = type(register).__name__
-        raise ExplorerError(f"the register is of type {kind}, not a Register: give what identities.register returns.")
-    needed = dict.fromkeys([*QUASI_IDENTIFIERS, *SENSITIVE, *cohort.SUPPORT2.columns, cohort.SUPPORT2.label])
-    lacking = [name for name in needed if name not in extract.columns and name not in NOT_RELEASED]
-    if lacking:
-        raise ExplorerError(f"the extract lacks the column {lacking[0]!r}: {made_by}.")
-    if len(extract) < _FEWEST:
-        raise ExplorerError(
-            f"the extract has {len(extract)} patients; the explorer needs {_FEWEST} or more: take more."
-        )
-
-
-def _checked_ks(ks: Iterable[int]) -> tuple[int, ...]:
-    ks = tuple(ks)
-    whole = all(isinstance(k, int | np.integer) and not isinstance(k, bool) and k >= 1 for k in ks)
-    if not ks or not whole or list(ks) != sorted(set(ks)):
-        raise ExplorerError(f"ks = {ks!r} must be increasing whole numbers of at least 1: try {KS}.")
-    return ks

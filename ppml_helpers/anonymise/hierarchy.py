@@ -11,18 +11,19 @@ A missing value is a value of its own: its label is "missing" at every level bel
 from __future__ import annotations
 
 import itertools
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
+from ppml_helpers import checks, words
 from ppml_helpers.errors import AnonymityError
 
 TOP = "*"
 MISSING = "missing"
 _PERIODS = {"month": "%Y-%m", "quarter": None, "year": "%Y"}  # fine to coarse
+_FARTHEST = 10**6  # from 0 that a band goes: each whole number needs a label at each level
 
 
 class Hierarchy:
@@ -32,7 +33,7 @@ class Hierarchy:
     ----------
     levels : sequence of sequences
         ``levels[0]`` holds the distinct base values (text, numbers or dates; one None or NaN stands for a missing
-        value), ``levels[j][i]`` the label of base value i at level j. All levels are equally long.
+        value), ``levels[j][i]`` the label of base value i at level j.
     name : str, optional
         Column to name in messages.
 
@@ -95,20 +96,14 @@ class Hierarchy:
 
     @classmethod
     def of(cls, hierarchy: Hierarchy | Mapping[int, Iterable[Any]], name: str | None = None) -> Hierarchy:
-        """Return a hierarchy from one, or from the dict ``{0: [...], 1: [...]}`` that pycanon and anjana take.
-
-        Raises
-        ------
-        AnonymityError
-            If it is neither, or the dict's keys are not 0, 1, 2, ....
-        """
+        """Return a hierarchy from one, or from the dict ``{0: [...], 1: [...]}`` that pycanon and anjana take."""
         if isinstance(hierarchy, Hierarchy):
             return hierarchy
         whose = f"the hierarchy of {name!r}" if name is not None else "the hierarchy"
         if not isinstance(hierarchy, Mapping):
             raise AnonymityError(
                 f"Here {whose} is a {type(hierarchy).__name__}, it must be a Hierarchy or a dict of levels "
-                f"{{0: values, 1: labels, ...}}: build it with Hierarchy.bands, .groups, .prefixes or .periods."
+                f"{{0: values, 1: labels, ...}}: build it with Hierarchy.bands, .groups or .periods."
             )
         if set(hierarchy) != set(range(len(hierarchy))) or not hierarchy:
             raise AnonymityError(
@@ -128,18 +123,12 @@ class Hierarchy:
         widths : sequence of int
             Width of the bands of level 1, 2, ...; each a multiple of the one before. Bands start at multiples of
             their width.
-
-        Raises
-        ------
-        AnonymityError
-            If a number is not whole, ``high < low``, or a width is not a multiple of the one before.
         """
-        low, high = _whole(low, "low"), _whole(high, "high")
-        if high < low:
-            raise AnonymityError(f"The bands end at {high}, before they begin at {low}: swap low and high.")
-        widths = [_whole(width, "width of a band") for width in widths]
+        low = checks.whole(low, "low", -_FARTHEST, _FARTHEST, error=AnonymityError)
+        high = checks.whole(high, "high", low, _FARTHEST, error=AnonymityError)
+        widths = [checks.whole(width, "The width of a band", 1, error=AnonymityError) for width in widths]
         for narrow, wide in itertools.pairwise([1, *widths]):
-            if wide < 1 or wide % narrow:
+            if wide % narrow:
                 raise AnonymityError(
                     f"A band of {wide} does not consist of whole bands of {narrow}: "
                     f"choose each width as a multiple of the one before, such as 5, 10, 20."
@@ -154,26 +143,8 @@ class Hierarchy:
         return cls._with_top([list(values), *([band(value, width) for value in values] for width in widths)])
 
     @classmethod
-    def prefixes(cls, values: Iterable[str], lengths: Sequence[int]) -> Self:
-        """Texts cut to ever shorter prefixes ("12345", "123*", "1*"), then "*"."""
-        values = list(values)
-        for value in values:
-            if not isinstance(value, str):
-                raise AnonymityError(f"The value {value!r} is no text, only a text has a prefix: convert it with str.")
-        lengths = [_whole(length, "length of a prefix") for length in lengths]
-        if any(length < 0 for length in lengths) or any(a <= b for a, b in itertools.pairwise(lengths)):
-            raise AnonymityError(f"The prefix lengths are {lengths}, they must fall from level to level: try (3, 2).")
-        return cls._with_top([values, *([value[:length] + TOP for value in values] for length in lengths)])
-
-    @classmethod
     def groups(cls, values: Iterable[Any], *groupings: Mapping[str, Iterable[Any]]) -> Self:
-        """Named groups of base values, one mapping ``{label: values}`` a level, then "*".
-
-        Raises
-        ------
-        AnonymityError
-            If a base value is in no group or in two, or a group names an unknown value.
-        """
+        """Named groups of base values, one mapping ``{label: values}`` a level, then "*"."""
         values = list(values)
         levels = [values]
         for number, grouping in enumerate(groupings, 1):
@@ -199,13 +170,7 @@ class Hierarchy:
 
     @classmethod
     def periods(cls, first: Any, last: Any, units: Sequence[str] = ("month", "quarter", "year")) -> Self:
-        """Days from `first` to `last` in months ("1993-04"), quarters ("1993 Q2"), years ("1993"), then "*".
-
-        Raises
-        ------
-        AnonymityError
-            If a day cannot be read, ``last < first``, or the units are unknown or do not grow.
-        """
+        """Days from `first` to `last` in months ("1993-04"), quarters ("1993 Q2"), years ("1993"), then "*"."""
         try:
             days = pd.date_range(pd.Timestamp(first), pd.Timestamp(last), freq="D")
         except (ValueError, TypeError) as error:
@@ -275,22 +240,17 @@ class Hierarchy:
         return Hierarchy(levels, self.name)
 
     def find(self, column: pd.Series, name: str | None = None) -> np.ndarray:
-        """Return the position of each value among the base values, and -1 for missing where it is no base value.
-
-        Raises
-        ------
-        AnonymityError
-            If a value is not among the base values, or the column mixes numbers and text.
-        """
+        """Return the position of each value among the base values, and -1 for missing where it is no base value."""
         name = name if name is not None else column.name
         codes, uniques = distinct(column, name)
         values = uniques.tolist()
         where = np.array([self._place.get(value, -1) for value in values], dtype=np.int64)
         absent = [label_of(value) for value, place in zip(values, where, strict=True) if place < 0]
         if absent:
+            count, them = words.counted(len(absent), "value"), "it" if len(absent) == 1 else "them"
             raise AnonymityError(
-                f"The hierarchy of {name!r} lacks {_count(len(absent), 'value')} of the column: {_some(absent)}. "
-                f"Add {'it' if len(absent) == 1 else 'them'} at level 0 with a label at each level."
+                f"The hierarchy of {name!r} lacks {count} of the column: {_some(absent)}. "
+                f"Add {them} at level 0 with a label at each level."
             )
         return np.append(where, self._place.get(None, -1))[codes]
 
@@ -314,18 +274,15 @@ class Hierarchy:
         AnonymityError
             If a value is not among the base values, or the level does not exist.
         """
-        level = self._level(level)
-        where = self.find(column)
+        level, where = self._level(level), self.find(column)
         labels = self._labels[level]
         rest = labels[0] if level and len(labels) == 1 else MISSING
         taken = np.append(labels, rest)[np.append(self._codes[level], len(labels))[where]]
         return pd.Series(taken, index=column.index, name=column.name, dtype="str")
 
     def _level(self, level: int) -> int:
-        if isinstance(level, bool) or not isinstance(level, int | np.integer) or not 0 <= level <= self.height:
-            whose = f"of {self.name!r} " if self.name is not None else ""
-            raise AnonymityError(f"The hierarchy {whose}has no level {level!r}: choose 0 to {self.height}.")
-        return int(level)
+        whose = f" of {self.name!r}" if self.name is not None else ""
+        return checks.whole(level, f"The level of the hierarchy{whose}", 0, self.height, error=AnonymityError)
 
     def __repr__(self) -> str:
         """Show the number of labels at each level."""
@@ -351,13 +308,7 @@ def label_of(value: Any) -> str:
 
 
 def distinct(column: pd.Series, name: Any = None) -> tuple[np.ndarray, pd.Index]:
-    """Return the number of each row's value (-1 where missing) and the distinct values in order of appearance.
-
-    Raises
-    ------
-    AnonymityError
-        If the column mixes numbers and text, or holds values that cannot be compared (lists, dicts).
-    """
+    """Return the number of each row's value (-1 where missing) and the distinct values in order of appearance."""
     name = name if name is not None else column.name
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes, uniques = pd.factorize(column.cat.codes.to_numpy(), use_na_sentinel=False)
@@ -394,19 +345,5 @@ def _is_missing(value: Any) -> bool:
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
-def _whole(value: Any, what: str) -> int:
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise AnonymityError(f"The {what} is {value!r}, it must be a whole number: choose one.") from None
-
-
 def _some(values: Iterable[Any]) -> str:
-    shown = [repr(value) for value in values]
-    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return words.listed(map(repr, values), most=3)

@@ -12,34 +12,36 @@ Li et al. 2007 (t-closeness); Xu et al. 2006 (normalised certainty penalty).
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ppml_helpers.anonymise.demand import Demand, Distance, Diversity, checked_demand, checked_weights, most_rows
-from ppml_helpers.anonymise.frequencies import Frequencies, Node, Whole, count_keys
+from ppml_helpers import checks
+from ppml_helpers.anonymise.demand import Demand, checked_demand, checked_weights, most_rows
+from ppml_helpers.anonymise.frequencies import Frequencies, Node
 from ppml_helpers.anonymise.hierarchy import Hierarchy
 from ppml_helpers.anonymise.models import (
+    Distance,
+    Diversity,
+    Real,
+    Whole,
     checked_columns,
-    checked_whole,
+    holdings,
     k_anonymity,
     l_diversity,
-    ordered_codes,
+    sensitive_codes,
     t_closeness,
-    value_codes,
 )
-from ppml_helpers.anonymise.released import Released, order_of, ranks_of, release
+from ppml_helpers.anonymise.released import Released, release
 from ppml_helpers.anonymise.search import SLACK, Found, Profiles, Progress, Search, loss_of
-from ppml_helpers.anonymise.suppression import Held, kept_classes
+from ppml_helpers.anonymise.suppression import kept_classes
 from ppml_helpers.errors import AnonymityError
 
 MOST_NODES = 2_000_000
-_CACHE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,7 @@ class Lattice:
     Raises
     ------
     AnonymityError
-        If the table is empty, a column is unknown, repeated or both sensitive and quasi-identifier, a hierarchy is
-        absent, not nested or lacks a value, or the lattice is too large.
+        If a column is unknown, a hierarchy is absent, not nested or lacks a value, or the lattice is too large.
     """
 
     def __init__(
@@ -87,8 +88,7 @@ class Lattice:
         distance: Distance = "equal",
     ) -> None:
         names = checked_columns(df, qi, sensitive)
-        if distance not in ("equal", "ordered"):
-            raise AnonymityError(f"distance = {distance!r} is unknown: use 'equal' or 'ordered'.")
+        checks.choice(distance, "distance", get_args(Distance), error=AnonymityError)
         self.qi, self.sensitive, self.distance = tuple(names), sensitive, distance
         self._df = df
         self._hierarchies = {name: _hierarchy(df[name], hierarchies) for name in names}
@@ -100,13 +100,8 @@ class Lattice:
             )
         self.nodes = nodes
         self._frequencies = Frequencies(df, self._hierarchies)
-        self._values: Whole | None = None
-        if sensitive is not None:
-            self._values = ordered_codes(df[sensitive]) if distance == "ordered" else value_codes(df[sensitive])[0]
         self._profiles: Profiles | None = None
-        self._held: OrderedDict[Node, Held] = OrderedDict()
-        self._held_bytes = 0
-        self._ranks: dict[Hashable, Whole] = {}
+        self._values = None if sensitive is None else sensitive_codes(df[sensitive], distance)
 
     def __repr__(self) -> str:
         """Show rows, quasi-identifiers and nodes."""
@@ -131,14 +126,9 @@ class Lattice:
         -------
         Lattice
             Itself. Beyond `k_max` and `limit_max`, `solve` is as right but slower.
-
-        Raises
-        ------
-        AnonymityError
-            If k_max or limit_max is out of range.
         """
         rows = len(self._df)
-        k_max = max(2, min(checked_whole(k_max, "k_max", 1, 10**9, "rows of any table"), rows))
+        k_max = max(2, min(checks.whole(k_max, "k_max", 1, error=AnonymityError), rows))
         self._profiles = Profiles(self._frequencies, k_max, most_rows(limit_max, "limit_max", rows), progress)
         return self
 
@@ -195,50 +185,30 @@ class Lattice:
         node = dict(zip(self.qi, found.node, strict=True))
         return Solution(node, *demand[:3], found.suppressed, found.loss, demand.diversity)
 
-    def _best(self, demand: Demand, most: int, scale: NDArray[np.float64]) -> Found | None:
+    def _best(self, demand: Demand, most: int, scale: Real) -> Found | None:
         if demand.rows == 1 and not demand.beyond_k:
             return Found(0.0, 0, (0,) * len(self.qi), 0)
         ready = self._profiles
         if ready is not None and 2 <= demand.rows <= ready.k_max and most <= ready.most:
-            if not demand.beyond_k:
-                return ready.best(demand.rows, most, scale)
-            return self._best_beyond_k(ready.rising(demand.rows, most, scale), demand, most, scale)
-        search = Search(self._frequencies, demand.rows, most, scale)
+            rising = ready.rising(demand.rows, most, scale)
+        else:
+            rising = Search(self._frequencies, demand.rows, most, scale).rising()
         if not demand.beyond_k:
-            return search.best()
-        return self._best_beyond_k(search.rising(), demand, most, scale)
-
-    def _best_beyond_k(
-        self, rising: Iterator[Found], demand: Demand, most: int, scale: NDArray[np.float64]
-    ) -> Found | None:
-        """Take nodes in the order of their loss for k alone, which bounds their loss from below."""
+            return next(rising, None)
         best: Found | None = None
-        for bound in rising:
+        for bound in rising:  # a node's loss for k alone bounds its loss from below
             if best is not None and bound.loss > best.loss + SLACK:
                 break
-            held = self._held_at(bound.node)
-            kept = kept_classes(held, demand.k, demand.l, demand.t, demand.diversity, self.distance, most)
+            kept = self._kept_rows(bound.node, demand, most)
             if kept is None:
                 continue
-            suppressed = int(held.size[~kept].sum())
-            loss = loss_of(held.size[kept] @ held.spread[kept], suppressed, scale, len(self._df))
-            tried = Found(float(loss), bound.height, bound.node, suppressed)
+            spread = [self._frequencies.row_spread(*place)[kept].sum() for place in enumerate(bound.node)]
+            suppressed = int((~kept).sum())
+            loss = float(loss_of(np.array(spread), suppressed, scale, len(self._df)))
+            tried = Found(loss, bound.height, bound.node, suppressed)
             if best is None or tried < best:
                 best = tried
         return best
-
-    def _held_at(self, node: Node) -> Held:
-        """Return the sensitive values of each class at a node; the last ones used are kept for the next move."""
-        held = self._held.get(node)
-        if held is None:
-            held = Held.count_at(self._frequencies, node, self._values)
-            self._held[node] = held
-            self._held_bytes += held.nbytes
-            while self._held_bytes > _CACHE_BYTES and len(self._held) > 1:
-                self._held_bytes -= self._held.popitem(last=False)[1].nbytes
-        else:
-            self._held.move_to_end(node)
-        return held
 
     # ----------------------------------------------------------------------------------------------------- releasing
 
@@ -257,60 +227,38 @@ class Lattice:
         """
         node = self._checked_node(solution)
         demand = self._demand(solution.k, solution.l, solution.t, solution.diversity)
-        kept = np.flatnonzero(self._kept_rows(node, demand))
-        lost = len(self._df) - len(kept)
-        if lost != solution.suppressed or not len(kept):
+        kept = self._kept_rows(node, demand, len(self._df))
+        lost = len(self._df) if kept is None else int((~kept).sum())
+        if lost != solution.suppressed or kept is None:
             raise AnonymityError(
                 f"The solution suppresses {solution.suppressed} rows, but with this table it would be {lost}: solve it "
                 f"anew with this lattice, and leave the table unchanged meanwhile."
             )
-        ranks = {name: rank[kept] for name, rank in self._ranks_at(node).items()}
-        order = order_of(len(kept), list(ranks.values()))
-        kept, ranks = kept[order], {name: rank[order] for name, rank in ranks.items()}
+        kept = np.flatnonzero(kept)
         table, ncp = self._generalised(node, kept)
-        hierarchies = {name: (self._hierarchies[name], level) for name, level in zip(self.qi, node, strict=True)}
-        recoder = _Recoder(hierarchies)
-        released = release(table, self.qi, kept, len(self._df), ncp, dict(solution.node), recoder, ranks)
+        levels = {name: (self._hierarchies[name], level) for name, level in zip(self.qi, node, strict=True)}
+        released = release(table, self.qi, kept, len(self._df), ncp, dict(solution.node), _Recoder(levels))
         self._check_again(released, demand)
         return released
 
-    def _kept_rows(self, node: Node, demand: Demand) -> NDArray[np.bool_]:
-        row_keys, size = self._frequencies.keys(node)
-        keys, sizes = count_keys(row_keys, size)
+    def _kept_rows(self, node: Node, demand: Demand, most: int) -> NDArray[np.bool_] | None:
+        """Return which rows stay at a node; None if none does, or more than `most` go."""
+        group, sizes = np.unique(self._frequencies.keys(node)[0], return_inverse=True, return_counts=True)[1:]
         if not demand.beyond_k:
             kept = sizes >= demand.k
-        else:
-            all_rows = len(self._df)
-            held = self._held_at(node)
-            kept = kept_classes(held, demand.k, demand.l, demand.t, demand.diversity, self.distance, all_rows)
-            kept = np.zeros(len(keys), dtype=bool) if kept is None else kept
-        return kept[np.searchsorted(keys, row_keys)]
+            return kept[group] if kept.any() else None
+        kept = kept_classes(holdings(group, self._values), demand, self.distance, most)
+        return None if kept is None else kept[group]
 
-    def _ranks_at(self, node: Node) -> dict[Hashable, Whole]:
-        """Return the rank of each row's value in each column at a node, quasi-identifiers first."""
-        ranks: dict[Hashable, Whole] = {}
-        for column, (name, level) in enumerate(zip(self.qi, node, strict=True)):
-            labels = pd.Series(self._hierarchies[name].labels(level), dtype="str")
-            ranks[name] = ranks_of(labels)[self._frequencies.row_codes(column, level)]
-        for name in self._df.columns:
-            if name not in ranks:
-                if name not in self._ranks:  # the same at every node
-                    self._ranks[name] = ranks_of(self._df[name])
-                ranks[name] = self._ranks[name]
-        return ranks
-
-    def _generalised(self, node: Node, kept: Whole) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    def _generalised(self, node: Node, kept: Whole) -> tuple[pd.DataFrame, Real]:
         """Return the kept rows with labels, and the penalty of each quasi-identifier."""
-        others = {name: self._df[name].array for name in self._df.columns if name not in self.qi}
-        columns = {name: pd.Series(array.take(kept), dtype=array.dtype) for name, array in others.items()}
+        table = self._df.iloc[kept].reset_index(drop=True)
         ncp = np.zeros((len(kept), len(self.qi)))
         for column, (name, level) in enumerate(zip(self.qi, node, strict=True)):
             labels = pd.array(self._hierarchies[name].labels(level), dtype="str")
-            columns[name] = labels.take(self._frequencies.row_codes(column, level)[kept])
+            table[name] = labels.take(self._frequencies.row_codes(column, level)[kept])
             spread = self._frequencies.row_spread(column, level)[kept]
             ncp[:, column] = spread / max(1, self._frequencies.width[column])
-        table = self._df._constructor(columns, columns=self._df.columns)
-        table.attrs = dict(self._df.attrs)
         return table, ncp
 
     def _check_again(self, released: Released, demand: Demand) -> None:

@@ -7,19 +7,21 @@ lack the same entry are alike to somebody who reads the table.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Hashable, Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ppml_helpers import checks
 from ppml_helpers.anonymise.hierarchy import distinct
 from ppml_helpers.errors import AnonymityError
 
 Whole = NDArray[np.int64]
 Real = NDArray[np.float64]
+Diversity = Literal["distinct", "entropy"]
+Distance = Literal["equal", "ordered"]
 
 
 def classes(df: pd.DataFrame, qi: Iterable[Hashable]) -> Whole:
@@ -35,13 +37,12 @@ def classes(df: pd.DataFrame, qi: Iterable[Hashable]) -> Whole:
     Returns
     -------
     ndarray of int64, shape (rows,)
-        The class of each row, 0, 1, ... in order of first appearance.
+        0, 1, ... in order of first appearance.
 
     Raises
     ------
     AnonymityError
-        If the table is empty or has two columns of one name, `qi` names no column, a column twice or one that the
-        table lacks, or a column holds values that cannot be compared (numbers and text, lists).
+        If the table is empty, a column is unknown or named twice, or holds values that cannot be compared.
     """
     return class_numbers(df[name] for name in checked_columns(df, qi))
 
@@ -60,35 +61,26 @@ def k_anonymity(df: pd.DataFrame, qi: Iterable[Hashable]) -> int:
 
 
 def l_diversity(
-    df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable, kind: Literal["distinct", "entropy"] = "distinct"
+    df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable, kind: Diversity = "distinct"
 ) -> int | float:
     """Return how many values of the sensitive attribute the least diverse class holds (Machanavajjhala et al. 2007)."""
-    if kind not in ("distinct", "entropy"):
-        raise AnonymityError(f"kind = {kind!r} is no kind of l-diversity: use 'distinct' or 'entropy'.")
+    checks.choice(kind, "kind", get_args(Diversity), error=AnonymityError)
     qi = checked_columns(df, qi, sensitive)
     held = holdings(class_numbers(df[name] for name in qi), value_codes(df[sensitive])[0])
-    if kind == "distinct":
-        return int(np.bincount(held.group).min())
-    share = held.count / held.size[held.group]
+    least = diversities(held, kind).min()
     # A class with one value has an entropy of 0, and rounding must not make it less than one value.
-    return max(float(np.exp(np.bincount(held.group, -share * np.log(share)).min())), 1.0)
+    return int(least) if kind == "distinct" else max(float(least), 1.0)
 
 
-def t_closeness(
-    df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable, distance: Literal["equal", "ordered"] = "equal"
-) -> float:
+def t_closeness(df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable, distance: Distance = "equal") -> float:
     """Return how far a class's distribution of the sensitive attribute can be from the table's (Li et al. 2007).
 
     The distance is the earth mover's: the least share of rows that must change their value, times how far they go.
     """
-    if distance not in ("equal", "ordered"):
-        raise AnonymityError(f"distance = {distance!r} is unknown: use 'equal' or 'ordered'.")
+    checks.choice(distance, "distance", get_args(Distance), error=AnonymityError)
     qi = checked_columns(df, qi, sensitive)
-    codes = ordered_codes(df[sensitive]) if distance == "ordered" else value_codes(df[sensitive])[0]
-    held = holdings(class_numbers(df[name] for name in qi), codes)
-    overall = np.bincount(codes) / len(codes)
-    apart = ordered_distance(held, overall) if distance == "ordered" else equal_distance(held, overall)
-    return float(np.clip(apart.max(), 0, 1))
+    held = holdings(class_numbers(df[name] for name in qi), sensitive_codes(df[sensitive], distance))
+    return float(np.clip(class_distances(held, distance).max(), 0, 1))
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -99,12 +91,7 @@ def t_closeness(
 class Holdings(NamedTuple):
     """Which sensitive values each class holds; only pairs that occur, sorted by class, then value.
 
-    Attributes
-    ----------
-    group, value, count : ndarray of shape (pairs,)
-        Class number, value number, and how many rows of the class have the value.
-    size : ndarray of shape (classes,)
-        Rows in each class.
+    `count` rows of the class `group` have the `value`; `size` counts the rows of each class.
     """
 
     group: Whole
@@ -120,13 +107,27 @@ def holdings(groups: Whole, values: Whole) -> Holdings:
     return Holdings(pairs // width, pairs % width, count, np.bincount(groups))
 
 
-def equal_distance(held: Holdings, overall: Real) -> Real:
+def diversities(held: Holdings, kind: Diversity) -> Real:
+    """Count the sensitive values of each class: distinct ones, or as many equally frequent ones as have its entropy."""
+    if kind == "distinct":
+        return np.bincount(held.group).astype(float)
+    share = held.count / held.size[held.group]
+    return np.exp(np.bincount(held.group, -share * np.log(share)))
+
+
+def class_distances(held: Holdings, distance: Distance) -> Real:
+    """Return how far each class's distribution is from that of all rows."""
+    overall = np.bincount(held.value, held.count) / held.count.sum()
+    return _ordered_distance(held, overall) if distance == "ordered" else _equal_distance(held, overall)
+
+
+def _equal_distance(held: Holdings, overall: Real) -> Real:
     """Total variation distance of each class: what it has too much of, which is also what it has too little of."""
     excess = held.count / held.size[held.group] - overall[held.value]
     return np.bincount(held.group, np.maximum(excess, 0))
 
 
-def ordered_distance(held: Holdings, overall: Real) -> Real:
+def _ordered_distance(held: Holdings, overall: Real) -> Real:
     """Earth mover's distance over ranks: the mean gap between the cumulative distributions F (table) and G (class).
 
     G is a step function with few steps, so the gaps are summed step by step instead of value by value. On a step G is
@@ -168,13 +169,14 @@ def value_codes(values: pd.Series) -> tuple[Whole, pd.Index]:
     return np.where(codes < 0, len(found), codes).astype(np.int64), found
 
 
-def ordered_codes(values: pd.Series) -> Whole:
-    """Return the rank, 0, 1, ..., of each value among the values that occur in the column."""
+def sensitive_codes(values: pd.Series, distance: Distance) -> Whole:
+    """Return the number of each value; for the ordered distance its rank among the values that occur."""
+    if distance == "equal":
+        return value_codes(values)[0]
     dtype = values.dtype
     ordered = isinstance(dtype, pd.CategoricalDtype) and dtype.ordered
     timed = pd.api.types.is_datetime64_any_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype)
-    complex_numbers = pd.api.types.is_complex_dtype(dtype)
-    if not (ordered or timed or (pd.api.types.is_numeric_dtype(dtype) and not complex_numbers)):
+    if not (ordered or timed or pd.api.types.is_numeric_dtype(dtype)):
         raise AnonymityError(
             f"Column {values.name!r} ({dtype}) has no order, which the ordered distance needs: use numbers, dates or "
             f"an ordered pandas Categorical, or distance='equal'."
@@ -190,29 +192,24 @@ def ordered_codes(values: pd.Series) -> Whole:
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Checks, shared with the rest of the package
+# Checks, shared with the rest of the room
 # --------------------------------------------------------------------------------------------------------------
 
 
-def checked_columns(df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable | None = None) -> list[Hashable]:
-    """Check a table, its quasi-identifiers and its sensitive column; return the quasi-identifiers as a list.
-
-    Raises
-    ------
-    AnonymityError
-        With the first thing that is wrong.
-    """
-    check_table(df)
+def checked_columns(
+    df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable | None = None, name: str = "The table"
+) -> list[Hashable]:
+    """Check a table, its quasi-identifiers and its sensitive column; return the quasi-identifiers as a list."""
     try:
         names = [qi] if isinstance(qi, str) else list(qi)
-    except TypeError:
-        raise AnonymityError(f"qi = {qi!r} must be a list of column names: give one.") from None
+        needed = dict.fromkeys(names if sensitive is None else [*names, sensitive])
+    except TypeError:  # no list, or a name that is none, such as a list
+        raise AnonymityError(
+            f"qi = {qi!r} and sensitive = {sensitive!r} must be a list of column names, and one: name some."
+        ) from None
     if not names:
         raise AnonymityError("No quasi-identifier was named: name at least one column that others may know.")
-    for name in names if sensitive is None else [*names, sensitive]:
-        if not _is_column(df, name):
-            raise AnonymityError(f"The table has no column {name!r}: choose from {_listed(df.columns)}.")
-    repeated = [name for place, name in enumerate(names) if name in names[:place]]
+    repeated = [one for place, one in enumerate(names) if one in names[:place]]
     if repeated:
         raise AnonymityError(f"The quasi-identifier {repeated[0]!r} is named twice: name each column once.")
     if sensitive is not None and sensitive in names:
@@ -220,42 +217,5 @@ def checked_columns(df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashabl
             f"Column {sensitive!r} is both sensitive and a quasi-identifier, it can be one of them: if others may know "
             f"it, it is no secret to protect."
         )
+    checks.table(df, name, needed, error=AnonymityError, mend="give one row a person (of a Released, its `table`)")
     return names
-
-
-def check_table(df: pd.DataFrame) -> None:
-    """Refuse what is no table of people: not a DataFrame, no row, or two columns of one name."""
-    if not isinstance(df, pd.DataFrame):
-        raise AnonymityError(
-            f"The table is a {type(df).__name__}, it must be a pandas DataFrame (of a Released, pass its `table`)."
-        )
-    repeated = df.columns[df.columns.duplicated()]
-    if len(repeated):
-        raise AnonymityError(f"The table has two columns named {repeated[0]!r}, names must be unique: rename one.")
-    if df.empty:
-        raise AnonymityError(f"The table has {len(df)} rows and {df.shape[1]} columns, it needs at least one of each.")
-
-
-def checked_whole(value: Any, name: str, least: int, most: int, why_most: str) -> int:
-    """Return a whole number from `least` to `most`."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool | np.bool_) or number < least:
-        raise AnonymityError(f"{name} = {value!r} must be a whole number of at least {least}: choose one.")
-    if number > most:
-        raise AnonymityError(f"{name} = {number} is more than the {most} {why_most}: choose {most} or less.")
-    return number
-
-
-def _is_column(df: pd.DataFrame, name: Any) -> bool:
-    try:
-        return name in df.columns
-    except TypeError:  # a list or another name that cannot be looked up
-        return False
-
-
-def _listed(names: Iterable[Hashable]) -> str:
-    names = [str(name) for name in names]
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")

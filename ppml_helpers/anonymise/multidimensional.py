@@ -18,8 +18,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ppml_helpers import checks
+from ppml_helpers.anonymise.demand import check_values, checked_k, checked_l
 from ppml_helpers.anonymise.hierarchy import MISSING, TOP, Hierarchy, distinct, label_of
-from ppml_helpers.anonymise.models import Whole, checked_columns, checked_whole, value_codes
+from ppml_helpers.anonymise.models import Whole, checked_columns, value_codes
 from ppml_helpers.anonymise.released import Released, release
 from ppml_helpers.errors import AnonymityError
 
@@ -36,11 +38,10 @@ def mondrian(
 ) -> Released:
     """Generalise a table into boxes of at least k rows and l distinct sensitive values.
 
-    Numbers and dates are ordered by size. Names are ordered so that those which a hierarchy joins are neighbours;
-    without a hierarchy in the order of a pandas Categorical, else by the alphabet. A missing value comes last. The
-    width of a box on an axis is the number of values from its lowest to its highest, less one, over the same of the
-    whole axis. The widest axis is tried first (of equal ones the first named), and cut beside its median so that the
-    halves differ least; an axis on which that cut is not allowed is not tried again for that box.
+    Numbers and dates are ordered by size; names so that those which a hierarchy joins are neighbours, without one by
+    the alphabet. A missing value comes last. The width of a box on an axis is the number of values from its lowest to
+    its highest, less one, over the same of the whole axis. The widest axis is tried first, and cut beside its median so
+    that the halves differ least; an axis on which that cut is not allowed is not tried again for that box.
 
     Parameters
     ----------
@@ -61,20 +62,17 @@ def mondrian(
     Returns
     -------
     Released
-        ``node`` is None. A label spans the values of the box's own rows, whose extremes it therefore tells: a single
-        value, a range ("60-67", "1993-01-03/1993-02-07"), up to four names
-        ("asian|black"), or the first and last of more ("QA1 3 to QA2 0"); "*" covers everything and "|missing" is
-        added where a box holds missing values beside others. ``ncp`` is the width of the box on each axis.
-        ``recode`` drops other people down the same cuts; it needs all quasi-identifiers.
+        ``node`` is None. A label spans the values of the box's own rows, whose extremes it therefore tells: "60-67",
+        "1993-01-03/1993-02-07", "asian|black", "QA1 3 to QA2 0"; "*" covers everything. ``ncp`` is the width of the
+        box on each axis. ``recode`` drops other people down the same cuts; it needs all quasi-identifiers.
 
     Raises
     ------
     AnonymityError
-        If the table or a column is not fit (see `k_anonymity`), k or l is out of range, the table holds fewer than l
-        distinct sensitive values, or a hierarchy lacks a value.
+        If a column is unknown, k or l is more than the table has, or a hierarchy lacks a value.
     """
     names = checked_columns(df, qi, sensitive)
-    k = checked_whole(k, "k", 1, len(df), "rows of the table")
+    k = checked_k(k, len(df))
     secret = _checked_secret(df, sensitive, l)
     axes = [_Axis.of(df[name], (hierarchies or {}).get(name)) for name in names]
     points = np.column_stack([axis.codes(df[axis.name]) for axis in axes]).astype(np.int64)
@@ -87,17 +85,16 @@ def mondrian(
     for name, labels in boxes.labels(box).items():
         table[name] = pd.Series(labels, index=df.index, dtype="str")
     span = np.array([max(axis.last, 1) for axis in axes])
-    return release(table, names, np.arange(len(df)), len(df), ((high - low) / span)[box], recoder=boxes)
+    return release(table, names, np.arange(len(df)), len(df), ((high - low) / span)[box], None, boxes)
 
 
 def _checked_secret(df: pd.DataFrame, sensitive: Hashable | None, diversity: int) -> Whole | None:
-    diversity = checked_whole(diversity, "l", 1, len(df), "rows of the table")
-    if diversity == 1:
+    if checked_l(diversity) == 1:
         return None
     if sensitive is None:
         raise AnonymityError(f"l = {diversity} needs a sensitive column to count values of: name it with `sensitive`.")
     secret = value_codes(df[sensitive])[0]
-    checked_whole(diversity, "l", 1, len(np.unique(secret)), f"distinct values of {sensitive!r} in the table")
+    check_values(diversity, int(secret.max()) + 1, sensitive)
     return secret
 
 
@@ -107,21 +104,11 @@ def _checked_secret(df: pd.DataFrame, sensitive: Hashable | None, diversity: int
 
 
 class Cuts(NamedTuple):
-    """The tree of cuts, one entry a node, the root first.
+    """The tree of cuts, one entry a node, the root first."""
 
-    Attributes
-    ----------
-    axis : ndarray of int
-        The axis that the node is cut on, -1 for a box that is not cut.
-    at : ndarray of int
-        Codes up to this one go to the first half.
-    first : ndarray of int
-        The first half's node (the second half's is the next one), or the number of the box.
-    """
-
-    axis: Whole
-    at: Whole
-    first: Whole
+    axis: Whole  # that the node is cut on, -1 for a box that is not cut
+    at: Whole  # codes up to this one go to the first half
+    first: Whole  # the first half's node (the second half's is the next one), or the number of the box
 
 
 def _grow(points: Whole, last: Whole, k: int, secret: Whole | None, diversity: int) -> tuple[Cuts, Whole]:
@@ -199,20 +186,11 @@ def _distinct(group: Whole, value: Whole, groups: int) -> Whole:
 
 @dataclass(frozen=True, eq=False)
 class _Axis:
-    """A quasi-identifier as whole numbers 0 to `last`, and the way back to labels.
-
-    Attributes
-    ----------
-    name : column name
-    values : Index
-        The values in order, without the missing one, which has the code ``len(values)`` if there is any.
-    texts : list of str
-        Label of each code.
-    """
+    """A quasi-identifier as whole numbers 0 to `last`, and the way back to labels."""
 
     name: Hashable
-    values: pd.Index
-    texts: list[str]
+    values: pd.Index  # in order, without the missing one, which has the code ``len(values)`` if there is any
+    texts: list[str]  # label of each code
 
     @classmethod
     def of(cls, column: pd.Series, hierarchy: Any = None) -> _Axis:
@@ -316,25 +294,13 @@ def _like(found: pd.Index, values: pd.Index) -> pd.Index:
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """The boxes of a Mondrian release, and the cuts that lead to them. It stays with the holder, like `kept`.
-
-    Attributes
-    ----------
-    axes : tuple
-        The quasi-identifiers, in the order of the columns of `low` and `high`.
-    cuts : Cuts
-        The tree.
-    low, high : ndarray of int, shape (boxes, axes)
-        Smallest and largest code of the patients in each box.
-    box : ndarray of int, shape (rows of the original,)
-        The box of each row.
-    """
+    """The boxes of a Mondrian release, and the cuts that lead to them. It stays with the holder, like `kept`."""
 
     axes: tuple[_Axis, ...]
     cuts: Cuts
-    low: Whole
-    high: Whole
-    box: Whole
+    low: Whole  # (boxes, axes): smallest code of the patients in each box
+    high: Whole  # and largest
+    box: Whole  # of each row of the original
 
     def labels(self, box: Whole) -> dict[Hashable, NDArray[np.object_]]:
         """Return the labels of some boxes, a column a quasi-identifier."""
@@ -353,13 +319,7 @@ class Boxes:
 
     def find(self, other: pd.DataFrame) -> Whole:
         """Drop people down the cuts and return the box that each falls into."""
-        names = [axis.name for axis in self.axes]
-        absent = [name for name in names if name not in other.columns]
-        if absent:
-            raise AnonymityError(
-                f"The table has no column {absent[0]!r}, and a Mondrian release can be repeated only with all its "
-                f"quasi-identifiers ({', '.join(map(str, names))}): add it."
-            )
+        checks.table(other, "The table to recode", [axis.name for axis in self.axes], error=AnonymityError)
         points = np.column_stack([axis.codes(other[axis.name]) for axis in self.axes])
         for axis, codes in zip(self.axes, points.T, strict=True):
             if np.isnan(codes).any():

@@ -14,9 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ppml_helpers.anonymise.models import Whole, check_table, checked_columns, class_numbers
+from ppml_helpers import checks
+from ppml_helpers.anonymise.models import Whole, checked_columns, class_numbers
 from ppml_helpers.anonymise.multidimensional import Boxes
-from ppml_helpers.anonymise.released import Released
+from ppml_helpers.anonymise.released import Released, check_released
 from ppml_helpers.errors import AnonymityError
 
 
@@ -74,23 +75,13 @@ def risk(released: Released, register: pd.DataFrame | None = None, on: Iterable[
     Raises
     ------
     AnonymityError
-        If the release has no rows, the register is empty or lacks a column, `on` names none or one that is no
-        quasi-identifier, is given without a register, or a register's value is unknown to the hierarchy.
+        If the release has no rows, `on` names a column that is no quasi-identifier or that the register lacks, or a
+        register's value is unknown to the release.
     """
-    if not isinstance(released, Released):
-        raise AnonymityError(
-            f"The release is a {type(released).__name__}, not a Released: pass what `Lattice.apply` or `mondrian` gave."
-        )
-    if released.table.empty:
-        raise AnonymityError(
-            f"All {released.n} rows were suppressed, so there is nothing to be found: choose a smaller k, l, or a "
-            f"larger t or suppression limit."
-        )
+    check_released(released, some=True)
     f = np.bincount(class_numbers(released.table[name] for name in released.qi))
     prosecutor = Risk(1 / int(f.min()), len(f) / len(released.table))
     if register is None:
-        if on is not None:
-            raise AnonymityError(f"on = {on!r} names columns of a register, but none was given: pass `register`.")
         return prosecutor
     f, F = _population(released, register, _checked_on(released, register, on))
     listed, F = F > 0, np.maximum(F, f)
@@ -103,19 +94,11 @@ def risk(released: Released, register: pd.DataFrame | None = None, on: Iterable[
 
 
 def _checked_on(released: Released, register: pd.DataFrame, on: Iterable[Hashable] | None) -> list[Hashable]:
-    check_table(register)
+    checks.table(register, "The register", error=AnonymityError)
     names = [name for name in released.qi if name in register.columns] if on is None else on
-    if on is None and not names:
-        raise AnonymityError(
-            f"The register has none of the quasi-identifiers {', '.join(map(str, released.qi))}: rename its columns."
-        )
-    names = checked_columns(register, names)
-    strangers = [name for name in names if name not in released.qi]
-    if strangers:
-        raise AnonymityError(
-            f"Column {strangers[0]!r} is no quasi-identifier of the release ({', '.join(map(str, released.qi))}): "
-            f"leave it out of `on`."
-        )
+    names = checked_columns(register, names, name="The register")
+    for name in names:
+        checks.choice(name, "A column of `on`", released.qi, error=AnonymityError)
     return names
 
 

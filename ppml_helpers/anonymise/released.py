@@ -7,7 +7,7 @@ the rows by their own values and numbers them anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,7 @@ class Released:
         Normalised certainty penalty of each released value: 0 exact, 1 nothing known (Xu et al. 2006).
     node : dict of str to int, or None
         Level of each quasi-identifier, if one level holds for the whole column.
-    recoder : callable, optional
+    recoder : callable
         Generalises another table in the same way.
     """
 
@@ -48,8 +48,8 @@ class Released:
     kept: np.ndarray
     n: int
     ncp: np.ndarray
-    node: dict[str, int] | None = None
-    recoder: Recoder | None = field(default=None, repr=False)
+    node: dict[str, int] | None
+    recoder: Recoder = field(repr=False)
 
     @property
     def suppressed(self) -> int:
@@ -72,11 +72,21 @@ class Released:
         Raises
         ------
         AnonymityError
-            If the release cannot be repeated, or a value is unknown to its hierarchy.
+            If a value is unknown to the release.
         """
-        if self.recoder is None:
-            raise AnonymityError("This release was made without a rule that can be repeated: make it with a Lattice.")
         return self.recoder(other)
+
+
+def check_released(released: Released, some: bool = False) -> None:
+    """Refuse what is no release or, with `some`, one without rows."""
+    if not isinstance(released, Released):
+        raise AnonymityError(
+            f"The release is a {type(released).__name__}, not a Released: pass what `Lattice.apply` or `mondrian` gave."
+        )
+    if some and released.table.empty:
+        raise AnonymityError(
+            f"All {released.n} rows were suppressed, so nothing is left to use: choose a smaller k or l, or a larger t."
+        )
 
 
 def release(
@@ -85,34 +95,20 @@ def release(
     kept: np.ndarray,
     n: int,
     ncp: np.ndarray,
-    node: dict[str, int] | None = None,
-    recoder: Recoder | None = None,
-    ranks: Mapping[str, np.ndarray] | None = None,
+    node: dict[str, int] | None,
+    recoder: Recoder,
 ) -> Released:
     """Cut every thread between anonymised rows and the rows they came from.
 
-    Parameters
-    ----------
-    table : DataFrame
-        The rows to release, quasi-identifiers already generalised; row i came from position ``kept[i]``.
-    qi, kept, n, ncp, node, recoder
-        As in `Released`, rows in the order of `table`.
-    ranks : mapping of str to ndarray of int, optional
-        Rank of each row's value, for columns whose ranks are known already (see `ranks_of`).
-
-    Returns
-    -------
-    Released
-        Rows sorted by their own values, quasi-identifiers first; RangeIndex; no unused category; only texts in
-        ``attrs`` (an attribute could hold positions).
+    The arguments are the fields of `Released`; row i of `table`, its quasi-identifiers already generalised, came from
+    position ``kept[i]``. The rows are sorted by their own values, quasi-identifiers first; there is no unused category,
+    and only texts stay in ``attrs`` (an attribute could hold positions).
     """
-    known = dict(ranks or {})
     columns = [*qi, *(column for column in table.columns if column not in set(qi))]
-    order = order_of(len(table), [known[c] if c in known else ranks_of(table[c]) for c in columns])
-    sort = not np.array_equal(order, np.arange(len(order)))
+    order = order_of(len(table), (ranks_of(table[column]) for column in columns))
     clean = {}
     for column in table.columns:
-        values = table[column].array.take(order) if sort else table[column].array
+        values = table[column].array.take(order)
         if isinstance(values.dtype, pd.CategoricalDtype):
             values = values.remove_unused_categories()
         clean[column] = pd.Series(values, dtype=values.dtype)  # or pandas would guess anew
@@ -157,7 +153,7 @@ def _sort_key(value: Any) -> tuple[int, Any]:
     return 2, f"{type(value).__name__} {value}"
 
 
-def order_of(rows: int, ranks: Sequence[np.ndarray]) -> np.ndarray:
+def order_of(rows: int, ranks: Iterable[np.ndarray]) -> np.ndarray:
     """Return the order that sorts rows by the first rank, then the second, ...; it stops when no tie is left."""
     key, size = np.zeros(rows, dtype=np.int64), 1
     for rank in ranks:

@@ -6,22 +6,20 @@ the fourth that a user feels: a lower information loss is no better model if the
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from ppml_helpers import cohort
+from ppml_helpers import checks, cohort
+from ppml_helpers.anonymise.demand import checked_weights
 from ppml_helpers.anonymise.hierarchy import MISSING, Hierarchy
-from ppml_helpers.anonymise.models import Whole, check_table, class_numbers, value_codes
+from ppml_helpers.anonymise.models import Real, Whole, class_numbers, value_codes
 from ppml_helpers.anonymise.multidimensional import Boxes, numbers_of
-from ppml_helpers.anonymise.released import Released
+from ppml_helpers.anonymise.released import Released, check_released
 from ppml_helpers.errors import AnonymityError
-
-Block = NDArray[np.float64]
 
 _MOST_NAMES = 32  # on an axis with more, a box is known by its place in their order
 
@@ -48,11 +46,11 @@ def ncp(released: Released, weights: Mapping[Hashable, float] | None = None) -> 
     Raises
     ------
     AnonymityError
-        If a weight is negative or not finite, all are 0, or one is given to a column that is no quasi-identifier.
+        If a weight is negative, all are 0, or one is given to a column that is no quasi-identifier.
     """
-    _check_released(released)
-    weight = _checked_weights(released.qi, weights or {})
-    return float(((released.ncp @ weight).sum() / weight.sum() + released.suppressed) / released.n)
+    check_released(released)
+    share = checked_weights(weights, released.qi)
+    return float(((released.ncp @ share).sum() + released.suppressed) / released.n)
 
 
 def discernibility(released: Released) -> int:
@@ -65,16 +63,9 @@ def discernibility(released: Released) -> int:
     int
         From n (every row alone) to n squared.
     """
-    _check_released(released)
-    return int((_class_sizes(released) ** 2).sum()) + released.suppressed * released.n
-
-
-def average_class_size(released: Released, k: int = 1) -> float:
-    """Return the mean size of the classes that were released, in rows, or as a multiple of k."""
-    _check_released(released, some=True)
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise AnonymityError(f"k = {k!r} must be a whole number of at least 1: give the k that was asked for.")
-    return float(_class_sizes(released).mean() / k)
+    check_released(released)
+    sizes = np.bincount(class_numbers(released.table[name] for name in released.qi))
+    return int((sizes**2).sum()) + released.suppressed * released.n
 
 
 def model_auc(
@@ -90,21 +81,20 @@ def model_auc(
     quasi-identifiers are recoded by the same rule, for Mondrian too (where testing on raw values is common, and
     kinder). All test patients count, also those whose class would have been suppressed.
 
-    Features of a label: for numbers and dates the mean of the base values under it, on a scale from -1 to 1 for the
-    least and greatest base value, and 0 for "missing"; for names one feature for each label, and a label that no
-    released row has is none of them. Features of a Mondrian box: the middle of numbers and dates; for names the share
-    of each, or their place in the order if there are more than 32. Other columns become those of `cohort.features`.
+    Features of a label: for numbers and dates the mean of the base values under it, on a scale from -1 to 1, and 0 for
+    "missing"; for names one feature for each label. Features of a Mondrian box: the middle of numbers and dates; for
+    names the share of each, or their place in the order if there are more than 32. Other columns become those of
+    `cohort.features`.
 
     Parameters
     ----------
     released : Released
         A release of `extract_train`.
     extract_train, extract_test : DataFrame
-        Patients with `hospdead`, the quasi-identifiers and `columns`. Of `extract_train` only the rows that were
-        released are used, and not their quasi-identifiers.
+        Patients with `hospdead`, the quasi-identifiers and `columns`.
     columns : iterable of str, optional
-        What the model may see: quasi-identifiers of the release and columns of `cohort.SUPPORT2`. By default all
-        quasi-identifiers and nothing else.
+        What the model may see: quasi-identifiers of the release (by default all, and nothing else) and columns of
+        `cohort.SUPPORT2`.
 
     Returns
     -------
@@ -114,21 +104,18 @@ def model_auc(
     Raises
     ------
     AnonymityError
-        If no row or only one outcome was released, the tables do not belong together, a column is unknown, `hospdead`
-        is not 0 or 1, or the release cannot be repeated on the test patients.
-    DataError
-        If a clinical column holds a value that its role forbids.
+        If nothing or only one outcome was released, the tables do not belong together, or a column is unknown.
     """
-    _check_released(released, some=True)
+    check_released(released, some=True)
     own, clinical = _checked_columns(released, extract_train, extract_test, columns)
     train = extract_train.iloc[released.kept]
     y, y_test = _deaths(train, "the released rows"), _deaths(extract_test, "the test patients")
-    X, X_test = _label_features(released, own, extract_test)
-    weight = np.ones(len(y))
+    blocks = _label_features(released, own, extract_test)
     if clinical:
-        X = np.hstack([X, cohort.features(train, clinical)[0]])
-        X_test = np.hstack([X_test, cohort.features(extract_test, clinical)[0]])
-    else:
+        blocks.append((cohort.features(train, clinical)[0], cohort.features(extract_test, clinical)[0]))
+    X, X_test = (np.hstack(sides) for sides in zip(*blocks, strict=True))
+    weight = np.ones(len(y))
+    if not clinical:
         # Rows of one class look alike: count them instead of repeating them. The fit is the same and much faster.
         group = class_numbers(released.table[name] for name in own) * 2 + y
         _, row, count = np.unique(group, return_index=True, return_counts=True)
@@ -142,28 +129,24 @@ def model_auc(
 # --------------------------------------------------------------------------------------------------------------
 
 
-def _label_features(released: Released, own: list[str], extract_test: pd.DataFrame) -> tuple[Block, Block]:
-    """Return the features of the quasi-identifiers `own` of the released rows and of the test patients."""
-    if not own:
-        return np.empty((len(released.table), 0)), np.empty((len(extract_test), 0))
+def _label_features(released: Released, own: list[str], extract_test: pd.DataFrame) -> list[tuple[Real, Real]]:
+    """Return the features of each quasi-identifier in `own`: of the released rows, and of the test patients."""
     if isinstance(released.recoder, Boxes):
         boxes = released.recoder
         here, there = boxes.box[released.kept], boxes.find(extract_test)
-        blocks = [_box_features(boxes, name) for name in own]
-        return np.hstack([block[here] for block in blocks]), np.hstack([block[there] for block in blocks])
+        return [(block[here], block[there]) for block in (_box_features(boxes, name) for name in own)]
     recoded = released.recode(extract_test[own])
-    levels = getattr(released.recoder, "levels", {})  # a lattice's recoder knows its hierarchies
     pairs = []
     for name in own:
         codes, labels = value_codes(pd.concat([released.table[name], recoded[name]], ignore_index=True))
-        number = _label_numbers(*levels[name]) if name in levels else None
+        number = _label_numbers(*released.recoder.levels[name])
         if number is None:
             known = np.unique(codes[: len(released.table)])  # a label of no released row is none of them
             block = np.eye(len(labels) + 1)[:, known]
         else:
             block = np.array([number.get(str(label), 0.0) for label in [*labels, MISSING]])[:, None]
         pairs.append((block[codes[: len(released.table)]], block[codes[len(released.table) :]]))
-    return np.hstack([here for here, _ in pairs]), np.hstack([there for _, there in pairs])
+    return pairs
 
 
 def _label_numbers(hierarchy: Hierarchy, level: int) -> dict[str, float] | None:
@@ -182,7 +165,7 @@ def _label_numbers(hierarchy: Hierarchy, level: int) -> dict[str, float] | None:
     return {str(labels[code]): float(total[code] / count[code]) for code in np.flatnonzero(count)}
 
 
-def _box_features(boxes: Boxes, name: Hashable) -> Block:
+def _box_features(boxes: Boxes, name: Hashable) -> Real:
     """Return the features of each box on one axis: the middle of numbers, the share of each name."""
     place = [axis.name for axis in boxes.axes].index(name)
     axis, low, high = boxes.axes[place], boxes.low[:, place], boxes.high[:, place]
@@ -197,7 +180,7 @@ def _box_features(boxes: Boxes, name: Hashable) -> Block:
     return inside / inside.sum(axis=1, keepdims=True)
 
 
-def _scaled(numbers: Block, base: Block) -> Block:
+def _scaled(numbers: Real, base: Real) -> Real:
     """Return numbers on the scale from -1 (least of the base values) to 1 (greatest)."""
     return 2 * (numbers - base.min()) / max(np.ptp(base), np.finfo(float).tiny) - 1
 
@@ -207,78 +190,32 @@ def _scaled(numbers: Block, base: Block) -> Block:
 # --------------------------------------------------------------------------------------------------------------
 
 
-def _check_released(released: Released, some: bool = False) -> None:
-    if not isinstance(released, Released):
-        raise AnonymityError(
-            f"The release is a {type(released).__name__}, not a Released: pass what `Lattice.apply` or `mondrian` gave."
-        )
-    if some and released.table.empty:
-        raise AnonymityError(
-            f"All {released.n} rows were suppressed, so nothing is left to use: choose a smaller k or l, or a larger t."
-        )
-
-
-def _class_sizes(released: Released) -> Whole:
-    if released.table.empty:
-        return np.zeros(0, np.int64)
-    return np.bincount(class_numbers(released.table[name] for name in released.qi))
-
-
-def _checked_weights(qi: Sequence[Hashable], weights: Mapping[Hashable, float]) -> Block:
-    strangers = [name for name in weights if name not in qi]
-    if strangers:
-        raise AnonymityError(
-            f"A weight is given to {strangers[0]!r}, which is no quasi-identifier of the release "
-            f"({', '.join(map(str, qi))}): leave it out."
-        )
-    for name, weight in weights.items():
-        if not isinstance(weight, int | float | np.number) or not np.isfinite(weight) or weight < 0:
-            raise AnonymityError(f"The weight of {name!r} is {weight!r}, it must be a number of 0 or more: choose one.")
-    values = np.array([float(weights.get(name, 1.0)) for name in qi])
-    if not values.any():
-        raise AnonymityError("All weights are 0, so every release would be as good: give one column a weight above 0.")
-    return values
-
-
 def _checked_columns(
-    released: Released, extract_train: pd.DataFrame, extract_test: pd.DataFrame, columns: Iterable[str] | None
+    released: Released, train: pd.DataFrame, test: pd.DataFrame, columns: Iterable[str] | None
 ) -> tuple[list[str], list[str]]:
     """Return the quasi-identifiers and the other columns that the model may see."""
-    check_table(extract_train)
-    check_table(extract_test)
-    if len(extract_train) != released.n:
-        raise AnonymityError(
-            f"The release was made from {released.n} rows, but extract_train has {len(extract_train)}: pass the table "
-            f"that was anonymised."
-        )
-    chosen = list(released.qi) if columns is None else [columns] if isinstance(columns, str) else list(columns)
+    chosen = list(released.qi if columns is None else columns)
     if not chosen:
         raise AnonymityError("No column was chosen for the model: name at least one, or leave `columns` out.")
+    for name in chosen:
+        checks.choice(name, "A column", [*released.qi, *cohort.SUPPORT2.columns], error=AnonymityError)
     own = [name for name in chosen if name in released.qi]
     clinical = [name for name in chosen if name not in released.qi]
-    unknown = [name for name in clinical if name not in cohort.SUPPORT2.columns]
-    if unknown:
+    checks.table(train, "extract_train", [*clinical, cohort.SUPPORT2.label], error=AnonymityError)
+    checks.table(test, "extract_test", [*chosen, cohort.SUPPORT2.label], error=AnonymityError)
+    if len(train) != released.n:
         raise AnonymityError(
-            f"Column {unknown[0]!r} is neither a quasi-identifier of the release ({', '.join(map(str, released.qi))}) "
-            f"nor a column that a model may see ({', '.join(cohort.SUPPORT2.columns)}): leave it out."
+            f"The release was made from {released.n} rows, but extract_train has {len(train)}: pass the table that was "
+            f"anonymised."
         )
-    for name in own:
-        if name not in extract_test.columns:
-            raise AnonymityError(f"extract_test has no column {name!r}: give the test patients the same columns.")
     return own, clinical
 
 
 def _deaths(patients: pd.DataFrame, who: str) -> Whole:
     """Return the outcome of each patient, 0 or 1; both must occur."""
     label = cohort.SUPPORT2.label
-    if label not in patients.columns:
-        raise AnonymityError(f"The table of {who} has no column {label!r}, the outcome to predict: add it.")
-    values = pd.to_numeric(patients[label], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    wrong = ~np.isin(values, (0, 1))
-    if wrong.any():
-        raise AnonymityError(f"{label} = {patients[label][wrong].iloc[0]!s} of {who} must be 0 or 1: correct it.")
-    if values.min() == values.max():
-        raise AnonymityError(
-            f"{label} is {values[0]:g} for all {who}, and a model needs both outcomes: take more rows."
-        )
+    values = patients[label].to_numpy()
+    if set(values) != {0, 1}:
+        held = ", ".join(sorted(map(str, set(values))))
+        raise AnonymityError(f"{label} of {who} holds {held}, a model needs both 0 and 1: take other rows.")
     return values.astype(np.int64)

