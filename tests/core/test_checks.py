@@ -1,4 +1,4 @@
-"""Each check takes what means the same, refuses the rest in the caller's own error, and says value, rule and mend."""
+"""`checks` and `errors`: each check takes what means the same, refuses the rest in the caller's own error, and says value, rule and mend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ppml_helpers import checks
+from ppml_helpers import checks, errors
 from ppml_helpers.errors import KitError
 
 
@@ -154,3 +154,9 @@ def test_without_an_error_of_its_own_a_check_raises_the_kits() -> None:
     ):
         with pytest.raises(KitError):
             refused()
+
+
+def test_every_error_of_the_kit_is_caught_as_one_and_as_a_value_error() -> None:
+    own = [thing for thing in vars(errors).values() if isinstance(thing, type)]
+    assert len(own) > 10
+    assert all(issubclass(error, KitError) and issubclass(error, ValueError) and error.__doc__ for error in own)
