@@ -1,4 +1,4 @@
-"""`checks` and `errors`: each check takes what means the same, refuses the rest in the caller's own error, and says value, rule and mend."""
+"""`checks` and `errors`: what means the same is taken, the rest refused in the caller's error: value, rule, mend."""
 
 from __future__ import annotations
 
