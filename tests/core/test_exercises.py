@@ -1,4 +1,4 @@
-"""The exercises: verdicts, hints, progress, and what happens when the progress file is in trouble."""
+"""The exercises: verdicts, hints, progress, and what happens when its file is in trouble; `frame` and `store`."""
 
 from __future__ import annotations
 
