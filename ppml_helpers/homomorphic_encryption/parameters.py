@@ -25,8 +25,8 @@ SMALLEST_PRIME, LARGEST_PRIME = 20, 60  # bits: below, SEAL finds too few primes
 
 def most_bits(ring: int) -> int:
     """Return how many bits all primes may have together at 128-bit security."""
-    checks.choice(ring, "ring", RINGS, error=EncryptionError)
-    return seal.CoeffModulus.MaxBitCount(ring, seal.SEC_LEVEL_TYPE.TC128)
+    known = checks.choice(ring, "ring", RINGS, error=EncryptionError)
+    return seal.CoeffModulus.MaxBitCount(known, seal.SEC_LEVEL_TYPE.TC128)
 
 
 def check_bits(ring: int, bits: int) -> None:
