@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
 import pytest
+
+
+@pytest.fixture(autouse=True, scope="module")
+def in_no_hurry_for_the_disk() -> Iterator[None]:
+    """Leave what is written to the system's own time: these tests kill programs, they do not cut the power.
+
+    Every message of a network is flushed to the disk, some hundred in a file of tests, and each flush waits for it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture
