@@ -11,7 +11,7 @@ from readable import assert_readable
 
 from ppml_helpers import accounting, cohort, figures
 from ppml_helpers.errors import ExplorerError
-from ppml_helpers.explorer import Stopped
+from ppml_helpers.explorer import Explorer, Stopped
 from ppml_helpers.federated_learning import explorer as widget
 from ppml_helpers.federated_learning.explorer import MARKERS, PROTECTIONS, FederationExplorer
 from ppml_helpers.federated_learning.reading import Federation, Plan
@@ -76,7 +76,7 @@ def test_the_same_setting_gives_the_same_picture_and_nothing_is_printed(
     for protection in PROTECTIONS:
         shown = []
         for _ in range(2):
-            explorer.forget()
+            Explorer.forget(explorer)  # what was shown, not how the patients were dealt
             explorer.set(**START | {"protection": protection, "rounds": 1, "hospitals": 3})
             shown.append((explorer.sentence, explorer._png, explorer.result.read.tolist()))
         (said, png, read), (said_again, png_again, read_again) = shown
@@ -86,6 +86,7 @@ def test_the_same_setting_gives_the_same_picture_and_nothing_is_printed(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_epsilon_can_be_moved_under_dp_alone(explorer: FederationExplorer) -> None:
     def parts() -> list[bool]:
         (row,) = [box for box in explorer._box.children[1].children if hasattr(box, "children")]
