@@ -58,15 +58,19 @@ class PipCounter:
         """Take one line of pip's output, or an empty one where half a second passed without any."""
         if match := re.match(r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)", line):
             self._found.add(match[1])
+            self._state = f"{self._told()}, now {match[1]}"
         elif line.startswith("Ignoring "):  # a pin for another operating system
             self.total -= 1
         elif line.startswith("Installing collected packages:"):
             self._before, self._new = self._installed(), line.count(",") + 1
         if self._new:
             self._state = f"installed {self._installed() - self._before} of {self._new} packages"
-        elif line.startswith(("Collecting ", "Downloading ")):
-            self._state = f"found {len(self._found)} of {self.total} packages; {line}"
+        elif line.startswith("Downloading "):
+            self._state = f"{self._told()}, {line}"
         self.progress.show(self._state)
+
+    def _told(self) -> str:
+        return f"found {min(len(self._found), self.total)} of {self.total} packages"  # what they ask for is not counted
 
     def end(self, done: bool) -> None:
         """Leave the moving line; with one that lasts where everything is there."""

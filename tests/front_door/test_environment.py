@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -54,8 +55,9 @@ def test_pips_words_become_a_count() -> None:
     there.append("numpy")
     counter.line("")
     assert counter.total == 2
-    assert shown[1].startswith("found 1 of 2 packages; Collecting numpy==2.4.6")
-    assert shown[2] == "found 1 of 2 packages; Downloading numpy-2.4.6-cp311-cp311-linux.whl (16.9 MB)"
+    assert shown[1] == "found 1 of 2 packages, now numpy"
+    assert shown[2] == "found 1 of 2 packages, Downloading numpy-2.4.6-cp311-cp311-linux.whl (16.9 MB)"
+    assert shown[3] == "found 2 of 2 packages, now torch"
     assert shown[4:] == ["installed 0 of 1 packages", "installed 1 of 1 packages"]
 
 
@@ -146,6 +148,29 @@ def test_what_an_environment_does_not_hold(tmp_path: Path) -> None:
     prefix = Path(sys.prefix)
     assert environment.absent(prefix, [*fine, *missing]) == missing
     assert environment.absent(tmp_path, fine) == fine, "there is no Python"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="commands as on Linux and macOS")
+@pytest.mark.parametrize("name", ["moved", "moved né"])
+def test_commands_follow_a_move_also_to_where_a_first_line_cannot_name_them(tmp_path: Path, name: str) -> None:
+    before, now = tmp_path / "before" / ".venv", tmp_path / name / ".venv"
+    commands = now / "bin"
+    commands.mkdir(parents=True)
+    (commands / "python").symlink_to(getattr(sys, "_base_executable", sys.executable))
+    (now / "pyvenv.cfg").write_text(f"home = /usr/bin\ncommand = /usr/bin/python3 -m venv {before}\n")
+    heads = {
+        "plain": f"#!{before}/bin/python\n",
+        "shell": f"#!/bin/sh\n'''exec' \"{before}/bin/python\" \"$0\"\n' '''\n",
+    }
+    for file, head in heads.items():
+        (commands / file).write_text(head + "print('it runs')\n")
+        (commands / file).chmod(0o755)
+    for _ in range(2):
+        environment._follow_a_move(now)
+        for file in heads:
+            done = subprocess.run([str(commands / file)], capture_output=True, text=True, check=True)
+            assert done.stdout == "it runs\n"
+    assert str(before) not in (now / "pyvenv.cfg").read_text()
 
 
 # ------------------------------------------------------------------------------------------------------ doctor
