@@ -79,9 +79,9 @@ class Search:
     def _settle(self) -> None:
         """Look at as few nodes as will do to know the one of least loss.
 
-        While some node's feasibility is unknown, one from the upper part of the bounds is tried: it rules out all
-        below it, or vouches for all above it and brings down the best loss. Nodes up there also suppress little, and
-        a node that suppresses much rules out less. Then the feasible ones are tried from the lowest bound on.
+        While some node's feasibility is unknown, one of them is tried: it rules out all below it, or vouches for all
+        above it and brings down the best loss. Nine tenths of the way up the bounds needed fewer tries than half way,
+        at a limit of 0 by far. Then the feasible ones are tried from the lowest bound on.
         """
         best, places = np.inf, self.order
         while len(places := places[self.open.ravel()[places]]):

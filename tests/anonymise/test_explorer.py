@@ -14,7 +14,7 @@ from ppml_helpers import anonymise as anonymity
 from ppml_helpers import cohort
 from ppml_helpers.anonymise import bench
 from ppml_helpers.anonymise import explorer as widget
-from ppml_helpers.anonymise.bench import KS, LINKED, QUASI_IDENTIFIERS, SENSITIVE
+from ppml_helpers.anonymise.bench import LINKED, QUASI_IDENTIFIERS, SENSITIVE
 from ppml_helpers.anonymise.explorer import AnonymityExplorer
 from ppml_helpers.errors import AnonymityError, ExplorerError
 from ppml_helpers.explorer import Stopped
@@ -238,12 +238,6 @@ def test_unfit_tables_are_refused_in_one_sentence(some: tuple) -> None:
 def test_ks_that_make_no_slider_are_refused(ks: tuple) -> None:
     with pytest.raises(ExplorerError, match="whole number"):
         AnonymityExplorer(ks=ks)
-
-
-def test_the_usual_ks_run_from_1_to_100(some: tuple) -> None:
-    slider = AnonymityExplorer(*some)._controls["k"]
-    assert (slider.options[0], slider.options[-1], slider.value) == (1, 100, 5)
-    assert tuple(slider.options) == KS
 
 
 # ---------------------------------------------------------------------------------------------------- the example

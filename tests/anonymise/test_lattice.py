@@ -298,21 +298,20 @@ def brute_numpy(people: pd.DataFrame, k: int, limit: float, weights: dict[str, f
     """k alone, with pandas groupby on the labels, for tables too large for fractions."""
     hierarchies = support2_hierarchies(people)
     hierarchies["race"] = hierarchies["race"].with_missing()
+    columns, penalties = {}, {}
+    for name, level in ((one, level) for one in QI for level in range(hierarchies[one].height + 1)):
+        leaves = pd.Series(hierarchies[name].levels[level]).value_counts()
+        column = columns[name, level] = hierarchies[name].generalise(people[name], level)
+        penalties[name, level] = weights.get(name, 1) * column.map((leaves - 1) / (leaves.sum() - 1)).to_numpy(float)
     best = (np.inf, 0, ())
     for node in itertools.product(*(range(hierarchies[name].height + 1) for name in QI)):
-        labels = pd.DataFrame({n: hierarchies[n].generalise(people[n], j) for n, j in zip(QI, node, strict=True)})
-        size = labels.groupby(list(QI))["age"].transform("size")
-        if (size < k).sum() > limit * len(people):
+        chosen = list(zip(QI, node, strict=True))
+        labels = pd.DataFrame({name: columns[name, level] for name, level in chosen})
+        kept = (labels.groupby(list(QI))["age"].transform("size") >= k).to_numpy()
+        if (~kept).sum() > limit * len(people):
             continue
-        loss = np.ones(len(people))
-        penalty = 0
-        for name, level in zip(QI, node, strict=True):
-            leaves = pd.Series(hierarchies[name].levels[level]).value_counts()
-            ncp = labels[name].map((leaves - 1) / (leaves.sum() - 1)).to_numpy(float)
-            penalty = penalty + weights.get(name, 1) * ncp
-        kept = (size >= k).to_numpy()
-        loss[kept] = (penalty / sum(weights.get(name, 1) for name in QI))[kept]
-        best = min(best, (round(loss.mean(), 12), sum(node), node))
+        penalty = sum(penalties[one] for one in chosen) / sum(weights.get(name, 1) for name in QI)
+        best = min(best, (round(np.where(kept, penalty, 1).mean(), 12), sum(node), node))
     return best[0], best[2]
 
 
