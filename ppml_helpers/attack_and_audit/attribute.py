@@ -157,11 +157,6 @@ def attribute_inference(
     -------
     AttributeResult
 
-    Raises
-    ------
-    AttackError
-        If two of the sets share a record, columns or values are not there, or a score is missing or not finite.
-
     Notes
     -----
     The guess is the value v with the largest log P(v | rest, outcome) + w log p(outcome | rest, v): imputation, and w

@@ -179,21 +179,12 @@ def epsilon_lower_bound(
     -------
     AuditResult
 
-    Raises
-    ------
-    AuditError
-        If scores, coins or parameters allow no valid bound, or so few canaries could not show anything.
-
     Notes
     -----
     The best number of guesses depends on the scores, and choosing it by them would invalidate the confidence.
     Without `guesses`, the numbers are tried that are the shares `SHARES` of the canaries (rounded down to even ones).
     They depend on m alone, and each gets an equal part of the allowed error (Bonferroni), so that the largest of the
     bounds is valid. Ties in the scores are broken by a shuffle that knows neither the coins nor the canaries' order.
-
-    References
-    ----------
-    Steinke, Nasr and Jagielski (2023), "Privacy auditing with one (1) training run", Appendix D.
     """
     confidence, delta = _level(confidence, delta)
     score, coin = _checked_scores(scores, included)
@@ -261,14 +252,6 @@ def audit_training(
     Returns
     -------
     TrainingAudit
-
-    Raises
-    ------
-    AuditError
-        If canaries, coins, scores or settings allow no valid bound, or the trainer cannot be called so or returns
-        something that cannot be scored. What the trainer raises itself is passed on.
-    TrainingDataError, PrivacyParameterError
-        As `private_training.train` and `accounting.noise_multiplier`.
 
     Notes
     -----

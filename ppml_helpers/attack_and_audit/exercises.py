@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +29,7 @@ _BROKEN = "Cleo"  # of 06.5
 # What is said to answers ---------------------------------------------------------------------------------------------
 
 
+@cache
 def _study() -> Any:
     from ppml_helpers.attack_and_audit import study
 

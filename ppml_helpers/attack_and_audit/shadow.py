@@ -136,14 +136,6 @@ def train_shadows(
     Returns
     -------
     Shadows
-
-    Raises
-    ------
-    AttackError
-        If records or models cannot be halved, a record occurs twice, a half has a single label, or the folder holds
-        models of other data or settings, or cannot be read or written.
-    TrainingDataError, PrivacyParameterError
-        As `private_training.train`.
     """
     table, labels, member = _checked_halves(X, y, n_models, seed)
     sigma = accounting.noise_multiplier(epsilon, recipe.sample_rate, recipe.steps)
@@ -229,11 +221,6 @@ def leave_one_out(shadows: Shadows, attack: Callable[..., Scores] = lira.online)
     -------
     ndarray, shape (models, records)
         The attack's score of each record in each target.
-
-    Raises
-    ------
-    AttackError
-        If the models are not in pairs, or too few.
     """
     scores, member = _paired(shadows.scores, shadows.member)
     if len(member) < 4 or len(member) % 2 or (member[0::2] == member[1::2]).any():

@@ -201,13 +201,7 @@ def fingerprint(n_models: int = MODELS) -> str:
 
 
 def load(path: str | Path = FILE, n_models: int = MODELS) -> Study:
-    """Read the study, the kit's own file by default.
-
-    Raises
-    ------
-    AttackError
-        If the file is missing, is not what its checksum says, or was made from other patients or settings than today's.
-    """
+    """Read the study, the kit's own file by default."""
     return study_file.load(fingerprint(n_models), Path(path))
 
 

@@ -173,13 +173,6 @@ def train(
     -------
     Models
 
-    Raises
-    ------
-    TrainingDataError
-        If the features or labels cannot be trained on.
-    PrivacyParameterError
-        If a noise multiplier is not a number from 0, or noise is asked for without clipping.
-
     Notes
     -----
     All models of one call see the same Poisson batches, drawn from the first seed, each its own members among them.
@@ -187,7 +180,12 @@ def train(
     """
     table, labels = (part.to(dtype) for part in checked(X, y, recipe))
     scale = _noise_scales(noise_multipliers, seeds, recipe).to(dtype)
-    with _threads_for(recipe, *table.shape, models=len(seeds), blocks=member is not None):
+    if member is not None and (member.shape != (len(seeds), len(table)) or len(set(member.sum(axis=1))) > 1):
+        raise TrainingDataError(
+            f"member has shape {member.shape} for {len(seeds)} models and {len(table)} patients: give a row a model, "
+            "equally many patients in each."
+        )
+    with _threads_for(recipe, *table.shape, models=len(seeds), shadows=member is not None):
         return _train(table, labels, recipe, scale, seeds, member, adam, progress)
 
 
@@ -225,11 +223,11 @@ def _train(
 
 
 @contextmanager
-def _threads_for(recipe: Recipe, rows: int, columns: int, models: int, blocks: bool) -> Iterator[None]:
+def _threads_for(recipe: Recipe, rows: int, columns: int, models: int, shadows: bool) -> Iterator[None]:
     """Keep small steps on one thread: handing them out costs more than it saves, above all on a busy machine."""
     before = torch.get_num_threads()
     products = recipe.sample_rate * rows * columns * models * max(1, recipe.hidden)  # multiplications of one pass
-    if blocks or products < _WORTH_A_THREAD:
+    if shadows or products < _WORTH_A_THREAD:
         torch.set_num_threads(1)
     try:
         yield

@@ -74,11 +74,6 @@ def train_with_opacus(
     Returns
     -------
     OpacusRun
-
-    Raises
-    ------
-    TrainingDataError, PrivacyParameterError
-        If data or parameters cannot be trained on.
     """
     from opacus import PrivacyEngine
     from opacus.validators import ModuleValidator

@@ -61,14 +61,6 @@ def test_without_delta_the_p_value_is_the_binomial_tail(epsilon):
         assert audit._p_value(500, guesses, correct, epsilon, 0.0) == pytest.approx(expected, rel=1e-9)
 
 
-def test_without_delta_the_p_value_is_how_often_randomised_response_gives_so_many_right_guesses():
-    rng = np.random.default_rng(3)
-    right = (rng.random((20_000, 40)) < math.e / (1 + math.e)).sum(axis=1)
-    for correct in (28, 31, 34):
-        bound = audit._p_value(40, 40, correct, 1.0, 0.0)
-        assert (right >= correct).mean() == pytest.approx(bound, abs=4 * math.sqrt(bound / 20_000))
-
-
 @pytest.mark.parametrize(("m", "guesses", "correct"), [(8, 8, 8), (12, 8, 7), (30, 20, 15), (30, 30, 10)])
 @pytest.mark.parametrize("delta", [1e-4, 1e-3, 1e-2])
 @pytest.mark.parametrize("epsilon", [0.0, 1.0, 3.0])
@@ -148,17 +140,6 @@ def test_equal_scores_show_nothing_in_whatever_order_the_canaries_come():
     included = np.repeat([1, 0], 200)
     for order in (included, included[::-1]):
         assert audit.epsilon_lower_bound(np.full(400, 0.3), order, DELTA).epsilon_lower == 0
-
-
-def test_the_bound_moves_the_right_way():
-    assert audit.best_possible(20, 0.95, DELTA) < audit.best_possible(200, 0.95, DELTA)
-    assert audit.best_possible(200, 0.99, DELTA) < audit.best_possible(200, 0.9, DELTA)
-    assert audit.best_possible(200, 0.95, 1e-3) < audit.best_possible(200, 0.95, 0.0)
-    rng = np.random.default_rng(2)
-    included, noise = fair_coins(800, rng), rng.standard_normal(800)
-    bounds = [audit.epsilon_lower_bound(mu * included + noise, included, DELTA).epsilon_lower for mu in (0, 1, 2, 4)]
-    assert bounds == sorted(bounds)
-    assert bounds[0] < bounds[-1]
 
 
 def test_the_best_possible_bound_without_delta_has_a_closed_form():
@@ -330,10 +311,6 @@ def test_a_colleagues_trainer_is_audited_as_a_black_box(some, patients, trainer,
         assert found.auc(*held_back) > sound.auc(*held_back) - 0.03  # and the accuracy tells nobody
 
 
-def test_the_default_trainer_is_that_of_the_course(some):
-    assert (run(some).scores == run(some, trainer=train).scores).all()
-
-
 def test_the_audited_model_comes_with_the_audit_and_predicts_patients(some, patients):
     X, y = patients[0].iloc[2000:4000], patients[1].iloc[2000:4000]
     found = run(some, epsilon=3.0)
@@ -404,17 +381,9 @@ def test_a_sweep_gives_what_each_audit_alone_gives(some):
         assert len(found.models.weights[0]) == 1
 
 
-@pytest.mark.parametrize(
-    ("settings", "error", "says"),
-    [
-        ([], AuditError, "settings is empty"),
-        ([(1.0, 0.0)], AuditError, "noise_divisor = 0.0"),
-        ([(1.0, 1.0), (-1.0, 1.0)], PrivacyParameterError, "epsilon = -1.0"),
-    ],
-)
-def test_sweeps_of_nothing_are_refused(some, settings, error, says):
-    with pytest.raises(error, match=says):
-        audit.audit_sweep(*some, LOGISTIC, settings, canaries=100)
+def test_a_sweep_of_nothing_is_refused(some):
+    with pytest.raises(AuditError, match="settings is empty"):
+        audit.audit_sweep(*some, LOGISTIC, [], canaries=100)
 
 
 def test_rare_codes_are_at_right_angles_to_patients_and_each_other():
@@ -451,6 +420,7 @@ def test_an_audit_reports_progress_and_can_be_stopped(some):
         ({"canaries": Canaries(np.ones((20, 5)), np.ones(20))}, AuditError, "canaries have 5 columns"),
         ({"canaries": Canaries(np.ones((20, 39)), np.ones(19))}, AuditError, "features of canaries have shape"),
         ({"canaries": Canaries(np.ones((20, 39)), np.full(20, 2))}, AuditError, "label other than 0 and 1"),
+        ({"y": np.ones(1999)}, AuditError, "features of patients have shape"),
         ({"noise_divisor": 0}, AuditError, "noise_divisor = 0"),
         ({"seed": -1}, AuditError, "seed = -1"),
         ({"delta": 1.5}, AuditError, "delta = 1.5"),
@@ -459,14 +429,4 @@ def test_an_audit_reports_progress_and_can_be_stopped(some):
 )
 def test_audits_that_would_show_nothing_valid_are_refused(some, options, error, says):
     with pytest.raises(error, match=says):
-        run(some, **options)
-
-
-def test_patients_that_cannot_be_trained_on_are_refused(some):
-    X, y = some[0].iloc[:50], some[1].iloc[:50]
-    with pytest.raises(AuditError, match="features of patients have shape"):
-        run((X, y.iloc[:49]))
-    with pytest.raises(AuditError, match="must be numbers"):
-        run((X.astype(str) + "x", y))
-    with pytest.raises(TrainingDataError, match="NaN"):
-        run((X.mask(X > 0), y))
+        run((some[0], options.pop("y", some[1])), **options)

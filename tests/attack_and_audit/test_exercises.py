@@ -1,4 +1,4 @@
-"""The exercises of chapter 06 and their `colleagues`: right answers, what wrong ones are told, and that they are true."""
+"""The exercises of chapter 06 and their `colleagues`: right answers, what wrong ones are told, and its truth."""
 
 from __future__ import annotations
 
@@ -158,10 +158,9 @@ def split() -> cohort.Split:
     return cohort.split(*cohort.features(cohort.load_patients()), seed=0)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", list(COLLEAGUES))
-def test_the_audit_finds_the_broken_colleague_and_no_other(split: cohort.Split, name: str, seed: int) -> None:
-    run = audit.audit_training(split.X_train, split.y_train, RECIPE, 1.0, trainer=COLLEAGUES[name], seed=seed)
+def test_the_audit_finds_the_broken_colleague_and_no_other(split: cohort.Split, name: str) -> None:
+    run = audit.audit_training(split.X_train, split.y_train, RECIPE, 1.0, trainer=COLLEAGUES[name])
     assert run.caught == (name == "Cleo")
 
 

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from readable import assert_readable
 
-from ppml_helpers import accounting, cohort
+from ppml_helpers import cohort
 from ppml_helpers.attack_and_audit import audit, comparison
 from ppml_helpers.attack_and_audit import explorer as widget
 from ppml_helpers.attack_and_audit.comparison import BUG, STOPS
-from ppml_helpers.attack_and_audit.explorer import CANARIES, PATIENTS, RUNS, AuditExplorer
+from ppml_helpers.attack_and_audit.explorer import PATIENTS, RUNS, AuditExplorer
 from ppml_helpers.errors import ExplorerError, PrivacyParameterError
 from ppml_helpers.explorer import Stopped
 from ppml_helpers.private_training.engine import RECIPES
@@ -85,8 +85,8 @@ def test_a_setting_gives_what_an_audit_of_its_own_gives(
 
 @pytest.mark.usefixtures("undrawn")
 def test_the_bug_is_caught_and_the_sound_program_is_not(explorer: AuditExplorer) -> None:
-    wrong = explorer.set(epsilon=1.0, canaries=1000, runs=5, bug=True).result
-    assert wrong.refuted == len(wrong.shown) == 5
+    wrong = explorer.set(epsilon=1.0, canaries=1000, runs=3, bug=True).result
+    assert wrong.refuted == len(wrong.shown) == 3
     assert wrong.shown[0].actual > 8
     sound = explorer.set(bug=False).result
     assert sound.refuted == 0
@@ -100,7 +100,7 @@ def test_the_bug_is_caught_and_the_sound_program_is_not(explorer: AuditExplorer)
 @pytest.mark.usefixtures("undrawn")
 def test_no_bound_is_above_what_is_kept_or_possible(explorer: AuditExplorer) -> None:
     for bug, canaries in itertools.product((False, True), (100, 1000)):
-        result = explorer.set(epsilon=3.2, canaries=canaries, runs=5, bug=bug).result
+        result = explorer.set(epsilon=3.2, canaries=canaries, runs=2, bug=bug).result
         assert all(0 <= run.measured <= min(run.actual, result.best) for run in result.shown)
         assert (result.curve <= result.best).all(axis=None)
 
@@ -299,7 +299,7 @@ def test_the_histograms_are_of_the_right_canaries(explorer: AuditExplorer) -> No
     assert run.scores[run.included].mean() > run.scores[~run.included].mean()
 
 
-@pytest.mark.parametrize("canaries", CANARIES)
+@pytest.mark.parametrize("canaries", [100, 1000])
 def test_every_picture_can_be_read(explorer: AuditExplorer, canaries: int) -> None:
     bugs = itertools.cycle((True, False))
     for epsilon, runs, bug in zip((*STOPS[::4], 0.25), itertools.cycle(RUNS if canaries == 100 else (1,)), bugs):
@@ -315,11 +315,3 @@ def test_every_verdict_has_room(explorer: AuditExplorer, bounds: list[float], ep
     explorer._result = shown._replace(shown=runs, other=runs, curve=curve, canaries=2000)
     explorer.redraw()
     assert_readable(explorer, least_texts=20)
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_the_promise_of_the_explorer_is_that_of_its_training(explorer: AuditExplorer) -> None:
-    """The noise of the sound program is the least that keeps the promise, by the accountant."""
-    result = explorer.set(**START).result
-    sigma = accounting.noise_multiplier(1.0, LOGISTIC.sample_rate, LOGISTIC.steps, accounting.DELTA)
-    assert result.shown[0].actual == accounting.epsilon(sigma, LOGISTIC.sample_rate, LOGISTIC.steps, accounting.DELTA)

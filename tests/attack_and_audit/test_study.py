@@ -160,11 +160,15 @@ def test_models_trained_again_are_those_of_the_file(kept, case, models, toleranc
 def test_the_leak_measured_again_with_few_models_is_that_of_the_file(kept):
     live = study.shadows("overfitted network", 16)
     np.testing.assert_allclose(study.model_aucs(live), kept["overfitted network"].model_aucs[:16], atol=0.01)
+    right = live.scores > 0  # it knows its members by heart
+    assert right[live.member].mean() > 0.99
+    assert right[~live.member].mean() < 0.85
     result = shadow.pooled(shadow.leave_one_out(live, lira.online), live.member, resamples=100)
     assert result.at_1_in_1000.tpr_interval.low >= 0.05
     assert result.at_1_in_1000.tpr == pytest.approx(kept.fewer[16]["LiRA online"].at_1_in_1000.tpr, abs=0.01)
     loss = shadow.pooled(live.scores, live.member, resamples=100)
     assert loss.at_1_in_1000.tpr < 0.003
+    assert result.auc > loss.auc
     coins = study.without_leak(live)
     assert abs(shadow.pooled(shadow.leave_one_out(coins), coins.member, resamples=100).auc - 0.5) < 0.03
 
@@ -265,12 +269,13 @@ class Stopped(Exception):
 
 def test_a_making_that_was_stopped_goes_on_to_the_same_file(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "RECORDS", 200)
-    monkeypatch.setattr(study, "CASES", ("logistic regression", "forest", "network, epsilon 8"))
+    monkeypatch.setattr(study, "TREES", 10)
+    monkeypatch.setattr(study, "CASES", ("logistic regression", "forest", "network, epsilon 1"))
     (tmp_path / "SHA256SUMS").write_text("00ff  support2.csv\n")
     file, folder = tmp_path / study.FILE.name, tmp_path / "blocks"
 
     def stop(share: float, what: str) -> None:
-        if what == "network, epsilon 8: 6 of 6 shadow models trained":
+        if what == "network, epsilon 1: 6 of 6 shadow models trained":
             raise Stopped
 
     with pytest.raises(Stopped):

@@ -70,6 +70,12 @@ def test_clipped_gradients_against_autograd(hidden: int, norm: float, own: bool)
         np.testing.assert_allclose(ours[model], torch.cat([g.flatten() for g in theirs]), atol=1e-10, rtol=0)
 
 
+@pytest.mark.parametrize("member", [np.ones((2, 199), bool), np.tri(2, 200, dtype=bool)])
+def test_a_mask_is_a_row_a_model_with_equally_many_patients(member: np.ndarray) -> None:
+    with pytest.raises(TrainingDataError, match="equally many patients"):
+        pt.train(*table(), PLAIN, [0.0, 0.0], [0, 1], member=member)
+
+
 @pytest.mark.parametrize("hidden", [0, 7])
 def test_no_patient_moves_the_sum_by_more_than_the_clipping_norm(hidden: int) -> None:
     X, y = table()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-
 import lab
 import pytest
 from lab import changed
@@ -77,19 +75,6 @@ def test_tab_reaches_every_control(explorer: lab.ExplorerView) -> None:
 def test_every_control_has_a_label_that_can_be_read(explorer: lab.ExplorerView) -> None:
     assert len(explorer.controls()) == 5  # four knobs, and the number box of epsilon
     assert explorer.poor_labels() == []
-
-
-def test_latency_from_key_to_picture(explorer: lab.ExplorerView) -> None:
-    handle = explorer.slider("epsilon")
-    handle.press("Home")
-    explorer.settled(explorer.says_its_epsilon)
-    handle.focus()
-    times = []
-    for _ in range(12):
-        times.append(explorer.latency(lambda: explorer.page.keyboard.press("ArrowRight")))
-        explorer.settled(explorer.says_its_epsilon, quiet=0.2)
-    print(f"\nkey to decoded picture: median {statistics.median(times):.0f} ms, longest {max(times):.0f} ms")
-    assert len(times) == 12
 
 
 def test_the_other_model_gets_its_own_picture(explorer: lab.ExplorerView) -> None:
