@@ -121,12 +121,16 @@ def test_no_class_is_smaller_than_k_and_the_loss_never_falls_with_k(explorer: An
     assert losses == results[0].curves.loss.tolist()
 
 
-def test_a_column_that_matters_more_keeps_at_least_as_much(explorer: AnonymityExplorer) -> None:
-    plain = explorer.set(**START).result.solution.node
-    for name in ("age", "postcode"):
-        weighed = explorer.set(**START | dict.fromkeys(QI, 0) | {name: 3}).result.solution.node
-        assert weighed[name] <= plain[name]
-    assert weighed != plain
+def test_a_column_that_matters_more_keeps_at_least_as_much(some: tuple) -> None:
+    table = bench.Bench(*some, FEW, print)
+
+    def node(*weights: int) -> dict[str, int]:
+        return table.release(5, bench.Asked("dzgroup", 0.05, weights=weights), print)[1].node
+
+    plain, by_age, by_place = node(1, 1, 1, 1, 1), node(3, 0, 0, 0, 0), node(0, 0, 0, 3, 0)
+    assert by_age["age"] <= plain["age"]
+    assert by_place["postcode"] <= plain["postcode"]
+    assert by_place != plain
 
 
 # ---------------------------------------------------------------------------------------------------- what is kept
@@ -243,15 +247,16 @@ def test_ks_that_make_no_slider_are_refused(ks: tuple) -> None:
 # ---------------------------------------------------------------------------------------------------- the example
 
 
-def test_the_example_is_a_real_class_of_the_release(explorer: AnonymityExplorer, some: tuple) -> None:
+def test_the_example_is_a_real_class_of_the_release(some: tuple) -> None:
     extract, _ = some
     hierarchies = anonymity.support2_hierarchies(extract)
+    table = bench.Bench(*some, FEW, print)
     for sensitive, k in (("dzgroup", 2), ("dnr", 5), ("ca", 100)):
-        result = explorer.set(**START | {"sensitive": sensitive, "k": k}).result
-        example, node = result.example, result.solution.node
+        released, solution = table.release(k, bench.Asked(sensitive, 0.05), print)
+        example = bench.pick(released, extract, sensitive)
         pd.testing.assert_frame_equal(example.before, pd.DataFrame(extract.loc[example.before.index, [*QI, sensitive]]))
         for name in QI:
-            labels = hierarchies[name].with_missing().generalise(example.before[name], node[name])
+            labels = hierarchies[name].with_missing().generalise(example.before[name], solution.node[name])
             assert set(labels) == {example.after[name]}
         assert example.patients == example.values.sum() >= max(k, len(example.before))
         assert len(example.before) == min(4, example.patients)
@@ -340,10 +345,8 @@ def test_the_sentence_is_the_alternative_text_and_follows_every_knob(explorer: A
     for turned in (
         {},
         {"k": 100},
-        {"limit": 0.2},
-        {"l": 4, "t": 0.3},
-        {"sensitive": "ca"},
-        {"postcode": 3, "age": 0},
+        {"l": 4, "t": 0.3, "limit": 0.2},
+        {"sensitive": "ca", "postcode": 3, "age": 0},
     ):
         bundle, metadata = explorer.set(**START | turned)._repr_mimebundle_()
         assert bundle["text/plain"] == metadata["image/png"]["alt"] == explorer.sentence
