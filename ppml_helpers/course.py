@@ -22,6 +22,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import nbformat
@@ -31,6 +32,7 @@ from nbformat import NotebookNode
 from nbformat.warnings import DuplicateCellId, MissingIDFieldWarning
 
 from ppml_helpers.errors import CourseError, KitError
+from ppml_helpers.exercises import rooms
 from ppml_helpers.files import replacing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,25 +57,13 @@ _OF_A_MACHINE = re.compile(
 
 
 def chapters(folder: Path | None = None) -> list[Path]:
-    """Return the notebooks of the course in their order: ``05_private_training.ipynb``, and no copies or drafts.
-
-    Parameters
-    ----------
-    folder
-        Where they are; the kit's own ``notebooks/`` by default.
-    """
+    """Return the notebooks of the course in their order: ``05_private_training.ipynb``, and no copies or drafts."""
     found = (ROOT / "notebooks" if folder is None else Path(folder)).glob("*.ipynb")
     return sorted(path for path in found if _CHAPTER.fullmatch(path.name))
 
 
 def read(path: Path) -> NotebookNode:
-    """Read and validate a notebook.
-
-    Raises
-    ------
-    CourseError
-        When the file is missing or is no valid notebook.
-    """
+    """Read and validate a notebook; a missing or invalid one is a `CourseError`."""
     try:
         with warnings.catch_warnings():
             # nbformat would make up other ids, new ones each time, and go on.
@@ -138,23 +128,10 @@ def _normal_output(output: NotebookNode) -> NotebookNode | None:
 
 
 def execute(notebook: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -> NotebookNode:
-    """Execute a notebook in a fresh kernel and return the normalised result.
+    """Execute a copy of a notebook in a fresh kernel, in `folder`, and return it normalised.
 
-    Parameters
-    ----------
-    notebook
-        Not changed.
-    folder
-        Working directory of the kernel.
-    timeout
-        Seconds that one cell may take.
-
-    Raises
-    ------
-    CourseError
-        When a cell fails: names the cell and the error.
-    KeyboardInterrupt
-        When Ctrl-C was pressed; the kernel is ended first.
+    A cell that fails, or takes longer than `timeout` seconds, is a `CourseError` that names it. After Ctrl-C the kernel
+    is ended first.
     """
     fresh = nbformat.from_dict(json.loads(json.dumps(notebook)))
     client = NotebookClient(
@@ -211,19 +188,9 @@ def _failing_cell(notebook: NotebookNode) -> tuple[int, NotebookNode]:
 
 
 def run(path: Path, timeout: int = CELL_TIMEOUT) -> bool:
-    """Execute a notebook in place.
+    """Execute a notebook in place, to the same bytes every time, and say whether they changed.
 
-    The file changes only when every cell ran. Twice gives the same bytes.
-
-    Returns
-    -------
-    bool
-        True when the stored bytes changed.
-
-    Raises
-    ------
-    CourseError
-        When the notebook is unreadable, a cell fails, or the file was changed by someone else meanwhile.
+    The file changes only when every cell ran, and nobody else changed it meanwhile.
     """
     path = Path(path)
     notebook = read(path)
@@ -406,31 +373,17 @@ def _edition(root: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def prepare(path: Path) -> bool:
-    """Make what a notebook reads and does not compute itself, if that is missing or out of date.
+    """Let a chapter's room make what its notebook reads and does not compute itself; say whether it made something.
 
-    Parameters
-    ----------
-    path
-        The notebook.
-
-    Returns
-    -------
-    bool
-        True when something was made.
-
-    Raises
-    ------
-    CourseError
-        When it cannot be made.
+    A room that has such a thing hands out a function `prepare`.
     """
-    if path.stem != "06_attack_and_audit":
-        return False
-    from ppml_helpers.attack_and_audit import study  # here, because it needs PyTorch, which takes a moment to load
-
-    try:
-        return study.ensure(study.printed())
-    except KitError as error:
-        raise CourseError(f"what it reads cannot be made: {error}") from None
+    for room in rooms():
+        if path.stem.endswith(room) and (make := getattr(import_module(f"ppml_helpers.{room}"), "prepare", None)):
+            try:
+                return make()
+            except KitError as error:
+                raise CourseError(f"what it reads cannot be made: {error}") from None
+    return False
 
 
 def _run_all(paths: Sequence[Path]) -> int:

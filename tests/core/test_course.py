@@ -18,7 +18,7 @@ REPO = Path(__file__).resolve().parents[2]
 def kit(tmp_path: Path) -> Path:
     """A kit in small."""
     root = tmp_path / "kit"
-    for name in (*course.EDITION_FILES, "ppml_helpers/cohort.py", "front_door/lab.py"):
+    for name in (*course.EDITION_FILES, "ppml_helpers/words.py", "front_door/lab.py"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
     for name in ("tests/test_x.py", "benchmarks/x.py", "ppml_helpers/__pycache__/x.pyc", ".venv/x", "workshop/x"):
@@ -40,7 +40,7 @@ def test_the_learner_edition_has_everything_to_run_and_no_answers(kit: Path, tmp
     out = tmp_path / "learners" / "2026"
     written = course.write_learner_edition(out, kit)
     assert set(course.EDITION_FILES) <= set(written)
-    assert {"data/support2.csv.gz", "ppml_helpers/cohort.py", "front_door/lab.py"} <= set(written)
+    assert {"data/support2.csv.gz", "ppml_helpers/words.py", "front_door/lab.py"} <= set(written)
     folders = {path.name for path in out.iterdir() if path.is_dir()}
     assert folders == {"data", "benchmarks", "ppml_helpers", "front_door", "notebooks"}
     notebook = course.read(out / "notebooks" / "00_start_here.ipynb")
@@ -73,7 +73,7 @@ def test_the_kits_own_learner_edition_is_complete(tmp_path: Path) -> None:
 PRIVATE = (
     "data/my_hospital.csv", "data/cases/2026.csv.gz", "data/.support2.csv.gz.part", "notebooks/my_patients.ipynb",
     "notebooks/00_start_here-Copy1.ipynb", "notebooks/.ipynb_checkpoints/00_start_here-checkpoint.ipynb",
-    "ppml_helpers/.ipynb_checkpoints/cohort-checkpoint.py", "docs/.private/marks.csv", "front_door/.env", "marks.csv",
+    "ppml_helpers/.ipynb_checkpoints/words-checkpoint.py", "docs/.private/marks.csv", "front_door/.env", "marks.csv",
 )  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_what_a_teacher_keeps_beside_the_course_is_not_handed_out(kit: Path, tmp
 
 def test_a_kit_in_a_hidden_folder_hands_out_the_same(kit: Path, tmp_path: Path) -> None:
     hidden = kit.rename(tmp_path / ".kits")
-    assert "ppml_helpers/cohort.py" in course.write_learner_edition(tmp_path / "out", hidden)
+    assert "ppml_helpers/words.py" in course.write_learner_edition(tmp_path / "out", hidden)
 
 
 def test_an_earlier_edition_is_replaced_and_a_learners_own_files_stay(kit: Path, tmp_path: Path) -> None:
