@@ -98,11 +98,11 @@ def test_an_earlier_edition_is_replaced_and_a_learners_own_files_stay(kit: Path,
     out = tmp_path / "out"
     course.write_learner_edition(out, kit)
     (out / "my notes.txt").write_text("mine")
-    (kit / "ppml_helpers" / "cohort.py").unlink()
+    (kit / "ppml_helpers" / "words.py").unlink()
     (kit / "LICENSE").write_text("new")
     course.write_learner_edition(out, kit)
     assert (out / "LICENSE").read_text() == "new"
-    assert not (out / "ppml_helpers" / "cohort.py").exists()
+    assert not (out / "ppml_helpers" / "words.py").exists()
     assert (out / "my notes.txt").read_text() == "mine"
 
 
