@@ -337,7 +337,8 @@ def _network_sums(
     h, logits = _layers(weights, X)
     residual = logits.sigmoid_().sub_(y)
     squared, clips = h * h, clipping_norm < math.inf
-    slope = (-squared if clips else squared.neg_()).add_(1).mul_(weights[2][:, None, :])  # d logit / d hidden input
+    slope = torch.sub(torch.ones((), dtype=h.dtype), squared, out=None if clips else squared)
+    slope.mul_(weights[2][:, None, :])  # now d logit / d input of the hidden unit
     if clips:
         ones = torch.ones(h.shape[2], 1, dtype=h.dtype)  # a matrix product is faster than a sum over a short axis
         lengths = torch.sqrt((squared @ ones).squeeze(2) + 1 + ((slope * slope) @ ones).squeeze(2) * squares)
