@@ -306,7 +306,7 @@ def test_an_optional_package_that_appears_in_the_list_is_installed(
     monkeypatch.setenv("PIP_FIND_LINKS", str(ready.parent / "links"))
     (ready / "requirements-optional.lock").write_text("extra==1.0  # nothing is missing\n")
     assert "left out" not in repaired(ready)
-    assert environment.holds(ready / ".venv", "extra==1.0")
+    assert environment.absent(ready / ".venv", ["extra==1.0"]) == []
     assert "optional packages: extra==1.0" in run(ready, "doctor").stdout
 
 
@@ -549,7 +549,7 @@ def test_an_older_python_gets_one_sentence(python: Path, kit: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["laab"], ["'laab'", "lab, test, doctor, run, learner, bench"]),
+        (["laab"], ["'laab'", "lab, test, doctor, run, learner,"]),
         (["run", "77"], ["'77'", "00_start_here"]),
         (["lab", "--port", "many"], ["--port", "'many'"]),
         (["lab", "--fast"], ["'--fast'", "--help"]),
