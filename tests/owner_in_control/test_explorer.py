@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import re
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Self
 
 import pytest
+from desk import wait_until
 from readable import assert_readable
 
 from ppml_helpers.errors import DatasiteError, ExplorerError
@@ -64,47 +63,44 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ReleaseGateExplorer, "redraw", lambda self: b"")
 
 
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "waited 30 s in vain"
-        time.sleep(0.005)
+def written(explorer: ReleaseGateExplorer) -> str:
+    return " ".join(text.get_text() for text in explorer._figure.texts)
 
 
 # ---------------------------------------------------------------------------------------------------- what it does
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_the_first_picture_is_of_six_attacks_without_a_gate(explorer: ReleaseGateExplorer, attacker: Attacker) -> None:
-    result = explorer.result
+def test_first_six_attacks_without_a_gate_and_then_only_at_the_button(
+    explorer: ReleaseGateExplorer, attacker: Attacker
+) -> None:
+    assert explorer.result.through == tuple(ATTACK_NAMES)
     assert attacker.asked == [(name, None) for name in ATTACK_NAMES]
-    assert result.through == tuple(ATTACK_NAMES)
-    assert (result.stopped, result.untried) == ((), ())
     assert explorer.values["attack"] is False  # the button is up again
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_switches_alone_attack_nothing_and_the_button_does(explorer: ReleaseGateExplorer, attacker: Attacker) -> None:
+    attacker.asked.clear()
     assert explorer.set(preset="all defences").result.untried == tuple(ATTACK_NAMES)
     assert explorer.set(logs=False).result.untried == tuple(ATTACK_NAMES)
     assert attacker.asked == []
     all_but_logs = dataclasses.replace(Defences(), logs=False)
     result = explorer.set(attack=True).result
     assert attacker.asked == [(name, all_but_logs) for name in ATTACK_NAMES]
-    assert result.defences == all_but_logs
-    assert (result.through, result.stopped) == (("logs",), tuple(ATTACK_NAMES[1:]))
-    assert [leak.recovered for leak in result.leaks.values()] == [60, 0, 0, 0, 0, 0]
+    assert (result.defences, result.through, result.stopped) == (all_but_logs, ("logs",), tuple(ATTACK_NAMES[1:]))
     stopped_by = ["stray files", "fingerprint", "run script", "sender check", "datasite diff"]
     assert [result.stopper(name) for name in result.stopped] == stopped_by
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize("field", ["logs", "datasite_diff", "budget"])
-def test_each_switch_is_a_field_of_the_defences(explorer: ReleaseGateExplorer, attacker: Attacker, field: str) -> None:
-    result = explorer.set(**{field: True}, attack=True).result
-    assert {defences for _, defences in attacker.asked} == {dataclasses.replace(Defences.off(), **{field: True})}
-    assert result.stopped == tuple(name for name in ATTACK_NAMES if AGAINST[name] == field)
-    assert (field in widget.UNTESTED) is (result.stopped == ())
+def test_every_knob_changes_result_and_sentence(explorer: ReleaseGateExplorer, attacker: Attacker) -> None:
+    said = {explorer.sentence, explorer.set(preset="all defences", attack=True).sentence}
+    for field in widget.NAMES:
+        attacker.asked.clear()
+        said.add(explorer.set(preset="no gate", **{field: True}).sentence)
+        result = explorer.set(attack=True).result
+        assert {defences for _, defences in attacker.asked} == {dataclasses.replace(Defences.off(), **{field: True})}
+        assert result.stopped == tuple(name for name in ATTACK_NAMES if AGAINST[name] == field)
+        assert (field in widget.UNTESTED) is (result.stopped == ())
+        said.add(explorer.sentence)
+    assert len(said) == 2 + 2 * len(dataclasses.fields(Defences))
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -146,14 +142,14 @@ def test_by_hand_a_preset_is_one_change_and_releasing_the_button_none(
     say = explorer.say
     explorer.say = lambda result: shown.append(dataclasses.astuple(result.defences)) or say(result)
     explorer._controls["preset"].value = "all defences"
-    until(lambda: explorer._worker is None and shown)
+    wait_until(lambda: explorer._worker is None and shown)
     assert shown == [(True,) * len(widget.NAMES)]
     explorer._controls["attack"].value = True
-    until(lambda: explorer._worker is None and len(shown) == 2)
+    wait_until(lambda: explorer._worker is None and len(shown) == 2)
     assert len(attacker.asked) == 6
     assert explorer._controls["attack"].value is False
     explorer._controls["sender_check"].value = False
-    until(lambda: explorer._worker is None and len(shown) == 3)
+    wait_until(lambda: explorer._worker is None and len(shown) == 3)
     assert explorer.values["preset"] == "own choice"
     assert len(attacker.asked) == 6
 
@@ -172,7 +168,7 @@ def test_stop_keeps_what_is_done_and_shows_it(explorer: ReleaseGateExplorer, att
     assert waiting.wait(30)
     explorer._on_stop()
     go.set()
-    until(lambda: explorer._worker is None)
+    wait_until(lambda: explorer._worker is None)
     assert explorer.result.stopped == tuple(ATTACK_NAMES[:3])  # the third was over before it could be told
     assert "not carried out yet: run script, planted file and public folder" in explorer.sentence
     assert "three not tried yet" in written(explorer)
@@ -186,21 +182,11 @@ def test_stop_keeps_what_is_done_and_shows_it(explorer: ReleaseGateExplorer, att
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize(
-    ("knobs", "words"),
-    [
-        ({"attack": "yes"}, "attack = 'yes' does not suit this knob"),
-        ({"log": True, "logs": True}, "no knob 'log'; it has preset, logs, stray_files"),  # none was turned before
-    ],
-)
-def test_what_cannot_be_is_refused(
-    explorer: ReleaseGateExplorer, attacker: Attacker, knobs: dict[str, object], words: str
-) -> None:
+def test_an_unknown_knob_is_refused_before_any_is_turned(explorer: ReleaseGateExplorer) -> None:
     before = explorer.set(preset="no gate").values
-    with pytest.raises(ExplorerError, match=re.escape(words)):
-        explorer.set(**knobs)
+    with pytest.raises(ExplorerError, match="no knob 'log'; it has preset, logs, stray_files"):
+        explorer.set(log=True, logs=True)
     assert explorer.values == before
-    assert attacker.asked == []
 
 
 def test_on_windows_it_says_one_sentence_and_the_rest_works(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,23 +221,12 @@ def test_a_failure_that_is_mended_is_not_remembered(explorer: ReleaseGateExplore
 # ---------------------------------------------------------------------------------------------------- words, picture
 
 
-def written(explorer: ReleaseGateExplorer) -> str:
-    return " ".join(text.get_text() for text in explorer._figure.texts)
-
-
 @pytest.mark.usefixtures("undrawn")
 def test_the_sentence_says_what_got_through_and_what_stopped_the_others(explorer: ReleaseGateExplorer) -> None:
-    ending = "; carried out with PySyft on a simulated hospital with 60 real patients of SUPPORT2."
-    assert explorer.sentence == (
-        "Without a gate, all six attacks get patients out of the hospital: logs, stray file, swapped code, run script, "
-        f"planted file and public folder, all 60 each{ending}"
-    )
+    assert explorer.sentence.startswith("Without a gate, all six attacks get patients out of the hospital: logs, ")
+    assert "public folder, all 60 each; carried out with PySyft on a simulated hospital" in explorer.sentence
     explorer.set(preset="all defences", attack=True)
-    assert explorer.sentence == (
-        "With every defence on, all six attacks are stopped: logs (by logs), stray file (by stray files), swapped code "
-        "(by fingerprint), run script (by run script), planted file (by sender check) and public folder (by datasite "
-        f"diff){ending}"
-    )
+    assert explorer.sentence.startswith("With every defence on, all six attacks are stopped: logs (by logs), stray ")
     assert widget._verdict(explorer.result) == "No patient has left the hospital: all six attacks stopped."
     explorer.set(logs=False, attack=True)
     assert explorer.sentence.startswith(
@@ -259,26 +234,22 @@ def test_the_sentence_says_what_got_through_and_what_stopped_the_others(explorer
         "of the six attacks are stopped: stray file (by stray files), "
     )
     explorer.set(preset="no gate", run_script=True, budget=True)
-    assert explorer.sentence == (
-        "With no defence on but run script and budget, none of the six attacks has been carried out yet: press the "
-        "button."
-    )
+    assert "With no defence on but run script and budget, none of the six attacks has been" in explorer.sentence
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_words_for_what_is_rare(explorer: ReleaseGateExplorer) -> None:
-    few = {name: Leak(name, count, 60, ("a",), True, False, ()) for name, count in (("logs", 8), ("stray file", 60))}
-    by_chance = Leak("swapped code", 0, 60, (), True, False, ())
-    refused = Leak("run script", 0, 60, (), True, False, ("The message was set aside.", "And another."))
-    leaks = dict.fromkeys(ATTACK_NAMES) | few | {leak.name: leak for leak in (by_chance, refused)}
+    leaks = dict.fromkeys(ATTACK_NAMES) | {
+        "logs": Leak("logs", 8, 60, ("a",), True, False, ()),
+        "stray file": Leak("stray file", 60, 60, ("a",), True, False, ()),
+        "swapped code": Leak("swapped code", 0, 60, (), True, False, ()),
+        "run script": Leak("run script", 0, 60, (), True, False, ("The message was set aside.", "And another.")),
+    }
     result = Attacked(Defences.off(), leaks)
     said = explorer.say(result)
     assert "two of the six attacks get patients out of the hospital: logs 8 of 60 and stray file 60 of 60;" in said
     assert "swapped code (by nothing: it failed by itself) and run script (by The message was set aside. And" in said
     assert widget._verdict(result) == "Two of the six attacks got patients out of the hospital, two not tried yet."
-    assert widget._verdict(result._replace(leaks=dict.fromkeys(ATTACK_NAMES) | {"run script": refused})) == (
-        "No patient has left the hospital: one stopped, five not tried yet."
-    )
 
 
 def test_the_picture_shows_each_outcome_by_a_mark_of_its_own(explorer: ReleaseGateExplorer, attacker: Attacker) -> None:
@@ -330,22 +301,3 @@ def test_the_same_setting_gives_the_same_picture_and_text() -> None:
             assert "application/vnd.jupyter.widget-view+json" in data
             shown.append((data["text/plain"], data["image/png"]))
     assert shown[0] == shown[1] != shown[2] == shown[3]
-
-
-def test_the_page_explains_every_defence_and_attack(explorer: ReleaseGateExplorer) -> None:
-    def texts(box: object) -> Iterator[str]:
-        yield from (
-            getattr(box, name, "") for name in ("value", "description") if isinstance(getattr(box, name, ""), str)
-        )
-        for child in getattr(box, "children", ()):
-            yield from texts(child)
-
-    page = " ".join(texts(explorer._box))
-    assert {field: explorer._controls[field].tooltip for field in widget.NAMES} == Defences.STOPS
-    for field, name in widget.NAMES.items():
-        assert f"<b>{name}</b>: {html.escape(Defences.STOPS[field])}" in page
-    for attack in ATTACKS:
-        assert html.escape(attack.does) in page
-
-
-assert widget.UNTESTED == ("one_job", "quarantine", "budget")
