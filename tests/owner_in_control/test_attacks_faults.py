@@ -19,13 +19,12 @@ from typing import NamedTuple
 import pytest
 
 from ppml_helpers.errors import AttackError
-from ppml_helpers.owner_in_control import Defences, attacks
+from ppml_helpers.owner_in_control import CANNOT_STOP, Defences, attacks
 from ppml_helpers.owner_in_control.attacks import (
     ASKED,
     ATTACKS,
     JAM,
     N_PATIENTS,
-    RESIDUAL,
     Attack,
     attack,
     attack_all,
@@ -95,13 +94,6 @@ def assert_it_works(plan: Attack, leak: attacks.Leak) -> None:
     assert leak.answered == (plan is not JAM), "the honest colleague waits for ever behind the jam"
 
 
-def assert_it_is_stopped(plan: Attack, leak: attacks.Leak) -> None:
-    assert (leak.recovered, leak.ways, leak.blocked, leak.leaked) == (0, (), False, False)
-    assert leak.why
-    if plan.name in COLLEAGUES:
-        assert leak.answered, "the colleague is not made to suffer for it"
-
-
 @pytest.mark.parametrize("plan", STOPPABLE, ids=by_name)
 def test_syft_alone_does_not_stop_it(
     plan: Attack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -123,30 +115,33 @@ def test_encrypted_messages_do_not_stop_it_either(plan: Attack) -> None:
     assert_it_works(plan, attack(plan.name, encryption=True))
 
 
-@pytest.mark.parametrize("plan", STOPPABLE, ids=by_name)
-def test_the_gate_stops_it(plan: Attack, gated: Gated) -> None:
-    assert_it_is_stopped(plan, gated.leaks[plan.name])
+@pytest.mark.parametrize(
+    ("plan", "sentence"),
+    zip(
+        STOPPABLE,
+        (
+            "traceback",
+            r"Taken out of the job's folder: .*rows\.tmp",
+            r"main\.py was changed .* after it was reviewed",
+            "run script of 'count' has the line",
+            "from rita@university.example was set aside: it names carl@university.example",
+            r"public/notes/notes\.txt",
+            "from rita@university.example was set aside: it cannot be read",
+        ),
+        strict=True,
+    ),
+)
+def test_the_gate_stops_it_and_a_sentence_says_how(plan: Attack, sentence: str, gated: Gated) -> None:
+    leak = gated.leaks[plan.name]
+    assert (leak.recovered, leak.ways, leak.blocked, leak.leaked) == (0, (), False, False)
+    if plan.name in COLLEAGUES:
+        assert leak.answered, "the colleague is not made to suffer for it"
+    assert re.search(sentence, leak.why), leak.why
+    assert tempfile.gettempdir() not in leak.why
 
 
 def test_behind_the_gate_nobody_is_even_on_the_way(gated: Gated) -> None:
     assert gated.on_the_way == [set()] * len(STOPPABLE)
-
-
-@pytest.mark.parametrize(
-    ("plan", "sentence"),
-    [
-        ("logs", "traceback"),
-        ("stray file", r"Taken out of the job's folder: .*rows\.tmp"),
-        ("swapped code", r"main\.py was changed .* after it was reviewed"),
-        ("run script", "run script of 'count' has the line"),
-        ("planted file", "from rita@university.example was set aside: it names carl@university.example"),
-        ("public folder", r"public/notes/notes\.txt"),
-        ("jam", "from rita@university.example was set aside: it cannot be read"),
-    ],
-)
-def test_a_sentence_says_what_stopped_it(plan: str, sentence: str, gated: Gated) -> None:
-    assert re.search(sentence, gated.leaks[plan].why), gated.leaks[plan].why
-    assert tempfile.gettempdir() not in gated.leaks[plan].why
 
 
 @pytest.mark.parametrize("plan", STOPPABLE, ids=by_name)
@@ -155,21 +150,14 @@ def test_with_its_own_defence_off_the_others_do_not_stop_it(plan: Attack) -> Non
     assert_it_works(plan, attack(plan.name, but_one))
 
 
-def test_a_plausible_answer_carries_patients_through_every_defence() -> None:
+def test_what_no_gate_stops_gets_through_every_defence_and_is_named_among_it() -> None:
     leak = attack("hidden digits", Defences())
     assert leak.recovered == private_patients()["dzgroup"].nunique() > 4, "one patient a disease group"
     assert (leak.ways, leak.answered, leak.refusals) == (("mean_age.csv",), True, ())
-
-
-def test_a_job_that_opens_a_line_of_its_own_is_not_stopped() -> None:
+    assert "hide a patient in an answer" in CANNOT_STOP[0]
     leak = attack("calls home", Defences())
     assert (leak.recovered, leak.ways, leak.answered, leak.refusals) == (N_PATIENTS, ("received.txt",), True, ())
-
-
-def test_the_attacks_are_six_each_with_a_defence_of_its_own() -> None:
-    assert len(ATTACKS) == 6
-    assert len({plan.stopped_by for plan in STOPPABLE} & set(Defences.STOPS)) == len(STOPPABLE)
-    assert {plan.stopped_by for plan in RESIDUAL} == {None}
+    assert "to the network" in CANNOT_STOP[3]
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt, OSError])
@@ -212,16 +200,15 @@ def test_digits_that_hide_nobody_are_no_patient() -> None:
 
 def test_the_private_patients_are_distinct_and_repeatable() -> None:
     table = private_patients()
-    assert tuple(table.columns) == ASKED
-    assert len(table) == 60
+    assert (len(table), tuple(table.columns)) == (N_PATIENTS, ASKED)
     assert not table.duplicated().any()
     assert not table.isna().any(axis=None)
     assert table.equals(private_patients())
+
+
+def test_no_patients_and_an_unknown_attack_are_refused() -> None:
     with pytest.raises(AttackError, match="n = 0 must be a whole number from 1 to 9,102"):
         private_patients(0)
-
-
-def test_an_unknown_attack_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(AttackError, match=r"'prints' is not on offer.*'logs'.*'jam'.*'calls home'"):
         attack("prints")
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import pickle
 import sys
-from dataclasses import fields
 
 import pytest
 from desk import ANSWER, PRIVATE, REVIEW, SECRET
 
 from ppml_helpers.errors import DatasiteError, PrivacyParameterError, ReleaseRefused
-from ppml_helpers.owner_in_control import CANNOT_STOP, Defences, ReleaseGate, silence
+from ppml_helpers.owner_in_control import ReleaseGate, silence
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="syft cannot be imported on Windows")
 
@@ -72,17 +70,14 @@ def test_a_yes_given_in_syft_can_be_withdrawn_at_the_gate(shared):
     assert not (shared.job("withdrawn").job_review_path / "stdout.txt").exists()
 
 
-@pytest.mark.parametrize("act", ["review", "run", "reject"])
-def test_a_job_that_is_not_there(shared, act):
-    with pytest.raises(ReleaseRefused, match=r"There is no job 'nothing' from anybody, there is .*: sync first"):
-        getattr(shared.gate, act)("nothing")
-
-
 def test_two_researchers_with_jobs_of_one_name(desk):
     desk.send("count", ANSWER)
     desk.send("count", ANSWER, by=desk.eve)
-    with pytest.raises(ReleaseRefused, match=r"2 researchers sent a job 'count': say whose with by="):
-        desk.gate.review("count")
+    for act in (desk.gate.review, desk.gate.run, desk.gate.reject):
+        with pytest.raises(ReleaseRefused, match=r"There is no job 'nothing' from anybody, there is .*: sync first"):
+            act("nothing")
+        with pytest.raises(ReleaseRefused, match=r"2 researchers sent a job 'count': say whose with by="):
+            act("count")
     review = desk.gate.review("count", desk.rita.email)
     desk.gate.approve(review, epsilon=0.1)
     with pytest.raises(ReleaseRefused, match="'count' was not approved at this gate"):
@@ -108,31 +103,27 @@ def test_nothing_runs_unapproved_or_twice(desk):
     assert desk.spent() == pytest.approx(0.1)
 
 
-def test_what_is_no_epsilon_no_review_no_run_and_no_time(shared):
+def test_what_is_no_epsilon_no_review_no_run_no_time_and_no_gate(shared):
     shared.send("wrong", ANSWER)
-    review = shared.gate.review("wrong")
-    for epsilon, delta in ((None, 0.0), (0, 0.0), (True, 0.0), (0.1, -1e-6), (0.1, 1.0)):
+    gate, review = shared.gate, shared.gate.review("wrong")
+    for epsilon, delta in ((None, 0.0), (0, 0.0), (0.1, 1.0)):
         with pytest.raises(ReleaseRefused, match=r"'wrong' is not approved: (epsilon|delta)"):
-            shared.gate.approve(review, epsilon=epsilon, delta=delta)
+            gate.approve(review, epsilon=epsilon, delta=delta)
     with pytest.raises(ReleaseRefused, match="'wrong' is no review"):
-        shared.gate.approve("wrong", epsilon=0.1)
-    for decide in (shared.gate.release, shared.gate.drop):
+        gate.approve("wrong", epsilon=0.1)
+    for decide in (gate.release, gate.drop):
         with pytest.raises(ReleaseRefused, match="'wrong' is no run"):
             decide("wrong")
     with pytest.raises(DatasiteError, match="timeout = 0 must be a finite number above 0"):
-        shared.gate.run("wrong", timeout=0)
+        gate.run("wrong", timeout=0)
     with pytest.raises(ReleaseRefused, match="not approved at this gate"):
-        shared.gate.run("wrong")
-
-
-def test_what_is_no_gate(shared):
-    for client in (shared.rita, None):
-        with pytest.raises(DatasiteError, match="owns no data"):
-            ReleaseGate(client)
+        gate.run("wrong")
+    with pytest.raises(DatasiteError, match="owns no data"):
+        ReleaseGate(shared.rita)
     for wrong in ({"budgets": [1.0]}, {"defences": "off"}):
         with pytest.raises(DatasiteError, match="must be a dictionary of totals by email, and defences"):
             ReleaseGate(shared.north, **wrong)
-    for total in (0, (1.0, 2.0), [1.0, 0.0]):
+    for total in (0, (1.0, 2.0)):
         with pytest.raises(PrivacyParameterError):
             ReleaseGate(shared.north, budgets={"new@university.example": total})
 
@@ -147,25 +138,31 @@ def test_asking_again_and_again_runs_out(desk):
     assert desk.weaken(budget=False).gate.run("second").status == "done"
 
 
-def test_a_failed_job_costs_nothing_and_has_nothing_to_release(desk):
-    run = desk.run("fails", f"cp {PRIVATE} code/outputs/rows.csv; false", epsilon=0.9)
+@pytest.mark.parametrize(
+    ("name", "script"),
+    [
+        ("fails", f"cp {PRIVATE} code/outputs/rows.csv; false"),
+        ("slow", f"{ANSWER}sleep 600"),
+        ("spoils", f'{ANSWER}echo "[" > "{REVIEW}/spoils/state.yaml"'),  # syft's record of it
+    ],
+)
+def test_a_job_that_failed_costs_nothing_and_has_nothing_to_release(shared, name, script):
+    before = shared.spent()
+    run = shared.gate.run(shared.approved(name, script, epsilon=0.9), timeout=0.5 if name == "slow" else 60)
     assert (run.status, run.outputs) == ("failed", {})
     with pytest.raises(ReleaseRefused, match="has no result, it is failed"):
-        desk.gate.release(run)
-    assert desk.spent() == 0
-    assert desk.leaked() == []
-
-
-def test_a_job_that_takes_too_long_is_ended(shared):
-    run = shared.gate.run(shared.approved("slow", f"sleep 600; {ANSWER}"), timeout=0.5)
-    assert run.status == "failed"
+        shared.gate.release(run)
+    assert shared.spent() == before
+    assert shared.told(name).status == "failed"
+    assert shared.leaked() == []
 
 
 def test_a_job_does_not_see_the_owners_variables(shared, monkeypatch):
     monkeypatch.setenv("HOSPITAL_PASSWORD", SECRET)
+    before = dict(os.environ)
     run = shared.run("environment", "env > code/outputs/answer.txt")
     assert SECRET.encode() not in run.outputs["answer.txt"]
-    assert os.environ["HOSPITAL_PASSWORD"] == SECRET
+    assert dict(os.environ) == before
 
 
 def test_outputs_whose_names_are_no_text_are_taken_out(shared):
@@ -178,12 +175,6 @@ def test_outputs_whose_names_are_no_text_are_taken_out(shared):
     assert len(repr(shared.gate.log).splitlines()) == len(shared.gate.log.entries)
 
 
-def test_a_job_that_spoils_syfts_record_has_failed(shared):
-    run = shared.run("spoils", f'{ANSWER}echo "[" > "{REVIEW}/spoils/state.yaml"', epsilon=0.9)
-    assert (run.status, run.outputs) == ("failed", {})
-    assert shared.told("spoils").status == "failed"
-
-
 def test_a_result_that_was_changed_while_it_waited_is_not_released(shared):
     run = shared.run("changed", ANSWER)
     held = shared.gate._filing.place("changed", shared.rita.email)
@@ -191,11 +182,3 @@ def test_a_result_that_was_changed_while_it_waited_is_not_released(shared):
     with pytest.raises(ReleaseRefused, match="changed after they were looked at"):
         shared.gate.release(run)
     assert shared.leaked() == []
-
-
-def test_each_defence_is_one_switch_and_says_what_it_stops():
-    names = [field.name for field in fields(Defences)]
-    assert list(Defences.STOPS) == names
-    assert not any(getattr(Defences.off(), name) for name in names)
-    assert all(text.endswith(".") for text in (*Defences.STOPS.values(), *CANNOT_STOP))
-    assert pickle.loads(pickle.dumps(Defences(logs=False))) == Defences(logs=False)

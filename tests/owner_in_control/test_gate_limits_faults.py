@@ -1,4 +1,4 @@
-"""What no gate can stop, each by a job that does it: the sentences of `CANNOT_STOP` in `defences` are true."""
+"""What no gate can stop, each by a job that does it: `CANNOT_STOP` in `defences` is true (the first: attacks)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,6 @@ from desk import ANSWER, PRIVATE, REVIEW, SECRET, in_a_child_that_is_killed, kil
 from ppml_helpers.owner_in_control import CANNOT_STOP
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="syft cannot be imported on Windows")
-
-
-def test_an_answer_that_looks_right_hides_a_patient(shared):
-    """The last digits of a plausible mean are the age of the first patient."""
-    script = f"age=$(sed -n 2p {PRIVATE} | cut -d, -f2)\necho 56.5000$age > code/outputs/answer.txt\n"
-    shared.gate.release(shared.run("mean", script))
-    assert [text for path, text in shared.arrived().items() if path.endswith("answer.txt")] == ["56.500051\n"]
-    assert "hide a patient in an answer" in CANNOT_STOP[0]
 
 
 def test_how_long_an_answer_takes_tells_something(shared):
