@@ -20,7 +20,6 @@ def patients() -> pd.DataFrame:
 def test_split_is_stratified_seeded_and_complete(patients) -> None:
     X, y = cohort.features(patients, ["age", "sex"])
     one, same, other = cohort.split(X, y, 1), cohort.split(X, y, 1), cohort.split(X, y, 2)
-    assert one._fields == ("X_train", "X_test", "y_train", "y_test")
     assert len(one.X_test) == round(0.25 * 2360) + round(0.25 * 6745)
     assert abs(one.y_train.mean() - one.y_test.mean()) < 1e-3
     assert one.X_train.index.equals(one.y_train.index)
@@ -47,38 +46,25 @@ def test_split_of_any_size(deaths, lives, share, seed) -> None:
     assert abs(part.y_test.sum() - share * deaths) <= 1
 
 
-def test_split_takes_arrays_too() -> None:
-    part = cohort.split(np.arange(20.0).reshape(10, 2), np.array([0, 1] * 5), 0)
-    assert len(part.X_train) + len(part.X_test) == 10
-
-
-def _small() -> tuple[pd.DataFrame, pd.Series]:
-    return pd.DataFrame({"x": np.arange(8.0)}), pd.Series([0, 1] * 4)
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda X, y: (X.mask(X == 3), y), "nan in column 'x'.*finite number"),
-        (lambda X, y: (X.astype(object).replace(3.0, "three"), y), "three in column 'x'"),
-        (lambda X, y: (X, y + 1), "label 2.*must be 0 or 1"),
-        (lambda X, y: (X, y * 0), "8 patients with label 0 and 0 with label 1"),
-        (lambda X, y: (X.head(0), y.head(0)), "both need at least two"),
-        (lambda X, y: (X, y.head(5)), "8 rows and y has 5"),
-        (lambda X, y: (X, y.set_axis(range(1, 9))), "indices must be the same"),
+        (lambda X, y: (X.mask(X == 3), y, 0), "nan in column 'x'.*finite number"),
+        (lambda X, y: (X.astype(object).replace(3.0, "three"), y, 0), "three in column 'x'"),
+        (lambda X, y: (X, y + 1, 0), "label 2.*must be 0 or 1"),
+        (lambda X, y: (X, y * 0, 0), "8 patients with label 0 and 0 with label 1"),
+        (lambda X, y: (X.head(0), y.head(0), 0), "both need at least two"),
+        (lambda X, y: (X, y.head(5), 0), "8 rows and y has 5"),
+        (lambda X, y: (X, y.set_axis(range(1, 9)), 0), "indices must be the same"),
+        (lambda X, y: (X, y, -1), "seed = -1"),
+        (lambda X, y: (X, y, 0, 1), "test_share = 1 "),
     ],
 )
-def test_split_refuses_what_cannot_be_trained_on(change, words) -> None:
+def test_split_takes_arrays_and_refuses_what_cannot_be_trained_on(change, words) -> None:
+    X, y = pd.DataFrame({"x": np.arange(8.0)}), pd.Series([0, 1] * 4)
+    assert len(cohort.split(X.to_numpy(), y.to_numpy(), 0).X_train) == 6
     with pytest.raises(TrainingDataError, match=words):
-        cohort.split(*change(*_small()), 0)
-
-
-@pytest.mark.parametrize(
-    ("seed", "share", "words"), [(-1, 0.25, "seed = -1"), (0, 0, "test_share = 0"), (0, 1, "= 1 ")]
-)
-def test_split_refuses_a_seed_or_a_share_outside_its_range(seed, share, words) -> None:
-    with pytest.raises(TrainingDataError, match=words):
-        cohort.split(*_small(), seed, share)
+        cohort.split(*change(X, y))
 
 
 # -------------------------------------------------------------------------------------------------- hospitals
@@ -91,18 +77,18 @@ def _distance(patients: pd.DataFrame, dealt: dict[str, pd.DataFrame]) -> float:
     return float(np.mean([mix.sub(everybody, fill_value=0).abs().sum() / 2 for mix in mixes]))
 
 
-@pytest.mark.parametrize(("n", "skew"), [(2, 0), (5, 0.5), (8, 1), (30, 1)])
+@pytest.mark.parametrize(("n", "skew"), [(2, 0), (8, 0.5), (30, 1)])
 def test_every_patient_is_in_exactly_one_hospital(patients, n, skew) -> None:
     dealt = cohort.hospitals(patients, n, 0, skew)
+    pd.testing.assert_frame_equal(pd.concat(dealt.values()).sort_index(), patients)
     assert len(dealt) == n
-    assert all(len(table) for table in dealt.values())
-    together = pd.concat(dealt.values())
-    assert together.index.is_unique
-    pd.testing.assert_frame_equal(together.sort_index(), patients)
     for name, table in dealt.items():
+        assert len(table)
         assert name.endswith("(simulated)")
         assert "simulated" in table.attrs["simulated"]
         assert table.index.is_monotonic_increasing
+        table["age"] = 0  # may be changed without harm
+    assert patients["age"].min() >= 18
 
 
 def test_hospital_names_go_beyond_z(patients) -> None:
@@ -139,13 +125,6 @@ def test_the_seed_decides_who_goes_where_and_which_hospital_is_home(patients) ->
     assert len({tuple(sorted(table["dzgroup"].unique())) for table in dealt}) > 1
 
 
-def test_the_dealt_tables_can_be_changed_without_harm(patients) -> None:
-    before = patients["age"].sum()
-    for table in cohort.hospitals(patients, 3, 0, 0).values():
-        table["age"] = 0
-    assert patients["age"].sum() == before
-
-
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     sizes=st.lists(st.integers(1, 90), min_size=1, max_size=40),
@@ -169,7 +148,6 @@ def test_no_hospital_is_empty_whatever_the_diagnoses(sizes, n, skew, seed) -> No
     ("n", "seed", "skew", "by", "words"),
     [
         (1, 0, 0, "dzgroup", "n = 1 must be a whole number of at least 2"),
-        (3, 1.5, 0, "dzgroup", "seed = 1.5"),
         (3, 0, 1.1, "dzgroup", "skew = 1.1.*1 a home a diagnosis"),
         (3, 0, 0, "ward", "lacks the column 'ward'"),
         (3, 0, 0, "race", "race = nan"),
