@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,7 +73,6 @@ def by_hand(extract: pd.DataFrame, register: identities.Register, knobs: dict) -
 @pytest.mark.parametrize(
     "turned",
     [
-        {},
         {"k": 2, "limit": 0.2, "sensitive": "hospdead", "postcode": 3, "admission": 0},
         {"l": 4, "t": 0.3},
         {"k": 1, "limit": 0.0, "sensitive": "dementia"},
@@ -106,31 +103,7 @@ def test_the_raw_table_is_attacked_as_chapter_01_does(everybody: tuple) -> None:
     assert result.named < 0.01
     assert result.raw.certain > 0.99
     assert result.raw.auc > result.raw.auc_alone + 0.15
-    assert result.patients == 9105
-    assert result.registered == 100_000
-
-
-def test_no_class_is_smaller_than_k_and_the_loss_never_falls_with_k(explorer: AnonymityExplorer) -> None:
-    results = [explorer.set(**START | {"k": k}).result for k in FEW]
-    for k, result in zip(FEW, results, strict=True):
-        assert result.risk.prosecutor_max <= 1 / k
-        assert result.risk.marketer <= result.risk.prosecutor_max
-        assert result.suppressed <= 0.05 * result.patients
-    losses = [result.solution.loss for result in results]
-    assert losses == sorted(losses)
-    assert losses == results[0].curves.loss.tolist()
-
-
-def test_a_column_that_matters_more_keeps_at_least_as_much(some: tuple) -> None:
-    table = bench.Bench(*some, FEW, print)
-
-    def node(*weights: int) -> dict[str, int]:
-        return table.release(5, bench.Asked("dzgroup", 0.05, weights=weights), print)[1].node
-
-    plain, by_age, by_place = node(1, 1, 1, 1, 1), node(3, 0, 0, 0, 0), node(0, 0, 0, 3, 0)
-    assert by_age["age"] <= plain["age"]
-    assert by_place["postcode"] <= plain["postcode"]
-    assert by_place != plain
+    assert (result.patients, result.registered) == (9105, 100_000)
 
 
 # ---------------------------------------------------------------------------------------------------- what is kept
@@ -198,50 +171,28 @@ def test_nothing_is_made_before_the_first_look(monkeypatch: pytest.MonkeyPatch, 
 # ---------------------------------------------------------------------------------------------------- refusals
 
 
-@pytest.mark.parametrize(
-    ("turned", "last", "words"),
-    [
-        ({"sensitive": "ca"}, {"l": 6}, r"l = 6 is more than the 3 values that 'ca' has"),
-        (dict.fromkeys(QI[1:], 0), {"age": 0}, r"All weights are 0"),
-    ],
-)
-def test_an_impossible_setting_is_said_and_raised(
-    explorer: AnonymityExplorer, turned: dict, last: dict, words: str
-) -> None:
-    before = explorer.set(**START | turned)._image.value
-    with pytest.raises(AnonymityError, match=words) as no:
-        explorer.set(**last)
-    assert "\n" not in str(no.value)
-    explorer.set(**START | turned)
-    ((name, value),) = last.items()
-    explorer._controls[name].value = value  # as in the browser
-    if (worker := explorer._worker) is not None:
-        worker.join(120)
-    assert "This setting cannot be shown: " in explorer._status.value
-    assert re.search(words.replace("'", "&#x27;"), explorer._status.value)
-    assert explorer._image.value == before
-    explorer.set(**START | turned)
-    assert explorer._status.value == ""
+def test_an_impossible_setting_is_refused(explorer: AnonymityExplorer) -> None:
+    explorer.set(**START | {"sensitive": "ca"})
+    with pytest.raises(AnonymityError, match=r"l = 6 is more than the 3 values that 'ca' has"):
+        explorer.set(l=6)
+    explorer.set(**START | dict.fromkeys(QI[1:], 0))
+    with pytest.raises(AnonymityError, match="All weights are 0"):
+        explorer.set(age=0)
 
 
-def test_unfit_tables_are_refused_in_one_sentence(some: tuple) -> None:
+def test_unfit_tables_and_ks_are_refused_in_one_sentence(some: tuple) -> None:
     extract, register = some
     for given, words in (
         ((extract, None), "give both, or neither"),
-        (("patients.csv", register), "the extract is of type str"),
         ((extract.drop(columns="hospdead"), register), "lacks the column 'hospdead'"),
         ((extract.iloc[:99], register), "patients of the extract = 99"),
         ((extract, register.table), "the register is of type Fictional"),
+        ((None, None, ()), "increasing whole numbers"),
+        ((None, None, (5, 2)), "increasing whole numbers"),
+        ((None, None, (0, 5)), "one of the ks = 0"),
     ):
-        with pytest.raises(ExplorerError, match=words) as no:
+        with pytest.raises(ExplorerError, match=words):
             AnonymityExplorer(*given)
-        assert "\n" not in str(no.value)
-
-
-@pytest.mark.parametrize("ks", [(), (0, 5), (5, 2), (2.5,)])
-def test_ks_that_make_no_slider_are_refused(ks: tuple) -> None:
-    with pytest.raises(ExplorerError, match="whole number"):
-        AnonymityExplorer(ks=ks)
 
 
 # ---------------------------------------------------------------------------------------------------- the example
@@ -268,26 +219,21 @@ def release(rows: list[tuple[str, str]]) -> tuple[anonymity.Released, pd.DataFra
     return lattice.apply(lattice.solve(2, 0.0)), table
 
 
-def test_a_class_with_one_value_is_shown_before_others() -> None:
+def test_the_class_shown_has_one_value_then_the_rarest_then_is_the_largest() -> None:
     rows = [*[("a", "CHF")] * 4, ("a", "COPD"), *[("b", "COPD")] * 2, *[("c", "CHF")] * 9, ("c", "Coma")]
     example = bench.pick(*release(rows), "dzgroup")
     assert (example.after, example.patients, example.values.to_dict()) == ({"age": "b"}, 2, {"COPD": 2})
     without = [row for row in rows if row[0] != "b"]
     assert bench.pick(*release(without), "dzgroup").after == {"age": "c"}
-
-
-def test_among_equal_classes_the_rarest_value_wins_then_the_largest() -> None:
-    rows = [*[("a", "CHF")] * 6, *[("b", "COPD")] * 2, *[("c", "COPD")] * 3, ("d", "COPD"), ("d", "CHF")]
-    for seed in range(5):
-        shuffled = [rows[place] for place in np.random.default_rng(seed).permutation(len(rows))]
-        example = bench.pick(*release(shuffled), "dzgroup")
+    equal = [*[("a", "CHF")] * 6, *[("b", "COPD")] * 2, *[("c", "COPD")] * 3, ("d", "COPD"), ("d", "CHF")]
+    for rows in (equal, equal[::-1]):
+        example = bench.pick(*release(rows), "dzgroup")
         assert (example.after, example.patients) == ({"age": "c"}, 3)
 
 
 @pytest.mark.parametrize(
     ("sensitive", "values", "said"),
     [
-        ("ca", {"no": 7, "metastatic": 3}, "3 of 10: metastatic"),
         ("ca", {"no": 8, "yes": 2}, "0 of 10: metastatic"),
         ("ca", {"yes": 10}, "all: yes"),
         ("dzgroup", {"CHF": 6, "COPD": 4}, "6 of 10: CHF"),
@@ -316,54 +262,27 @@ def test_the_sentence_says_the_numbers(explorer: AnonymityExplorer) -> None:
     assert sentence.startswith("At k = 2, l = 1, t = 1 and at most 20 % left out, ")
     for share in (result.suppressed / result.patients, result.named, result.raw.named, result.certain):
         assert widget._percent(share) in sentence
-    assert "of the 2,000 patients" in sentence
-    assert "a register of 50,000 people" in sentence
     assert f"AUC {result.present.auc:.2f} against {result.raw.auc:.2f}" in sentence
     assert "those released who died in hospital" in sentence
-    for name in QI:
-        assert f"{name} " in sentence
-    assert sentence.count(".") - len(re.findall(r"\d\.\d", sentence)) == 1  # one sentence
-
-
-def test_what_is_left_as_it_was_or_left_out_is_said(explorer: AnonymityExplorer) -> None:
     assert "released as they were" in explorer.set(**START | {"k": 1}).sentence
     sentence = explorer.set(**START | {"k": 100, "limit": 0.0, "age": 3}).sentence
     assert any(f"{name} left out" in sentence for name in QI)
+    said = [widget._percent(share) for share in (0, 1e-5, 0.0003, 0.0172, 0.31)]
+    assert said == ["0 %", "less than 0.01 %", "0.03 %", "1.7 %", "31 %"]
 
 
-@pytest.mark.parametrize(
-    ("share", "said"),
-    [(0, "0 %"), (1e-5, "less than 0.01 %"), (0.0003, "0.03 %"), (0.0172, "1.7 %"), (0.31, "31 %"), (1.0, "100 %")],
-)
-def test_shares_are_said_with_the_digits_they_need(share: float, said: str) -> None:
-    assert widget._percent(share) == said
-
-
-def test_the_sentence_is_the_alternative_text_and_follows_every_knob(explorer: AnonymityExplorer) -> None:
-    explorer.set(**START)
+def test_picture_and_sentence_follow_every_knob(explorer: AnonymityExplorer) -> None:
     seen = []
-    for turned in (
-        {},
-        {"k": 100},
-        {"l": 4, "t": 0.3, "limit": 0.2},
-        {"sensitive": "ca", "postcode": 3, "age": 0},
-    ):
-        bundle, metadata = explorer.set(**START | turned)._repr_mimebundle_()
-        assert bundle["text/plain"] == metadata["image/png"]["alt"] == explorer.sentence
-        assert bundle["image/png"].startswith(b"\x89PNG")
-        seen.append((bundle["text/plain"], bundle["image/png"]))
+    for turned in ({}, {"k": 2}, {"l": 4}, {"t": 0.3}, {"limit": 0.2}, {"sensitive": "ca"}, {"postcode": 3, "age": 0}):
+        explorer.set(**START | turned)
+        seen.append((explorer.sentence, explorer._png))
     sentences, pictures = zip(*seen, strict=True)
     assert len(set(sentences)) == len(set(pictures)) == len(seen)
 
 
-def test_drawing_twice_gives_the_same_picture(explorer: AnonymityExplorer) -> None:
-    explorer.set(**START)
-    assert explorer.redraw() == explorer.redraw()
-
-
-def test_the_picture_marks_the_present_point_and_the_promise(explorer: AnonymityExplorer) -> None:
+def test_the_picture_marks_the_present_point_the_promise_and_what_is_made_up(explorer: AnonymityExplorer) -> None:
     result = explorer.set(**START | {"k": 2}).result
-    leak, use, loss, _ = explorer._figure.axes
+    leak, use, loss, example = explorer._figure.axes
     promise = leak.lines[0]
     assert promise.get_linestyle() == "--"
     np.testing.assert_allclose(promise.get_ydata(), 1 / np.array(FEW))
@@ -372,14 +291,9 @@ def test_the_picture_marks_the_present_point_and_the_promise(explorer: Anonymity
     }
     assert {(2, result.named), (2, result.certain), (2, result.risk.prosecutor_max)} <= points
     assert {(2, result.present.auc), (2, result.present.auc_alone), (2, result.solution.loss)} <= points
-
-
-def test_what_is_made_up_is_marked_on_the_picture(explorer: AnonymityExplorer) -> None:
-    explorer.set(**START)
-    written = [text.get_text() for text in explorer._figure.axes[-1].texts]
+    written = [text.get_text() for text in example.texts]
     assert {"postcode*", "admission*", "age", "sex", "race"} <= set(written)
-    assert any("* fictional" in text for text in written)
-    assert any("trained once and kept while only k moves" in text for text in written)
+    assert any("* fictional" in text and "trained once and kept while only k moves" in text for text in written)
 
 
 @pytest.mark.parametrize("sensitive", SENSITIVE)
@@ -395,11 +309,3 @@ def test_the_longest_words_fit_on_the_picture(explorer: AnonymityExplorer, sensi
     explorer.draw(explorer._figure, result._replace(example=example))
     explorer._figure.canvas.draw()
     assert_readable(explorer)
-
-
-def test_the_knobs_stand_in_rows_and_each_has_a_label(explorer: AnonymityExplorer) -> None:
-    rows = explorer._box.children[1].children
-    shown = [knob for row in rows for knob in getattr(row, "children", (row,))]
-    knobs = list(explorer._controls.values())
-    assert [knob for knob in shown if knob in knobs] == knobs
-    assert all(knob.description for knob in knobs)

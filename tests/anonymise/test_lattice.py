@@ -364,73 +364,39 @@ def test_suppressed_rows_leave_no_category_and_do_not_change_the_order() -> None
 
 def test_another_table_is_recoded_the_same_way(people: pd.DataFrame, lattice: Lattice) -> None:
     released = lattice.apply(lattice.solve(5))
-    again = released.recode(people.iloc[released.kept])
-    for name in QI:
-        assert again[name].tolist() == released.table[name].tolist()
+    again = released.recode(people.iloc[released.kept]).reset_index(drop=True)
+    pd.testing.assert_frame_equal(again[list(QI)], released.table[list(QI)])
     register = pd.DataFrame({"name": ["Ä"], "age": [63]}, index=[7])
     recoded = released.recode(register)
-    assert recoded.index.tolist() == [7]
-    assert recoded["name"].tolist() == ["Ä"]
     expected = support2_hierarchies(people)["age"].generalise(register["age"], released.node["age"])
-    assert recoded["age"].tolist() == expected.tolist()
+    pd.testing.assert_frame_equal(recoded, register.assign(age=expected))
     assert register["age"].tolist() == [63]
     with pytest.raises(AnonymityError, match="lacks 1 value of the column: '7'"):
         released.recode(pd.DataFrame({"age": [7]}))
 
 
-def test_unicode_names_work() -> None:
-    table = pd.DataFrame({"Größe 📏": ["ä", "é", "ä", "é"], "診断": ["x", "y", "y", "x"]})
-    lattice = Lattice(table, ["Größe 📏"], {"Größe 📏": Hierarchy.suppression(["é", "ä"])}, "診断")
-    released = lattice.apply(lattice.solve(2, l=2))
-    assert released.table["Größe 📏"].tolist() == ["ä", "ä", "é", "é"]
-
-
-def test_k_1_changes_nothing(people: pd.DataFrame, lattice: Lattice) -> None:
-    solution = lattice.solve(1)
-    assert set(solution.node.values()) == {0}
-    assert (solution.suppressed, solution.loss) == (0, 0)
-
-
-def test_beyond_what_was_computed_the_answer_is_the_same(people: pd.DataFrame, lattice: Lattice) -> None:
-    plain = Lattice(people, QI, support2_hierarchies(people), "dementia")
-    short = Lattice(people, QI, support2_hierarchies(people), "dementia").precompute(k_max=4, limit_max=0.1)
-    for demand in (
-        {"k": 9},
-        {"k": 4, "suppression_limit": 0.4},
-        {"k": 150, "t": 0.05},
-        {"k": 3, "l": 1.2, "diversity": "entropy"},
-    ):
-        assert lattice.solve(**demand) == plain.solve(**demand) == short.solve(**demand)
-
-
 # ---------------------------------------------------------------------------------------------------- progress
 
 
-def test_progress_rises_to_1(people: pd.DataFrame) -> None:
-    seen: list[tuple[float, str]] = []
-    lattice = Lattice(people, QI, support2_hierarchies(people)).precompute(progress=lambda *step: seen.append(step))
-    fractions = [fraction for fraction, _ in seen]
-    assert fractions == sorted(fractions)
-    assert fractions[0] == 0
-    assert fractions[-1] == 1
-    assert len(fractions) >= 3
-    assert seen[-1][1] == f"{lattice.nodes:,} of {lattice.nodes:,} nodes"
-
-
-def test_a_stopped_precompute_leaves_the_lattice_as_it_was(people: pd.DataFrame, lattice: Lattice) -> None:
+def test_progress_rises_to_1_and_a_stopped_precompute_leaves_the_lattice_as_it_was(people: pd.DataFrame) -> None:
     def stop(fraction: float, _: str) -> None:
         if fraction > 0.3:
             raise KeyboardInterrupt
 
-    other = Lattice(people, QI, support2_hierarchies(people))
+    seen: list[tuple[float, str]] = []
+    lattice = Lattice(people, QI, support2_hierarchies(people))
     with pytest.raises(KeyboardInterrupt):
-        other.precompute(progress=stop)
-    assert other._profiles is None
-    assert other.solve(5) == lattice.solve(5)
-    other.precompute(k_max=20)
+        lattice.precompute(progress=stop)
+    assert lattice._profiles is None
+    lattice.precompute(k_max=20, progress=lambda *step: seen.append(step))
+    fractions = [fraction for fraction, _ in seen]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0, 1)
+    assert len(fractions) >= 3
+    assert seen[-1][1] == f"{lattice.nodes:,} of {lattice.nodes:,} nodes"
     with pytest.raises(KeyboardInterrupt):
-        other.precompute(progress=stop)
-    assert other._profiles.k_max == 20
+        lattice.precompute(progress=stop)
+    assert lattice._profiles.k_max == 20
 
 
 def test_more_combinations_than_fit_a_64_bit_number() -> None:
@@ -453,40 +419,31 @@ def test_more_combinations_than_fit_a_64_bit_number() -> None:
         ({"k": 601}, "k = 601 must be a whole number from 1 to 600: the table has 600 rows"),
         ({"k": 5, "t": math.nan}, "t = nan"),
         ({"k": 5, "l": 1.5}, "l = 1.5"),
-        ({"k": 5, "l": 0.5, "diversity": "entropy"}, "l = 0.5"),
         ({"k": 5, "l": 2.1, "diversity": "entropy"}, "l = 2.1 is more than the 2 values that 'dementia' has"),
-        ({"k": 5, "diversity": "recursive"}, "diversity = 'recursive'"),
         ({"k": 5, "suppression_limit": 5}, "suppression_limit = 5"),
         ({"k": 5, "weights": {"height": 1}}, "'height' is not on offer"),
-        ({"k": 5, "weights": {"age": -1}}, "The weight of 'age' = -1"),
         ({"k": 5, "weights": dict.fromkeys(QI, 0)}, "All weights are 0"),
     ],
 )
 def test_a_wrong_demand_is_refused(lattice: Lattice, demand: dict[str, Any], says: str) -> None:
-    with pytest.raises(AnonymityError) as refused:
+    with pytest.raises(AnonymityError, match=says):
         lattice.solve(**demand)
-    assert says in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"qi": [*QI, "height"]}, "lacks the column 'height'"),
         ({"sensitive": "sex"}, "'sex' is both sensitive and a quasi-identifier"),
         ({"sensitive": "note"}, "The column 'note' mixes numbers and text, such as 7 and 'n0'"),
-        ({"sensitive": "race", "qi": ["age"], "distance": "ordered"}, "'race' (str) has no order"),
         ({"distance": "euclid"}, "distance = 'euclid'"),
-        ({"df": "a table"}, "The table is of type str"),
         ({"hierarchies": {"age": Hierarchy.bands(18, 104)}}, "There is no hierarchy for 'sex'"),
-        ({"hierarchies": {"age": [18, 104]}}, "the hierarchy of 'age' is a list"),
         ({"qi": ["age"], "hierarchies": {"age": Hierarchy.bands(70, 104)}}, "The hierarchy of 'age' lacks"),
     ],
 )
 def test_a_wrong_table_is_refused(people: pd.DataFrame, change: dict[str, Any], says: str) -> None:
     arguments = {"df": people, "qi": QI, "hierarchies": support2_hierarchies(people), "sensitive": "dementia"} | change
-    with pytest.raises(AnonymityError) as refused:
+    with pytest.raises(AnonymityError, match=says):
         Lattice(**arguments)
-    assert says in str(refused.value)
 
 
 def test_what_cannot_be_reached_is_said(people: pd.DataFrame) -> None:
