@@ -54,9 +54,8 @@ def test_it_is_the_hmac_of_the_documented_message(key: bytes, domain: str, ident
 
 def test_a_known_pseudonym_stays_what_it_is() -> None:
     # Changing it would orphan every table that was pseudonymised before.
-    message = b"\x00\x00\x00\x08research9990000018"
-    assert Pseudonymiser(KEY, "research").of(["9990000018"])[0] == oracle(KEY, message).hex()[:32]
-    assert Pseudonymiser(KEY, "research").of(["9990000018"])[0] == "a9bf13c61886298b5632afd79ebf6d9f"
+    made = Pseudonymiser(KEY, "research").of(pd.Series(["9990000018"], index=[7], name="national_id"))
+    pd.testing.assert_series_equal(made, pd.Series(["a9bf13c61886298b5632afd79ebf6d9f"], index=[7], dtype="str"))
 
 
 @given(key=keys, domain=texts, ids=st.lists(texts, max_size=20))
@@ -80,23 +79,6 @@ def test_no_two_birth_dates_share_a_pseudonym_and_another_key_or_domain_changes_
     other_key = Pseudonymiser(KEY[::-1], "research").of(BIRTH_DATES)
     other_domain = Pseudonymiser(KEY, "billing").of(BIRTH_DATES)
     assert len({*first, *other_key, *other_domain}) == 3 * 36_525
-
-
-def test_the_two_ways_to_type_an_umlaut_are_one_person_and_case_is_not() -> None:
-    composed, decomposed, upper = "Jörg Müller", unicodedata.normalize("NFD", " Jörg Müller\n"), "JÖRG MÜLLER"
-    first, second, third = Pseudonymiser(KEY, "d").of([composed, decomposed, upper])
-    assert first == second != third
-
-
-def test_a_series_keeps_its_index_and_loses_its_name() -> None:
-    ids = pd.Series(["a", "b", "a"], index=[7, 3, 9], name="national_id")
-    made = Pseudonymiser(KEY, "d").of(ids)
-    assert list(made.index) == [7, 3, 9]
-    assert made.name is None
-    assert made[7] == made[9] != made[3]
-    assert made.dtype == "str"
-    assert isinstance(Pseudonymiser(KEY, "d").of(np.array(["a"])), np.ndarray)
-    assert len(Pseudonymiser(KEY, "d").of([])) == 0
 
 
 # ------------------------------------------------------------------------------------------------------- rotation
@@ -124,38 +106,17 @@ def test_a_rotation_to_the_same_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "domain", "words"),
+    ("key", "domain", "ids", "words"),
     [
-        ("0123456789abcdef", "d", r"key is a str, a key must be bytes: make one with new_key\(\)"),
-        (KEY[:15], "d", "key has 15 bytes, it must have at least 16"),
-        (b"\0" * 32, "d", "repeats one byte"),
-        (KEY, " ", "^domain is empty"),
-        (KEY, None, "^domain is missing"),
+        ("0123456789abcdef", "d", [], r"key is a str, a key must be bytes: make one with new_key\(\)"),
+        (KEY, " ", [], "^domain is empty"),
+        (KEY, "d", ["a", np.nan], r"ids\[1\] is missing"),
+        (KEY, "d", "9990000018", r"ids is one str, .*write \[ids\]"),
     ],
 )
-def test_what_is_no_key_or_no_domain(key: object, domain: object, words: str) -> None:
+def test_what_is_no_key_no_domain_or_no_identifier(key: object, domain: str, ids: object, words: str) -> None:
     with refused(words):
-        Pseudonymiser(key, domain)  # type: ignore[arg-type]
-    assert len(Pseudonymiser(KEY[:16], "d").of(["a"])[0]) == LENGTH
-
-
-@pytest.mark.parametrize(
-    ("ids", "words"),
-    [
-        (["a", np.nan], r"ids\[1\] is missing"),
-        (pd.Series(["a", None], index=[5, 6]), r"ids\[1\] is missing"),
-        ([" \u2003\n"], r"ids\[0\] is empty"),
-        ([9990000018], r"ids\[0\] is of type int, it must be text .*leading zeros"),
-        (pd.Series(pd.to_datetime(["1950-01-01"])), r"ids\[0\] is of type Timestamp"),
-        (["\ud800"], "half a character"),
-        ("9990000018", r"ids is one str, .*write \[ids\]"),
-        (pd.DataFrame({"a": ["x"]}), "ids is a DataFrame"),
-    ],
-)
-def test_what_is_no_identifier_is_refused_without_telling_it(ids: object, words: str) -> None:
-    with refused(words) as caught:
-        Pseudonymiser(KEY, "d").of(ids)  # type: ignore[arg-type]
-    assert "9990000018" not in str(caught.value)
+        Pseudonymiser(key, domain).of(ids)  # type: ignore[arg-type]
 
 
 def test_the_key_never_shows() -> None:

@@ -56,12 +56,9 @@ def denied(words: str):
 # ------------------------------------------------------------------------------------------------- who reads what
 
 
-def test_all_keys_read_all(path: Path) -> None:
+def test_the_analyst_reads_labs_and_not_names_also_after_one_who_may(path: Path) -> None:
     pd.testing.assert_frame_equal(read_as(path, KEYS), people())
     assert readable(path, KEYS) == list(people().columns)
-
-
-def test_the_analyst_reads_labs_and_not_names(path: Path) -> None:
     table = read_as(path, ANALYST, ["d.time", "age"])
     pd.testing.assert_frame_equal(table, people()[["d.time", "age"]])
     assert readable(path, ANALYST) == ["age", "crea", "d.time"]
@@ -77,6 +74,7 @@ def test_the_analyst_reads_labs_and_not_names(path: Path) -> None:
 
 
 def test_nothing_opens_without_the_footer_key(path: Path) -> None:
+    read_as(path, KEYS)  # what another role read before must not serve this one
     for step in (read_as, readable):
         with refused("needs the footer key 'open' to be opened at all") as caught:
             step(path, {name: KEYS[name] for name in ("labs", "who")})
@@ -87,23 +85,13 @@ def test_nothing_opens_without_the_footer_key(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["open", "labs", "who"])
 def test_a_wrong_key_is_named(path: Path, name: str) -> None:
+    read_as(path, KEYS)
     wrong = {**KEYS, name: new_key()}
     with refused(f"The key '{name}' does not open this file") as caught:
         read_as(path, wrong)
     assert not isinstance(caught.value, ColumnAccessError)
     if name != "open":
         assert readable(path, wrong) == [column for column in people() if column not in GROUPS[name]]
-
-
-def test_one_role_does_not_profit_from_what_another_read_before(path: Path) -> None:
-    read_as(path, KEYS)
-    with denied("'who'"):
-        read_as(path, ANALYST)
-    read_as(path, KEYS)
-    with refused("footer key"):
-        read_as(path, {})
-    with refused("The key 'who'"):
-        read_as(path, {**KEYS, "who": new_key()})
 
 
 def test_nothing_is_in_plain_in_the_file_also_not_under_the_footer_key(tmp_path: Path) -> None:
@@ -273,19 +261,14 @@ def test_any_flipped_byte_in_any_region_is_refused(path: Path) -> None:
     [
         ({"column_keys": {"open": ["age"]}}, "The column 'name' is under 0 keys, it must be under exactly one"),
         ({"column_keys": {**GROUPS, "open": ["age", "crea"]}}, "The column 'crea' is under 2 keys"),
-        ({"column_keys": {**GROUPS, "open": ["age", "age"]}}, "The column 'age' is under 2 keys"),
         ({"column_keys": {**GROUPS, "open": ["age", "bmi"]}}, "column_keys names 'bmi', which the table lacks"),
         ({"column_keys": {**GROUPS, "open": "age"}}, r"column_keys = .* must be a dict of columns by key"),
-        ({"column_keys": ["age"]}, "must be a dict of columns by key"),
         ({"keys": ANALYST}, "keys has no key named 'who'"),
-        ({"keys": {**KEYS, "who": KEYS["who"][:16]}}, "the key 'who' has 16 bytes, it must have exactly 32"),
         ({"keys": {**KEYS, "a:b": KEYS["who"]}}, "'a:b' cannot name a key"),
-        ({"keys": [KEYS["who"]]}, "keys is a list, it must be a dict"),
         ({"footer_key": "nobody"}, "keys has no key named 'nobody'"),
         ({"table": pd.DataFrame({"a,b": [1]})}, "'a,b' cannot name a column"),
         ({"table": pd.DataFrame({"a": [[1], [2]]})}, "column 'a' holds list"),
         ({"table": pd.DataFrame({"a": ["x", 5]})}, "a column that Parquet cannot hold"),
-        ({"table": {"a": [1]}}, "table is of type dict"),
     ],
 )
 def test_what_cannot_be_written_leaves_the_old_file(path: Path, changed: dict[str, object], words: str) -> None:
@@ -296,8 +279,5 @@ def test_what_cannot_be_written_leaves_the_old_file(path: Path, changed: dict[st
     assert path.read_bytes() == before
     assert len(list(path.parent.iterdir())) == 1
 
-
-@pytest.mark.parametrize("columns", ["age", ["bmi"], 5])
-def test_what_are_no_columns(path: Path, columns: object) -> None:
     with refused("^columns = "):
-        read_as(path, KEYS, columns)  # type: ignore[arg-type]
+        read_as(path, KEYS, ["bmi"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from sqlcipher3 import dbapi2 as sqlcipher
 
 from ppml_helpers.errors import VaultError
 from ppml_helpers.people.identifiers import new_key
@@ -65,14 +66,6 @@ def test_who_asked_is_logged_with_the_reason(path: Path) -> None:
     assert pd.Timestamp(log.loc[0, "at"]).tzinfo is not None
 
 
-@pytest.mark.parametrize("reason", [None, "  "])
-def test_nobody_is_identified_without_a_reason(filled: Path, reason: object) -> None:
-    with TokenVault(filled, KEY) as vault:
-        with refused("^reason is"):
-            vault.identify(vault.token(NAMES[:1]), reason)  # type: ignore[arg-type]
-        assert vault.accesses().empty
-
-
 def test_the_files_hold_nothing_in_plain(path: Path) -> None:
     with TokenVault(path, KEY) as vault:
         tokens = list(vault.token(NAMES))
@@ -91,10 +84,7 @@ def test_the_files_hold_nothing_in_plain(path: Path) -> None:
             assert secret.encode() not in content
         assert KEY not in content
     assert "tokens.db-journal" in during
-
-
-def test_only_its_owner_may_read_a_new_file(filled: Path) -> None:
-    assert filled.stat().st_mode & 0o077 == 0
+    assert path.stat().st_mode & 0o077 == 0, "only its owner may read it"
 
 
 def test_a_wrong_key_says_so_once_and_changes_nothing(filled: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -106,45 +96,39 @@ def test_a_wrong_key_says_so_once_and_changes_nothing(filled: Path, capfd: pytes
     assert capfd.readouterr() == ("", ""), "SQLCipher must not write to stderr"
 
 
-def test_what_is_no_key_and_what_is_no_identifier(path: Path) -> None:
-    for key in (b"short", None):
-        with refused(r"^key .*make one with new_key\(\)"):
-            TokenVault(path, key)  # type: ignore[arg-type]
-    with TokenVault(path, KEY) as vault:
+def test_what_is_no_key_no_identifier_and_no_reason(filled: Path) -> None:
+    with refused(r"^key .*make one with new_key\(\)"):
+        TokenVault(filled, b"short")
+    with TokenVault(filled, KEY) as vault:
         for ids in (["a", None], "a"):
             with refused("^ids"):
                 vault.token(ids)
             with refused("^tokens"):
                 vault.identify(ids, "test")
-        assert len(vault) == 0
+        for reason in (None, "  "):
+            with refused("^reason is"):
+                vault.identify(vault.token(NAMES[:1]), reason)
+        assert len(vault) == 300
+        assert vault.accesses().empty
 
 
-def test_a_plain_sqlite_file_is_no_vault(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE people (identifier TEXT)")
-    connection.close()
-    before = path.read_bytes()
-    with refused("is an SQLite file in plain text and no vault"):
-        TokenVault(path, KEY)
-    assert path.read_bytes() == before
-
-
-def test_another_sqlcipher_file_is_no_vault(path: Path) -> None:
-    from sqlcipher3 import dbapi2 as sqlcipher
-
-    connection = sqlcipher.connect(str(path))
-    connection.execute(f"PRAGMA key = \"x'{KEY.hex()}'\"")
-    connection.execute("CREATE TABLE something (else_ TEXT)")
-    connection.close()
-    with refused("SQLCipher file but no token vault"):
-        TokenVault(path, KEY)
-
-
-def test_a_missing_folder_and_a_folder_in_its_place(tmp_path: Path) -> None:
-    with refused("cannot be made .No such file or directory"):
-        TokenVault(tmp_path / "none" / "tokens.db", KEY)
-    with refused("cannot be opened or written"):
-        TokenVault(tmp_path, KEY)
+def test_what_is_no_vault(tmp_path: Path) -> None:
+    plain, other = tmp_path / "plain.db", tmp_path / "other.db"
+    for module, path, unlock in ((sqlite3, plain, "user_version"), (sqlcipher, other, f"key = \"x'{KEY.hex()}'\"")):
+        connection = module.connect(str(path))
+        connection.execute(f"PRAGMA {unlock}")
+        connection.execute("CREATE TABLE something (else_ TEXT)")
+        connection.close()
+    before = plain.read_bytes()
+    for path, words in (
+        (plain, "is an SQLite file in plain text and no vault"),
+        (other, "SQLCipher file but no token vault"),
+        (tmp_path / "none" / "tokens.db", "cannot be made .No such file or directory"),
+        (tmp_path, "cannot be opened or written"),
+    ):
+        with refused(words):
+            TokenVault(path, KEY)
+    assert plain.read_bytes() == before
 
 
 def test_a_closed_vault_answers_nothing(filled: Path) -> None:
