@@ -23,7 +23,7 @@ Audits = dict[tuple[float, bool], TrainingAudit]
 """The audits of one toss of the coins, by promised epsilon and by whether the bug is in."""
 
 
-class Run(NamedTuple):
+class AuditRun(NamedTuple):
     """What one audit found."""
 
     actual: float  # epsilon that the noise really added keeps, by accounting
@@ -42,8 +42,8 @@ class Audited(NamedTuple):
     bug: bool
     best: float  # lower bound if every guess had been right
     confidence: float  # of each bound
-    shown: tuple[Run, ...]  # the audits of the program that the switch chooses
-    other: tuple[Run, ...]  # on the same coins, the program that it does not choose
+    shown: tuple[AuditRun, ...]  # the audits of the program that the switch chooses
+    other: tuple[AuditRun, ...]  # on the same coins, the program that it does not choose
     curve: pd.DataFrame  # lower bounds at every epsilon audited so far on these coins: epsilon x run
 
     @property
@@ -113,11 +113,11 @@ def compared(runs: Sequence[Audits], epsilon: float, bug: bool, patients: int, t
     )
 
 
-def _run(found: TrainingAudit, test: tuple[Table, Labels]) -> Run:
+def _run(found: TrainingAudit, test: tuple[Table, Labels]) -> AuditRun:
     """Take out of an audit what picture and sentence show."""
     slopes, intercept = found.models.weights
     for_patients = Models((slopes[:, : found.columns], intercept), 0)  # they have 0 in the canaries' columns
-    return Run(
+    return AuditRun(
         actual=found.actual,
         measured=found.measured.epsilon_lower,
         auc=float(for_patients.auc(*test)[0]),

@@ -10,14 +10,14 @@ from ppml_helpers.words import percent
 
 if TYPE_CHECKING:
     from ppml_helpers.people.linkage import LinkageScore
-    from ppml_helpers.what_leaks.model_attack import Attacked
+    from ppml_helpers.what_leaks.model_attack import AttackedModel
 
 TITLE = "What leaks"
 
 _POLICY = 0.60  # highest AUC of the surprise attack that 01.3 allows
 
 
-def _attack_forest(leaf: int) -> Attacked:
+def _attack_forest(leaf: int) -> AttackedModel:
     """Grow and attack the chapter's forest anew, as its explorer does."""
     from ppml_helpers import cohort
     from ppml_helpers.what_leaks.model_attack import attacked

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ppml_helpers import checks, cohort, figures, membership
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress
-from ppml_helpers.what_leaks.model_attack import LEAVES, Attacked, attacked
+from ppml_helpers.what_leaks.model_attack import LEAVES, AttackedModel, attacked
 from ppml_helpers.words import percent
 
 PATIENTS = (300, 1_000, 3_000)
@@ -55,11 +55,11 @@ class AttackExplorer(Explorer):
             "patients": W.SelectionSlider(options=counts, value=everybody, description="patients", **LOOK),
         }
 
-    def compute(self, progress: Progress, model: str, leaf: int, patients: int) -> Attacked:
+    def compute(self, progress: Progress, model: str, leaf: int, patients: int) -> AttackedModel:
         """Train the model for real and attack it."""
         return attacked(self._split, model, leaf, patients, self._seed, progress)
 
-    def draw(self, figure: Figure, result: Attacked) -> None:
+    def draw(self, figure: Figure, result: AttackedModel) -> None:
         """Draw both attacks on logarithmic axes, and the model's use beside them."""
         left, right = figure.subplots(1, 2, width_ratios=(2, 1))
         for axis in (left, right):
@@ -67,7 +67,7 @@ class AttackExplorer(Explorer):
         draw_attacks(left, {"surprise attack": result.surprise, "confidence attack": result.confidence})
         _draw_use(right, result)
 
-    def say(self, result: Attacked) -> str:
+    def say(self, result: AttackedModel) -> str:
         """Say use and leak in one sentence."""
         at, plain = result.surprise.at_1_in_100, result.confidence.at_1_in_100
         return (
@@ -106,7 +106,7 @@ def draw_attacks(axis: Axes, results: dict[str, membership.AttackResult]) -> Non
     axis.legend(title="found at 1 % false alarms", fontsize=10, title_fontsize=10, frameon=False, loc="lower right")
 
 
-def _draw_use(axis: Axes, result: Attacked) -> None:
+def _draw_use(axis: Axes, result: AttackedModel) -> None:
     """Draw how well the model predicts, for its own patients and for new ones, and the better attack's AUC."""
     use, leak = figures.COLOURS["utility"], figures.COLOURS["leak"]
     points = (

@@ -24,7 +24,7 @@ LEAVES = (1, 2, 5, 10, 20, 50, 100)
 _TREES, _STEP = 100, 10  # trees in a forest, and how many are grown between two reports of progress
 
 
-class Attacked(NamedTuple):
+class AttackedModel(NamedTuple):
     """A model's use and the two attacks on it."""
 
     model: str
@@ -45,7 +45,7 @@ def halves(split: cohort.Split, seed: int) -> tuple[tuple[Any, Any], tuple[Any, 
 
 def attacked(
     split: cohort.Split, model: str, leaf: int, patients: int, seed: int = 0, progress: Progress = lambda *_: None
-) -> Attacked:
+) -> AttackedModel:
     """Train a "forest" or a "logistic" regression on the first so many patients, and attack it twice."""
     X, y = split.X_train.iloc[:patients], split.y_train.iloc[:patients]
     if model == "forest":
@@ -57,7 +57,7 @@ def attacked(
     calm = LogisticRegression(max_iter=1000).fit(*own)
     member, other = membership.scores(fitted, X, y), membership.scores(fitted, *others)
     expected, expected_other = membership.scores(calm, X, y), membership.scores(calm, *others)
-    return Attacked(
+    return AttackedModel(
         name,
         patients,
         auc_train=roc_auc_score(y, fitted.predict_proba(X)[:, 1]),

@@ -228,7 +228,7 @@ def test_the_sentence_says_the_numbers(explorer: AuditExplorer) -> None:
 
 def made_up(bounds: list[float], **changes: object) -> comparison.Audited:
     """A result with these lower bounds at a promise of 1."""
-    runs = tuple(comparison.Run(1.0, bound, 0.8, np.zeros(2), np.zeros(2, bool)) for bound in bounds)
+    runs = tuple(comparison.AuditRun(1.0, bound, 0.8, np.zeros(2), np.zeros(2, bool)) for bound in bounds)
     made = comparison.Audited(1.0, 300, 2000, False, 4.2, 0.95, runs, runs, pd.DataFrame())
     return made._replace(**changes)
 
