@@ -52,12 +52,9 @@ def handshake(keys: certificates.Keys, trusted: Path, name: str) -> None:
     assert client.version() is not None
 
 
-@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_the_server_is_trusted_under_its_own_names(keys: certificates.Keys, name: str) -> None:
-    handshake(keys, keys.authority, name)
-
-
-def test_nothing_else_is_trusted(keys: certificates.Keys, tmp_path: Path) -> None:
+def test_the_server_is_trusted_under_its_own_names_and_nothing_else_is(keys: certificates.Keys, tmp_path: Path) -> None:
+    for name in ("127.0.0.1", "localhost"):
+        handshake(keys, keys.authority, name)
     with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
         handshake(keys, keys.authority, "hospital.example")
     with pytest.raises(ssl.SSLCertVerificationError):
@@ -112,19 +109,19 @@ Successfully started run 7050646154000990091
 """
 
 
-def test_a_run_is_followed_in_its_log() -> None:
+def test_a_run_is_followed_in_its_log_whose_last_words_tell_no_places_and_no_colours() -> None:
     assert flower_log.run_id(LOG) == "7050646154000990091"
-    assert flower_log.run_id("nothing yet") is None
     assert flower_log.current_round(LOG) == 2
-    assert flower_log.current_round("") == 0
-
-
-def test_the_last_words_tell_no_places_and_no_colours() -> None:
     words = flower_log.last_words(LOG)
     assert words.startswith("ERROR :     cannot open ...")
     assert "/home" not in words
     assert "\x1b" not in words
-    assert flower_log.last_words("all is well") == ""
+    nothing = "nothing yet"
+    assert (flower_log.run_id(nothing), flower_log.current_round(nothing), flower_log.last_words(nothing)) == (
+        None,
+        0,
+        "",
+    )
 
 
 @pytest.mark.parametrize(

