@@ -15,8 +15,6 @@ from ppml_helpers.owner_in_control import Defences, attack_process
 from ppml_helpers.owner_in_control.attack_process import Attacked, AttackProcess, outcomes
 from ppml_helpers.owner_in_control.attacks import Leak
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="syft cannot be imported on Windows")
-
 
 @pytest.fixture
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

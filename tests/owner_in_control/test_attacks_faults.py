@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import os
 import re
-import socket
 import tarfile
 import tempfile
 from pathlib import Path
@@ -30,8 +29,6 @@ from ppml_helpers.owner_in_control.attacks import (
     attack_all,
     private_patients,
 )
-
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="PySyft 0.10 cannot be imported on Windows")
 
 STOPPABLE = (*ATTACKS, JAM)
 WAYS = {
@@ -160,22 +157,17 @@ def test_what_no_gate_stops_gets_through_every_defence_and_is_named_among_it() -
     assert "to the network" in CANNOT_STOP[3]
 
 
-@pytest.mark.parametrize("error", [None, KeyboardInterrupt, OSError])
-def test_nothing_is_left_behind(
-    error: type[BaseException] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_left_behind_when_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where: list[Path] = []
 
-    def answer(scene: attacks._Scene) -> None:
+    def stop(scene: attacks._Scene) -> None:
         where.append(scene.network.shared)
-        if error is not None:
-            raise error
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(attacks, "_answer_calls", answer)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(attacks, "_answer_calls", stop)
     before = dict(os.environ)
-    with pytest.raises(error) if error is not None else contextlib.nullcontext():
+    with pytest.raises(KeyboardInterrupt):
         attack("jam")
     assert [tmp_path in path.parents for path in where] == [True]
     assert list(tmp_path.iterdir()) == []
@@ -192,12 +184,6 @@ def test_only_exact_rows_count(tmp_path: Path) -> None:
     assert attacks._found(ATTACKS[0], [tmp_path], rows) == {"table.csv": {"62.84998,male,CHF,97.0,0"}}
 
 
-def test_digits_that_hide_nobody_are_no_patient() -> None:
-    assert attacks._from_digits("CHF,68.123062849980097") == ["62.84998,male,CHF,97.0,0"]
-    assert attacks._from_digits("Coma,70.001101847963120") == ["101.84796,female,Coma,120.0,1"]
-    assert attacks._from_digits("CHF,68.123\nmean_age\n\n,68.123062849980097\nCHF,68.12306284998009x") == []
-
-
 def test_the_private_patients_are_distinct_and_repeatable() -> None:
     table = private_patients()
     assert (len(table), tuple(table.columns)) == (N_PATIENTS, ASKED)
@@ -211,13 +197,3 @@ def test_no_patients_and_an_unknown_attack_are_refused() -> None:
         private_patients(0)
     with pytest.raises(AttackError, match=r"'prints' is not on offer.*'logs'.*'jam'.*'calls home'"):
         attack("prints")
-
-
-def test_a_call_that_never_comes_is_not_waited_for(tmp_path: Path) -> None:
-    class Alone:
-        def machine(self, client: object) -> Path:
-            return tmp_path
-
-    with socket.create_server(("127.0.0.1", 0)) as home:
-        attacks._answer_calls(attacks._Scene(Alone(), None, None, None, home))
-    assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from ppml_helpers.exercises import check
 from ppml_helpers.owner_in_control import Network, ReleaseGate, mock_patients, silence
 from ppml_helpers.owner_in_control import exercises as chapter_10
 from ppml_helpers.owner_in_control.attacks import private_patients
-from ppml_helpers.owner_in_control.exercises import READS, THREE_JOBS, who_may
+from ppml_helpers.owner_in_control.exercises import READS, THREE_JOBS
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "10_owner_in_control.ipynb"
 RITA, EVE = "rita@university.example", "eve@university.example"
@@ -50,28 +49,16 @@ answer = died + {noise}
 WRITE = 'json.dump({"died": answer}, open("outputs/result.json", "w"))'
 GOOD = job(WRITE)
 
-# --- right answers ---------------------------------------------------------------------------------------------------
 
-
-@pytest.mark.parametrize("answer", [0.75, 1.75 - 0.5 - 0.5, np.float32(0.75)])
-def test_10_1_right(answer: float) -> None:
-    assert reply("10.1", answer) == ""
+def test_10_1_right() -> None:
+    assert reply("10.1", np.float32(0.75)) == ""
 
 
 def test_10_2_right_in_any_order_and_case() -> None:
     assert reply("10.2", {"C": "nothing", "A": "Logs", "B": " stray_files "}) == ""
 
 
-def test_10_3_right_with_geometric_noise() -> None:
-    found, truth = chapter_10._try_out(GOOD)
-    assert len(found) == chapter_10._RUNS
-    assert chapter_10._of_leaks(found) is None
-    answers = [json.loads(run["files"][chapter_10._RESULT]) for run in found]
-    assert chapter_10._of_answers(answers, truth).right
-
-
-def test_10_3_right_with_rounded_laplace_noise_and_pandas() -> None:
-    code = """
+ROUNDED_LAPLACE = """
 import json
 import numpy as np
 import pandas as pd
@@ -83,6 +70,10 @@ noisy = round(died + np.random.default_rng().laplace(scale=4))
 with open("outputs/result.json", "w") as file:
     file.write(json.dumps({"died": int(noisy)}))
 """
+
+
+@pytest.mark.parametrize("code", [GOOD, ROUNDED_LAPLACE], ids=["geometric", "rounded Laplace, with pandas"])
+def test_10_3_right(code: str) -> None:
     assert reply("10.3", code) == ""
 
 
@@ -102,14 +93,13 @@ RITAS, EVES = rule("results/rita/**", RITA), rule("results/eve/**", EVE)
         {"rules": [SUMMARY, RITAS, EVES]},
         [SUMMARY, RITAS, rule("results/eve/*", EVE)],
         [SUMMARY, rule("results/rita/*.json", RITA), rule("results/rita/notes/*", RITA), rule("results/eve/*", EVE)],
-        [rule("results/**"), SUMMARY, RITAS, EVES],
+        [rule("results/**"), SUMMARY, RITAS, EVES],  # the most specific rule counts, whatever its place
+        [SUMMARY, RITAS, EVES, rule("results/**")],
     ],
 )
 def test_10_4_right_in_several_forms(rules: object) -> None:
     assert reply("10.4", rules) == ""
 
-
-# --- wrong answers ---------------------------------------------------------------------------------------------------
 
 WRONG = [
     ("10.1", 1.0, "what is spent"),
@@ -219,9 +209,6 @@ def test_where_syft_cannot_run_the_reply_says_so(name: str, answer: object, monk
     assert "WSL" in reply(name, answer)
 
 
-# --- the answers are true --------------------------------------------------------------------------------------------
-
-
 def test_10_1_and_10_2_are_what_the_gate_does() -> None:
     """The three jobs of 10.2 run behind a gate; and one that fails and one that is dropped, for the bill of 10.1."""
     columns = ("age", "sex", "dzgroup", "meanbp", "hospdead")
@@ -253,21 +240,12 @@ def test_10_1_and_10_2_are_what_the_gate_does() -> None:
         assert reply("10.1", gate.budget(rita.email).left.epsilon) == ""
 
 
-def test_10_4_asks_for_what_the_table_in_the_notebook_shows() -> None:
-    (task,) = [cell.source for cell in course.read(NOTEBOOK).cells if cell.id == "exercise-4-task"]
-    rows = [[part.strip() for part in line.strip("|").split("|")] for line in task.splitlines() if line[:3] == "| `"]
+def test_tasks_in_the_notebook_show_the_table_and_the_jobs_that_are_judged() -> None:
+    tasks = {cell.id: cell.source for cell in course.read(NOTEBOOK).cells}
+    for code in THREE_JOBS.values():
+        assert code.split("\n\n")[-1].strip() in tasks["exercise-2-task"]
+    lines = [line for line in tasks["exercise-4-task"].splitlines() if line[:3] == "| `"]
+    rows = [[part.strip() for part in line.strip("|").split("|")] for line in lines]
     assert {
         row[0].strip("`"): {who for who, cell in zip((RITA, EVE), row[1:], strict=False) if cell} for row in rows
     } == READS
-
-
-def test_10_4_is_judged_by_the_most_specific_rule_whatever_its_place() -> None:
-    wide, narrow = rule("results/**", "*"), rule("results/draft.txt", RITA)
-    for rules in ([wide, narrow], [narrow, wide]):
-        assert who_may(rules)["results/draft.txt"] == {RITA}
-
-
-def test_the_three_jobs_in_the_notebook_are_those_that_are_tried_here() -> None:
-    (task,) = [cell.source for cell in course.read(NOTEBOOK).cells if cell.id == "exercise-2-task"]
-    for code in THREE_JOBS.values():
-        assert code.split("\n\n")[-1].strip() in task

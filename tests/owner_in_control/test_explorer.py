@@ -67,9 +67,6 @@ def written(explorer: ReleaseGateExplorer) -> str:
     return " ".join(text.get_text() for text in explorer._figure.texts)
 
 
-# ---------------------------------------------------------------------------------------------------- what it does
-
-
 @pytest.mark.usefixtures("undrawn")
 def test_first_six_attacks_without_a_gate_and_then_only_at_the_button(
     explorer: ReleaseGateExplorer, attacker: Attacker
@@ -178,9 +175,6 @@ def test_stop_keeps_what_is_done_and_shows_it(explorer: ReleaseGateExplorer, att
     assert explorer.result.untried == ()
 
 
-# ---------------------------------------------------------------------------------------------------- refusals
-
-
 @pytest.mark.usefixtures("undrawn")
 def test_an_unknown_knob_is_refused_before_any_is_turned(explorer: ReleaseGateExplorer) -> None:
     before = explorer.set(preset="no gate").values
@@ -216,9 +210,6 @@ def test_a_failure_that_is_mended_is_not_remembered(explorer: ReleaseGateExplore
     attacker.before = lambda name: None
     assert explorer.set(attack=True).result.stopped == tuple(ATTACK_NAMES)
     assert len(attacker.asked) == 6
-
-
-# ---------------------------------------------------------------------------------------------------- words, picture
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import pytest
 from desk import ANSWER, PRIVATE, REVIEW, SECRET
 
 from ppml_helpers.errors import DatasiteError, PrivacyParameterError, ReleaseRefused
 from ppml_helpers.owner_in_control import ReleaseGate, silence
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="syft cannot be imported on Windows")
 
 
 def test_only_the_answer_arrives_and_it_is_paid(desk):

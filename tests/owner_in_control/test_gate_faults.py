@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 
 import pytest
@@ -14,8 +13,6 @@ from ppml_helpers import processes
 from ppml_helpers.errors import ReleaseRefused
 from ppml_helpers.owner_in_control import closed_room, records, runs, silence
 from ppml_helpers.owner_in_control.syft_client import make_client
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="syft cannot be imported on Windows")
 
 
 def die(*_, **__):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import nullcontext
 
 import pytest
@@ -12,8 +11,6 @@ from desk import ANSWER, EVERYBODY, GATE, PRIVATE, REVIEW, SECRET, SITE
 from ppml_helpers import processes
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
 from ppml_helpers.owner_in_control import silence
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="syft cannot be imported on Windows")
 
 #: By defence: what the job does, and the files in which it arrives without that defence alone.
 LEAKS = {

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 
-import pytest
 from desk import ANSWER, PRIVATE, REVIEW, SECRET, in_a_child_that_is_killed, killed, wait_until
 
 from ppml_helpers.owner_in_control import CANNOT_STOP
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="syft cannot be imported on Windows")
 
 
 def test_how_long_an_answer_takes_tells_something(shared):

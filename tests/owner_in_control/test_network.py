@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,12 +17,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-if sys.platform == "win32":
-    pytest.skip("syft cannot be imported on Windows", allow_module_level=True)
-
 from ppml_helpers import cohort
 from ppml_helpers.errors import DatasiteError
-from ppml_helpers.owner_in_control import Network, access_matrix, lean_environment, mock_patients, offline_uv, silence
+from ppml_helpers.owner_in_control import Network, access_matrix, mock_patients, offline_uv, silence
 from ppml_helpers.owner_in_control.syft_client import make_client
 
 RITA, EVE = "rita@university.example", "eve@university.example"
@@ -43,23 +39,11 @@ def network(tmp_path):
         yield network
 
 
-def bash_job(network, researcher, owner, script, name="job"):
-    """Let a bash job (quick: it imports no syft) run at an owner's."""
-    researcher.submit_bash_job(owner.email, script, name)
-    owner.sync()
-    owner.jobs[name].approve()
-    owner.process_approved_jobs(stream_output=False)
-    return owner.jobs[name]
-
-
 def files_below(folder):
     """All files of a folder, and those packed in its messages, as one text."""
     from ppml_helpers.owner_in_control.access import readable
 
     return "\n".join(f"{path}\n{readable(path.read_bytes())}" for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-# ------------------------------------------------------------------------------------------- the story, by syft's calls
 
 
 @pytest.mark.parametrize("encryption", [False, True])
@@ -200,9 +184,6 @@ def test_many_messages_are_merged_and_none_is_lost(network):
     assert len(list(outbox.iterdir())) < most <= 20
 
 
-# ----------------------------------------------------------------------------------------------------- jobs and uv
-
-
 def test_jobs_run_in_this_environment_and_nothing_is_installed(network):
     north, rita = network.hospital("north"), network.researcher("rita")
     network.pair()
@@ -224,8 +205,7 @@ def test_jobs_run_in_this_environment_and_nothing_is_installed(network):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["sync"], ["pip", "install"], ["pip", "install", "--index-url", "x", "pandas"], ["pip", "install", "../evil"], []],
+    "arguments", [["sync"], ["pip", "install", "--index-url", "x", "pandas"], ["pip", "install", "../evil"], []]
 )
 def test_uv_refuses_whatever_else_it_is_asked_for(arguments, tmp_path, capsys):
     assert offline_uv.main(arguments, sys.executable, tmp_path) == offline_uv.REFUSED
@@ -247,36 +227,16 @@ def test_the_launcher_survives_awkward_folders_and_the_job_s_own_modules(tmp_pat
     assert said.stdout.strip() == sys.prefix
 
 
-def test_a_job_gets_the_owner_s_environment_unless_it_is_lean(network, monkeypatch):
-    monkeypatch.setenv("HOSPITAL_DATABASE_PASSWORD", "abc123")
-    north, rita = network.hospital("north"), network.researcher("rita")
-    network.pair()
-    before = dict(os.environ)
-    script = 'echo "$HOSPITAL_DATABASE_PASSWORD"'
-    wide = bash_job(network, rita, north, script, "wide")
-    with lean_environment():
-        lean = bash_job(network, rita, north, script, "lean")
-    said = [(job.job_review_path / "stdout.txt").read_text() for job in (wide, lean)]
-    assert said == ["abc123\n", "\n"]
-    assert dict(os.environ) == before
-
-
-# ------------------------------------------------------------------------------------------------ people and tables
-
-
 def test_people_have_names_of_their_own(network):
-    north = network.hospital("north")
-    rita = network.researcher("rita")
-    assert (north.email, north.has_do_role, rita.email, rita.has_do_role) == (
-        "north@hospital.example", True, RITA, False
-    )  # fmt: skip
+    north, rita = network.hospital("north"), network.researcher("rita")
+    assert (north.email, north.has_do_role) == ("north@hospital.example", True)
+    assert (rita.email, rita.has_do_role) == (RITA, False)
     assert repr(network) == "Network(north, rita)"
-    for join in (network.hospital, network.researcher):
-        with pytest.raises(DatasiteError, match="'north' is in this network already: choose"):
-            join("north")
-        for name in ("North", "../x", "shared", "bin", None, "x" * 31):
-            with pytest.raises(DatasiteError, match="cannot be a person's name: use up to 30 lower-case letters"):
-                join(name)
+    with pytest.raises(DatasiteError, match="'north' is in this network already: choose"):
+        network.researcher("north")
+    for name in ("North", "../x", "shared", None):
+        with pytest.raises(DatasiteError, match="cannot be a person's name: use up to 30 lower-case letters"):
+            network.hospital(name)
 
 
 def test_strangers_and_lone_people_are_refused(network):
@@ -285,12 +245,7 @@ def test_strangers_and_lone_people_are_refused(network):
         network.pair()
     with Network() as other:
         stranger = other.researcher("rita")
-        for use in (
-            lambda: network.pair(stranger, north),
-            lambda: network.machine(stranger),
-            lambda: network.write(stranger, "a", "b"),
-            lambda: network.connection(None),
-        ):
+        for use in (lambda: network.pair(stranger, north), lambda: network.write(stranger, "a", "b")):
             with pytest.raises(DatasiteError, match="is nobody of this network: give a client that"):
                 use()
 
@@ -316,29 +271,24 @@ def test_a_later_peer_gets_what_was_published_for_all(network):
 
 def test_unsuitable_data_sets_and_files_are_refused(network):
     north, rita = network.hospital("north"), network.researcher("rita")
-    for name in ("Patients", "../x", None):
-        with pytest.raises(DatasiteError, match="cannot be a data set's name: use up to 50 lower-case letters"):
-            network.publish(north, name, PRIVATE, MOCK)
-    with pytest.raises(DatasiteError, match=f"{rita.email} owns no data: let a hospital publish"):
-        network.publish(rita, "patients", PRIVATE, MOCK)
-    with pytest.raises(DatasiteError, match=r"private table has the columns .* and the mock table \['age'\]"):
-        network.publish(north, "patients", PRIVATE, MOCK[["age"]])
-    with pytest.raises(DatasiteError, match="private data are a DataFrame and the mock data a str: give two"):
-        network.publish(north, "patients", PRIVATE, "mock.csv")
     network.publish(north, "patients", PRIVATE, MOCK)
-    with pytest.raises(DatasiteError, match="has a data set 'patients' already: choose another name"):
-        network.publish(north, "patients", PRIVATE, MOCK)
-    for name in ("../x", ".bashrc", None):
-        with pytest.raises(DatasiteError, match="cannot be a file's name: use letters"):
-            network.write(north, name, "")
+    for owner, name, mock, words in (
+        (rita, "patients", MOCK, f"{rita.email} owns no data: let a hospital publish"),
+        (north, "../x", MOCK, "cannot be a data set's name: use up to 50 lower-case letters"),
+        (north, "more", "mock.csv", "private data are a DataFrame and the mock data a str: give two"),
+        (north, "more", MOCK[["age"]], r"private table has the columns .* and the mock table \['age'\]"),
+        (north, "patients", MOCK, "has a data set 'patients' already: choose another name"),
+    ):
+        with pytest.raises(DatasiteError, match=words):
+            network.publish(owner, name, PRIVATE, mock)
     (network.machine(north) / "desk" / "a-folder").mkdir()
-    with pytest.raises(DatasiteError, match=r"a-folder cannot be written \(Is a directory\): make room"):
-        network.write(north, "a-folder", "")
-    with pytest.raises(DatasiteError, match="A dict cannot be written: give a text or a DataFrame"):
-        network.write(north, "a.json", {})
-
-
-# ------------------------------------------------------------------------------------------------------- what is seen
+    for name, content, words in (
+        ("../x", "", "cannot be a file's name: use letters"),
+        ("a-folder", "", r"a-folder cannot be written \(Is a directory\): make room"),
+        ("a.json", {}, "A dict cannot be written: give a text or a DataFrame"),
+    ):
+        with pytest.raises(DatasiteError, match=words):
+            network.write(north, name, content)
 
 
 def test_the_shared_folder_is_shown_without_what_is_random(network):
@@ -373,7 +323,10 @@ def test_the_access_matrix_says_what_syft_says(network):
     north, rita, eve = network.hospital("north"), network.researcher("rita"), network.researcher("eve")
     network.pair(north, rita)
     network.publish(north, "patients", PRIVATE, MOCK)
-    bash_job(network, rita, north, "echo 1 > code/outputs/a")
+    rita.submit_bash_job(north.email, "echo 1 > code/outputs/a", "job")
+    north.sync()
+    north.jobs["job"].approve()
+    north.process_approved_jobs(stream_output=False)
     job = f"app_data/job/{{}}/{RITA}/v1/job/"
     expected = {
         job.format("inbox") + "code/script.sh": ["write", ""],
@@ -396,15 +349,12 @@ def test_the_access_matrix_says_what_syft_says(network):
 
 def test_the_access_matrix_wants_addresses_and_paths_inside(network):
     north = network.hospital("north")
-    for readers in ([], ["rita"], RITA, [3]):
+    for readers in ([], RITA):
         with pytest.raises(DatasiteError, match="must be addresses such as"):
             access_matrix(north, readers, ["results/"])
-    for path in ("/etc/passwd", "../x", "", 3):
+    for path in ("/etc/passwd", "../x", ""):
         with pytest.raises(DatasiteError, match="is no path in the datasite"):
             access_matrix(north, [RITA], [path])
-
-
-# ------------------------------------------------------------------------------------------------------ mock patients
 
 
 def test_mock_patients_pass_for_real_ones():
@@ -426,14 +376,17 @@ def test_mock_patients_are_made_without_looking(monkeypatch):
     monkeypatch.setattr(cohort.table, "_read", lambda *_: pytest.fail("looked at the patients"))
     few = mock_patients(["age", "hospdead", "dzgroup"], 50, 1)
     assert few.equals(mock_patients(["age", "hospdead", "dzgroup"], 50, 1))
-    assert not few.equals(mock_patients(["age", "hospdead", "dzgroup"], 50, 2))
     assert abs(np.corrcoef(mock_patients(["age", "hospdead"], 5000, 3), rowvar=False)[0, 1]) < 0.05
 
 
-def test_mock_patients_want_published_columns_and_whole_numbers():
-    for columns in ([], ["age", "age"], "height"):
-        with pytest.raises(DatasiteError, match="must be different columns of the published table: choose from sno"):
-            mock_patients(columns, 5, 0)
-    for rows, seed in ((0, 0), (5, -1)):
-        with pytest.raises(DatasiteError, match="must be a whole number of at least"):
-            mock_patients(["age"], rows, seed)
+@pytest.mark.parametrize(
+    ("columns", "rows", "words"),
+    [
+        ("height", 5, "must be different columns of the published table: choose from sno"),
+        (["age", "age"], 5, "must be different columns"),
+        (["age"], 0, "rows = 0 must be a whole number of at least 1"),
+    ],
+)
+def test_mock_patients_want_published_columns_and_a_number(columns, rows, words):
+    with pytest.raises(DatasiteError, match=words):
+        mock_patients(columns, rows, 0)

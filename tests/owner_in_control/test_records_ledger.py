@@ -20,31 +20,28 @@ def ledger(tmp_path):
     return ledger
 
 
-def test_a_seen_run_stays_spent_and_an_unseen_one_is_given_back(ledger):
-    ledger.reserve("a", RITA, "count", 0.5, 0.0)
-    ledger.reserve("b", RITA, "mean", 0.25, 0.0)
-    assert ledger.left(RITA).epsilon == 0.25
-    ledger.settle("a", seen=True)
-    ledger.settle("b", seen=False)
-    assert ledger.left(RITA).epsilon == 0.5
-    assert ledger.paid("a")
-    assert not ledger.paid("b")
-    ledger.settle("a", seen=False)  # what was seen cannot be given back
-    ledger.forget_unseen()
-    assert ledger.left(RITA).epsilon == 0.5
+def test_a_seen_run_stays_spent_and_others_are_given_back_also_after_a_restart(ledger, tmp_path):
+    for run, epsilon in (("seen", 0.5), ("settled", 0.25), ("killed", 0.25)):
+        ledger.reserve(run, RITA, "count", epsilon, 0.0)
+    assert ledger.left(RITA).epsilon == 0
+    ledger.settle("seen", seen=True)
+    ledger.settle("settled", seen=False)
+    after = Ledger(tmp_path / "ledger.db")
+    assert after.left(RITA).epsilon == 0.25
+    assert [after.paid(run) for run in ("seen", "settled", "killed")] == [True, False, False]
+    after.settle("seen", seen=False)  # what was seen cannot be given back
+    after.forget_unseen()
+    assert after.left(RITA).epsilon == 0.5
 
 
-def test_too_much_is_refused_and_leaves_no_trace(ledger):
+def test_too_much_or_no_epsilon_is_refused_and_leaves_no_trace(ledger):
     ledger.reserve("a", RITA, "count", 0.8, 0.0)
     with pytest.raises(ReleaseRefused, match=r"'mean' costs epsilon 0\.3, but 0\.2 of 1 is left"):
         ledger.reserve("b", RITA, "mean", 0.3, 0.0)
+    for epsilon in (0.0, float("nan"), None):
+        with pytest.raises(ReleaseRefused, match="epsilon"):
+            ledger.reserve("c", RITA, "mean", epsilon, 0.0)
     assert [entry.what for entry in ledger.budget(RITA).entries] == ["count"]
-
-
-@pytest.mark.parametrize("epsilon", [0.0, float("nan"), None])
-def test_an_epsilon_that_is_none_is_refused(ledger, epsilon):
-    with pytest.raises(ReleaseRefused, match="epsilon"):
-        ledger.reserve("a", RITA, "count", epsilon, 0.0)
 
 
 def test_delta_has_a_total_of_its_own(ledger):
@@ -68,16 +65,6 @@ def test_a_total_is_fixed_once(ledger, tmp_path):
         Ledger(tmp_path / "ledger.db").fix_total(RITA, 2.0)
     with pytest.raises(PrivacyParameterError):
         ledger.fix_total(EVE, -1.0)
-
-
-def test_a_restart_forgets_nothing_but_runs_that_were_killed(ledger, tmp_path):
-    ledger.reserve("a", RITA, "count", 0.5, 0.0)
-    ledger.settle("a", seen=True)
-    ledger.reserve("b", RITA, "mean", 0.5, 0.0)
-    after = Ledger(tmp_path / "ledger.db")
-    assert after.left(RITA).epsilon == 0.0
-    after.forget_unseen()
-    assert after.left(RITA).epsilon == 0.5
 
 
 def test_the_same_epsilon_is_not_spent_twice_at_once(tmp_path, ledger):

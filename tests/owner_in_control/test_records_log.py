@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from ppml_helpers.errors import DatasiteError
-from ppml_helpers.owner_in_control.records import AuditLog, Head, alone
+from ppml_helpers.owner_in_control.records import AuditLog, Head, _hash, _text, alone
 
 
 @pytest.fixture
@@ -62,8 +62,6 @@ def test_a_touched_line_is_named(log, change, line):
 
 def test_an_edited_line_with_a_new_hash_breaks_the_next_line(log):
     def forge(lines):
-        from ppml_helpers.owner_in_control.records import _hash, _text
-
         line = json.loads(lines[1])
         line["details"]["job"] = "forged"
         line["hash"] = _hash(line)
@@ -112,20 +110,17 @@ def test_an_unfinished_last_line_is_set_aside_and_the_log_goes_on(log, torn):
     assert log.path.with_name("audit.jsonl.torn").read_bytes() == torn + b"\n"
 
 
-def test_a_crash_between_a_line_and_the_note_of_it_is_no_damage(log):
+def test_a_crash_between_a_line_and_the_note_of_it_is_no_damage(log, tmp_path):
     head = log.path.with_name("audit.jsonl.head")
     before = head.read_bytes()
     log.append("run")
     head.write_bytes(before)
     assert log.verify().sound
     assert log.append("run")["number"] == 7
-
-
-def test_a_crash_after_the_very_first_line_is_no_damage(tmp_path):
-    log = AuditLog(tmp_path / "audit.jsonl")
-    log.append("run")
-    log.path.with_name("audit.jsonl.head").unlink()
-    assert log.verify().sound
+    first = AuditLog(tmp_path / "first.jsonl")
+    first.append("run")
+    first.path.with_name("first.jsonl.head").unlink()
+    assert first.verify().sound
 
 
 def test_two_writers_take_turns(tmp_path):
@@ -144,18 +139,15 @@ def test_two_writers_take_turns(tmp_path):
     assert len(AuditLog(path).entries) == 24
 
 
-def test_what_json_cannot_hold_is_refused(log):
-    with pytest.raises(DatasiteError, match="use text or numbers"):
-        log.append("run", value=float("nan"))
-    with pytest.raises(DatasiteError, match="use text or numbers"):
-        log.append("run", value=object())
-    assert len(log.entries) == 5
-
-
-def test_text_of_a_researcher_stays_one_line(log):
-    log.append("run", job='a\n{"number": 7}\u2028', by="rita@university.example")
+def test_text_of_a_researcher_stays_one_line_and_what_json_cannot_hold_is_refused(log):
+    job = 'a\n{"number": 7}\u2028'
+    log.append("run", job=job, by="rita@university.example")
+    for value in (float("nan"), object()):
+        with pytest.raises(DatasiteError, match="use text or numbers"):
+            log.append("run", value=value)
     assert log.verify().sound
-    assert log.entries[-1]["details"]["job"] == 'a\n{"number": 7}\u2028'
+    assert len(log.entries) == 6
+    assert log.entries[-1]["details"]["job"] == job
 
 
 def test_a_lock_is_free_again_when_its_holder_was_killed(tmp_path):

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
-import sys
 from types import SimpleNamespace
 
 import pytest
-
-if sys.platform == "win32":
-    pytest.skip("syft cannot be imported on Windows", allow_module_level=True)
-
 from syft.sync.connections import connection_router
 from syft.sync.connections.base_connection import SyftboxPlatformConnection
 from syft.sync.sync import datasite_owner_syncer
 from syft.sync.utils.syftbox_utils import compress_data
-from syft.sync.version.version_info import VersionInfo
 
 from ppml_helpers.errors import DatasiteError
 from ppml_helpers.owner_in_control.transport import LocalFolderConfig, LocalFolderConnection
@@ -55,10 +48,7 @@ def event(time, number=0):
     return f"syfteventsmessagev3_{time}_{UID}{number}.tar.gz"
 
 
-# ------------------------------------------------------------------------------------------- what syft expects
-
-
-def test_every_method_of_the_base_class_is_there(north):
+def test_every_method_that_syft_has_or_calls_on_a_connection_is_there(north):
     assert type(north) is LocalFolderConnection, "syft makes it from our configuration"
     assert north.get_authenticated_email() == NORTH
     inherited = [
@@ -67,16 +57,10 @@ def test_every_method_of_the_base_class_is_there(north):
         if inspect.isfunction(method) and getattr(LocalFolderConnection, name) is method and not name.startswith("__")
     ]
     assert inherited == []
-
-
-def test_every_method_that_syft_calls_on_a_connection_is_there():
     source = inspect.getsource(connection_router) + inspect.getsource(datasite_owner_syncer)
     called = set(re.findall(r"\b(?:connection|conn)\.(\w+)\(", source)) - {"copy"}  # copy: of Google Drive alone
     assert len(called) > 40
     assert [name for name in sorted(called) if not hasattr(LocalFolderConnection, name)] == []
-
-
-# ------------------------------------------------------------------------------------------------------ messages
 
 
 def test_messages_come_oldest_first_by_time_and_not_by_name(north, rita):
@@ -111,13 +95,7 @@ def test_a_screen_sees_each_message_before_syft_does_and_lets_it_in_or_not(north
 def test_what_is_no_message_is_not_taken_for_one(north, rita, tmp_path):
     rita.add_peer(NORTH)
     inbox = north.shared / "datasites" / NORTH / "inbox" / RITA
-    for name in (
-        "notes.txt",
-        "msgv2_soon_x.tar.gz",
-        "msgv2_nan_x.tar.gz",
-        "msgv2_inf_x.tar.gz",
-        f".{message(1.0)}.part",
-    ):
+    for name in ("notes.txt", "msgv2_soon_x.tar.gz", "msgv2_nan_x.tar.gz", f".{message(1.0)}.part"):
         (inbox / name).write_bytes(b"x")
     (tmp_path / "a-file-of-the-owner").write_bytes(compress_data(b"{}"))
     (inbox / message(2.0)).symlink_to(tmp_path / "a-file-of-the-owner")
@@ -147,9 +125,6 @@ def test_a_message_is_there_whole_or_not_at_all(north, rita, monkeypatch):
     assert [path.name for path in (north.shared / "datasites" / NORTH / "inbox" / RITA).iterdir()] == [message(1.0)]
 
 
-# ------------------------------------------------------------------------------------- peers, log and checkpoints
-
-
 def test_a_peer_asks_once_and_is_answered_once(north, rita):
     rita.add_peer(NORTH)
     assert north.get_peer_requests() == [RITA]
@@ -158,15 +133,6 @@ def test_a_peer_asks_once_and_is_answered_once(north, rita):
     assert north.get_peer_requests() == []
     assert north._get_peers_json() == {RITA: {"state": "accepted", "public_encryption_bundle": {"key": 1}}}
     assert rita._get_peers_json() == {}
-
-
-def test_version_and_keys_are_there_for_others(north, rita):
-    assert rita.read_peer_version_file(NORTH) is None
-    north.share_version_file_with_peer(RITA)
-    assert rita.read_peer_version_file(NORTH).compatibility_status_with(VersionInfo.current()).name == "SAME"
-    assert rita.read_peer_encryption_bundle(NORTH) is None
-    north.write_encryption_bundle(RITA, '{"k": 1}')
-    assert json.loads(rita.read_peer_encryption_bundle(NORTH)) == {"k": 1}
 
 
 def test_the_event_log_is_private_and_ordered(north):
@@ -200,9 +166,6 @@ def test_checkpoints_and_rolling_states_are_replaced_and_incremental_ones_counte
     assert len(list((north.private / "rolling_state").iterdir())) == 1
 
 
-# ---------------------------------------------------------------------------------------------------- collections
-
-
 def test_a_collection_is_for_its_readers(north, rita, connect):
     eve = connect("eve@university.example")
     north.owner_create_collection_folder("mock", "stroke_unit", "abc", NORTH)
@@ -214,22 +177,10 @@ def test_a_collection_is_for_its_readers(north, rita, connect):
     assert rita.watcher_download_collection("mock", "stroke_unit", "abc", NORTH) == {"a.csv": b"1", "b.csv": b"2"}
     assert eve.watcher_list_collections("mock") == north.watcher_list_collections("mock") == []
     assert rita.watcher_list_collections("private") == []
-
-
-def test_a_collection_for_all_peers_is_found_by_those_whom_syft_names(north, rita):
-    north.owner_create_collection_folder("mock", "all", "abc", NORTH)
-    north.owner_tag_collection_as_any("mock", "all", "abc")
-    assert rita.watcher_list_collections("mock") == []  # a link that nobody has told them, as on Google Drive
-    assert [found.has_any_permission for found in north.owner_list_all_collections_with_permissions("mock")] == [True]
-    north.owner_share_collection("mock", "all", "abc", [RITA])
     with pytest.raises(DatasiteError, match=r"There is no collection 'x' .* publish it first"):
         north.owner_share_collection("mock", "x", "abc", [RITA])
-    assert len(rita.watcher_list_collections("mock")) == 1
-    north.owner_delete_collection("mock", "all")
+    north.owner_delete_collection("mock", "stroke_unit")
     assert rita.watcher_list_collections("mock") == north.owner_list_collections("mock") == []
-
-
-# ---------------------------------------------------------------------------------------------- confined, and damaged
 
 
 @pytest.mark.parametrize("name", ["../north", "", ".hidden", "a\nb"])
@@ -245,20 +196,18 @@ def test_no_name_leaves_the_shared_folder(rita, name):
     assert list(rita.shared.rglob("*")) == []
 
 
-def test_an_identifier_from_elsewhere_is_refused(north, tmp_path):
+def test_an_identifier_from_elsewhere_is_refused_and_a_file_that_is_gone_is_named(north, tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text("x")
-    for place in (secret, north.shared / ".." / "secret.txt", "/etc/hostname", "secret.txt"):
+    for place in (secret, north.shared / ".." / "secret.txt", "secret.txt"):
         for use in (north.download_file, north.delete_file_by_id):
             with pytest.raises(DatasiteError, match="lies outside the folders of this network"):
                 use(str(place))
     assert secret.read_text() == "x"
-
-
-def test_a_file_that_is_gone_is_named(north):
+    gone = str(north.shared / "gone.tar.gz")
     with pytest.raises(DatasiteError, match=r"The file gone\.tar\.gz cannot be read \(No such file or directory\)"):
-        north.download_file(str(north.shared / "gone.tar.gz"))
-    north.delete_multiple_files_by_ids([str(north.shared / "gone.tar.gz")], ignore_permissions_errors=True)
+        north.download_file(gone)
+    north.delete_multiple_files_by_ids([gone], ignore_permissions_errors=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"3"])
@@ -279,18 +228,13 @@ def test_damaged_notes_are_named(north, rita, content):
         rita.watcher_list_collections("mock")
 
 
-@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-20], lambda data: b"hello" + data])
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"", lambda data: data[:-20], lambda data: b"hello" + data, lambda data: b"SYC1" + data]
+)
 def test_a_damaged_message_is_named_with_its_sender(north, rita, damage):
     rita.watcher_send_raw_bytes_to_inbox(NORTH, message(1.0), damage(compress_data(b"{}")))
     with pytest.raises(DatasiteError, match=rf"{message(1.0)} in the folder {RITA} is damaged: set it aside, and let"):
         north.owner_download_next_raw_proposed_message_from_inbox(RITA)
-
-
-def test_a_shared_folder_that_is_gone_is_said(north):
-    north.shared.rmdir()
-    for use in (lambda: north.add_peer(RITA), north._get_peers_json, north.get_peer_requests):
-        with pytest.raises(DatasiteError, match="The shared folder is gone: its network was closed"):
-            use()
 
 
 def test_what_belongs_to_a_person_can_be_listed_and_deleted(north, rita):
