@@ -20,8 +20,7 @@ KIT = Path(__file__).resolve().parents[2]
 
 STORY = """
 import sys
-from ppml_helpers.owner_in_control import Network
-from ppml_helpers.owner_in_control import silence
+from ppml_helpers.owner_in_control import Network, silence
 
 network = Network(folder=sys.argv[1])
 with silence():
@@ -36,13 +35,13 @@ with silence():
 """
 
 
-def start(folder, script, code=STORY, **variables):
+def start(folder, script):
     """Start a program that opens a network and runs a job, in a home and a working directory of its own."""
     home = folder / "home"
     home.mkdir(exist_ok=True)
-    environment = os.environ | {"HOME": str(home), "PYTHONPATH": str(KIT), "TMPDIR": str(folder)} | variables
+    environment = os.environ | {"HOME": str(home), "PYTHONPATH": str(KIT), "TMPDIR": str(folder)}
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", code, str(folder), script],
+        [sys.executable, "-W", "ignore", "-c", STORY, str(folder), script],
         cwd=home,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -69,9 +68,9 @@ assert not [name for name, module in sys.modules.items() if name.startswith("syf
 print(len(datasite.mock_patients(["age"], 3, 0)))
 try:
     datasite.Network()
-except datasite.DatasiteError as error:
+except ValueError as error:
     print(error)
-""".replace("datasite.DatasiteError", "ValueError")
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=KIT, capture_output=True, text=True, check=True)
     first, second = done.stdout.splitlines()
     assert first == "3"
@@ -91,12 +90,9 @@ def test_a_closed_network_says_so_and_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     for use in (
         lambda: network.hospital("south"),
-        lambda: network.researcher("eve"),
-        network.pair,
-        lambda: network.write(rita, "a", "b"),
         lambda: network.publish(north, "a", None, None),
-        lambda: network.machine(north),
-        lambda: network.connection(north),
+        lambda: network.machine(rita),
+        network.pair,
         network.seen_in_shared_folder,
         lambda: network.short_paths().__enter__(),
     ):
@@ -128,14 +124,14 @@ def test_variables_come_back_in_whatever_order_networks_close(tmp_path, monkeypa
     assert "PATH" not in os.environ
 
 
-@pytest.mark.parametrize("folder", ["absent", "a-file"])
-def test_a_folder_that_cannot_be_used_is_named(tmp_path, folder):
+def test_a_folder_that_cannot_be_used_is_named(tmp_path):
     (tmp_path / "a-file").write_text("")
     before = dict(os.environ)
     with pytest.raises(DatasiteError, match="encryption = 'yes' must be True or False"):
         Network(encryption="yes")
-    with pytest.raises(DatasiteError, match=rf"No folder can be made in .*{folder} \(.*\): give one that exists"):
-        Network(folder=tmp_path / folder)
+    for folder in ("absent", "a-file"):
+        with pytest.raises(DatasiteError, match=rf"No folder can be made in .*{folder} \(.*\): give one that exists"):
+            Network(folder=tmp_path / folder)
     assert dict(os.environ) == before
 
 
