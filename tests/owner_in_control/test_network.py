@@ -250,22 +250,15 @@ def test_strangers_and_lone_people_are_refused(network):
                 use()
 
 
-def test_pairs_can_be_made_again_and_for_some_alone(network):
+def test_pairs_can_be_made_again_and_later_and_get_what_was_published_for_all(network):
     north, south, rita = network.hospital("north"), network.hospital("south"), network.researcher("rita")
+    network.publish(north, "patients", PRIVATE, MOCK)
     network.pair(rita, south)
     network.pair(rita, south)
-    assert [peer.email for peer in rita.peers] == [south.email]
+    assert ([peer.email for peer in rita.peers], rita.datasets.get_all()) == ([south.email], [])
     network.pair()
     states = [(peer.email, peer.state.value) for client in (rita, north) for peer in client.peers]
     assert sorted(states) == [(north.email, "accepted"), (RITA, "accepted"), (south.email, "accepted")]
-
-
-def test_a_later_peer_gets_what_was_published_for_all(network):
-    north, rita = network.hospital("north"), network.researcher("rita")
-    network.publish(north, "patients", PRIVATE, MOCK)
-    rita.sync()
-    assert rita.datasets.get_all() == []
-    network.pair()
     assert [dataset.name for dataset in rita.datasets.get_all()] == ["patients"]
 
 
@@ -376,6 +369,7 @@ def test_mock_patients_are_made_without_looking(monkeypatch):
     monkeypatch.setattr(cohort.table, "_read", lambda *_: pytest.fail("looked at the patients"))
     few = mock_patients(["age", "hospdead", "dzgroup"], 50, 1)
     assert few.equals(mock_patients(["age", "hospdead", "dzgroup"], 50, 1))
+    assert not few.equals(mock_patients(["age", "hospdead", "dzgroup"], 50, 2))
     assert abs(np.corrcoef(mock_patients(["age", "hospdead"], 5000, 3), rowvar=False)[0, 1]) < 0.05
 
 

@@ -44,27 +44,21 @@ def test_too_much_or_no_epsilon_is_refused_and_leaves_no_trace(ledger):
     assert [entry.what for entry in ledger.budget(RITA).entries] == ["count"]
 
 
-def test_delta_has_a_total_of_its_own(ledger):
-    with pytest.raises(ReleaseRefused, match="delta"):
-        ledger.reserve("a", RITA, "count", 0.1, 1e-6)
-    ledger.fix_total(EVE, 1.0, 1e-5)
-    ledger.reserve("b", EVE, "count", 0.1, 1e-6)
-    assert ledger.left(EVE).delta == pytest.approx(9e-6)
-
-
-def test_a_researcher_without_a_budget_is_refused(ledger):
+def test_a_total_of_epsilon_and_delta_is_fixed_once_and_needed(ledger, tmp_path):
     with pytest.raises(ReleaseRefused, match=r"eve@university.example has no privacy budget"):
         ledger.reserve("a", EVE, "count", 0.1, 0.0)
     with pytest.raises(DatasiteError, match="no privacy budget"):
         ledger.budget(EVE)
-
-
-def test_a_total_is_fixed_once(ledger, tmp_path):
+    with pytest.raises(PrivacyParameterError):
+        ledger.fix_total(EVE, -1.0)
+    with pytest.raises(ReleaseRefused, match="delta"):
+        ledger.reserve("a", RITA, "count", 0.1, 1e-6)
+    ledger.fix_total(EVE, 1.0, 1e-5)
+    ledger.reserve("a", EVE, "count", 0.1, 1e-6)
+    assert ledger.left(EVE).delta == pytest.approx(9e-6)
     ledger.fix_total(RITA, 1.0)
     with pytest.raises(DatasiteError, match="was given epsilon 1 and delta 0 in all"):
         Ledger(tmp_path / "ledger.db").fix_total(RITA, 2.0)
-    with pytest.raises(PrivacyParameterError):
-        ledger.fix_total(EVE, -1.0)
 
 
 def test_the_same_epsilon_is_not_spent_twice_at_once(tmp_path, ledger):
