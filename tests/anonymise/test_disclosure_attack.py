@@ -26,39 +26,14 @@ TABLE = pd.DataFrame(
 # --------------------------------------------------------------------------------------------------- a table by hand
 
 
-def test_homogeneity_counts_everyone_and_those_whom_it_harms():
+def test_a_table_by_hand():
     assert disclosure_attack.homogeneity(TABLE, QI, "dementia") == 8 / 12
-    assert disclosure_attack.homogeneity(TABLE, QI, "dementia", value="yes") == 2 / 3
-    assert disclosure_attack.homogeneity(TABLE, QI, "dementia", value="no") == 6 / 9
-    assert disclosure_attack.homogeneity(TABLE, QI, "dx") == 2 / 12
+    assert disclosure_attack.homogeneity(TABLE, QI, "dementia", value="yes") == 2 / 3  # of those whom it harms
     assert disclosure_attack.homogeneity(TABLE, "age", "dementia") == 0
-
-
-def test_background_knowledge_makes_more_rows_certain():
-    assert disclosure_attack.background_knowledge(TABLE, QI, "dx", 0) == disclosure_attack.homogeneity(TABLE, QI, "dx")
     assert disclosure_attack.background_knowledge(TABLE, QI, "dx") == 9 / 12
     assert disclosure_attack.background_knowledge(TABLE, QI, "dx", 2) == 1
     assert disclosure_attack.background_knowledge(TABLE, QI, "dx", value="C") == 0
-    assert disclosure_attack.background_knowledge(TABLE, QI, "dementia") == 1
-
-
-def test_skew_finds_the_class_where_a_value_piles_up():
-    skew = disclosure_attack.skew(TABLE, QI, "dementia", "yes")
-    assert skew.base_rate == 3 / 12
-    assert skew.factor == 4
-    assert disclosure_attack.skew(TABLE.assign(one="all"), ["one"], "dementia", "yes").factor == 1
-
-
-def test_a_missing_value_leaves_the_attacker_in_doubt():
-    table = pd.DataFrame({"age": ["a", "a", "b", "b", None, None], "dx": ["A", None, None, None, "B", "B"]})
-    assert disclosure_attack.homogeneity(table, "age", "dx") == 2 / 6
-    assert disclosure_attack.background_knowledge(table, "age", "dx", 5) == 2 / 6
-    assert disclosure_attack.skew(table, "age", "dx", "B") == pytest.approx((2 / 3, 1.5))
-
-
-def test_a_missing_quasi_identifier_is_a_class_of_its_own():
-    table = pd.DataFrame({"age": pd.Categorical(["a", None, None]), "dx": [1, 2, 2]})
-    assert disclosure_attack.homogeneity(table, "age", "dx") == 1
+    assert disclosure_attack.skew(TABLE, QI, "dementia", "yes") == (3 / 12, 4)
 
 
 # --------------------------------------------------------------------------------------------- against slow definitions
@@ -95,12 +70,6 @@ def test_every_measure_is_that_of_a_loop_over_rows(rows, excluded, categories, r
     assert disclosure_attack.homogeneity(table, QI, "dx") == disclosure_attack.background_knowledge(table, QI, "dx", 0)
 
 
-def test_the_table_is_left_as_it_was():
-    table = TABLE.copy(deep=True)
-    disclosure_attack.skew(table, QI, "dx", "A")
-    pd.testing.assert_frame_equal(table, TABLE)
-
-
 def test_numbers_and_truth_values_may_be_sensitive():
     table = TABLE.assign(died=(TABLE["dementia"] == "yes").astype(int))
     assert disclosure_attack.homogeneity(table, QI, "died", value=1) == 2 / 3
@@ -114,11 +83,8 @@ def test_numbers_and_truth_values_may_be_sensitive():
     ("call", "words"),
     [
         (lambda: disclosure_attack.homogeneity(TABLE.iloc[:0], QI, "dx"), "no rows"),
-        (lambda: disclosure_attack.homogeneity(TABLE, ["age", "dx"], "dx"), "'dx' is both"),
-        (lambda: disclosure_attack.homogeneity(TABLE, ["race"], "dx"), "lacks the column 'race'"),
         (lambda: disclosure_attack.homogeneity(TABLE, QI, "dx", value="Z"), "No row has 'Z' in 'dx'; .* 'A', 'B', 'C'"),
         (lambda: disclosure_attack.homogeneity(TABLE.assign(dx=None), QI, "dx"), "All values of 'dx' are missing"),
-        (lambda: disclosure_attack.homogeneity(TABLE.assign(dx=[[1]] * 12), QI, "dx"), "such as lists"),
         (lambda: disclosure_attack.background_knowledge(TABLE, QI, "dx", -1), "excluded = -1"),
         (lambda: disclosure_attack.skew(TABLE, QI, "dx", None), "No row has None"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ def labels(hierarchy: Hierarchy, values: list[Any], level: int) -> list[str]:
     return hierarchy.generalise(pd.Series(values, name="x"), level).tolist()
 
 
+AGES = Hierarchy.suppression([1, 2])
+
+
 def test_bands() -> None:
     ages = Hierarchy.bands(18, 104, (5, 10, 20, 40))
     assert ages.height == 5
@@ -36,16 +40,21 @@ def test_bands() -> None:
     assert labels(Hierarchy.bands(-3, 5, (5,)), [-3, -1, 0, 5], 1) == ["-3--1", "-3--1", "0-4", "5"]
 
 
-def test_groups() -> None:
+def test_groups_and_a_dict() -> None:
     race = Hierarchy.groups(("a", "b", "c"), {"x": ["a", "b"], "y": "c"}, {"xy": ["a", "b", "c"]})
     assert [race.labels(level).tolist() for level in range(4)] == [["a", "b", "c"], ["x", "y"], ["xy"], ["*"]]
+    sex = Hierarchy.suppression(["f", "m"])
+    assert Hierarchy.of(sex) is sex
+    as_dict = Hierarchy.of({0: np.array(["f", "m"]), 1: pd.Series(["*", "*"])}, "sex")
+    assert as_dict.levels == sex.levels == (("f", "m"), ("*", "*"))
 
 
-def test_periods() -> None:
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_periods(unit: str) -> None:
     days = Hierarchy.periods("1992-12-30", "1993-04-02")
     assert len(days.values) == 94
-    some = list(pd.to_datetime(["1992-12-31", "1993-04-01"]))
-    assert [labels(days, some, level) for level in range(5)] == [
+    some = pd.Series(pd.to_datetime(["1992-12-31", "1993-04-01"])).astype(f"datetime64[{unit}]")
+    assert [days.generalise(some, level).tolist() for level in range(5)] == [
         ["1992-12-31", "1993-04-01"],
         ["1992-12", "1993-04"],
         ["1992 Q4", "1993 Q2"],
@@ -54,47 +63,23 @@ def test_periods() -> None:
     ]
 
 
-@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_days_of_any_resolution_are_found(unit: str) -> None:
-    column = pd.Series(pd.to_datetime(["1993-02-01"])).astype(f"datetime64[{unit}]")
-    assert Hierarchy.periods("1993-01-01", "1993-12-31").generalise(column, 1).tolist() == ["1993-02"]
-
-
-def test_suppression_and_a_dict() -> None:
-    assert Hierarchy.suppression(["f", "m"]).levels == (("f", "m"), ("*", "*"))
-    given_ = Hierarchy.suppression(["f", "m"])
-    assert Hierarchy.of(given_) is given_
-    as_dict = Hierarchy.of({0: np.array(["f", "m"]), 1: pd.Series(["*", "*"])}, "sex")
-    assert as_dict.levels == given_.levels
-    assert repr(given_) == "<Hierarchy 2 > 1 labels>"
-
-
 # ------------------------------------------------------------------------------------------------ values, labels
 
 
 @pytest.mark.parametrize(
-    ("column", "expected"),
+    ("base", "column", "expected"),
     [
-        (pd.Series([1, 2]), ["1", "2"]),
-        (pd.Series([1.0, None]), ["1", "missing"]),
-        (pd.Series([1, None], dtype="Int64"), ["1", "missing"]),
-        (pd.Series([2, 1], dtype=object), ["2", "1"]),
-        (pd.Series([2, None], dtype="category"), ["2", "missing"]),
-        (pd.Series([np.int8(2), 1.0], dtype=object), ["2", "1"]),
+        ([1, 2], pd.Series([1.0, None]), ["1", "missing"]),
+        ([1, 2], pd.Series([1, None], dtype="Int64"), ["1", "missing"]),
+        ([1, 2], pd.Series([np.int8(2), 1.0], dtype=object), ["2", "1"]),
+        ([1, 2], pd.Series([2, None], dtype="category"), ["2", "missing"]),
+        *[(["a", "ß"], pd.Series(["ß", None], dtype=dtype), ["ß", "missing"]) for dtype in ("str", object, "category")],
     ],
 )
-def test_the_same_number_in_any_dtype(column: pd.Series, expected: list[str]) -> None:
+def test_the_same_value_in_any_dtype(base: list[Any], column: pd.Series, expected: list[str]) -> None:
     column.index = [5] * len(column)
-    generalised = Hierarchy.suppression([1, 2]).generalise(column, 0)
-    assert generalised.tolist() == expected
-    assert generalised.dtype == "str"
-    assert generalised.index.tolist() == [5] * len(column)
-
-
-@pytest.mark.parametrize("dtype", ["str", object, "category", "string"])
-def test_the_same_text_in_any_dtype(dtype: Any) -> None:
-    column = pd.Series(["ß", None, "a"], dtype=dtype)
-    assert Hierarchy.suppression(["a", "ß"]).generalise(column, 0).tolist() == ["ß", "missing", "a"]
+    generalised = Hierarchy.suppression(base).generalise(column, 0)
+    pd.testing.assert_series_equal(generalised, pd.Series(expected, index=column.index, dtype="str"))
 
 
 def test_a_missing_value_is_a_value_below_the_top() -> None:
@@ -112,24 +97,10 @@ def test_a_missing_value_is_a_value_below_the_top() -> None:
     assert labels(own, ["a", None], 1) == ["known", "unknown"]
 
 
-@pytest.mark.parametrize(
-    ("value", "label"),
-    [
-        ("ä", "ä"),
-        (60.0, "60"),
-        (0.5, "0.5"),
-        (np.float64(2), "2"),
-        (True, "True"),
-        (None, "missing"),
-        (pd.NaT, "missing"),
-        (np.nan, "missing"),
-        (pd.Timestamp("1993-04-01"), "1993-04-01"),
-        (pd.Timestamp("1993-04-01 10:00"), "1993-04-01 10:00:00"),
-        (np.inf, "inf"),
-    ],
-)
-def test_labels_of_values(value: Any, label: str) -> None:
-    assert label_of(value) == label
+def test_labels_of_values() -> None:
+    values = [60.0, 0.5, True, pd.NaT, pd.Timestamp("1993-04-01"), pd.Timestamp("1993-04-01 10:00"), np.inf]
+    said = ["60", "0.5", "True", "missing", "1993-04-01", "1993-04-01 10:00:00", "inf"]
+    assert [label_of(value) for value in values] == said
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -150,7 +121,6 @@ def test_the_hierarchies_of_the_extract_cover_it_and_the_register() -> None:
     extract = identities.deidentified(patients, people)
     hierarchies = support2_hierarchies(extract)
     assert list(hierarchies) == ["age", "sex", "race", "edu", "income", "postcode", "admission"]
-    assert [h.height + 1 for h in hierarchies.values()] == [6, 2, 3, 4, 3, 4, 4]
     register = identities.register(people, size=50_000).table
     for name, hierarchy in hierarchies.items():
         assert set(hierarchy.levels[-1]) == {"*"}
@@ -174,7 +144,6 @@ def test_the_hierarchies_of_the_extract_cover_it_and_the_register() -> None:
         (lambda: Hierarchy([[], []]), "The hierarchy has no values"),
         (lambda: Hierarchy([["a", "b"], ["*"]]), "has 2 base values but 1 labels at level 1"),
         (lambda: Hierarchy([[1, "1"]]), "names the value '1' twice"),
-        (lambda: Hierarchy([[None, np.nan]]), "names the value 'missing' twice"),
         (
             lambda: Hierarchy([["a", "b", "c"], ["x", "x", "y"], ["p", "q", "q"]], "race"),
             "The hierarchy of 'race' is not nested: the label 'x' of level 1 (values 'a' and 'b') falls into both",
@@ -183,44 +152,22 @@ def test_the_hierarchies_of_the_extract_cover_it_and_the_register() -> None:
         (lambda: Hierarchy.of("sex", "sex"), "the hierarchy of 'sex' is a str"),
         (lambda: Hierarchy.bands(5, 1), "high = 1 must be a whole number from 5"),
         (lambda: Hierarchy.bands(0, 9, (5, 12)), "A band of 12 does not consist of whole bands of 5"),
-        (lambda: Hierarchy.bands(0, 9, (0,)), "The width of a band = 0"),
         (lambda: Hierarchy.groups(["a", "b"], {"x": ["a"]}), "At level 1 no group holds the value 'b'"),
         (lambda: Hierarchy.groups(["a"], {"x": ["a", "z"]}), "At level 1 a group names the unknown value 'z'"),
         (lambda: Hierarchy.groups(["a"], {"x": ["a"], "y": ["a"]}), "The value 'a' is in the groups 'x' and 'y'"),
         (lambda: Hierarchy.periods("1993-02-01", "1993-01-01"), "The days end on 1993-01-01, before they begin"),
         (lambda: Hierarchy.periods("soon", "later"), "The days 'soon' to 'later' cannot be read"),
         (lambda: Hierarchy.periods("1993", "1994", ("year", "month")), "from fine to coarse"),
+        (lambda: Hierarchy.suppression(["missing"]).with_missing(), "holds the text 'missing' and missing values"),
+        (lambda: labels(AGES, [4, 5, 6, 7], 0), "'x' lacks 4 values of the column: '4', '5', '6' and 1 more. Add them"),
+        (lambda: labels(AGES, [1, "one"], 0), "The column 'x' mixes numbers and text, such as 1 and 'one'"),
+        (lambda: labels(AGES, [[1], [2]], 0), "The column 'x' holds values that cannot be compared"),
+        (lambda: labels(AGES, [1], 2), "The level of the hierarchy = 2 must be a whole number from 0 to 1"),
     ],
 )
-def test_a_wrong_hierarchy_is_refused(make: Any, says: str) -> None:
-    with pytest.raises(AnonymityError) as refused:
+def test_a_wrong_hierarchy_or_column_is_refused(make: Any, says: str) -> None:
+    with pytest.raises(AnonymityError, match=re.escape(says)):
         make()
-    assert says in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("column", "level", "says"),
-    [
-        (
-            pd.Series([1, 7], name="age"),
-            0,
-            "hierarchy of 'age' lacks 1 value of the column: '7'. Add it at level 0",
-        ),
-        (pd.Series([4, 5, 6, 7], name="age"), 0, "lacks 4 values of the column: '4', '5', '6' and 1 more"),
-        (pd.Series([1, "one"], name="age"), 0, "The column 'age' mixes numbers and text, such as 1 and 'one'"),
-        (pd.Series([[1], [2]], name="age"), 0, "The column 'age' holds values that cannot be compared"),
-        (pd.Series([1], name="age"), 2, "The level of the hierarchy = 2 must be a whole number from 0 to 1"),
-    ],
-)
-def test_a_wrong_column_is_refused(column: pd.Series, level: Any, says: str) -> None:
-    with pytest.raises(AnonymityError) as refused:
-        Hierarchy.suppression([1, 2]).generalise(column, level)
-    assert says in str(refused.value)
-
-
-def test_the_text_missing_beside_missing_values_is_refused() -> None:
-    with pytest.raises(AnonymityError, match="holds the text 'missing' and missing values"):
-        Hierarchy.suppression(["missing", "a"]).with_missing()
 
 
 # ------------------------------------------------------------------------------------------------ released order
@@ -254,12 +201,7 @@ def test_a_value_ranks_the_same_whatever_else_the_column_holds() -> None:
 
 
 def test_rows_are_sorted_by_their_values_from_the_first_column_on() -> None:
-    ranks = [np.array([1, 0, 1, 0]), np.array([0, 1, 0, 0]), np.array([3, 2, 1, 0])]
-    assert order_of(4, ranks).tolist() == [3, 1, 2, 0]
-    wide = [np.array([2**40, 5]), np.array([2**40, 0]), np.array([1, 2])]
+    table = pd.DataFrame({"q": list("baba"), "x": [[1], [2], [1], [1]], "y": [4, 3, 2, 1]})  # lists: ordered as text
+    assert released(table, np.arange(4), 4).table["y"].tolist() == [1, 3, 2, 4]
+    wide = [np.array([2**40, 5]), np.array([2**40, 0]), np.array([1, 2])]  # more combinations than 64 bits hold
     assert order_of(2, wide).tolist() == [1, 0]
-
-
-def test_values_that_cannot_be_hashed_are_ordered_as_text() -> None:
-    table = pd.DataFrame({"q": "*", "x": [[2], [1]]})
-    assert released(table, np.arange(2), 2).table["x"].tolist() == [[1], [2]]

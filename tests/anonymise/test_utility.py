@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -21,7 +19,7 @@ from ppml_helpers.anonymise import (
     support2_hierarchies,
 )
 from ppml_helpers.anonymise.multidimensional import mondrian
-from ppml_helpers.errors import AnonymityError, DataError
+from ppml_helpers.errors import AnonymityError
 from ppml_helpers.people import identities
 
 QI = ["age", "sex", "race", "postcode", "admission"]
@@ -63,17 +61,6 @@ def test_discernibility_by_hand() -> None:
     assert discernibility(released) == 3**2 + 2**2 + 1 * 6
     assert discernibility(mondrian(TABLE, ["age"], 3)) == 3**2 + 3**2
     assert discernibility(mondrian(TABLE, ["age"], 6)) == 36
-
-
-@given(st.lists(st.integers(20, 79), min_size=2, max_size=40), st.integers(1, 6))
-@settings(max_examples=40, deadline=None)
-def test_bounds(ages: list[int], k: int) -> None:
-    table = pd.DataFrame({"age": ages})
-    k = min(k, len(table))
-    lattice = Lattice(table, ["age"], HIERARCHIES)
-    for released in (lattice.apply(lattice.solve(k, 0.5)), mondrian(table, ["age"], k, HIERARCHIES)):
-        assert 0 <= ncp(released) <= 1
-        assert len(table) <= discernibility(released) <= len(table) ** 2
 
 
 # --------------------------------------------------------------------------------------------------- the model
@@ -174,25 +161,6 @@ def test_values_that_training_never_saw(extract: Extract) -> None:
 # ---------------------------------------------------------------------------------------------------- bad input
 
 
-@pytest.mark.parametrize(
-    ("weights", "names"),
-    [
-        ({"zip": 1}, "'zip' is not on offer"),
-        ({"age": -1}, "'age' = -1"),
-        ({"age": 0, "sex": 0}, "All weights are 0"),
-    ],
-)
-def test_bad_weights_are_refused(weights: dict, names: str) -> None:
-    with pytest.raises(AnonymityError, match=names):
-        ncp(lattice_release(), weights)
-
-
-@pytest.mark.parametrize("measure", [ncp, discernibility])
-def test_only_a_release_can_be_measured(measure) -> None:
-    with pytest.raises(AnonymityError, match="is a DataFrame, not a Released"):
-        measure(TABLE)
-
-
 def test_a_release_without_rows() -> None:
     whole = lattice_release()
     nothing = Released(whole.table.iloc[:0], whole.qi, whole.kept[:0], 6, whole.ncp[:0], whole.node, whole.recoder)
@@ -202,29 +170,27 @@ def test_a_release_without_rows() -> None:
         model_auc(nothing, TABLE, TABLE)
 
 
+def test_what_cannot_be_measured_is_refused() -> None:
+    with pytest.raises(AnonymityError, match="'zip' is not on offer"):
+        ncp(lattice_release(), {"zip": 1})
+    for measure in (ncp, discernibility):
+        with pytest.raises(AnonymityError, match="is a DataFrame, not a Released"):
+            measure(TABLE)
+
+
 @pytest.mark.parametrize(
-    ("change", "error", "names"),
+    ("change", "names"),
     [
-        (lambda a: a.update(columns=[]), AnonymityError, "No column was chosen"),
-        (lambda a: a.update(columns=["surv2m"]), AnonymityError, "'surv2m' is not on offer"),
-        (lambda a: a.update(extract_train=a["extract_train"].iloc[:99]), AnonymityError, "6800 rows, .* has 99"),
-        (lambda a: a.update(extract_test=a["extract_test"].drop(columns="sex")), AnonymityError, "column 'sex'"),
-        (
-            lambda a: a.update(extract_test=a["extract_test"].assign(hospdead=2)),
-            AnonymityError,
-            "patients holds 2",
-        ),
-        (lambda a: a.update(extract_train=a["extract_train"].assign(hospdead=0)), AnonymityError, "rows holds 0,"),
-        (lambda a: a.update(extract_test=a["extract_test"].assign(age=150)), AnonymityError, "'age' lacks .*150"),
-        (lambda a: a.update(columns=["ca"], extract_test=a["extract_test"].assign(ca="?")), DataError, "ca = ?"),
+        (lambda a: a.update(columns=[]), "No column was chosen"),
+        (lambda a: a.update(columns=["surv2m"]), "'surv2m' is not on offer"),
+        (lambda a: a.update(extract_train=a["extract_train"].iloc[:99]), "6800 rows, .* has 99"),
+        (lambda a: a.update(extract_test=a["extract_test"].assign(hospdead=2)), "patients holds 2"),
+        (lambda a: a.update(extract_train=a["extract_train"].assign(hospdead=0)), "rows holds 0,"),
     ],
 )
-def test_bad_input_to_the_model_is_refused(extract: Extract, change, error: type, names: str) -> None:
-    arguments = {
-        "released": extract.release(["age", "sex"], 5),
-        "extract_train": extract.train,
-        "extract_test": extract.test,
-    }
+def test_bad_input_to_the_model_is_refused(extract: Extract, change, names: str) -> None:
+    tables = {"extract_train": extract.train, "extract_test": extract.test}
+    arguments = {"released": extract.release(["age", "sex"], 5), **tables}
     change(arguments)
-    with pytest.raises(error, match=names):
+    with pytest.raises(AnonymityError, match=names):
         model_auc(**arguments)
