@@ -55,18 +55,11 @@ def measure_button(explorer: lab.ExplorerView) -> Locator:
     return explorer.root.get_by_role("button", name="Measure above ring 8,192 too")
 
 
-def test_picture_and_sentence_say_the_same(explorer: lab.ExplorerView) -> None:
+def test_all_is_said_labelled_and_reached_by_tab(explorer: lab.ExplorerView) -> None:
     assert says_its_knobs(explorer, explorer.whole("encryption_explorer"))
-
-
-def test_every_control_has_a_label_that_can_be_read(explorer: lab.ExplorerView) -> None:
     assert len(explorer.controls()) == 4  # ring, scale, depth and packing; the button is its own label
     assert explorer.poor_labels() == []
-    whole = measure_button(explorer).evaluate("node => node.scrollWidth <= node.clientWidth")
-    assert whole
-
-
-def test_tab_reaches_every_control(explorer: lab.ExplorerView) -> None:
+    assert measure_button(explorer).evaluate("node => node.scrollWidth <= node.clientWidth")
     assert explorer.mark_focusable() >= 5
     assert explorer.tab_misses(explorer.slider("ring size")) == set()
 

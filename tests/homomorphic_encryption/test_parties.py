@@ -156,9 +156,7 @@ def test_no_side_can_be_pickled_or_shows_a_key(sides: Callable[[], Sides]) -> No
 def test_the_public_bytes_hold_no_piece_of_the_secret_key(name: str) -> None:
     client = Client(name)
     context = client._context
-    secret = context.serialize(
-        save_public_key=False, save_secret_key=True, save_galois_keys=False, save_relin_keys=False
-    )
+    secret = context.serialize(False, True, False, False)
     pieces = [secret[start : start + 16] for start in range(len(secret) // 4, len(secret) - 16, 997)]
     assert len(pieces) > 50
     everything = context.serialize(save_secret_key=True)
@@ -230,27 +228,21 @@ def test_500_random_flips_and_truncations_of_each_message_are_refused() -> None:
         read(message)  # what is whole is still read
 
 
-def test_another_message_key_or_purpose_is_refused(client: Client) -> None:
+def test_other_keys_another_purpose_or_other_parameters_are_refused(client: Client, server: Server) -> None:
     with pytest.raises(EncryptionError, match="another message key"):
         Server(client.public_bytes(), new_message_key())
     with pytest.raises(EncryptionError, match="'public keys for scores', not 'public keys for counts'"):
         statistics.CountsServer(client.public_bytes(), client.message_key)
-
-
-def test_another_clients_keys_or_other_parameters_are_refused(client: Client, server: Server) -> None:
-    stranger = Mailbox(client.message_key, "another", SIGMOID.fingerprint, "key holder")
-    with pytest.raises(EncryptionError, match="belongs to key pair another"):
-        server.receive(stranger.seal("cohort", [], 1, COLUMNS, limit=1.0))
-    other = Mailbox(client.message_key, client.key_id, LINEAR.fingerprint, "key holder")
-    with pytest.raises(EncryptionError, match="parameters CKKS 8192 60-40-60"):
-        server.receive(other.seal("cohort", [], 1, COLUMNS, limit=1.0))
-
-
-def test_keys_that_are_not_those_the_header_states_are_refused() -> None:
-    key = new_message_key()
-    box = Mailbox(key, "pair", SIGMOID.fingerprint, "key holder")
+    for key_id, stated, words in (
+        ("another", SIGMOID, "belongs to key pair another"),
+        (client.key_id, LINEAR, "parameters CKKS 8192 60-40-60"),
+    ):
+        stranger = Mailbox(client.message_key, key_id, stated.fingerprint, "key holder")
+        with pytest.raises(EncryptionError, match=words):
+            server.receive(stranger.seal("cohort", [], 1, COLUMNS, limit=1.0))
+    box = Mailbox(client.message_key, "pair", SIGMOID.fingerprint, "key holder")
     with pytest.raises(EncryptionError, match="their message states CKKS 8192 50-36"):
-        Server(box.seal(Server._kind(), [keys.public_part(LINEAR.context())], 0), key)
+        Server(box.seal(Server._kind(), [keys.public_part(LINEAR.context())], 0), client.message_key)
 
 
 def test_parts_that_do_not_fit_their_header_are_refused(client: Client, server: Server) -> None:
