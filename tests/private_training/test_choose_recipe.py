@@ -65,9 +65,6 @@ def test_the_search_never_looks_at_the_patients() -> None:
         elif isinstance(node, ast.ImportFrom):
             imported |= {f"{node.module}.{alias.name}" for alias in node.names}
     assert not [name for name in imported if "cohort" in name or "pandas" in name]
-    code = "import sys, choose_recipe; assert 'ppml_helpers.cohort' not in sys.modules"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SCRIPT.parent), str(ROOT)])}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
 
 
 def test_the_script_runs(tmp_path: Path) -> None:
@@ -82,14 +79,15 @@ def test_the_script_runs(tmp_path: Path) -> None:
         f"import sys; sys.argv = ['choose_recipe.py', '--quick']; sys.path.insert(0, {str(tmp_path)!r})\n"
         f"import choose_recipe; choose_recipe.GRIDS = {small!r}; choose_recipe.ROWS = 1500\n"
         "choose_recipe.EPSILONS = (10.0,)  # from the shipped table: no search\n"
-        "choose_recipe.main()"
+        "choose_recipe.main()\n"
+        "assert 'ppml_helpers.cohort' not in sys.modules"  # the search never looks at the patients
     )
     done = subprocess.run(
         [sys.executable, "-c", run],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from ppml_helpers.errors import PrivacyParameterError, TrainingDataError
 from ppml_helpers.private_training import engine as pt
 from ppml_helpers.private_training.engine import RECIPES, Models, Recipe, Sweep
 
+FLAT = Models((torch.zeros(1, 5), torch.zeros(1, 1)), 0)
 PLAIN = Recipe(steps=30, learning_rate=0.7, clipping_norm=math.inf, momentum=0.9, averaged=0)
 
 
@@ -68,12 +70,6 @@ def test_clipped_gradients_against_autograd(hidden: int, norm: float, own: bool)
     for model, rows in enumerate(member):
         theirs = clipped_by_autograd([w[model] for w in weights], X[rows], y[rows], norm)
         np.testing.assert_allclose(ours[model], torch.cat([g.flatten() for g in theirs]), atol=1e-10, rtol=0)
-
-
-@pytest.mark.parametrize("member", [np.ones((2, 199), bool), np.tri(2, 200, dtype=bool)])
-def test_a_mask_is_a_row_a_model_with_equally_many_patients(member: np.ndarray) -> None:
-    with pytest.raises(TrainingDataError, match="equally many patients"):
-        pt.train(*table(), PLAIN, [0.0, 0.0], [0, 1], member=member)
 
 
 @pytest.mark.parametrize("hidden", [0, 7])
@@ -160,16 +156,6 @@ def test_the_same_seed_gives_the_same_bits(recipe: Recipe) -> None:
     assert not torch.equal(first[0][1], other[0][1])
 
 
-def test_threads_are_given_back() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        pt.train(*table(), PLAIN, [0.0], [0])
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("hidden", [0, 2])
 def test_poisson_batches_have_the_right_sizes(monkeypatch: pytest.MonkeyPatch, hidden: int) -> None:
     sizes = []
@@ -184,6 +170,18 @@ def test_poisson_batches_have_the_right_sizes(monkeypatch: pytest.MonkeyPatch, h
     expected, spread = 100, math.sqrt(500 * 0.2 * 0.8)
     assert np.mean(sizes) == pytest.approx(expected, abs=4 * spread / math.sqrt(1000))
     assert np.std(sizes) == pytest.approx(spread, rel=4 / math.sqrt(2000))
+
+
+def test_progress_is_told_and_threads_are_given_back() -> None:
+    told: list[float] = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        pt.train(*table(), PLAIN, [0.0], [0], progress=lambda share, _: told.append(share))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert told == pytest.approx([(k + 1) / 30 for k in range(30)])
 
 
 def test_an_empty_batch_adds_noise_alone() -> None:
@@ -203,17 +201,7 @@ def test_auc_is_that_of_scikit_learn_with_ties() -> None:
     assert len(np.unique(logits[0])) < 200
     expected = [roc_auc_score(y, row) for row in logits]
     np.testing.assert_allclose(models.auc(X, y), expected, atol=1e-12)
-    flat = Models((torch.zeros(1, 5), torch.zeros(1, 1)), 0)
-    assert flat.auc(X, y)[0] == 0.5
-
-
-def test_scoring_refuses_what_it_cannot_score() -> None:
-    X, y = table()
-    models = pt.train(X, y, PLAIN, [0.0], [0])
-    with pytest.raises(TrainingDataError, match="a single class"):
-        models.auc(X, np.ones(200))
-    with pytest.raises(TrainingDataError, match="trained on 5 columns"):
-        models.logits(X[:, :3])
+    assert FLAT.auc(X, y)[0] == 0.5
 
 
 # ---------------------------------------------------------------------------------------------------- sweeps
@@ -226,12 +214,24 @@ def sweep_of(recipe: Recipe, tables: list[tuple]) -> Sweep:
 SAMPLED = Recipe(100, 0.5, 0.5, sample_rate=0.2, hidden=3)  # its noise at epsilons 1 and 10 is in the shipped table
 
 
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The seeds of each training that is really done."""
+    made: list[list[int]] = []
+    train = pt.train
+    monkeypatch.setattr(
+        pt, "train", lambda X, y, r, sigmas, s, **k: made.append(list(s)) or train(X, y, r, sigmas, s, **k)
+    )
+    return made
+
+
 @pytest.mark.parametrize("recipe", [Recipe(10, 0.5, 0.5), SAMPLED])
-def test_a_sweep_is_the_same_as_training_one_by_one(recipe: Recipe) -> None:
+def test_a_sweep_trains_together_what_it_may_and_gives_the_same_as_one_by_one(recipe: Recipe, trained: list) -> None:
     data = (*table(), *table(seed=1))
     aucs = sweep_of(recipe, [data]).run([1.0, 10.0, math.inf], [0, 5])
     assert aucs.shape == (3, 2)
-    assert aucs.index.name == "epsilon"
+    if recipe.sample_rate == 1:
+        assert trained == [[0, 0, 0, 5, 5, 5]]
     for epsilon in aucs.index:
         for seed in aucs.columns:
             sigma = accounting.noise_multiplier(epsilon, recipe.sample_rate, recipe.steps)
@@ -260,7 +260,7 @@ def test_tables_made_anew_for_every_seed_are_not_mixed_up() -> None:
     np.testing.assert_allclose(aucs.loc[math.inf], expected, atol=1e-9)
 
 
-def test_a_stopped_sweep_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_sweep_goes_on_where_it_was(trained: list) -> None:
     tables = [(*table(seed=s), *table(seed=9)) for s in range(4)]
     recipe, epsilons, seeds = Recipe(10, 0.5, 0.5), [1.0, 3.0], [0, 1, 2, 3]
     sweep = sweep_of(recipe, tables)
@@ -272,11 +272,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(KeyboardInterrupt):
         sweep.run(epsilons, seeds, press_ctrl_c)
     assert set(sweep.aucs) == {(e, s) for e in epsilons for s in (0, 1)}
-    trained = []
-    train = pt.train
-    monkeypatch.setattr(
-        pt, "train", lambda X, y, r, sigmas, s, **k: trained.append(s) or train(X, y, r, sigmas, s, **k)
-    )
+    trained.clear()
     resumed = sweep.run(epsilons, seeds)
     assert trained == [[2, 2], [3, 3]]
     pd.testing.assert_frame_equal(resumed, sweep_of(recipe, tables).run(epsilons, seeds))
@@ -285,86 +281,56 @@ def test_a_stopped_sweep_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -
     assert trained == []
 
 
-def test_seeds_with_the_same_table_are_trained_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = []
-    train = pt.train
-    monkeypatch.setattr(
-        pt, "train", lambda X, y, r, sigmas, s, **k: trained.append(s) or train(X, y, r, sigmas, s, **k)
-    )
-    sweep_of(Recipe(5, 0.5, 0.5), [(*table(), *table(seed=1))]).run([1.0, 3.0], [0, 1, 2])
-    assert trained == [[0, 0, 1, 1, 2, 2]]
-
-
-def test_a_sweep_refuses_an_epsilon_and_a_delta_that_mean_nothing() -> None:
-    data = (*table(), *table(seed=1))
-    for epsilon, delta, name in ((0, 1e-5, "epsilon"), (1.0, 2, "delta")):
-        with pytest.raises(PrivacyParameterError, match=f"{name} = "):
-            Sweep(Recipe(5, 0.5, 0.5), lambda seed: data, delta).run([epsilon], [0])
-
-
 # ---------------------------------------------------------------------------------------------------- bad input
 
 
-def changed(row: int, column: int, value: float) -> np.ndarray:
-    X = table()[0]
-    X[row, column] = value
-    return X
+X, Y = table()
+SPOILT = pd.DataFrame(X, columns=list("abcde"))
+SPOILT.loc[7, "d"] = math.nan
 
 
 @pytest.mark.parametrize(
-    ("X", "y", "sentence"),
+    ("step", "sentence"),
     [
-        (pd.DataFrame(changed(7, 3, math.nan), columns=list("abcde")), table()[1], "column 'd' holds NaN or infinity"),
-        (changed(3, 2, math.inf), table()[1], "column 2 holds NaN or infinity"),
-        (np.full((200, 5), "high"), table()[1], "features and labels must be numbers"),
-        (table()[0], table()[1] + 1, r"labels hold 2\.0; they must be 0 or 1"),
-        (table()[0], np.ones(200), "labels hold a single class"),
-        (table()[0], table()[1][1:], r"features have shape \(200, 5\) and labels \(199,\)"),
+        (lambda: pt.train(SPOILT, Y, PLAIN, [0.0], [0]), "column 'd' holds NaN or infinity"),
+        (lambda: pt.train(np.full((200, 5), "high"), Y, PLAIN, [0.0], [0]), "features and labels must be numbers"),
+        (lambda: pt.train(X, Y + 1, PLAIN, [0.0], [0]), r"labels hold 2\.0; they must be 0 or 1"),
+        (lambda: pt.train(X, np.ones(200), PLAIN, [0.0], [0]), "labels hold a single class"),
+        (lambda: pt.train(X, Y[1:], PLAIN, [0.0], [0]), r"features have shape \(200, 5\) and labels \(199,\)"),
+        (
+            lambda: pt.train(X[:20], Y[:20], Recipe(5, 1.0, 0.5, 0.01), [1.0], [0]),
+            "20 patients are too few",
+        ),
+        (lambda: pt.train(X, Y, PLAIN, [0.0] * 2, [0, 1], member=np.ones((2, 199), bool)), "equally many patients"),
+        (lambda: pt.train(X, Y, PLAIN, [0.0] * 2, [0, 1], member=np.tri(2, 200, dtype=bool)), "equally many patients"),
+        (lambda: FLAT.auc(X, np.ones(200)), "a single class"),
+        (lambda: FLAT.logits(X[:, :3]), "trained on 5 columns"),
+        (lambda: FLAT.logits(SPOILT), "column 'd' holds NaN"),
     ],
 )
-def test_what_cannot_be_trained_on_is_refused(X: object, y: object, sentence: str) -> None:
+def test_what_cannot_be_trained_on_or_scored_is_refused(step: Callable[[], object], sentence: str) -> None:
     with pytest.raises(TrainingDataError, match=sentence):
-        pt.train(X, y, PLAIN, [0.0], [0])
-
-
-def test_fewer_patients_than_the_batch() -> None:
-    with pytest.raises(TrainingDataError, match=r"20 patients are too few for batches of 0\.2"):
-        pt.train(*table(rows=20), Recipe(5, 0.5, 0.5, sample_rate=0.01), [1.0], [0])
+        step()
 
 
 @pytest.mark.parametrize(
-    ("sigmas", "seeds", "norm", "sentence"),
+    ("step", "sentence"),
     [
-        ([1.0], [0], math.inf, "noise_multiplier 1.0 without clipping"),
-        ([1.0, 2.0], [0], 1.0, r"noise multipliers have shape \(2,\) and seeds \(1,\)"),
-        ([], [], 1.0, "give two lists"),
-        (1.0, 0, 1.0, "give two lists"),
-        ([-1.0], [0], 1.0, "noise_multiplier = -1.0"),
-        ([1.0], ["a"], 1.0, "a seed = 'a'"),
+        (lambda: pt.train(X, Y, Recipe(5, 0.5, math.inf), [1.0], [0]), "noise_multiplier 1.0 without clipping"),
+        (lambda: pt.train(X, Y, PLAIN, [1.0, 2.0], [0]), r"noise multipliers have shape \(2,\) and seeds \(1,\)"),
+        (lambda: pt.train(X, Y, PLAIN, 1.0, 0), "give two lists"),
+        (lambda: pt.train(X, Y, Recipe(5, 0.5, 1.0), [-1.0], [0]), r"noise_multiplier = -1\.0"),
+        (lambda: Recipe(0, 0.5, 1.0), "steps = 0"),
+        (lambda: Recipe(5, 0.5, math.nan), "clipping_norm = nan"),
+        (lambda: Recipe(5, 0.5, 1.0, sample_rate=1.5), r"sample_rate = 1\.5"),
+        (lambda: Recipe(5, 0.5, 1.0, momentum=1), "momentum = 1"),
+        (lambda: Sweep(SAMPLED, lambda seed: (X, Y, X, Y)).run([0], [0]), "epsilon = 0"),
+        (lambda: Sweep(SAMPLED, lambda seed: (X, Y, X, Y), delta=2).run([1.0], [0]), "delta = 2"),
     ],
 )
-def test_noise_and_seeds_that_mean_nothing_are_refused(sigmas: list, seeds: list, norm: float, sentence: str) -> None:
+def test_settings_that_mean_nothing_are_refused(step: Callable[[], object], sentence: str) -> None:
     with pytest.raises(PrivacyParameterError, match=sentence):
-        pt.train(*table(), Recipe(5, 0.5, norm), sigmas, seeds)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"steps": 0},
-        {"sample_rate": 1.5},
-        {"learning_rate": 0},
-        {"clipping_norm": math.nan},
-        {"momentum": 1},
-        {"averaged": 1.1},
-        {"hidden": "3"},
-    ],
-    ids=str,
-)
-def test_a_recipe_refuses(change: dict) -> None:
-    (name, value), *_ = change.items()
-    with pytest.raises(PrivacyParameterError, match=f"{name} = {value!r}"):
-        Recipe(**{"steps": 5, "learning_rate": 0.5, "clipping_norm": 1.0, **change})
+        step()
 
 
 # ---------------------------------------------------------------------------------------------------- what must hold
@@ -392,15 +358,3 @@ def test_privacy_is_cheap_for_many_and_dear_for_few() -> None:
     assert cost < 0.008
     assert plain(None) - private(None, 0.3) < 0.035
     assert plain(300) - private(300, 1.0) > 0.05 + cost
-
-
-def test_predicting_for_nonsense_is_refused() -> None:
-    models = pt.train(*table(), Recipe(2, 0.5, 1.0), [0.0], [0])
-    with pytest.raises(TrainingDataError, match="column 1 holds NaN"):
-        models.logits(changed(3, 1, math.nan))
-
-
-def test_progress_is_told() -> None:
-    told: list[float] = []
-    pt.train(*table(), PLAIN, [0.0], [0], progress=lambda share, _: told.append(share))
-    assert told == pytest.approx([(k + 1) / 30 for k in range(30)])
