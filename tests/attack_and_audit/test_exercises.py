@@ -49,38 +49,37 @@ def strict() -> float:
     return attacks()["LiRA online"].at_1_in_1000.tpr
 
 
+def interpolated() -> float:
+    curve = attacks()["LiRA online"]
+    return float(1000 * np.interp(0.1, curve.fpr, curve.tpr))
+
+
 # --- right answers ---------------------------------------------------------------------------------------------------
 
-
-def test_06_1_right_exact_rounded_and_interpolated() -> None:
-    curve = attacks()["LiRA online"]
-    interpolated = 1000 * np.interp(0.1, curve.fpr, curve.tpr)
-    for answer in (found("LiRA online", 0.1), round(found("LiRA online", 0.1)), interpolated, np.array([interpolated])):
-        assert reply("06.1", answer) == ""
-
-
-def test_06_2_right_by_bayes_and_by_counting() -> None:
-    hits, errors = 1000 * strict(), 19_000 * 0.001
-    for answer in (worth(strict()), hits / (hits + errors), round(worth(strict()), 2), np.float32(worth(strict()))):
-        assert reply("06.2", answer) == ""
-
-
-@pytest.mark.parametrize("answer", [0.098, 0.1, np.float64(0.09)])
-def test_06_3_right(answer: float) -> None:
-    assert reply("06.3", answer) == ""
+RIGHT = [
+    ("06.1", lambda: found("LiRA online", 0.1)),
+    ("06.1", lambda: round(found("LiRA online", 0.1))),
+    ("06.1", lambda: np.array([interpolated()])),
+    ("06.2", lambda: worth(strict())),
+    ("06.2", lambda: 1000 * strict() / (1000 * strict() + 19_000 * 0.001)),  # by counting
+    ("06.2", lambda: round(worth(strict()), 2)),
+    ("06.3", lambda: 0.098),
+    ("06.3", lambda: np.float64(0.09)),
+    ("06.4", lambda: 92),
+    ("06.4", lambda: np.int64(92)),
+    ("06.5", lambda: {"Ada": 0.0, "Ben": 0.0, "Cleo": 1.3}),  # whatever the sound ones show
+    ("06.5", lambda: {"Cleo": 1.3, "Ben": 0.05, "Ada": 0.3}),
+    ("06.5", lambda: {"Ada": 0.9, "Ben": 0.0, "Cleo": 1.3}),
+]
 
 
-@pytest.mark.parametrize("answer", [92, 92.0, np.int64(92)])
-def test_06_4_right(answer: float) -> None:
+@pytest.mark.parametrize(("name", "answer"), RIGHT)
+def test_right_answers_in_several_forms(name: str, answer: Callable[[], object]) -> None:
+    assert reply(name, answer()) == ""
+
+
+def test_06_4_is_the_fewest() -> None:
     assert audit.best_possible(92) > 3 >= audit.best_possible(91)
-    assert reply("06.4", answer) == ""
-
-
-@pytest.mark.parametrize("sound", [(0.0, 0.0), (0.3, 0.05), (0.9, 0.0)])
-def test_06_5_right_whatever_the_sound_ones_show(sound: tuple[float, float]) -> None:
-    shown = {"Ada": sound[0], "Ben": sound[1], "Cleo": 1.3}
-    assert reply("06.5", shown) == ""
-    assert reply("06.5", dict(reversed(shown.items()))) == ""
 
 
 # --- wrong answers ---------------------------------------------------------------------------------------------------
@@ -142,12 +141,6 @@ WRONG = [
 @pytest.mark.parametrize(("name", "answer", "words"), WRONG)
 def test_a_wrong_answer_gets_its_own_sentence(name: str, answer: Callable[[], object], words: str) -> None:
     assert words in reply(name, answer())
-
-
-def test_different_mistakes_get_different_sentences() -> None:
-    said = {(name, reply(name, answer())) for name, answer, _ in WRONG}
-    # Two of 06.4 are no whole number, two of 06.5 have other keys, and two refute nothing.
-    assert len(said) >= len(WRONG) - 3
 
 
 # --- that they are true ----------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
 
 import numpy as np
@@ -59,9 +58,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, list]]:
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize(
-    ("epsilon", "canaries", "bug"), [(1.0, 300, False), (1.0, 300, True), (3.2, 1000, True), (0.25, 100, True)]
-)
+@pytest.mark.parametrize(("epsilon", "canaries", "bug"), [(1.0, 300, False), (3.2, 1000, True), (0.25, 100, True)])
 def test_a_setting_gives_what_an_audit_of_its_own_gives(
     explorer: AuditExplorer, split: cohort.Split, epsilon: float, canaries: int, bug: bool
 ) -> None:
@@ -155,31 +152,12 @@ def test_a_stopped_audit_keeps_the_runs_that_are_done(split: cohort.Split, train
     with pytest.raises(Stopped):
         explorer.compute(stop, epsilon=0.25, canaries=100, runs=3, bug=False)
     assert told[-1][1] == "run 2 of 3, 100 canaries"
-    fractions = [fraction for fraction, _ in told]
-    assert fractions == sorted(fractions)
     assert [seed for _, seed, _ in trainings] == [0, 0, 1]  # of the second run, the slider's stops are done
     explorer.set(epsilon=0.25, canaries=100, runs=3)
-    assert [(seed, len(settings)) for _, seed, settings in trainings] == [
-        (0, 18),
-        (0, 2),
-        (1, 18),
-        (1, 2),
-        (2, 18),
-        (2, 2),
-    ]
+    assert [(seed, len(settings)) for _, seed, settings in trainings] == [(s, n) for s in (0, 1, 2) for n in (18, 2)]
 
 
 # ---------------------------------------------------------------------------------------------------- refusals
-
-
-@pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize("knobs", [{"epsilon": 20.0}, {"canaries": 500}, {"runs": 4}, {"bug": "yes"}])
-def test_what_cannot_be_is_refused_and_changes_nothing(explorer: AuditExplorer, knobs: dict) -> None:
-    before = explorer.set(**START).values
-    ((name, value),) = knobs.items()
-    with pytest.raises(ExplorerError, match=re.escape(f"{name} = {value!r}")):
-        explorer.set(**knobs)
-    assert explorer.values == before
 
 
 def test_unfit_splits_are_refused(split: cohort.Split) -> None:
@@ -203,27 +181,6 @@ def test_a_small_table_and_another_delta_are_said_and_used(split: cohort.Split) 
 
 def written(explorer: AuditExplorer) -> str:
     return " ".join(text.get_text() for text in explorer._figure.texts)
-
-
-def test_the_sentence_says_the_numbers(explorer: AuditExplorer) -> None:
-    explorer.set(**START | {"canaries": 1000, "bug": True})
-    result, sentence = explorer.result, explorer.sentence
-    bound = math.floor(100 * result.shown[0].measured) / 100
-    assert sentence.startswith(
-        "Promised epsilon 1 to 2,000 patients: with noise 8 times too small, worth a promise of "
-    )
-    assert "and 1,000 canaries, each in by the toss of a coin, one run shows that" in sentence
-    assert f"epsilon is at least {bound:.2f} at 95 % confidence (5.37 if every guess were right), " in sentence
-    assert f"which refutes the promise; the test AUC is {result.auc:.2f}, and {result.other_auc:.2f} with" in sentence
-    assert sentence.endswith(" without the bug.")
-    sound = explorer.set(bug=False).sentence
-    assert "with the noise that it takes and 1,000" in sound
-    assert "which does not refute the promise; " in sound
-    assert sound.endswith(" with the bug.")
-    for text in (sentence, sound, explorer.set(runs=3).sentence):
-        assert text.count(".") - len(re.findall(r"\d\.\d", text)) == 1  # one sentence
-    assert "3 runs bound epsilon from below by " in explorer.sentence
-    assert " at 95 % confidence each (" in explorer.sentence
 
 
 def made_up(bounds: list[float], **changes: object) -> comparison.Audited:
@@ -259,34 +216,27 @@ def test_the_words_follow_the_bounds(
     assert widget._verdict(result).startswith(verdict)
 
 
-def test_the_sentence_is_the_alternative_text_and_follows_every_knob(explorer: AuditExplorer) -> None:
+def test_each_knob_changes_sentence_and_picture_which_show_the_numbers(explorer: AuditExplorer) -> None:
     seen = []
-    for turned in ({}, {"epsilon": 3.2}, {"canaries": 100}, {"runs": 2}, {"bug": True}):
-        data, metadata = explorer.set(**START | turned)._repr_mimebundle_()
-        assert data["text/plain"] == metadata["image/png"]["alt"] == explorer.sentence
-        assert data["image/png"].startswith(b"\x89PNG")
-        assert "application/vnd.jupyter.widget-view+json" in data
-        seen.append((data["text/plain"], data["image/png"]))
+    for turned in ({}, {"epsilon": 3.2}, {"canaries": 100}, {"runs": 3}, {"bug": True}):
+        knobs = START | turned
+        result, sentence = explorer.set(**knobs).result, explorer.sentence
+        seen.append((sentence, explorer.redraw()))
+        program = "with noise 8 times too small" if knobs["bug"] else "with the noise that it takes"
+        for said in (f"epsilon {knobs['epsilon']:g} to 2,000 patients", program, f"AUC is {result.auc:.2f}, and"):
+            assert said in sentence
+        assert ("which refutes the promise" in sentence) == (result.refuted > 0)
+        assert sentence.count(".") - len(re.findall(r"\d\.\d", sentence)) == 1, "it is one sentence"
+        bounds, _, use = explorer._figure.axes
+        promise, best, *_, present = bounds.lines
+        np.testing.assert_array_equal(promise.get_xdata(), promise.get_ydata())
+        assert best.get_ydata()[0] == result.best
+        assert present.get_xydata().tolist() == [[knobs["epsilon"], np.median(result.measured)]]
+        wrong, sound = (result.shown, result.other) if knobs["bug"] else (result.other, result.shown)
+        for line, runs in zip(use.lines, (wrong, sound), strict=True):
+            np.testing.assert_array_equal(line.get_xdata(), [run.auc for run in runs])
     sentences, pictures = zip(*seen, strict=True)
     assert len(set(sentences)) == len(set(pictures)) == len(seen)
-
-
-def test_the_picture_shows_promise_bounds_scores_and_accuracy(explorer: AuditExplorer) -> None:
-    result = explorer.set(**START | {"runs": 3, "bug": True}).result
-    bounds, scores, use = explorer._figure.axes
-    promise, best, middle, every, present = bounds.lines
-    assert promise.get_linestyle() == "--"
-    assert promise.get_color() == "#000000"
-    np.testing.assert_array_equal(promise.get_xdata(), promise.get_ydata())
-    assert best.get_ydata()[0] == result.best
-    np.testing.assert_array_equal(middle.get_ydata(), result.curve.median(axis=1))
-    np.testing.assert_array_equal(every.get_ydata(), result.measured)
-    assert present.get_xydata().tolist() == [[1.0, np.median(result.measured)]]
-    assert len(scores.patches) == 2
-    wrong, sound = use.lines
-    np.testing.assert_array_equal(wrong.get_xdata(), [run.auc for run in result.shown])
-    np.testing.assert_array_equal(sound.get_xdata(), [run.auc for run in result.other])
-    assert wrong.get_markerfacecolor() != sound.get_markerfacecolor() == "white"
 
 
 def test_the_histograms_are_of_the_right_canaries(explorer: AuditExplorer) -> None:
