@@ -10,7 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 from dp_accounting.pld import PLDAccountant, privacy_loss_distribution
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opacus.accountants import PRVAccountant, RDPAccountant
 
@@ -172,19 +172,13 @@ def test_less_noise_larger_batches_more_steps_or_a_smaller_delta_never_cost_less
 
 
 @settings(max_examples=100, deadline=None)
-@given(target=st.floats(1e-3, 100), steps=st.integers(1, 1000), delta=deltas)
-def test_full_batch_noise_is_enough_and_not_more(target: float, steps: int, delta: float) -> None:
-    noise = accounting.noise_multiplier(target, 1, steps, delta)
-    assert accounting.epsilon(noise, 1, steps, delta) <= target
-    assert accounting.epsilon(noise * 0.998, 1, steps, delta) > target
-
-
-@pytest.mark.parametrize("setting", [(0.05, 0.1, 200, 1e-5), (1.7, 0.2, 60, 1e-6)])
-def test_sampled_noise_is_enough_and_not_more(setting: tuple[float, float, int, float]) -> None:
-    target, *training = setting
-    noise = accounting.noise_multiplier(*setting)
-    assert accounting.epsilon(noise, *training) <= target
-    assert accounting.epsilon(noise * 0.998, *training) > target
+@given(target=st.floats(1e-3, 100), rate=st.just(1.0), steps=st.integers(1, 1000), delta=deltas)
+@example(target=0.05, rate=0.1, steps=200, delta=1e-5)
+@example(target=1.7, rate=0.2, steps=60, delta=1e-6)
+def test_the_noise_is_enough_and_not_more(target: float, rate: float, steps: int, delta: float) -> None:
+    noise = accounting.noise_multiplier(target, rate, steps, delta)
+    assert accounting.epsilon(noise, rate, steps, delta) <= target
+    assert accounting.epsilon(noise * 0.998, rate, steps, delta) > target
 
 
 # ---------------------------------------------------------------------------------------------------- the table
@@ -237,12 +231,6 @@ def test_different_full_batch_trainings_add_their_squares() -> None:
     mu = math.sqrt(sum(t.steps / t.noise_multiplier**2 for t in trainings))
     assert accounting.compose(trainings) == pytest.approx(accounting.epsilon(1 / mu, 1, 1), rel=1e-9)
     assert accounting.compose(trainings[::-1]) == accounting.compose(trainings)
-
-
-def test_never_above_basic_composition() -> None:
-    targets = (0.3, 1.0, 3.0)
-    trainings = [SampledGaussian(accounting.noise_multiplier(e, 1, 50, 1e-5 / 3), 1, 50) for e in targets]
-    assert max(targets) < accounting.compose(trainings, 1e-5) < sum(targets)
 
 
 def test_sampled_composition_against_dp_accounting() -> None:

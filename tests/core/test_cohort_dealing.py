@@ -12,11 +12,6 @@ from ppml_helpers import cohort
 from ppml_helpers.errors import DataError, TrainingDataError
 
 
-@pytest.fixture(scope="module")
-def patients() -> pd.DataFrame:
-    return cohort.load_patients()
-
-
 def test_split_is_stratified_seeded_and_complete(patients) -> None:
     X, y = cohort.features(patients, ["age", "sex"])
     one, same, other = cohort.split(X, y, 1), cohort.split(X, y, 1), cohort.split(X, y, 2)

@@ -22,11 +22,6 @@ LEAKS = {
 
 
 @pytest.fixture(scope="module")
-def patients() -> pd.DataFrame:
-    return cohort.load_patients()
-
-
-@pytest.fixture(scope="module")
 def data(patients: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     return cohort.features(patients)
 

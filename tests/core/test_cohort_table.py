@@ -15,11 +15,6 @@ from ppml_helpers import cohort
 from ppml_helpers.errors import DataError
 
 
-@pytest.fixture(scope="module")
-def patients() -> pd.DataFrame:
-    return cohort.load_patients()
-
-
 def test_the_published_table_with_its_oddities(patients: pd.DataFrame) -> None:
     assert patients.shape == (9105, 48)
     assert list(patients.columns) == list(cohort.COLUMNS)

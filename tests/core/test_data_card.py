@@ -29,11 +29,6 @@ def _rows() -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def patients() -> pd.DataFrame:
-    return cohort.load_patients()
-
-
-@pytest.fixture(scope="module")
 def build() -> ModuleType:
     spec = importlib.util.spec_from_file_location("build", cohort.DATA_FOLDER / "build.py")
     module = importlib.util.module_from_spec(spec)
@@ -80,10 +75,8 @@ def test_the_numbers_in_the_cards_prose(patients) -> None:
 # ------------------------------------------------------------------------------------------- what is fictional
 
 
-def test_the_numbers_in_the_cards_fictional_part(patients) -> None:
-    people = identities.identities(patients)
-    table, truth = identities.register(people)
-    extract = identities.deidentified(patients, people)
+def test_the_numbers_in_the_cards_fictional_part(patients, people, listed, extract) -> None:
+    table, truth = listed
     named = _named(table, truth, extract, ["age", "sex", "postcode"])
     by_birth = _named(table, truth, extract.assign(birth_date=people["birth_date"]), ["birth_date", "sex", "postcode"])
     notes = free_text.write_notes(people)

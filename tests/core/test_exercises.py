@@ -194,7 +194,7 @@ def test_every_damaged_file_is_set_aside_with_one_sentence(folder, content):
     assert reply.right
     for told in (reply.remark, str(reply), reply._repr_mimebundle_()["text/html"]):
         assert said.replace("damaged-1", "damaged-2") in told
-    assert progress()["01"].done == 1
+    assert (progress()["01"].done, progress().remark) == (1, ""), "it is said once"
     assert {path.read_bytes() for path in folder.glob("*.damaged-*")} == {content}
     damaged.write_bytes(content)
     assert str(progress_bar()).endswith("counting starts afresh.")

@@ -8,19 +8,8 @@ import pickle
 import pandas as pd
 import pytest
 
-from ppml_helpers import cohort
 from ppml_helpers.people import identities
 from ppml_helpers.people.fictional import FICTIONAL, Fictional
-
-
-@pytest.fixture(scope="module")
-def few() -> Fictional:
-    return identities.identities(cohort.load_patients().head(100))
-
-
-@pytest.fixture(scope="module")
-def extract(few) -> Fictional:
-    return identities.deidentified(cohort.load_patients().head(100), few)
 
 
 @pytest.mark.parametrize(
@@ -39,8 +28,8 @@ def extract(few) -> Fictional:
         lambda people: pickle.loads(pickle.dumps(people)),
     ],
 )
-def test_the_label_stays_with_what_is_derived(few, extract, derive) -> None:
-    table = derive(few)
+def test_the_label_stays_with_what_is_derived(people, extract, derive) -> None:
+    table = derive(people)
     assert isinstance(table, Fictional)
     assert table.attrs["fictional"] == FICTIONAL
     assert repr(table).endswith(FICTIONAL)
@@ -54,10 +43,10 @@ def _plain(people: Fictional) -> pd.DataFrame:
     return plain
 
 
-def test_a_table_from_two_sources_has_both_labels_once(extract, few) -> None:
-    both = few[["name"]].join(extract[["age"]])
+def test_a_table_from_two_sources_has_both_labels_once(extract, people) -> None:
+    both = people[["name"]].join(extract[["age"]])
     assert both.attrs["fictional"] == f"{FICTIONAL} {identities.PARTLY_FICTIONAL}"
-    assert both.join(few[["phone"]]).attrs["fictional"] == both.attrs["fictional"]
+    assert both.join(people[["phone"]]).attrs["fictional"] == both.attrs["fictional"]
     assert both["age"].attrs["fictional"] == both.attrs["fictional"]
     assert Fictional({"a": [1]}).attrs["fictional"] == FICTIONAL  # a new table shares nobody's label
 
@@ -72,10 +61,10 @@ def test_the_caption_is_escaped_and_stands_inside_the_table() -> None:
     assert shown.index("<table") < shown.index("<caption>") < shown.index("<thead>")
 
 
-def test_the_label_is_shown_however_pandas_shows_a_table(few) -> None:
+def test_the_label_is_shown_however_pandas_shows_a_table(people) -> None:
     with pd.option_context("display.large_repr", "info", "display.max_rows", 5):
-        assert few._repr_html_().startswith(f"<p>{FICTIONAL}</p>")
-        assert repr(few).endswith(FICTIONAL)
+        assert people._repr_html_().startswith(f"<p>{FICTIONAL}</p>")
+        assert repr(people).endswith(FICTIONAL)
     with pd.option_context("display.notebook_repr_html", False):
-        assert few._repr_html_() is None
-    assert repr(few.iloc[:0]).endswith(FICTIONAL)
+        assert people._repr_html_() is None
+    assert repr(people.iloc[:0]).endswith(FICTIONAL)

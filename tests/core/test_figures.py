@@ -38,10 +38,7 @@ def test_panels_and_their_look() -> None:
         assert not axis.spines["top"].get_visible()
         assert all(tick.get_fontsize() >= 10 for tick in axis.get_xticklabels())
         assert axis.get_axisbelow() is True
-
-
-def test_no_colour_has_two_meanings() -> None:
-    assert len({*figures.COLOURS.values(), *figures.HOSPITAL_COLOURS}) == 9
+    assert len({*figures.COLOURS.values(), *figures.HOSPITAL_COLOURS}) == 9  # no colour has two meanings
 
 
 def test_a_picture_brings_its_alternative_text_and_leaves_no_figure_open() -> None:

@@ -14,31 +14,10 @@ from ppml_helpers import cohort
 from ppml_helpers.errors import IdentityError
 from ppml_helpers.people import identities as room
 from ppml_helpers.people.country import REGIONS, region_weights
-from ppml_helpers.people.fictional import FICTIONAL, Fictional
+from ppml_helpers.people.fictional import FICTIONAL
 from ppml_helpers.people.national_id import valid_national_id
 
-LOCALES = ("en_US", "en_GB", "de_DE")
 COLUMNS = ["name", "sex", "birth_date", "admission_date", "mrn", "national_id", "postcode", "phone", "email", "note"]
-
-
-@pytest.fixture(scope="module")
-def patients() -> pd.DataFrame:
-    return cohort.load_patients()
-
-
-@pytest.fixture(scope="module")
-def people(patients) -> Fictional:
-    return room.identities(patients)
-
-
-@pytest.fixture(scope="module")
-def listed(people) -> room.Register:
-    return room.register(people)
-
-
-@pytest.fixture(scope="module")
-def extract(patients, people) -> Fictional:
-    return room.deidentified(patients, people)
 
 
 @pytest.fixture(scope="module")
@@ -95,20 +74,14 @@ def test_names_and_identifiers_are_well_formed_and_unique(few, locale: str, phon
     assert last.isin(pool["last"]).all()
     for sex in ("male", "female"):
         assert first[people["sex"] == sex].isin(pool[sex]).all()
+    for kind, least in (("male", 150), ("female", 150), ("last", 350)):
+        assert len(set(pool[kind])) == len(pool[kind]) >= least
+        assert all(re.fullmatch(r"[^\W\d_]+(['-][^\W\d_]+)*", name) for name in pool[kind])
+    assert not {"Graves", "Butcher", "Killer"} & set(pool["last"])
     assert people["name"].str.contains("[äöüß]").any() == (locale == "de_DE")
     namesakes = np.array(["Anna", "Anna", "Änna", "Anna"], object), np.array(["Groß"] * 4, object)
     own = [f"{who}@example.org" for who in ("anna.gross", "anna.gross2", "aenna.gross", "anna.gross3")]
     assert list(room._emails(*namesakes)) == own
-
-
-@pytest.mark.parametrize("locale", LOCALES)
-def test_the_names_to_draw_from(locale) -> None:
-    pool = room.name_pool(locale)
-    for kind, least in (("male", 150), ("female", 150), ("last", 350)):
-        assert len(pool[kind]) == len(set(pool[kind])) >= least
-        assert list(pool[kind]) == sorted(pool[kind])
-        assert all(re.fullmatch(r"[^\W\d_]+(['-][^\W\d_]+)*", name) for name in pool[kind])
-    assert not {"Graves", "Butcher", "Killer"} & set(pool["last"])
 
 
 def test_the_seed_decides_and_nothing_of_the_patients_but_age_sex_and_labels(few, people, listed) -> None:

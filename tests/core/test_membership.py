@@ -96,13 +96,6 @@ def test_ties_never_flatter_the_attack(members, others, fpr):
         assert point.tpr == pytest.approx(found[false_alarms <= fpr + 1e-12].max())
 
 
-def test_so_few_others_cannot_show_so_few_false_alarms():
-    result = membership.membership_attack(*normal_scores(3, 900, 900))
-    assert math.isnan(result.at_1_in_1000.tpr)
-    assert result.at_1_in_100.tpr > 0.5
-    assert membership.membership_attack(*normal_scores(3, 900, 1000)).at_1_in_1000.tpr > 0
-
-
 def test_intervals_are_the_published_ones():
     assert membership.exact_interval(0, 100) == pytest.approx((0, 1 - 0.025 ** (1 / 100)))
     assert membership.exact_interval(5, 10) == pytest.approx((0.1871, 0.8129), abs=5e-5)  # a published table's

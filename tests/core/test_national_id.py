@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -36,12 +35,11 @@ def test_any_swap_of_neighbours_is_detected(number: str, place: int) -> None:
 
 def test_the_whole_range_of_national_ids() -> None:
     every = national_ids()
-    assert every.shape == (909_091,) == np.unique(every).shape
-    assert all(number.startswith("999") and len(number) == 10 for number in every[::1000])
-    assert all(valid_national_id(str(number)) for number in every[::1000])
+    assert every.shape == (909_091,)
+    assert (every[1:] > every[:-1]).all()  # none twice
+    assert all(number.startswith("999") and valid_national_id(str(number)) for number in every[::1000])
     assert list(national_ids(5, 3)) == list(every[5:8])
     assert len(national_ids(909_091)) == len(national_ids(7, 0)) == 0
-    assert (np.sort(every) == every).all()
 
 
 def test_what_is_no_national_id() -> None:

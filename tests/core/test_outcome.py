@@ -56,11 +56,8 @@ def test_what_was_saved_is_loaded_and_no_name_leaves_the_folder(row, tmp_path_fa
     assert outcome.load(folder) == [replace(row, utility=0.7)], "one file a technique, the newest wins"
 
 
-@pytest.mark.parametrize(
-    "names",
-    [("DP-SGD", "DP SGD"), ("差分隱私", "同態加密"), ("naïve", "naive"), ("a/b", "a\\b"), ("x" * 300, "x" * 301)],
-)
-def test_similar_names_get_different_files(tmp_path, names) -> None:
+def test_similar_names_get_different_files(tmp_path) -> None:
+    names = ["DP-SGD", "DP SGD", "差分隱私", "同態加密", "naïve", "naive", "a/b", "a\\b", "x" * 300, "x" * 301]
     for name in names:
         outcome.save(replace(ROW, technique=name), tmp_path)
     assert [row.technique for row in outcome.load(tmp_path)] == sorted(names)
