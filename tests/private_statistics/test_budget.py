@@ -19,13 +19,16 @@ dp.enable_features("contrib")
 # The ledger ------------------------------------------------------------------------------------------------------
 
 
-def test_costs_add_up_and_the_rest_is_left() -> None:
+def test_costs_add_up_and_an_overspent_budget_says_what_is_left_and_spends_nothing() -> None:
     budget = Budget(1.0, 1e-5)
-    assert budget.spend(0.25, what="patients") == 0.25
+    assert budget.spend(0.2, what="patients") == 0.2
     budget.spend(0.5, 4e-6, what="deaths")
-    assert budget.spent == Cost(0.75, 4e-6)
-    assert budget.left == Cost(0.25, pytest.approx(6e-6))
+    with pytest.raises(BudgetError, match=r"'stay' costs epsilon 0\.4, but 0\.3 of 1 is left"):
+        budget.spend(0.4, what="stay")
+    assert budget.spent == Cost(0.7, 4e-6)
+    assert budget.left == Cost(pytest.approx(0.3), pytest.approx(6e-6))
     assert [entry.what for entry in budget.entries] == ["patients", "deaths"]
+    budget.spend(0.3)  # what is left can still be spent
 
 
 @pytest.mark.parametrize("share", [0.1, 1 / 49])
@@ -36,21 +39,6 @@ def test_a_budget_can_be_spent_in_equal_shares_to_the_end(share: float) -> None:
     assert budget.left.epsilon == pytest.approx(0, abs=1e-15)
     with pytest.raises(BudgetError, match="is left"):
         budget.spend(1e-9)
-
-
-def test_an_overspent_budget_says_what_is_left_and_spends_nothing() -> None:
-    budget = Budget(1.0)
-    budget.spend(0.7, what="patients")
-    with pytest.raises(BudgetError, match=r"'deaths' costs epsilon 0\.4, but 0\.3 of 1 is left"):
-        budget.spend(0.4, what="deaths")
-    assert budget.spent.epsilon == 0.7
-    assert len(budget.entries) == 1
-    budget.spend(0.3, what="deaths")  # what is left can still be spent
-
-
-def test_a_pure_budget_has_no_delta_to_spend() -> None:
-    with pytest.raises(BudgetError, match=r"costs delta 1e-06, but 0 of 0 is left"):
-        Budget(1.0).spend(0.1, delta=1e-6)
 
 
 def test_parts_of_one_column_cost_the_dearest_of_them() -> None:
@@ -74,14 +62,16 @@ def test_parts_of_different_columns_and_the_whole_add_up() -> None:
     budget.spend(0.5, part=("dzgroup", "CHF"))
 
 
-def test_the_parallel_delta_is_the_largest_too() -> None:
+def test_delta_is_counted_as_epsilon_is() -> None:
     budget = Budget(1.0, 1e-5)
     budget.spend(0.1, 1e-6, part=("sex", "female"))
     budget.spend(0.2, 3e-6, part=("sex", "male"))
     assert budget.spent == Cost(0.2, 3e-6)
+    with pytest.raises(BudgetError, match=r"costs delta 1e-06, but 0 of 0 is left"):
+        Budget(1.0).spend(0.1, delta=1e-6)
 
 
-@pytest.mark.parametrize(("epsilon", "delta"), [(0, 0.0), (math.inf, 0.0), (None, 0.0), (0.5, 1), (0.5, math.nan)])
+@pytest.mark.parametrize(("epsilon", "delta"), [(0, 0.0), (math.inf, 0.0), (0.5, 1)])
 def test_what_is_no_promise_is_refused_and_spends_nothing(epsilon: Any, delta: Any) -> None:
     budget = Budget(1.0, 0.5)
     for refused in (lambda: Budget(epsilon, delta), lambda: budget.spend(epsilon, delta)):
@@ -94,8 +84,6 @@ def test_what_is_no_promise_is_refused_and_spends_nothing(epsilon: Any, delta: A
     ("part", "words"),
     [
         ("Coma", "a part is a column and one of its values"),
-        ((1, "Coma"), "a part is a column and one of its values"),
-        (("dzgroup", ["Coma"]), "a part is a column and one of its values"),
         (("dzgroup", (["Coma"],)), "cannot be told from others"),
         *[(("income", nothing), "name it 'missing'") for nothing in (math.nan, np.float64("nan"), pd.NA, None)],
     ],
@@ -106,7 +94,7 @@ def test_a_part_that_would_not_be_counted_right_is_refused(part: Any, words: str
         Budget(1.0).spend(0.9, part=part)
 
 
-def test_the_ledger_is_shown_as_text_and_as_a_table() -> None:
+def test_the_ledger_is_shown_as_text_and_as_a_table_and_a_long_one_short() -> None:
     budget = Budget(1.0)
     assert "nothing spent" in repr(budget)
     budget.spend(0.25, what="age < 40", part=("sex", "female"))
@@ -114,39 +102,29 @@ def test_the_ledger_is_shown_as_text_and_as_a_table() -> None:
     assert "epsilon 0.25 of 1 is spent, 0.75 is left" in repr(budget)
     assert "age &lt; 40" in budget._repr_html_()
     assert budget._repr_html_().count("<tr>") == 4
-
-
-def test_a_long_ledger_is_shown_short() -> None:
-    budget = Budget(10.0)
+    long = Budget(10.0)
     for _ in range(1000):
-        budget.spend(0.01)
-    assert "992 earlier questions" in repr(budget)
-    assert "9.92" in repr(budget)
-    assert budget._repr_html_().count("<tr>") == 12
+        long.spend(0.01)
+    assert "992 earlier questions" in repr(long)
+    assert "9.92" in repr(long)
+    assert long._repr_html_().count("<tr>") == 12
 
 
 # Bounds ----------------------------------------------------------------------------------------------------------
 
 
-def test_public_bounds_come_back_without_a_word() -> None:
+def test_public_bounds_come_back_without_a_word_and_others_with_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert checked_bounds(18, 98, [20, 30.5, math.nan]) == (18.0, 98.0)
-        assert checked_bounds(0, 1) == (0.0, 1.0)
-        assert checked_bounds(0, 1, []) == (0.0, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("bounds", "word"),
-    [
+        assert checked_bounds(0, 1, []) == checked_bounds(0, 1) == (0.0, 1.0)
+    for bounds, word in (
         ((20, 98), "low = 20 is the smallest value of"),
         ((18, 30.5), "high = 30.5 is the largest value of"),
         ((20, 30.5), "low = 20 is the smallest value and high"),
-    ],
-)
-def test_bounds_read_off_the_data_are_warned_of(bounds: tuple[float, float], word: str) -> None:
-    with pytest.warns(UserWarning, match=word):
-        assert checked_bounds(*bounds, iter([30.5, 20, 25])) == bounds
+    ):
+        with pytest.warns(UserWarning, match=word):
+            assert checked_bounds(*bounds, iter([30.5, 20, 25])) == bounds
 
 
 @pytest.mark.parametrize(
@@ -294,13 +272,11 @@ def laplace_sd(scale: float) -> float:
 @pytest.mark.parametrize(
     ("question", "data", "scale", "gauss", "theory"),
     [
-        (COUNT, NAMES, 1, False, laplace_sd(1.0)),
         (COUNT, NAMES, 5, False, laplace_sd(5.0)),
-        (HISTOGRAM, NAMES, 2, False, laplace_sd(2.0)),
         (SUM, AGES, 98, False, laplace_sd(98.0)),
         (HISTOGRAM_L2, NAMES, 3, True, 3.0),
     ],
-    ids=["count", "count at epsilon 0.2", "histogram", "bounded sum", "gaussian"],
+    ids=["count", "bounded sum", "gaussian"],
 )
 def test_the_error_is_that_of_theory(
     question: dp.Transformation, data: list, scale: float, gauss: bool, theory: float

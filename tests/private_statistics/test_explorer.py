@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 
 import numpy as np
@@ -93,9 +92,7 @@ def test_they_add_up_after_any_walk(explorer: BudgetExplorer, monkeypatch: pytes
     ("named", "expected"),
     [
         ({"count": 0.5}, (50, 17, 33)),
-        ({"mean": 0.9}, (5, 90, 5)),
         ({"comparison": 0.05}, (63, 32, 5)),
-        ({"count": 0.29, "mean": 0.58}, (29, 58, 13)),
         ({"count": 0.1, "mean": 0.3, "comparison": 0.6}, (10, 30, 60)),
         ({"mean": 1 / 3 + 0.01 - 1 / 3 + 0.24}, (38, 25, 37)),  # 0.25, but for rounding
     ],
@@ -114,12 +111,10 @@ def test_set_works_out_the_shares_that_are_not_named(explorer: BudgetExplorer, n
             {"count": 0.9, "mean": 0.08},
             r"count 90 % \+ mean 8 % cannot add up: comparison would get 2 %, not 5 to 90 %",
         ),
-        ({"count": 0.9, "mean": 0.9}, "comparison would get -80 %"),
         ({"count": 0.5, "mean": 0.3, "comparison": 0.3}, "together they must be 100 %; name one share"),
         ({"count": 0.123}, r"not a whole number of percent from 5 to 90: choose for example 0.12 \(12 %\)"),
         ({"count": 0.95}, r"choose for example 0.9 \(90 %\)"),
         ({"count": 50}, "count = 50 must be a finite number from 0 to 1"),
-        ({"mean": None, "count": 0.5}, "mean = None"),
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(explorer: BudgetExplorer, knobs: dict, words: str) -> None:
@@ -136,8 +131,7 @@ def test_unfit_tables_and_seeds_are_refused(patients: pd.DataFrame) -> None:
     for table, words in (
         (few.drop(columns="sex"), "lacks the column 'sex'"),
         (few.assign(age=few.age.mask(few.index == 3)), "has missing values in the column 'age'"),
-        (few.assign(hospdead=2), "has 2 in the column 'hospdead', not on its public list"),
-        (few.assign(dzgroup="flu"), "has flu in the column 'dzgroup'"),
+        (few.assign(dzgroup="flu"), "has flu in the column 'dzgroup', not on its public list"),
         (few.iloc[:299], "patients = 299 must be a whole number of at least 300"),
     ):
         with pytest.raises(ExplorerError, match=words):
@@ -146,16 +140,11 @@ def test_unfit_tables_and_seeds_are_refused(patients: pd.DataFrame) -> None:
         BudgetExplorer(few, seed=1.5)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_group_of_nobody_is_said(patients: pd.DataFrame) -> None:
     explorer = BudgetExplorer(patients[patients.race != "asian"].iloc[:400])
-    before = explorer.set(epsilon=1.0)._image.value
     with pytest.raises(ExplorerError, match="none of these 400 patients is one of the Asian patients"):
         explorer.set(groups="Asian and white")
-    explorer.set(groups="women and men")
-    explorer._controls["groups"].value = "Asian and white"  # as in the browser
-    wait(explorer)
-    assert "This setting cannot be shown: none of these 400 patients" in explorer._status.value
-    assert explorer._image.value == before
 
 
 def test_equal_rates_leave_no_conclusion_to_flip(patients: pd.DataFrame) -> None:
@@ -176,41 +165,30 @@ def test_the_sentence_says_the_numbers(explorer: BudgetExplorer) -> None:
     assert sentence.startswith("With epsilon 0.3 for 1,000 patients, shared 40 %, 20 % and 40 % among deaths by ")
     assert f"within {result.margin} of the truth" in sentence
     assert f"{result.age.low:.1f} to {result.age.high:.1f} years (truth {result.age.true:.1f})" in sentence
-    assert "A coin" not in sentence
     assert "at most 53, 51 and 53 times in 100 from one answer alone and 57 from all three (a coin: 50)" in sentence
     assert "a larger share of the patients with COPD died than of the patients with CHF (6.9 against 5.6 %)" in sentence
     assert f"which flips or ties in {100 * result.flips:.0f} of 100 releases." in sentence
-    assert sentence.count(".") - len(re.findall(r"\d\.\d", sentence)) == 1  # one sentence
-
-
-def test_flips_are_said_with_the_digits_that_are_known() -> None:
-    said = [widget._of_releases(share) for share in (9e-4, 0.0034, 0.47)]
-    assert said == ["fewer than 1 of 1,000 releases", "0.3 of 100 releases", "47 of 100 releases"]
-
-
-def test_a_count_without_noise_is_said_to_be_right(explorer: BudgetExplorer) -> None:
+    said = [widget._of_releases(share) for share in (9e-4, 0.0034)]
+    assert said == ["fewer than 1 of 1,000 releases", "0.3 of 100 releases"]
     assert explorer.set(**START | {"epsilon": 10.0}).result.margin == 0
     assert "have a count exactly right" in explorer.sentence
 
 
-def test_the_sentence_is_the_alternative_text_and_follows_every_knob(explorer: BudgetExplorer) -> None:
+def test_picture_and_sentence_follow_every_knob(explorer: BudgetExplorer) -> None:
     seen = []
     for turned in ({}, {"epsilon": 0.1}, {"patients": 300}, {"groups": "COPD and CHF"}):
-        data, metadata = explorer.set(**START | turned)._repr_mimebundle_()
-        assert data["text/plain"] == metadata["image/png"]["alt"] == explorer.sentence
-        assert data["image/png"].startswith(b"\x89PNG")
-        assert "application/vnd.jupyter.widget-view+json" in data
-        seen.append((data["text/plain"], data["image/png"]))
+        explorer.set(**START | turned)
+        seen.append((explorer.sentence, explorer._png))
     explorer.set(**START).set(mean=0.6)
-    seen.append((explorer.sentence, explorer.redraw()))
+    seen.append((explorer.sentence, explorer._png))
     sentences, pictures = zip(*seen, strict=True)
     assert len(set(sentences)) == len(set(pictures)) == len(seen)
 
 
-def test_the_same_setting_gives_the_same_picture_and_a_seed_other_patients(patients: pd.DataFrame) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_a_seed_draws_other_patients(patients: pd.DataFrame) -> None:
     first, again, other = (BudgetExplorer(patients, seed=seed).set(**START) for seed in (0, 0, 1))
-    assert (first.sentence, first._png) == (again.sentence, again._png)
-    assert first.sentence != other.sentence
+    assert first.sentence == again.sentence != other.sentence
     assert first.set(patients=9105).sentence == other.set(patients=9105).sentence
 
 
@@ -243,6 +221,7 @@ def test_no_text_is_small_cut_off_or_overlapped(explorer: BudgetExplorer, groups
     assert_readable(shown, least_texts=26)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_usual_patients_are_those_of_the_course(monkeypatch: pytest.MonkeyPatch, patients: pd.DataFrame) -> None:
     monkeypatch.setattr(widget, "load_patients", lambda: patients.iloc[:500])
     explorer = BudgetExplorer()
