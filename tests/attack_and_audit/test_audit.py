@@ -73,12 +73,7 @@ def test_the_delta_term_is_the_best_that_a_linear_program_finds(m, guesses, corr
     assert audit._p_value(m, guesses, correct, epsilon, delta) == pytest.approx(-best.fun, rel=1e-7)
 
 
-def test_the_p_value_moves_the_right_way():
-    values = [audit._p_value(400, 200, 150, epsilon, DELTA) for epsilon in np.linspace(0, 6, 40)]
-    assert (np.diff(values) >= 0).all()
-    assert audit._p_value(400, 200, 151, 1.0, DELTA) < audit._p_value(400, 200, 150, 1.0, DELTA)
-    assert audit._p_value(400, 200, 150, 0.9, 1e-3) > audit._p_value(400, 200, 150, 0.9, DELTA)
-    assert audit._p_value(400, 200, 0, 1.0, DELTA) == 1
+def test_a_promise_too_large_for_its_exponential_is_never_refuted():
     assert audit._p_value(10, 10, 10, 800.0, 0.5) == 1
 
 
@@ -123,7 +118,7 @@ def test_trying_several_numbers_of_guesses_is_paid_for():
     assert greedy > allowed(1500)  # the same choice without the correction breaks the promise of 95 %
 
 
-def test_perfect_scores_reach_what_is_possible_and_reversed_ones_nothing():
+def test_perfect_scores_reach_what_is_possible_and_equal_or_reversed_ones_nothing():
     included = fair_coins(500, np.random.default_rng(0))
     perfect = audit.epsilon_lower_bound(included.astype(float), included, DELTA)
     heads = int(included.sum())
@@ -133,13 +128,9 @@ def test_perfect_scores_reach_what_is_possible_and_reversed_ones_nothing():
     assert perfect.correct == perfect.guesses
     assert perfect.epsilon_lower == audit.best_possible(500, 0.95, DELTA)
     assert audit.epsilon_lower_bound(-balanced, balanced, DELTA).epsilon_lower == 0
+    for order in (np.sort(balanced), np.sort(balanced)[::-1]):
+        assert audit.epsilon_lower_bound(np.full(500, 0.3), order, DELTA).epsilon_lower == 0
     assert audit.epsilon_lower_bound(np.where(balanced, math.inf, -math.inf), 1 - balanced, DELTA).epsilon_lower == 0
-
-
-def test_equal_scores_show_nothing_in_whatever_order_the_canaries_come():
-    included = np.repeat([1, 0], 200)
-    for order in (included, included[::-1]):
-        assert audit.epsilon_lower_bound(np.full(400, 0.3), order, DELTA).epsilon_lower == 0
 
 
 def test_the_best_possible_bound_without_delta_has_a_closed_form():
@@ -152,7 +143,6 @@ def test_the_best_possible_bound_without_delta_has_a_closed_form():
 def test_the_result_says_what_it_is_in_one_sentence():
     included = np.arange(100) % 2
     result = audit.epsilon_lower_bound(included, included, DELTA)
-    assert isinstance(result, AuditResult)
     assert (result.confidence, result.delta, result.canaries) == (0.95, DELTA, 100)
     assert str(AuditResult(1.239, 0.95, 1e-5, 1000, 500, 420)) == (
         "epsilon is at least 1.23 (95 % confidence, delta 1e-05): 420 of 500 guesses about 1,000 canaries were right"
@@ -169,12 +159,8 @@ SCORES = list(range(100))
     [
         ([math.nan, *SCORES[1:]], COINS, {}, "score of canary 0 is NaN"),
         (SCORES[:50], COINS, {}, r"scores have shape \(50,\) and included \(100,\)"),
-        (["a"] * 100, COINS, {}, "must be numbers"),
         (SCORES, [2, *COINS[1:]], {}, "included holds 2"),
         (SCORES, [1] * 85 + [0] * 15, {}, "85 of 100 canaries were in, which no fair coin"),
-        ([1], [1], {}, "1 of 1 canaries"),
-        (SCORES, COINS, {"delta": 1.0}, "delta = 1.0"),
-        (SCORES, COINS, {"confidence": 1.0}, "confidence = 1.0"),
         (SCORES, COINS, {"guesses": 101}, "guesses = 101 .* at most all canaries"),
         (SCORES, COINS, {"guesses": 4}, "4 guesses about 100 canaries cannot show anything.* guess as many"),
         (SCORES, COINS, {"delta": 0.3}, "lower the confidence or delta"),
@@ -340,7 +326,6 @@ def returns(model):
 @pytest.mark.parametrize(
     ("trainer", "says"),
     [
-        ("train", "trainer is of type str"),
         (lambda X, y: None, r"cannot be called as trainer\(X, y, recipe, noise_multipliers, seeds, progress=...\)"),
         (lambda X, y, recipe, noise_multipliers, seeds: None, "unexpected keyword argument 'progress'"),
         (returns(None), "type NoneType, which has neither logits nor decision_function"),
@@ -379,9 +364,6 @@ def test_a_sweep_gives_what_each_audit_alone_gives(some):
         assert (found.promised, found.actual) == (alone.promised, alone.actual)
         assert found.best_possible == alone.best_possible
         assert len(found.models.weights[0]) == 1
-
-
-def test_a_sweep_of_nothing_is_refused(some):
     with pytest.raises(AuditError, match="settings is empty"):
         audit.audit_sweep(*some, LOGISTIC, [], canaries=100)
 
@@ -395,7 +377,7 @@ def test_rare_codes_are_at_right_angles_to_patients_and_each_other():
     assert set(made.labels) == {0, 1}
 
 
-def test_an_audit_reports_progress_and_can_be_stopped(some):
+def test_an_audit_reports_progress(some):
     told = []
     run(some, canaries=20, progress=lambda fraction, what: told.append((fraction, what)))
     fractions = [fraction for fraction, _ in told]
@@ -403,27 +385,16 @@ def test_an_audit_reports_progress_and_can_be_stopped(some):
     assert fractions[-1] == 1
     assert len(told) == LOGISTIC.steps
 
-    def stop(fraction, what):
-        if fraction >= 0.5:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(some, canaries=20, progress=stop)
-
 
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
         ({"canaries": 4}, AuditError, "4 canaries cannot show anything"),
-        ({"canaries": 20.0}, AuditError, "canaries = 20.0"),
         ({"canaries": 100_000}, AuditError, "use fewer canaries"),
         ({"canaries": Canaries(np.ones((20, 5)), np.ones(20))}, AuditError, "canaries have 5 columns"),
         ({"canaries": Canaries(np.ones((20, 39)), np.ones(19))}, AuditError, "features of canaries have shape"),
         ({"canaries": Canaries(np.ones((20, 39)), np.full(20, 2))}, AuditError, "label other than 0 and 1"),
         ({"y": np.ones(1999)}, AuditError, "features of patients have shape"),
-        ({"noise_divisor": 0}, AuditError, "noise_divisor = 0"),
-        ({"seed": -1}, AuditError, "seed = -1"),
-        ({"delta": 1.5}, AuditError, "delta = 1.5"),
         ({"epsilon": 0.0}, PrivacyParameterError, "epsilon = 0.0"),
     ],
 )

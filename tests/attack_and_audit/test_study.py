@@ -61,6 +61,9 @@ def test_the_overfitted_network_leaks_to_lira_and_hardly_to_the_loss(kept):
     assert online.tpr_interval.low >= 0.05
     assert 0.005 < offline.tpr < online.tpr
     assert loss.tpr < 0.002  # near chance, which is 0.001
+    assert list(kept.fewer) == [8, 16, 32, 64]
+    few, *_, many = (kept.fewer[size]["LiRA online"].at_1_in_1000.tpr for size in study.FEWER)
+    assert few < many < online.tpr, "more shadow models find more"
 
 
 @pytest.mark.parametrize("case", ["network, epsilon 1", "network, epsilon 0.5"])
@@ -173,12 +176,6 @@ def test_the_leak_measured_again_with_few_models_is_that_of_the_file(kept):
     assert abs(shadow.pooled(shadow.leave_one_out(coins), coins.member, resamples=100).auc - 0.5) < 0.03
 
 
-def test_more_shadow_models_find_more(kept):
-    found = [kept.fewer[size]["LiRA online"].at_1_in_1000.tpr for size in study.FEWER]
-    assert list(kept.fewer) == [8, 16, 32, 64]
-    assert found[0] < found[-1] < kept["overfitted network"].attacks["LiRA online"].at_1_in_1000.tpr
-
-
 def test_coins_keep_pairs_opposite():
     member = shadow.memberships(6, 40, 0)
     coins = study.without_leak(shadow.Shadows(member, np.zeros(member.shape)))
@@ -251,15 +248,6 @@ def test_a_case_that_does_not_exist_is_named(kept):
         study.measure(n_models=4)
 
 
-def test_the_pool_is_half_of_nobody_else():
-    X, y = study.pool()
-    assert X.shape == (2_000, 39)
-    assert X.index.is_unique
-    assert X.index.equals(y.index)
-    everybody = cohort.features(cohort.load_patients())[0]
-    assert X.equals(everybody.loc[X.index])
-
-
 # ---------------------------------------------------------------------------------------------- made, stopped, resumed
 
 
@@ -301,7 +289,13 @@ def test_a_making_that_was_stopped_goes_on_to_the_same_file(tmp_path, monkeypatc
         assert again.read_bytes() == file.read_bytes()
 
 
-def test_the_command_can_be_stopped_and_says_what_is_wrong(monkeypatch, capsys, tmp_path):
+def test_the_command_prints_what_it_measured_can_be_stopped_and_says_what_is_wrong(monkeypatch, capsys, tmp_path, kept):
+    monkeypatch.setattr(study, "make", lambda progress: (progress(0.1, "forest: 1 of 2"), kept)[1])
+    assert study.main([]) == 0
+    printed = capsys.readouterr().out
+    assert " 10%  forest\n" in printed
+    assert "overfitted network: mean AUC for other patients 0.7" in printed
+
     def ctrl_c(*_):
         raise KeyboardInterrupt
 
@@ -311,15 +305,6 @@ def test_the_command_can_be_stopped_and_says_what_is_wrong(monkeypatch, capsys, 
     monkeypatch.setattr(study, "make", lambda *_: study_file.save(study.load(), "", tmp_path / "no" / "folder.json"))
     assert study.main([]) == 2
     assert "cannot be written" in capsys.readouterr().out
-
-
-def test_the_command_prints_what_it_measured(monkeypatch, capsys, kept):
-    monkeypatch.setattr(study, "make", lambda progress: (progress(0.1, "forest: 1 of 2"), kept)[1])
-    assert study.main([]) == 0
-    printed = capsys.readouterr().out
-    assert " 10%  forest\n" in printed
-    assert "overfitted network: mean AUC for other patients 0.7" in printed
-    assert len([line for line in printed.splitlines() if line.startswith("  LiRA online")]) == 16
 
 
 def test_the_course_makes_the_study_before_its_chapter_and_only_then(monkeypatch, tmp_path):
