@@ -19,18 +19,8 @@ import pytest
 
 from ppml_helpers.errors import AttackError
 from ppml_helpers.owner_in_control import CANNOT_STOP, Defences, attacks
-from ppml_helpers.owner_in_control.attacks import (
-    ASKED,
-    ATTACKS,
-    JAM,
-    N_PATIENTS,
-    Attack,
-    attack,
-    attack_all,
-    private_patients,
-)
+from ppml_helpers.owner_in_control.attacks import ASKED, ATTACKS, JAM, N_PATIENTS, attack, attack_all, private_patients
 
-STOPPABLE = (*ATTACKS, JAM)
 WAYS = {
     "logs": ("stderr.txt", "stdout.txt"),
     "stray file": ("rows.tmp",),
@@ -40,14 +30,18 @@ WAYS = {
     "public folder": ("notes.txt",),
     "jam": (),
 }
-
-
+WHY = {
+    "logs": "traceback",
+    "stray file": r"Taken out of the job's folder: .*rows\.tmp",
+    "swapped code": r"main\.py was changed .* after it was reviewed",
+    "run script": "run script of 'count' has the line",
+    "planted file": "from rita@university.example was set aside: it names carl@university.example",
+    "public folder": r"public/notes/notes\.txt",
+    "jam": "from rita@university.example was set aside: it cannot be read",
+}
+STOPPED_BY = {plan.name: plan.stopped_by for plan in (*ATTACKS, JAM)}
 #: In these two the job, and its answer, belong to a colleague who does nothing wrong.
 COLLEAGUES = ("planted file", "jam")
-
-
-def by_name(plan: Attack) -> str:
-    return plan.name
 
 
 class Gated(NamedTuple):
@@ -82,69 +76,51 @@ def on_the_way(scene: attacks._Scene) -> set[str]:
     return {row for row in attacks._rows(scene) if any(row in one for one in texts)}
 
 
-def assert_it_works(plan: Attack, leak: attacks.Leak) -> None:
+def assert_it_works(leak: attacks.Leak) -> None:
     """All patients are out, by the way that the attack is named after; or, of the jam, the mail stands still."""
+    jam = leak.name == JAM.name
     assert leak.leaked
-    assert leak.ways == WAYS[plan.name]
-    assert (leak.recovered, leak.patients) == (0 if plan is JAM else N_PATIENTS, N_PATIENTS)
-    assert leak.blocked == (plan is JAM)
-    assert leak.answered == (plan is not JAM), "the honest colleague waits for ever behind the jam"
+    assert leak.ways == WAYS[leak.name]
+    assert (leak.recovered, leak.patients, leak.blocked) == (0 if jam else N_PATIENTS, N_PATIENTS, jam)
+    assert leak.answered != jam, "the honest colleague waits for ever behind the jam"
 
 
-@pytest.mark.parametrize("plan", STOPPABLE, ids=by_name)
+@pytest.mark.parametrize("name", STOPPED_BY)
 def test_syft_alone_does_not_stop_it(
-    plan: Attack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen: list[set[str]] = []
     monkeypatch.setattr(attacks, "_answer_calls", lambda scene: seen.append(on_the_way(scene)))
-    leak = attack(plan.name)
-    assert_it_works(plan, leak)
+    leak = attack(name)
+    assert_it_works(leak)
     assert leak.refusals == ()
-    assert [len(rows) for rows in seen] == [0 if plan is JAM else N_PATIENTS], (
-        "the search of the messages finds what there is"
-    )
+    assert [len(rows) for rows in seen] == [leak.recovered], "the search of the messages finds what there is"
     assert capsys.readouterr() == ("", ""), "a page with an attack on it shows no words of syft's"
 
 
-@pytest.mark.parametrize("plan", [plan for plan in STOPPABLE if plan.name in COLLEAGUES], ids=by_name)
-def test_encrypted_messages_do_not_stop_it_either(plan: Attack) -> None:
+@pytest.mark.parametrize("name", COLLEAGUES)
+def test_encrypted_messages_do_not_stop_it_either(name: str) -> None:
     """That the gate screens encrypted messages as well is held in test_gate_messages_faults."""
-    assert_it_works(plan, attack(plan.name, encryption=True))
+    assert_it_works(attack(name, encryption=True))
 
 
-@pytest.mark.parametrize(
-    ("plan", "sentence"),
-    zip(
-        STOPPABLE,
-        (
-            "traceback",
-            r"Taken out of the job's folder: .*rows\.tmp",
-            r"main\.py was changed .* after it was reviewed",
-            "run script of 'count' has the line",
-            "from rita@university.example was set aside: it names carl@university.example",
-            r"public/notes/notes\.txt",
-            "from rita@university.example was set aside: it cannot be read",
-        ),
-        strict=True,
-    ),
-)
-def test_the_gate_stops_it_and_a_sentence_says_how(plan: Attack, sentence: str, gated: Gated) -> None:
-    leak = gated.leaks[plan.name]
+@pytest.mark.parametrize("name", STOPPED_BY)
+def test_the_gate_stops_it_and_a_sentence_says_how(name: str, gated: Gated) -> None:
+    leak = gated.leaks[name]
     assert (leak.recovered, leak.ways, leak.blocked, leak.leaked) == (0, (), False, False)
-    if plan.name in COLLEAGUES:
+    if name in COLLEAGUES:
         assert leak.answered, "the colleague is not made to suffer for it"
-    assert re.search(sentence, leak.why), leak.why
+    assert re.search(WHY[name], leak.why), leak.why
     assert tempfile.gettempdir() not in leak.why
 
 
 def test_behind_the_gate_nobody_is_even_on_the_way(gated: Gated) -> None:
-    assert gated.on_the_way == [set()] * len(STOPPABLE)
+    assert gated.on_the_way == [set()] * len(STOPPED_BY)
 
 
-@pytest.mark.parametrize("plan", STOPPABLE, ids=by_name)
-def test_with_its_own_defence_off_the_others_do_not_stop_it(plan: Attack) -> None:
-    but_one = dataclasses.replace(Defences(), **{plan.stopped_by: False})
-    assert_it_works(plan, attack(plan.name, but_one))
+@pytest.mark.parametrize("name", STOPPED_BY)
+def test_with_its_own_defence_off_the_others_do_not_stop_it(name: str) -> None:
+    assert_it_works(attack(name, dataclasses.replace(Defences(), **{STOPPED_BY[name]: False})))
 
 
 def test_what_no_gate_stops_gets_through_every_defence_and_is_named_among_it() -> None:
