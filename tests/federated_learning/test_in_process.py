@@ -128,17 +128,14 @@ def test_median_and_krum_withstand_a_poisoned_hospital_and_the_average_does_not(
 # --------------------------------------------------------------------------------------------------------------- DP
 
 
-def test_the_ledger_of_every_hospital_gives_its_epsilon():
-    config = {**SMALL, "protection": "dp", "noise-multiplier": 1.5, "sample-rate": 0.1}
-    found = in_process.run(made_up(), config)
+def test_the_ledger_of_every_hospital_gives_its_epsilon_and_no_restart_makes_it_too_small():
+    settings = {**SMALL, "protection": "dp", "noise-multiplier": 1.5, "sample-rate": 0.1}
+    found = in_process.run(made_up(), settings)
     assert [entry.steps for entry in found.rounds] == [(10,) * 3, (20,) * 3, (30,) * 3]
     assert found.ledgers == ((1.5, 0.1, 30),) * 3
     assert 0 < accounting.epsilon(*found.ledgers[0]) < 10
     assert in_process.run(made_up(), SMALL).ledgers == ()
-
-
-def test_a_restarted_node_cannot_make_the_ledger_too_small():
-    config = complete(made_up(), {**SMALL, "protection": "dp", "sample-rate": 0.1})
+    config = complete(made_up(), settings)
     state = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=config)
     parsed = strategies.Settings.of(config)
     assert [client_app._count_steps(state, number, parsed) for number in (1, 2)] == [10, 20]
@@ -161,28 +158,22 @@ def test_without_a_secret_of_its_own_a_hospitals_noise_cannot_be_repeated():
 # ------------------------------------------------------------------------------------------- what crosses the wire
 
 
-def test_the_hook_sees_every_message_and_its_bytes():
-    given, seen = made_up(), []
-    found = in_process.run(given, {**SMALL, "evaluate-every": 2}, on_message=seen.append)
-    kinds = [(m.round, m.kind, m.hospital) for m in seen]
-    assert kinds == [
-        (r, kind, h) for r in (1, 2, 3) for kind in ("train", "evaluate")[: 1 if r == 1 else 2] for h in range(3)
-    ]
-    assert sum(m.bytes_up for m in seen) == found.bytes_up
-    assert sum(m.bytes_down for m in seen) == found.bytes_down
+@pytest.mark.parametrize("protection", ["none", "masks"])
+def test_the_hook_sees_every_message_and_its_bytes(protection):
+    seen = []
+    found = in_process.run(made_up(), {**SMALL, "evaluate-every": 2, "protection": protection}, on_message=seen.append)
+    if protection == "none":
+        kinds = [(1, "train"), (2, "train"), (2, "evaluate"), (3, "train"), (3, "evaluate")]
+        assert [(m.round, m.kind, m.hospital) for m in seen] == [(*kind, h) for kind in kinds for h in range(3)]
+    for entry in found.rounds:
+        messages = [m for m in seen if m.round == entry.number]
+        assert len(messages) == 3 * ((4 if protection == "masks" else 1) + (entry.number > 1))
+        assert sum(m.bytes_up for m in messages) == entry.bytes_up
+        assert sum(m.bytes_down for m in messages) == entry.bytes_down
+    assert (sum(m.bytes_up for m in seen), sum(m.bytes_down for m in seen)) == (found.bytes_up, found.bytes_down)
     assert seen[0].bytes_up > 5 * 8
     assert [bool(entry.auc) for entry in found.rounds] == [False, True, True]
     assert all("X" not in key for m in seen for key in m.reply.content)
-
-
-def test_every_message_of_a_masked_run_is_counted_in_its_round():
-    seen = []
-    found = in_process.run(made_up(), {**SMALL, "protection": "masks"}, on_message=seen.append)
-    for entry in found.rounds:
-        messages = [m for m in seen if m.round == entry.number]
-        assert len(messages) == 15
-        assert sum(m.bytes_up for m in messages) == entry.bytes_up
-        assert sum(m.bytes_down for m in messages) == entry.bytes_down
 
 
 def test_server_and_hospitals_share_no_memory():
@@ -259,9 +250,8 @@ def test_a_lost_answer_stops_the_run_before_the_round_is_kept(kind):
     def stall(crossing: in_process.Crossing) -> str | None:
         return in_process.LOST if (crossing.hospital, crossing.kind, crossing.round) == (1, kind, 2) else None
 
-    with pytest.raises(
-        in_process.RunStopped, match=r"hospital 1 did not answer \(no answer in time.*round 1 is k"
-    ) as at:
+    said = r"hospital 1 did not answer \(no answer in time.*round 1 is k"
+    with pytest.raises(in_process.RunStopped, match=said) as at:
         in_process.run(made_up(), SMALL, on_message=stall)
     assert len(at.value.kept.rounds) == 1
 

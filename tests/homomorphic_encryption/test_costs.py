@@ -69,11 +69,18 @@ def test_the_smallest_ring_is_the_first_that_has_room() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "words"),
-    [((1000, 36, 3), "ring = 1000"), ((8192, 47, 3), "scale_bits = 47"), ((8192, 36, 0), "depth = 0")],
+    [
+        ((1000, 36, 3), "ring = 1000"),
+        ((8192, 47, 3), "scale_bits = 47"),
+        ((8192, 36, 0), "depth = 0"),
+        ((4096, 36, 3), "128-bit security allows 109 bits here"),
+    ],
 )
-def test_unfit_settings_are_refused(setting: tuple, words: str) -> None:
+def test_unfit_settings_are_refused_and_impossible_ones_not_measured(
+    setting: tuple, words: str, features: np.ndarray
+) -> None:
     with pytest.raises(EncryptionError, match=words):
-        bit_budget(*setting)
+        measure(bit_budget(*setting), features)
 
 
 # ---------------------------------------------------------------------------------------------------- errors
@@ -174,8 +181,3 @@ def test_progress_is_told_before_every_step_and_can_end_the_work(features: np.nd
 
     with pytest.raises(InterruptedError):
         measure(bit_budget(4096, 20, 2), features, progress=stop)
-
-
-def test_a_setting_that_is_not_possible_is_not_measured(features: np.ndarray) -> None:
-    with pytest.raises(EncryptionError, match="128-bit security allows 109 bits here"):
-        measure(bit_budget(4096, 36, 3), features)

@@ -155,6 +155,7 @@ def test_an_error_that_is_not_expected_is_said(explorer: EncryptionExplorer, mon
     explorer.forget()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_sentence_follows_every_knob_and_is_the_same_in_every_run(explorer: EncryptionExplorer) -> None:
     seen = []
     for knobs in ({}, {"ring": 4096}, {"scale": 40, "depth": 2}, {"packing": "one patient"}):
@@ -196,22 +197,15 @@ def test_packings_differ_by_colour_and_marker_and_the_chosen_one_is_filled(explo
         assert (columns[1] == "white", one[1] == "white") == (packing != "columns", packing == "columns")
 
 
-def test_the_bar_is_as_long_as_the_primes_and_hatched_beyond_the_limit(explorer: EncryptionExplorer) -> None:
+def test_what_is_drawn_is_what_was_computed(explorer: EncryptionExplorer) -> None:
     explorer.set(**IMPOSSIBLE)
     bar = explorer._figure.axes[0]
-    widths = [patch.get_width() for patch in bar.patches]
-    assert widths == [50, 36, 36, 36, 50, 99]
-    assert bar.patches[-1].get_hatch()
-    assert bar.patches[-1].get_x() == 109
+    assert [patch.get_width() for patch in bar.patches] == [50, 36, 36, 36, 50, 99]
+    assert (bool(bar.patches[-1].get_hatch()), bar.patches[-1].get_x()) == (True, 109)
     assert np.all(bar.lines[0].get_xdata() == 109)
     assert next(text.get_text() for text in explorer._figure.texts) == "99 bits too many."
-
-
-def test_the_errors_drawn_are_those_measured(explorer: EncryptionExplorer) -> None:
     found = explorer.set(**START).result.costs
-    axis = explorer._figure.axes[1]
-    drawn = {line.get_marker(): list(line.get_ydata()) for line in axis.lines}
-    assert drawn["o"] == list(found.errors)
-    assert drawn["^"] == list(found.drifting)
-    tops = [segment[1][1] for segment in axis.collections[0].get_segments()]
-    assert tops == list(found.largest)
+    errors = explorer._figure.axes[1]
+    drawn = {line.get_marker(): list(line.get_ydata()) for line in errors.lines}
+    assert (drawn["o"], drawn["^"]) == (list(found.errors), list(found.drifting))
+    assert [segment[1][1] for segment in errors.collections[0].get_segments()] == list(found.largest)

@@ -38,9 +38,7 @@ def table(rows: int = 20, columns: tuple[str, ...] = COLUMNS) -> pd.DataFrame:
     return pd.DataFrame(np.random.default_rng(0).uniform(-1, 1, (rows, len(columns))), columns=list(columns))
 
 
-# --------------------------------------------------------------------------------------------------------------
-# Who computes cannot read
-# --------------------------------------------------------------------------------------------------------------
+# Who computes cannot read ------------------------------------------------------------------------------------------
 
 
 Sides = tuple[KeyHolder, list[Party], list]  # who can decrypt, who cannot, and ciphertexts as these have them
@@ -196,9 +194,7 @@ def test_what_is_no_context_is_refused(data: object) -> None:
         keys.load_public(data)  # type: ignore[arg-type]
 
 
-# --------------------------------------------------------------------------------------------------------------
-# Changed, mixed and repeated messages
-# --------------------------------------------------------------------------------------------------------------
+# Changed, mixed and repeated messages ------------------------------------------------------------------------------
 
 
 def damaged(message: bytes, rng: np.random.Generator, number: int) -> bytes:
