@@ -14,7 +14,7 @@ from ppml_helpers.anonymise import bench
 from ppml_helpers.anonymise import explorer as widget
 from ppml_helpers.anonymise.bench import LINKED, QUASI_IDENTIFIERS, SENSITIVE
 from ppml_helpers.anonymise.explorer import AnonymityExplorer
-from ppml_helpers.errors import AnonymityError, ExplorerError
+from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import Stopped
 from ppml_helpers.people import identities, linkage
 
@@ -23,19 +23,11 @@ FEW = (1, 2, 5, 100)
 START = {"k": 5, "limit": 0.05, "l": 1, "t": 1.0, "sensitive": "dzgroup", **dict.fromkeys(QI, 1)}
 
 
-def made(patients: pd.DataFrame, size: int) -> tuple[pd.DataFrame, identities.Register]:
-    people = identities.identities(patients, seed=0)
-    return identities.deidentified(patients, people), identities.register(people, size=size, seed=0)
-
-
-@pytest.fixture(scope="module")
-def everybody() -> tuple[pd.DataFrame, identities.Register]:
-    return made(cohort.load_patients(), 100_000)
-
-
 @pytest.fixture(scope="module")
 def some() -> tuple[pd.DataFrame, identities.Register]:
-    return made(cohort.load_patients().iloc[:2000], 50_000)
+    patients = cohort.load_patients().iloc[:2000]
+    people = identities.identities(patients, seed=0)
+    return identities.deidentified(patients, people), identities.register(people, size=50_000, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +62,14 @@ def by_hand(extract: pd.DataFrame, register: identities.Register, knobs: dict) -
     }
 
 
-@pytest.mark.parametrize(
-    "turned",
-    [
-        {"k": 2, "limit": 0.2, "sensitive": "hospdead", "postcode": 3, "admission": 0},
-        {"l": 4, "t": 0.3},
-        {"k": 1, "limit": 0.0, "sensitive": "dementia"},
-    ],
+TURNED = (
+    {"k": 2, "limit": 0.2, "sensitive": "hospdead", "postcode": 3, "admission": 0},
+    {"l": 4, "t": 0.3},
+    {"k": 1, "limit": 0.0, "sensitive": "dementia"},
 )
+
+
+@pytest.mark.parametrize("turned", TURNED)
 def test_it_shows_what_the_library_gives(explorer: AnonymityExplorer, some: tuple, turned: dict) -> None:
     knobs = START | turned
     result, expected = explorer.set(**knobs).result, by_hand(*some, knobs)
@@ -92,18 +84,9 @@ def test_it_shows_what_the_library_gives(explorer: AnonymityExplorer, some: tupl
     assert result.present.loss == result.solution.loss
     if knobs["k"] == 1:
         assert result.named == pytest.approx(result.raw.named)
-        assert result.present.auc == result.raw.auc
-
-
-def test_the_raw_table_is_attacked_as_chapter_01_does(everybody: tuple) -> None:
-    extract, register = everybody
-    result = AnonymityExplorer(extract, register, ks=(100,)).set(limit=0.0).result
-    found = linkage.link(extract, register.table, list(LINKED)).score(register.truth)
-    assert result.raw.named == found.right > 0.25
-    assert result.named < 0.01
-    assert result.raw.certain > 0.99
-    assert result.raw.auc > result.raw.auc_alone + 0.15
-    assert (result.patients, result.registered) == (9105, 100_000)
+        assert result.raw.named > 0.2  # this is the attack of chapter 01
+        assert result.certain == result.raw.certain > 0.9
+        assert result.present.auc == result.raw.auc > result.raw.auc_alone + 0.15
 
 
 # ---------------------------------------------------------------------------------------------------- what is kept
@@ -169,15 +152,6 @@ def test_nothing_is_made_before_the_first_look(monkeypatch: pytest.MonkeyPatch, 
 
 
 # ---------------------------------------------------------------------------------------------------- refusals
-
-
-def test_an_impossible_setting_is_refused(explorer: AnonymityExplorer) -> None:
-    explorer.set(**START | {"sensitive": "ca"})
-    with pytest.raises(AnonymityError, match=r"l = 6 is more than the 3 values that 'ca' has"):
-        explorer.set(l=6)
-    explorer.set(**START | dict.fromkeys(QI[1:], 0))
-    with pytest.raises(AnonymityError, match="All weights are 0"):
-        explorer.set(age=0)
 
 
 def test_unfit_tables_and_ks_are_refused_in_one_sentence(some: tuple) -> None:
@@ -273,7 +247,7 @@ def test_the_sentence_says_the_numbers(explorer: AnonymityExplorer) -> None:
 
 def test_picture_and_sentence_follow_every_knob(explorer: AnonymityExplorer) -> None:
     seen = []
-    for turned in ({}, {"k": 2}, {"l": 4}, {"t": 0.3}, {"limit": 0.2}, {"sensitive": "ca"}, {"postcode": 3, "age": 0}):
+    for turned in ({}, {"k": 100}, *TURNED):
         explorer.set(**START | turned)
         seen.append((explorer.sentence, explorer._png))
     sentences, pictures = zip(*seen, strict=True)
