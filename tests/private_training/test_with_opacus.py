@@ -13,7 +13,7 @@ from torch import nn
 
 from ppml_helpers import accounting, cohort
 from ppml_helpers.errors import PrivacyParameterError, TrainingDataError
-from ppml_helpers.private_training.engine import Models, Recipe, starting_weights, train
+from ppml_helpers.private_training.engine import Recipe, train
 from ppml_helpers.private_training.with_opacus import OpacusRun, network, train_with_opacus
 
 
@@ -21,14 +21,6 @@ def table(rows: int = 200, columns: int = 5, seed: int = 0) -> tuple[np.ndarray,
     rng = np.random.default_rng(seed)
     X = rng.uniform(-1, 1, (rows, columns))
     return X, (2 * X[:, 0] - X[:, 1] + rng.logistic(size=rows) > 0).astype(float)
-
-
-def test_the_network_of_the_opacus_road_starts_where_the_engine_does() -> None:
-    X, _ = table()
-    model = network(5, hidden=4, seed=9)
-    weights = starting_weights(4, 5, [9], torch.float32)
-    logits = Models(tuple(weights), 4).logits(X)[0]
-    np.testing.assert_allclose(model(torch.as_tensor(X).float()).detach().numpy()[:, 0], logits, atol=1e-6)
 
 
 # ---------------------------------------------------------------------------------------------------- against Opacus
