@@ -92,13 +92,6 @@ def test_packing_changes_what_is_said(explorer: lab.ExplorerView) -> None:
     explorer.settled(lambda now: now.alt == before.alt, quiet=0.3)
 
 
-def test_dragging_to_and_fro_ends_where_it_says(explorer: lab.ExplorerView) -> None:
-    for pixels in (-60, 45):
-        before = explorer.look()
-        explorer.drag("depth", pixels)
-        explorer.settled(lambda now, old=before: changed(old, now) and says_its_knobs(explorer, now), quiet=0.5)
-
-
 def test_a_large_ring_is_measured_by_the_button_which_can_be_stopped(explorer: lab.ExplorerView) -> None:
     turned(explorer, "ring size", "End")
     too_many = turned(explorer, "depth", "End")

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from ppml_helpers import cohort
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption import columns as columns_module
-from ppml_helpers.homomorphic_encryption import parameters, scoring
+from ppml_helpers.homomorphic_encryption import parameters
 from ppml_helpers.homomorphic_encryption.columns import encrypted_columns
 from ppml_helpers.homomorphic_encryption.messages import Mailbox
 from ppml_helpers.homomorphic_encryption.models import Linear, Sigmoid, SquareNetwork, sigmoid_polynomial
@@ -133,20 +133,6 @@ def test_weights_of_zero_are_no_stumbling_block(client: Client, server: Server, 
 )
 def test_a_cohort_of_any_size_is_scored(client: Client, server: Server, X: Any, model: Any, limit: float) -> None:
     np.testing.assert_allclose(scores(client, server, X, model, limit=limit), model.plain(X), atol=1e-6 * limit)
-
-
-@pytest.mark.parametrize("model", MODELS[1:], ids=lambda model: type(model).__name__)
-def test_without_the_folded_drift_the_scores_would_be_wrong(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Client(Parameters("drifting", 8192, (45, 28, 28, 28, 45), 28))
-    server = Server(client.public_bytes(), client.message_key)
-    X = table(200)
-
-    def error() -> float:
-        return float(np.abs(scores(client, server, X, model) - model.plain(X)).max())
-
-    corrected = error()
-    monkeypatch.setattr(scoring, "drift", lambda _: [1.0, 1.0, 1.0])
-    assert error() > 5 * corrected
 
 
 @pytest.mark.parametrize("size", [1, 127, 128, 4096])
