@@ -119,9 +119,6 @@ def test_names_come_in_several_forms(people, notes) -> None:
     assert (seen.mean() > 0.02).all()
     misspelt = ~seen.any(axis=1)
     assert 0.05 < misspelt.mean() < 0.3
-    slips = pieces[misspelt]
-    assert (slips["piece"].str[0] == slips["name"].str[0]).any()
-    assert (slips["piece"] != slips["name"]).all()
 
 
 @given(st.text("abc", min_size=1, max_size=8), st.lists(st.integers(0, 2**31), min_size=4, max_size=4))

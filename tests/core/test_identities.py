@@ -137,6 +137,7 @@ def test_the_register_lists_nine_patients_in_ten_as_they_are_in_no_order(people,
     assert not table.isna().any().any()
     assert (table["age"] == 1993 - table["birth_date"].dt.year).all()
     assert truth.attrs["fictional"] == FICTIONAL
+    assert (truth[truth.isna()] == 0).mean() == 0  # a decoy taken for a patient counts as wrong: NaN equals nothing
     known = truth.dropna().astype(int)
     assert len(known) == round(0.9 * len(people))
     assert known.is_unique
@@ -176,6 +177,7 @@ def test_the_extract_is_what_was_agreed(patients, people, extract) -> None:
     assert (extract["postcode"] == people["postcode"]).all()
     assert (extract["admission"] == people["admission_date"]).all()
     assert "postcode and admission are made up" in extract.attrs["fictional"]
+    assert "sno" in patients.columns  # the published table was not changed
     some = [5, 3, 900]  # it follows the patients, not the people
     part = room.deidentified(patients.iloc[some], people.sample(frac=1, random_state=0))
     pd.testing.assert_frame_equal(part, extract.iloc[some])
@@ -193,6 +195,7 @@ def test_scaled_up(extract) -> None:
     assert big["dzgroup"].value_counts(normalize=True).iloc[0] == pytest.approx(0.386, abs=0.02)
     pd.testing.assert_frame_equal(room.scaled_up(extract, 50, 1), room.scaled_up(extract, 50, 1))
     assert not room.scaled_up(extract, 50, 1).equals(room.scaled_up(extract, 50, 2))
+    assert extract.attrs["fictional"] == room.PARTLY_FICTIONAL
     one = pd.DataFrame({"age": [50, 60], "postcode": "QA1 1", "admission": pd.Timestamp("1993-05-05"), "who": [50, 60]})
     moved = room.scaled_up(one, 2_000)
     assert set(moved["age"] - moved["who"]) == {-2, -1, 0, 1, 2}
