@@ -210,10 +210,6 @@ def test_the_contexts_leak_as_they_are_said_to() -> None:
     assert not public.context.has_secret_key()
 
 
-def test_the_drift_of_the_colleague_is_that_of_the_test() -> None:
-    assert np.prod(chapter_08.drift_of_the_colleague()) == pytest.approx(FACTOR, abs=1e-6)
-
-
 @pytest.mark.parametrize(("bits", "ends", "enough"), [(32, 44, True), (31, 46, False)])
 def test_the_error_that_is_asked_for_needs_32_bits(bits: int, ends: int, enough: bool) -> None:
     """Encryption is randomised: the verdict goes by a median, which must be far enough from the line to be no luck."""

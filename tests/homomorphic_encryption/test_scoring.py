@@ -161,12 +161,6 @@ def test_a_seed_takes_the_place_of_half_the_bytes_no_two_are_alike_and_the_disk_
     np.testing.assert_allclose(ts.ckks_vector_from(context, part).decrypt(), column, atol=1e-7)
 
 
-def test_drift_is_read_from_the_primes_in_the_order_of_use() -> None:
-    context = SIGMOID.context()
-    primes = [p.value() for p in context.seal_context().data.key_context_data().parms().coeff_modulus()]
-    assert parameters.drift(context) == [primes[i] / 2**36 for i in (3, 2, 1)]
-
-
 # Refused -----------------------------------------------------------------------------------------------------------
 
 
