@@ -179,7 +179,16 @@ def test_a_collection_is_for_its_readers(north, rita, connect):
     assert rita.watcher_list_collections("private") == []
     with pytest.raises(DatasiteError, match=r"There is no collection 'x' .* publish it first"):
         north.owner_share_collection("mock", "x", "abc", [RITA])
-    north.owner_delete_collection("mock", "stroke_unit")
+
+
+def test_a_collection_for_all_peers_is_found_by_those_whom_syft_names(north, rita):
+    north.owner_create_collection_folder("mock", "all", "abc", NORTH)
+    north.owner_tag_collection_as_any("mock", "all", "abc")
+    assert rita.watcher_list_collections("mock") == []  # a link that nobody has told them, as on Google Drive
+    assert [found.has_any_permission for found in north.owner_list_all_collections_with_permissions("mock")] == [True]
+    north.owner_share_collection("mock", "all", "abc", [RITA])
+    assert len(rita.watcher_list_collections("mock")) == 1
+    north.owner_delete_collection("mock", "all")
     assert rita.watcher_list_collections("mock") == north.owner_list_collections("mock") == []
 
 
