@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import lab
-import pytest
 from lab import changed
 from playwright.sync_api import Locator, expect
 
@@ -55,14 +54,6 @@ def test_the_switch_is_worked_by_the_space_bar_and_changes_the_verdict(explorer:
     switch(explorer).press("Space")
     again = explorer.settled(lambda now: changed(wrong, now) and says_its_knobs(explorer, now), quiet=0.3)
     assert (again.src, again.alt) == (sound.src, sound.alt)
-
-
-@pytest.mark.parametrize("key", ["End", "ArrowLeft", "Home", "ArrowRight"])
-def test_the_keyboard_moves_the_promise(explorer: lab.ExplorerView, key: str) -> None:
-    before = explorer.look()
-    explorer.slider("epsilon").press(key)
-    explorer.settled(lambda now: changed(before, now) and says_its_knobs(explorer, now), quiet=0.3)
-    assert explorer.readout("epsilon") == {"End": "10", "ArrowLeft": "5.6", "Home": "0.1", "ArrowRight": "0.18"}[key]
 
 
 def test_a_typed_promise_goes_to_the_nearest_stop_and_the_box_shows_it(explorer: lab.ExplorerView) -> None:

@@ -77,6 +77,13 @@ def test_a_generator_has_no_length_and_is_read_no_further_than_needed(clock: Non
     assert told[-1] == 1.0
 
 
+def test_progress_may_stop_it_in_the_middle(clock: None) -> None:
+    numbers = iter(range(1000))
+    with pytest.raises(ZeroDivisionError):
+        dictionary_attack([sha256("nobody")], map(str, numbers), sha256, lambda share, what: 1 / 0)
+    assert next(numbers) < 100
+
+
 @pytest.mark.parametrize(
     ("given", "candidates", "hasher", "words"),
     [
