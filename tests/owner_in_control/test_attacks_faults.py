@@ -160,6 +160,11 @@ def test_only_exact_rows_count(tmp_path: Path) -> None:
     assert attacks._found(ATTACKS[0], [tmp_path], rows) == {"table.csv": {"62.84998,male,CHF,97.0,0"}}
 
 
+def test_digits_that_hide_nobody_are_no_patient() -> None:
+    assert attacks._from_digits("Coma,70.001101847963120") == ["101.84796,female,Coma,120.0,1"]
+    assert attacks._from_digits("CHF,68.123\nmean_age\n\n,68.123062849980097\nCHF,68.12306284998009x") == []
+
+
 def test_the_private_patients_are_distinct_and_repeatable() -> None:
     table = private_patients()
     assert (len(table), tuple(table.columns)) == (N_PATIENTS, ASKED)
