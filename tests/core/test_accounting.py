@@ -315,6 +315,7 @@ def test_the_gaussian_mechanism_stays_below_the_bounds(sigma: float, steps: int,
         (lambda: accounting.compose([SampledGaussian(3.0, 1, 0)]), "steps = 0"),
         (lambda: accounting.membership_accuracy(-0.1), "epsilon = -0.1 .*: a promise has such an epsilon"),
         (lambda: accounting.membership_power(1, 1e-5, "1"), "false_positive_rate = '1' .*: 0.01 is 1 % false alarms"),
+        (lambda: accounting.membership_power(1, 1.5, 0.1), "delta = 1.5"),
         (lambda: accounting.gaussian_membership_accuracy(math.nan, 3), "noise_multiplier = nan"),
         # too extreme to compute with
         (lambda: accounting.epsilon(1e-200, 0.1, 10), "^noise_multiplier = "),

@@ -297,6 +297,7 @@ def test_recall_by_hand() -> None:
     ("change", "words"),
     [
         ({"postcode": "LS6 2"}, "postcode = 'LS6 2' is nobody's in the invented country"),
+        ({"name": "Anna"}, "name = 'Anna' is nobody's"),
         ({"phone": None}, "phone = None is nobody's"),
         ({"birth_date": "1930-01-01"}, "birth_date in people must hold a date"),
     ],

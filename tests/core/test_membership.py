@@ -152,6 +152,8 @@ GOOD = np.linspace(0, 1, 20)
         (lambda: membership.exact_interval(3, 2), "3 of 2"),
         (lambda: membership.true_class_confidence([0.1, 0.2], [0, 2]), "y holds 2"),
         (lambda: membership.true_class_confidence([0.1, 1.2], [0, 1]), "1.2"),
+        (lambda: membership.true_class_confidence([0.1], [0, 1]), "1 probabilities for 2 labels"),
+        (lambda: membership.true_class_confidence(["a", "b"], [0, 1]), "must hold numbers"),
         (lambda: membership.scores(LinearSVC(), GOOD, GOOD), "no predict_proba"),
         (lambda: membership.scores(LogisticRegression(), GOOD, GOOD), "fit it"),
     ],

@@ -56,3 +56,5 @@ def test_what_is_no_national_id() -> None:
         valid_national_id(9434765919)
     with pytest.raises(IdentityError, match="909,091 valid national ids"):
         national_ids(909_090, 2)
+    with pytest.raises(IdentityError, match="first = -1"):
+        national_ids(-1)

@@ -90,6 +90,14 @@ def test_impossible_values_are_refused_and_named_in_a_file(tmp_path, field, valu
         outcome.load(tmp_path)
 
 
+def test_what_cannot_be_saved_is_refused(tmp_path) -> None:
+    with pytest.raises(OutcomeError, match="no Outcome"):
+        outcome.save({"technique": "x"}, tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutcomeError, match="PPML_RESULTS"):
+        outcome.save(ROW, tmp_path / "file" / "results")
+
+
 def test_the_table_says_what_was_not_measured() -> None:
     shown = outcome.table([ROW, replace(ROW, technique="none", leak=None, guarantee=None, seconds=0.01234)])
     assert list(shown.index) == ["DP-SGD", "none"]
