@@ -1,4 +1,4 @@
-"""The README promises nothing that is not there: chapters, commands, files."""
+"""README and CONTRIBUTING promise nothing that is not there: chapters, commands, files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from ppml_helpers import course
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+BOTH = README + CONTRIBUTING
 ROW = re.compile(r"^\| \[(?P<title>[^]]+)\]\(notebooks/(?P<name>[^)]+)\) \|.*\| (?P<minutes>\d+) \|$", re.MULTILINE)
 ROWS = list(ROW.finditer(README))
-COMMANDS = sorted(set(re.findall(r"python3 kit\.py ([^`\n]+)", README)))
+COMMANDS = sorted({found.partition(" #")[0].strip() for found in re.findall(r"python3 kit\.py ([^`\n]+)", BOTH)})
 
 
 def test_the_map_is_the_folder_of_notebooks() -> None:
@@ -70,15 +72,17 @@ def test_the_commands_of_the_start_are_there() -> None:
     assert {"lab", "test", "doctor"} <= {command.split()[0] for command in COMMANDS}
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)\s]+)\)", README))))
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)\s]+)\)", BOTH))))
 def test_a_link_leads_to_a_file(link: str) -> None:
     assert (ROOT / link).is_file()
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "environment.yml", ".ci/run", "ppml_helpers/errors.py"])
-def test_a_file_that_is_named_is_there(name: str) -> None:
-    assert f"`{name}" in README
-    assert (ROOT / name).exists()
+def test_every_file_that_is_named_is_there() -> None:
+    named = re.findall(
+        r"`((?:ppml_helpers|tests|front_door|data|benchmarks)/[\w./]+|[.\w]+/run|[\w-]+\.(?:yml|lock))`", BOTH
+    )
+    assert {"environment.yml", ".ci/run", "tests/core/test_house.py"} <= set(named)
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_the_pythons_are_those_of_pyproject() -> None:
@@ -86,12 +90,15 @@ def test_the_pythons_are_those_of_pyproject() -> None:
     assert f"Python {wanted[1]} to 3.{int(wanted[2]) - 1}" in README
 
 
-def test_the_explorer_has_the_methods_that_contributors_are_told() -> None:
+def test_contributors_are_told_names_that_there_are() -> None:
+    from ppml_helpers import checks
     from ppml_helpers.explorer import Explorer
 
     for name in ("controls", "compute", "draw", "say"):
-        assert f"`{name}`" in README
+        assert f"`{name}`" in CONTRIBUTING
         assert callable(getattr(Explorer, name))
+    for name in re.findall(r"`checks\.\w+`, (.+?) or `(\w+)`", CONTRIBUTING)[0][0].replace("`", "").split(", "):
+        assert callable(getattr(checks, name))
 
 
 def test_the_patients_are_counted_right() -> None:
