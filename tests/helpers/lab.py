@@ -311,20 +311,6 @@ _LOOK = """root => { const picture = root.querySelector('img');
             width: box.width, height: box.height,
             natural_width: picture.naturalWidth, natural_height: picture.naturalHeight}; }"""
 
-_WATCH = """root => { const picture = () => root.querySelector('img'); const old = picture().src;
-    window.kitLatency = null; let start = null;
-    for (const kind of ['keydown', 'pointerdown', 'mousedown'])
-        document.addEventListener(kind, () => { start = start ?? performance.now(); }, {capture: true, once: true});
-    const watch = new MutationObserver(() => {
-        const now = picture();
-        if (start === null || !now || now.src === old) return;
-        watch.disconnect();
-        now.decode().catch(() => 0).then(() => requestAnimationFrame(
-            () => { window.kitLatency = performance.now() - start; }));
-    });
-    watch.observe(root, {subtree: true, childList: true, attributes: true, attributeFilter: ['src']}); }"""
-
-
 _MARK_FOCUSABLE = """root => { const wanted = [...root.querySelectorAll(
         '[role=slider], select, input, textarea, button, [contenteditable=true]')]
         .filter(node => node.checkVisibility({visibilityProperty: true}) && !node.disabled);
@@ -454,12 +440,6 @@ class ExplorerView:
                 return now
             self.page.wait_for_timeout(50)
         raise TimeoutError(f"the explorer did not settle; it says: {last.text}")
-
-    def latency(self, act: Callable[[], None]) -> float:
-        """Milliseconds from the first key or button press of `act` to the next picture, decoded."""
-        self.root.evaluate(_WATCH)
-        act()
-        return self.page.wait_for_function("() => window.kitLatency").json_value()
 
     def drag(self, label: str, pixels: int) -> None:
         """Drag the handle of the slider labelled `label` to the right (left if negative)."""
