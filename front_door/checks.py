@@ -106,7 +106,7 @@ def _with_nbval(paths: list[str]) -> tuple[str, ...]:
 _WORKERS = f"--numprocesses={min(os.cpu_count() or 1, 4)}"
 _PARALLEL = (_WORKERS, "--dist=loadfile")
 # These wait for processes, time-outs and folders most of the time.
-_WAITING = (f"--numprocesses={min(2 * (os.cpu_count() or 1), 8)}", "--dist=loadfile")
+_WAITING = (f"--numprocesses={min(2 * (os.cpu_count() or 1), 8)}", "--dist=loadfile", "--no-loadscope-reorder")
 
 # The plugins that the tests use, by name: to find them out itself, pytest loads every one that is installed, and reads
 # all files of their packages, each time it starts, which takes longer than many a stage.
@@ -126,20 +126,23 @@ _NBVAL = (
 
 def _stages(only: str | None) -> Iterator[Stage | Result]:
     """Yield the stages."""
-    ours = (f"--ignore={TESTS / 'notebooks'}", str(TESTS))
-    if only in (None, "unit"):
-        yield Stage("unit", ("-m", "not browser and not faults", *_PARALLEL, *ours))
-    if only in (None, "faults"):
-        yield Stage("faults", ("-m", "faults", *_WAITING, *ours))
+    ours = (*_PARALLEL, f"--ignore={TESTS / 'notebooks'}", str(TESTS))
+    if only is None:  # together: some wait for processes and time-outs while others compute
+        yield Stage("unit, faults, hygiene", ("-m", "not browser", *_WAITING, str(TESTS)))
+    if only == "unit":
+        yield Stage("unit", ("-m", "not browser and not faults", *ours))
+    if only == "faults":
+        yield Stage("faults", ("-m", "faults", *_WAITING, *ours[2:]))
+    if only == "notebooks":
+        yield Stage("notebooks: hygiene", (*_PARALLEL, str(TESTS / "notebooks")))
     if only in (None, "notebooks"):
-        yield Stage("notebooks: hygiene", (_WORKERS, "--dist=worksteal", str(TESTS / "notebooks")))
         yield _chapters(sorted(places.NOTEBOOKS.glob("*.ipynb")))
     if only in (None, "browser"):
         missing = provide_chromium()
         if missing:
             yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
         else:
-            yield Stage("browser", ("-m", "browser", *_PARALLEL, *ours))
+            yield Stage("browser", ("-m", "browser", *_WAITING, *ours[2:]))
 
 
 def _quick() -> Iterator[Stage]:
