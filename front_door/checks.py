@@ -126,23 +126,20 @@ _NBVAL = (
 
 def _stages(only: str | None) -> Iterator[Stage | Result]:
     """Yield the stages."""
-    ours = (*_PARALLEL, f"--ignore={TESTS / 'notebooks'}", str(TESTS))
-    if only is None:  # together: some wait for processes and time-outs while others compute
-        yield Stage("unit, faults, hygiene", ("-m", "not browser", *_WAITING, str(TESTS)))
-    if only == "unit":
-        yield Stage("unit", ("-m", "not browser and not faults", *ours))
-    if only == "faults":
-        yield Stage("faults", ("-m", "faults", *_WAITING, *ours[2:]))
-    if only == "notebooks":
-        yield Stage("notebooks: hygiene", (*_PARALLEL, str(TESTS / "notebooks")))
+    ours = (f"--ignore={TESTS / 'notebooks'}", str(TESTS))
+    if only in (None, "unit"):
+        yield Stage("unit", ("-m", "not browser and not faults", *_PARALLEL, *ours))
+    if only in (None, "faults"):
+        yield Stage("faults", ("-m", "faults", *_WAITING, *ours))
     if only in (None, "notebooks"):
+        yield Stage("notebooks: hygiene", (_WORKERS, "--dist=worksteal", str(TESTS / "notebooks")))
         yield _chapters(sorted(places.NOTEBOOKS.glob("*.ipynb")))
     if only in (None, "browser"):
         missing = provide_chromium()
         if missing:
             yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
         else:
-            yield Stage("browser", ("-m", "browser", *_WAITING, *ours[2:]))
+            yield Stage("browser", ("-m", "browser", *_PARALLEL, *ours))
 
 
 def _quick() -> Iterator[Stage]:

@@ -226,7 +226,7 @@ def test_the_stages_hold_every_chapter_to_its_outputs(tmp_path: Path, monkeypatc
     monkeypatch.setattr(places, "NOTEBOOKS", tmp_path)
     monkeypatch.setattr(checks, "provide_chromium", lambda: "none here")
     names = [stage.name for stage in checks._stages(None)]
-    assert names == ["unit, faults, hygiene", "notebooks: chapters", "browser"]
+    assert names == ["unit", "faults", "notebooks: hygiene", "notebooks: chapters", "browser"]
     chapters = list(checks._stages("notebooks"))[1]
     assert "--nbval" in chapters.arguments
     assert not [word for word in chapters.arguments if "lax" in word]
