@@ -39,7 +39,7 @@ def parser() -> Parser:
     lab.add_argument("--port", type=int, default=8888, help="first port to try (default 8888)")
     test = add("test", "set up if needed and run every test")
     test.add_argument("--only", choices=["unit", "faults", "notebooks", "browser"], help="one stage only")
-    test.add_argument("--quick", action="store_true", help="the part that a newcomer waits for, under four minutes")
+    test.add_argument("--quick", action="store_true", help="the house, every exercise and two chapters")
     add("doctor", "say in plain words what is wrong with this computer or set-up, and the mend")
     run = add("run", "execute notebooks in place; the same bytes every time")
     run.add_argument("notebooks", nargs="*", metavar="NB", help="chapter name or path (default: all)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def _check(number: str, name: str, root: Path) -> None:
         raise Stop(
             f"'{number}' is no number of a chapter: give two digits, and a letter if need be, such as 09 or 09b."
         )
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+    if keyword.iskeyword(name) or not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         raise Stop(f"'{name}' is no name of a chapter: give small letters and underscores, such as secure_computation.")
     taken = [path.name for path in (root / "notebooks").glob(f"{number}_*.ipynb")]
     taken += [path.name for path in (root / "ppml_helpers").glob(f"{name}*") if path.stem == name]
