@@ -44,7 +44,8 @@ def test_a_chapter_is_a_room_tests_a_notebook_and_one_row(kit: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "name", "word"),
     [("9", "x", "two digits"), ("009", "x", "two digits"), ("09", "Secure", "small letters"), ("09", "a-b", "small"),
-     ("09", "../x", "small letters"), ("09", "class", "no name"), ("10", "other", "10_o.ipynb"), ("09", "words", "words.py")],
+     ("09", "../x", "small letters"), ("09", "class", "no name"),
+     ("10", "other", "10_o.ipynb"), ("09", "words", "words.py")],
 )  # fmt: skip
 def test_what_cannot_be_begun_is_said_and_writes_nothing(kit: Path, number: str, name: str, word: str) -> None:
     before = sorted(path for path in kit.rglob("*"))
