@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from answers import reply
 
 from ppml_helpers import cohort, course
 from ppml_helpers.anonymise import Hierarchy, Lattice, k_anonymity, support2_hierarchies
@@ -18,12 +19,6 @@ from ppml_helpers.people import identities
 
 SEPSIS, CHF, COPD, CIRRHOSIS, COLON, COMA, LUNG, CANCER_MOSF = DIAGNOSES
 BY_OUTCOME = {"mild": [CHF, COPD, COLON, LUNG], "middle": [SEPSIS, CIRRHOSIS], "grave": [COMA, CANCER_MOSF]}
-
-
-def reply(name: str, answer: object) -> str:
-    """Judge an answer without counting it as anybody's work; wrong ones give their sentence."""
-    verdict = check(name, answer, record=False)
-    return "" if verdict.right else verdict.text
 
 
 def grouped(groups: dict[str, list[str]]) -> Hierarchy:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
+import re
 import struct
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 from samples import code, prose, result, stored, stream, v4
 
 from ppml_helpers import course
+from ppml_helpers.exercises import rooms
 
 CHAPTERS = course.chapters()
 
@@ -32,6 +36,18 @@ def test_a_chapter_has_exercises_with_solutions_and_the_learner_edition_has_none
     learner = course.learner_notebook(notebook)
     assert not [cell for cell in learner.cells if "solution" in cell.metadata.get("tags", [])]
     assert not [cell for cell in learner.cells if cell.get("outputs")]
+
+
+def test_every_exercise_is_asked_in_its_chapter_and_checked_beside_the_task_and_the_solution() -> None:
+    asked = Counter()
+    for path in CHAPTERS:
+        source = "\n".join(cell.source for cell in course.read(path).cells)
+        names = re.findall(r'\bcheck\("([^"]+)", ', source)
+        assert [name for name in names if f"**{name} " not in source] == []
+        assert {name.split(".")[0] for name in names} <= {path.stem.split("_")[0]}
+        asked.update(names)
+    judged = [importlib.import_module(f"ppml_helpers.{room}.exercises").EXERCISES for room in rooms()]
+    assert asked == {exercise.name: 2 for exercises in judged for exercise in exercises}
 
 
 def test_there_is_a_course() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from answers import reply
 
 from ppml_helpers import course
-from ppml_helpers.exercises import check
 from ppml_helpers.owner_in_control import Network, ReleaseGate, mock_patients, silence
 from ppml_helpers.owner_in_control import exercises as chapter_10
 from ppml_helpers.owner_in_control.attacks import private_patients
@@ -19,12 +19,6 @@ from ppml_helpers.owner_in_control.exercises import READS, THREE_JOBS
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "10_owner_in_control.ipynb"
 RITA, EVE = "rita@university.example", "eve@university.example"
-
-
-def reply(name: str, answer: object) -> str:
-    """Judge an answer without counting it as anybody's work; wrong ones give their sentence."""
-    verdict = check(name, answer, record=False)
-    return "" if verdict.right else verdict.text
 
 
 def job(line: str, noise: str = "geometric() - geometric()") -> str:

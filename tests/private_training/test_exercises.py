@@ -8,16 +8,10 @@ import sys
 
 import numpy as np
 import pytest
+from answers import reply
 
 from ppml_helpers import accounting
-from ppml_helpers.exercises import check
 from ppml_helpers.private_training import exercises as chapter_05
-
-
-def reply(name: str, answer: object) -> str:
-    """Judge an answer without counting it as anybody's work; wrong ones give their sentence."""
-    verdict = check(name, answer, record=False)
-    return "" if verdict.right else verdict.text
 
 
 def one_year() -> float:

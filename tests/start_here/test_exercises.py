@@ -8,20 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from answers import reply
 
 from ppml_helpers import cohort, course
-from ppml_helpers.exercises import check
 from ppml_helpers.start_here.limits import promise
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 HERE = NOTEBOOKS / "00_start_here.ipynb"
 CHAPTER = course.read(HERE)
-
-
-def reply(name: str, answer: object) -> str:
-    """Judge an answer without counting it as anybody's work; wrong ones give their sentence."""
-    verdict = check(name, answer, record=False)
-    return "" if verdict.right else verdict.text
 
 
 @pytest.fixture(scope="module")

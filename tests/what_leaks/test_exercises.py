@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from answers import reply
 from sklearn.ensemble import RandomForestClassifier
 
 from ppml_helpers import cohort, membership
@@ -22,12 +23,6 @@ grown = cache(chapter_01._attack_forest)  # each forest once for all answers tha
 @pytest.fixture(autouse=True)
 def forests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chapter_01, "_attack_forest", lambda leaf: grown(leaf))
-
-
-def reply(name: str, answer: object) -> str:
-    """Judge an answer without counting it as anybody's work; wrong ones give their sentence."""
-    verdict = check(name, answer, record=False)
-    return "" if verdict.right else verdict.text
 
 
 @pytest.mark.parametrize("answer", [0.29, 30 / 100 - 1 / 100, np.float32(0.29), np.array([0.29]), pd.Series([0.29])])
