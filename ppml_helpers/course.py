@@ -45,6 +45,8 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 _CHAPTER = re.compile(r"[0-9]{2}[a-z]?_[a-z0-9_]+\.ipynb")
+_DEEPER = re.compile("#+ Deeper: ")
+_HEADING_FOLDED = "jp-MarkdownHeadingCollapsed"  # JupyterLab opens such a section closed
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _OF_A_MACHINE = re.compile(
     r"(?<![\w.:/<])/(?:home|Users|root|tmp|var|private|opt|mnt|srv)/[\w.-]+"  # the usual homes of a path
@@ -104,7 +106,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
 
     Ids of cells stay. Execution times, widget ids and state, tracebacks (they hold paths) and versions of the
     kernel go. Where a widget stood, its stored picture and text remain: that is what a reader sees before the first
-    run.
+    run. Sections that go deeper, and solutions, are folded.
     """
     notebook = nbformat.from_dict(json.loads(json.dumps(notebook)))
     notebook.metadata.pop("widgets", None)
@@ -112,9 +114,37 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     notebook.metadata["language_info"] = nbformat.from_dict({"name": "python"})
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        _fold(cell)
         if cell.cell_type == "code":
             cell.outputs = [output for output in map(_normal_output, cell.outputs) if output is not None]
     return notebook
+
+
+def _fold(cell: NotebookNode) -> None:
+    """Fold what a learner opens on purpose; what somebody folded or opened otherwise is not kept."""
+    cell.metadata.pop(_HEADING_FOLDED, None)
+    if _DEEPER.match(_heading(cell)):
+        cell.metadata[_HEADING_FOLDED] = True
+    if cell.cell_type == "code" and "solution" in cell.metadata.get("tags", []):
+        cell.metadata["jupyter"] = {**cell.metadata.get("jupyter", {}), "source_hidden": True}
+
+
+def _heading(cell: NotebookNode) -> str:
+    """Return the heading that a cell begins with, or nothing."""
+    return cell.source.split("\n")[0] if cell.cell_type == "markdown" and cell.source.startswith("#") else ""
+
+
+def core_path(notebook: NotebookNode) -> list[NotebookNode]:
+    """Return the cells outside the sections called "Deeper: ...", which end where a heading of their level stands."""
+    core, inside = [], 0  # the level of the deeper heading that stands above, 0 for none
+    for cell in notebook.cells:
+        heading = _heading(cell)
+        level = len(heading) - len(heading.lstrip("#"))
+        if heading and (not inside or level <= inside):
+            inside = level if _DEEPER.match(heading) else 0
+        if not inside:
+            core.append(cell)
+    return core
 
 
 def _normal_output(output: NotebookNode) -> NotebookNode | None:

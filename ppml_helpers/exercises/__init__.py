@@ -19,6 +19,7 @@ To write a chapter's exercises, put a module ``exercises.py`` in its room that e
 where ``_judge_1(answer) -> Reply`` returns ``right("...")`` or ``wrong("...")``; ``as_number(answer)`` and
 ``as_choice(answer, ("yes", "no"))`` read the answer, and whatever they or the judge raise becomes
 "The answer to 05.1 is a number above 0; ...". The dots (`...`) and None never reach a judge.
+A room that serves two chapters gives the exercises of both, and ``TITLE = {"02": "...", "02b": "..."}``.
 Import what a judge computes with (torch, accounting) inside it, so that this package stays quick to import.
 """
 
@@ -176,9 +177,14 @@ def rooms() -> list[str]:
 
 
 def _chapters() -> dict[str, tuple[str, tuple[Exercise, ...]]]:
-    """Collect title and exercises of each room that has some, in the order of the chapters."""
-    modules = [importlib.import_module(f"ppml_helpers.{room}.exercises") for room in rooms()]
-    found = {module.EXERCISES[0].name.split(".")[0]: (module.TITLE, module.EXERCISES) for module in modules}
+    """Collect title and exercises of each chapter that has some, in the order of the chapters."""
+    found: dict[str, tuple[str, tuple[Exercise, ...]]] = {}
+    for room in rooms():
+        module = importlib.import_module(f"ppml_helpers.{room}.exercises")
+        for exercise in module.EXERCISES:
+            chapter = exercise.name.split(".")[0]
+            title = module.TITLE if isinstance(module.TITLE, str) else module.TITLE[chapter]
+            found[chapter] = (title, (*found.get(chapter, ("", ()))[1], exercise))
     return dict(sorted(found.items()))
 
 

@@ -19,6 +19,11 @@ from ppml_helpers import course
 from ppml_helpers.exercises import rooms
 
 CHAPTERS = course.chapters()
+LONG = (
+    "00_start_here", "01_what_leaks", "02_minimise_and_pseudonymise", "03_anonymise", "03b_synthetic_tables",
+    "04_private_statistics", "05_private_training", "06_attack_and_audit", "07_federated_learning",
+    "08_homomorphic_encryption", "10_owner_in_control",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
@@ -48,6 +53,30 @@ def test_every_exercise_is_asked_in_its_chapter_and_checked_beside_the_task_and_
         asked.update(names)
     judged = [importlib.import_module(f"ppml_helpers.{room}.exercises").EXERCISES for room in rooms()]
     assert asked == {exercise.name: 2 for exercises in judged for exercise in exercises}
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_core_path_fits_one_sitting(path: Path) -> None:
+    if path.stem in LONG:
+        pytest.skip("longer than one sitting, and not divided yet")
+    core = course.core_path(course.read(path))
+    assert sum(cell.cell_type == "code" for cell in core) <= 20
+    assert sum(len(cell.source.split()) for cell in core if cell.cell_type == "markdown") <= 2000
+
+
+def test_deeper_sections_and_solutions_are_stored_folded_and_nothing_else(tmp_path: Path) -> None:
+    cells = [
+        *(prose("# Title", "title"), prose("## Deeper: proof", "proof"), code("1", name="inside", count=1)),
+        *(prose("### Its lemma", "lemma"), prose("## Exercises", "back"), code("2", "solution", name="two", count=2)),
+        *(prose("### Deeper: more", "more"), prose("### Core again", "core"), code("3", name="three", count=3)),
+        *(prose("### Deeper: last", "last"), prose("## End", "end")),
+    ]
+    cells[0].metadata["jp-MarkdownHeadingCollapsed"] = True  # somebody folded it and saved
+    notebook = course.read(stored(tmp_path / "x.ipynb", *cells))
+    folded = {cell.id for cell in notebook.cells if cell.metadata.get("jp-MarkdownHeadingCollapsed")}
+    hidden = {cell.id for cell in notebook.cells if cell.metadata.get("jupyter", {}).get("source_hidden")}
+    assert (folded, hidden) == ({"proof", "more", "last"}, {"two"})
+    assert [cell.id for cell in course.core_path(notebook)] == ["title", "back", "two", "core", "three", "end"]
 
 
 def test_there_is_a_course() -> None:
