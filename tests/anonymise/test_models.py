@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_agrees_with_pycanon(name: str, column: str) -> None:
         assert t_closeness(table, qi, column, "ordered") == pytest.approx(answer["t_ordered"], abs=1e-9)
 
 
-@pytest.mark.parametrize("name", ["random_small", "missing_labels", "unicode", "support2_k5"])
+@pytest.mark.parametrize("name", ["random_small", "missing_labels", "unicode"])
 def test_neither_index_nor_column_type_nor_row_order_changes_the_answer(name: str) -> None:
     table, qi, said = oracle_table(name)
     rng = np.random.default_rng(5)
@@ -98,14 +99,10 @@ def test_equals_the_definitions(table: pd.DataFrame) -> None:
 
 def test_the_example_of_the_t_closeness_paper() -> None:
     """Li et al. 2007, table 4: salaries 3k to 11k in three classes, t = 0.167 by the ordered distance."""
-    table = pd.DataFrame(
-        {
-            "zip": ["4767*"] * 3 + ["4790*"] * 3 + ["4760*"] * 3,
-            "salary": [3, 5, 9, 6, 11, 8, 4, 7, 10],
-        }
-    )
+    three = ["4767*"] * 3 + ["4790*"] * 3 + ["4760*"] * 3
+    table = pd.DataFrame({"zip": three, "salary": [3, 5, 9, 6, 11, 8, 4, 7, 10]})
     assert t_closeness(table, ["zip"], "salary", "ordered") == pytest.approx(0.167, abs=0.0005)
-    worse = table.assign(zip=["476**"] * 3 + ["4790*"] * 3 + ["476xx"] * 3, salary=[3, 4, 5, 6, 11, 8, 7, 9, 10])
+    worse = table.assign(salary=[3, 4, 5, 6, 11, 8, 7, 9, 10])
     assert t_closeness(worse, ["zip"], "salary", "ordered") == pytest.approx(0.375)
 
 
@@ -154,24 +151,21 @@ def test_many_different_numbers_need_no_large_memory() -> None:
 # ---------------------------------------------------------------------------------------------------- bad input
 
 
-GOOD = pd.DataFrame({"age": [1, 1, 2], "sex": ["f", "f", "m"], "dx": ["a", "b", "a"]})
-
-
 @pytest.mark.parametrize(
-    ("table", "qi", "names"),
+    ("change", "qi", "names"),
     [
-        (GOOD.iloc[:0], ["age"], "no rows"),
-        (GOOD, [], "No quasi-identifier"),
-        (GOOD, ["age", "zip"], "'zip'.*age, sex, dx"),
-        (GOOD, ["age", "age"], "'age' is named twice"),
-        (GOOD, 5, "qi = 5"),
-        (GOOD.assign(age=pd.Series([1, "1", 2], dtype=object)), ["age"], "'age' mixes numbers.* 1 and '1'"),
-        ([1, 2], ["age"], "of type list.*of a Released, its `table`"),
+        (lambda small: small.iloc[:0], ["age"], "no rows"),
+        (lambda small: small, [], "No quasi-identifier"),
+        (lambda small: small, ["age", "zip"], "'zip'.*age, sex, dx"),
+        (lambda small: small, ["age", "age"], "'age' is named twice"),
+        (lambda small: small, 5, "qi = 5"),
+        (lambda small: small.assign(age=[1, "1", 2, 3, 4, 5]), ["age"], "'age' mixes numbers.* 1 and '1'"),
+        (list, ["age"], "of type list.*of a Released, its `table`"),
     ],
 )
-def test_bad_tables_and_columns_are_refused(table, qi, names: str) -> None:
+def test_bad_tables_and_columns_are_refused(small: pd.DataFrame, change: Callable, qi: object, names: str) -> None:
     with pytest.raises(AnonymityError, match=names):
-        k_anonymity(table, qi)
+        k_anonymity(change(small), qi)
 
 
 @pytest.mark.parametrize(
@@ -183,10 +177,12 @@ def test_bad_tables_and_columns_are_refused(table, qi, names: str) -> None:
         (t_closeness, "dx", "manhattan", "'manhattan'"),
         (t_closeness, "dx", "ordered", "'dx' .*has no order"),
         (t_closeness, "named", "ordered", "has no order"),
-        (t_closeness, "gap", "ordered", "misses 1 of 3"),
+        (t_closeness, "gap", "ordered", "misses 1 of 6"),
     ],
 )
-def test_a_wrong_secret_or_measure_is_refused(measure, secret, how: str, names: str) -> None:
-    table = GOOD.assign(named=pd.Categorical(["a", "b", "a"]), gap=[1, np.nan, 2])
+def test_a_wrong_secret_or_measure_is_refused(
+    small: pd.DataFrame, measure: Callable, secret: object, how: str, names: str
+) -> None:
+    table = small.assign(named=small["dx"].astype("category"), gap=[1, np.nan, 2, 3, 4, 5])
     with pytest.raises(AnonymityError, match=names):
         measure(table, ["age"], secret, how)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ppml_helpers import cohort
 from ppml_helpers.anonymise import Hierarchy, classes, k_anonymity, l_diversity, ncp, support2_hierarchies
 from ppml_helpers.anonymise.multidimensional import mondrian
 from ppml_helpers.errors import AnonymityError
-from ppml_helpers.people import identities
 
 QI = ["age", "sex", "race", "postcode", "admission"]
 
@@ -52,24 +50,20 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def larger() -> pd.DataFrame:
+    rng = np.random.default_rng(4)
+    return pd.DataFrame({name: rng.integers(0, 30, 700) for name in "abc"} | {"secret": rng.choice(list("xyz"), 700)})
+
+
 def full_axes(table: pd.DataFrame, qi: list[str]) -> dict[str, Hierarchy]:
     """Return hierarchies with all whole numbers up to the column's largest, so that a code is the number."""
     return {name: Hierarchy.suppression(range(int(table[name].max()) + 1)) for name in qi}
 
 
 @given(tables(), st.integers(1, 8), st.integers(1, 3))
+@example(larger(), 7, 2)
 @settings(max_examples=60, deadline=None)
 def test_equals_the_textbook_recursion(table: pd.DataFrame, k: int, diversity: int) -> None:
-    same_boxes(table, k, diversity)
-
-
-def test_equals_the_textbook_recursion_on_a_larger_table() -> None:
-    rng = np.random.default_rng(4)
-    table = pd.DataFrame({name: rng.integers(0, 30, 700) for name in "abc"})
-    same_boxes(table.assign(secret=rng.choice(list("xyz"), 700)), 7, 2)
-
-
-def same_boxes(table: pd.DataFrame, k: int, diversity: int) -> None:
     qi = [name for name in table if name != "secret"]
     k, diversity = min(k, len(table)), min(diversity, table["secret"].nunique())
     released = mondrian(table, qi, k, full_axes(table, qi), "secret", diversity)
@@ -173,12 +167,6 @@ def test_a_hierarchy_gives_the_axis_its_whole_length() -> None:
 # --------------------------------------------------------------------------------------------- recoding others
 
 
-@pytest.fixture(scope="module")
-def extract() -> pd.DataFrame:
-    patients = cohort.load_patients()
-    return identities.deidentified(patients, identities.identities(patients))
-
-
 def test_patients_fall_back_into_their_own_boxes(extract: pd.DataFrame) -> None:
     released = mondrian(extract, QI, 5, support2_hierarchies(extract), "dementia")
     again = released.recode(extract).iloc[released.kept].reset_index(drop=True)
@@ -212,20 +200,18 @@ def test_people_who_were_not_there_get_the_box_on_their_side_of_each_cut() -> No
 # ---------------------------------------------------------------------------------------------------- bad input
 
 
-GOOD = pd.DataFrame({"age": [1, 2, 3, 4], "sex": ["f", "f", "m", "m"], "dx": ["a", "b", "a", "a"]})
-
-
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        ({"k": 5}, "k = 5 must be a whole number from 1 to 4: the table has 4 rows"),
+        ({"k": 7}, "k = 7 must be a whole number from 1 to 6: the table has 6 rows"),
         ({"sensitive": "age", "l": 2}, "'age' is both"),
         ({"l": 2}, "l = 2 needs a sensitive column"),
-        ({"sensitive": "dx", "l": 3}, "l = 3 is more than the 2 values that 'dx' has"),
-        ({"df": GOOD.assign(sex=["f", "missing", None, "m"])}, "text 'missing'"),
-        ({"hierarchies": {"age": Hierarchy.bands(2, 9)}}, "'age' lacks 1 value.*'1'"),
+        ({"sensitive": "dx", "l": 4}, "l = 4 is more than the 3 values that 'dx' has"),
+        ({"qi": ["gap"]}, "text 'missing'"),
+        ({"hierarchies": {"age": Hierarchy.bands(22, 99)}}, "'age' lacks 1 value.*'21'"),
     ],
 )
-def test_bad_input_is_refused(arguments: dict, names: str) -> None:
+def test_bad_input_is_refused(small: pd.DataFrame, arguments: dict, names: str) -> None:
+    table = small.assign(gap=["missing", None, *"abcd"])
     with pytest.raises(AnonymityError, match=names):
-        mondrian(**{"df": GOOD, "qi": ["age", "sex"], "k": 2, **arguments})
+        mondrian(**{"df": table, "qi": ["age", "sex"], "k": 2, **arguments})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppml_helpers import cohort
 from ppml_helpers.anonymise import Hierarchy, Lattice, Released, release, support2_hierarchies
 from ppml_helpers.anonymise.multidimensional import mondrian
 from ppml_helpers.anonymise.reidentification import risk
@@ -37,16 +37,13 @@ def at(table: pd.DataFrame, k: int = 1, **levels: int) -> Released:
     return release(labels.iloc[kept], list(levels), kept, len(table), ncp, levels, recode)
 
 
-TABLE = pd.DataFrame({"age": [21, 22, 23, 35, 36, 71], "sex": list("fffmmf"), "dx": list("abcabc")})
-
-
 # ------------------------------------------------------------------------------------------ worked by hand
 
 
-def test_a_worked_example() -> None:
+def test_a_worked_example(small: pd.DataFrame) -> None:
     """Classes of f = 3 (20-29), 2 (30-39), 1 (70-79) rows, in a population of F = 6, 2, 4 people."""
     register = pd.DataFrame({"age": [20] * 6 + [39] * 2 + [75] * 4 + [90] * 9, "name": "N"}, index=[4] * 21)
-    found = risk(at(TABLE, age=1), register, ["age"])
+    found = risk(at(small, age=1), register, ["age"])
     assert found.prosecutor_max == 1
     assert found.prosecutor_mean == pytest.approx(3 / 6)
     assert found.journalist_max == pytest.approx(1 / 2)
@@ -54,8 +51,8 @@ def test_a_worked_example() -> None:
     assert found.journalist_mean == pytest.approx(max(found.marketer, 3 / 12))
 
 
-def test_only_what_the_register_knows_makes_the_journalists_classes() -> None:
-    released = at(TABLE, age=1, sex=0)
+def test_only_what_the_register_knows_makes_the_journalists_classes(small: pd.DataFrame) -> None:
+    released = at(small, age=1, sex=0)
     register = pd.DataFrame({"age": [20, 21, 22, 23, 30, 31, 70], "sex": list("ffffmmm")})
     by_age = risk(released, register, ["age"])
     assert by_age.marketer == pytest.approx((3 / 4 + 2 / 2 + 1 / 1) / 6)
@@ -64,19 +61,19 @@ def test_only_what_the_register_knows_makes_the_journalists_classes() -> None:
     assert risk(released, register).marketer == pytest.approx((3 / 4 + 2 / 2 + 0) / 6)
 
 
-def test_an_incomplete_register_cannot_raise_the_risk_above_the_prosecutors() -> None:
+def test_an_incomplete_register_cannot_raise_the_risk_above_the_prosecutors(small: pd.DataFrame) -> None:
     """Of the three women in their twenties the register lists one: a name for her row is right once in three."""
-    found = risk(at(TABLE, k=2, age=1), pd.DataFrame({"age": [21]}))
+    found = risk(at(small, k=2, age=1), pd.DataFrame({"age": [21]}))
     assert found.journalist_max == pytest.approx(1 / 3)
     assert found.marketer == pytest.approx(1 / 5)
     assert found.journalist_mean == pytest.approx(1 / 5)
     assert found.prosecutor_max == 1 / 2
 
 
-def test_nobody_of_the_release_on_the_register_and_no_register() -> None:
-    found = risk(at(TABLE, age=1), pd.DataFrame({"age": [99, 98]}))
+def test_nobody_of_the_release_on_the_register_and_no_register(small: pd.DataFrame) -> None:
+    found = risk(at(small, age=1), pd.DataFrame({"age": [99, 98]}))
     assert found == (1, pytest.approx(3 / 6), 0, 0, 0)
-    found = risk(at(TABLE, age=2))
+    found = risk(at(small, age=2))
     assert found[:2] == pytest.approx((1, 2 / 6))
     assert all(math.isnan(value) for value in found[2:])
 
@@ -136,40 +133,34 @@ def test_mondrian_counts_who_fits_the_box(patients: pd.DataFrame, others: pd.Dat
     assert found.marketer == pytest.approx((1 / F).mean())
 
 
-def test_real_releases() -> None:
-    patients = cohort.load_patients()
-    people = identities.identities(patients)
-    register, extract = identities.register(people, seed=1).table, identities.deidentified(patients, people)
-    hierarchies, on = support2_hierarchies(extract), ["age", "sex", "postcode"]
+def test_real_releases(extract: pd.DataFrame, register: identities.Register) -> None:
+    listed, hierarchies, on = register.table, support2_hierarchies(extract), ["age", "sex", "postcode"]
     lattice = Lattice(extract, QI, hierarchies)
     by_levels, by_boxes = lattice.apply(lattice.solve(10)), mondrian(extract, QI, 10, hierarchies)
     for released in (by_levels, by_boxes):
-        found = risk(released, register, on)
+        found = risk(released, listed, on)
         assert 1 / 10 >= found.prosecutor_max >= found.journalist_max > found.journalist_mean > 0
         assert found.prosecutor_mean > found.journalist_mean >= found.marketer > 0
     # Counted another way.
     mine = by_levels.table.groupby(on).size().rename("f").reset_index()
-    theirs = by_levels.recode(register[on]).groupby(on).size().rename("F").reset_index()
+    theirs = by_levels.recode(listed[on]).groupby(on).size().rename("F").reset_index()
     both = mine.merge(theirs, on=on, how="left")
     right = (both["f"] / both[["f", "F"]].max(axis=1)).sum() / both["f"].sum()
-    assert risk(by_levels, register, on).marketer == pytest.approx(right)
+    assert risk(by_levels, listed, on).marketer == pytest.approx(right)
 
 
 # ---------------------------------------------------------------------------------------------------- bad input
 
 
-REGISTER = pd.DataFrame({"age": [20, 30], "name": ["A", "B"]})
-
-
 @pytest.mark.parametrize(
-    ("arguments", "names"),
+    ("change", "names"),
     [
-        ({"released": TABLE}, "is a DataFrame, not a Released"),
-        ({"released": at(TABLE, k=9, age=1)}, "All 6 rows were suppressed"),
-        ({"register": REGISTER[["name"]]}, "No quasi-identifier"),
-        ({"register": REGISTER.assign(age=[20, 500])}, "'age' lacks 1 value.*500"),
+        (lambda small: {"released": small}, "is a DataFrame, not a Released"),
+        (lambda small: {"released": at(small, k=9, age=1)}, "All 6 rows were suppressed"),
+        (lambda small: {"register": small[["dx"]]}, "No quasi-identifier"),
+        (lambda small: {"register": small.assign(age=500)}, "'age' lacks 1 value.*500"),
     ],
 )
-def test_bad_input_is_refused(arguments: dict, names: str) -> None:
+def test_bad_input_is_refused(small: pd.DataFrame, change: Callable, names: str) -> None:
     with pytest.raises(AnonymityError, match=names):
-        risk(**{"released": at(TABLE, age=1), **arguments})
+        risk(**{"released": at(small, age=1)} | change(small))

@@ -40,34 +40,21 @@ def support2_tables() -> dict:
     """Return extracts of SUPPORT2, generalised by hand and released at several k."""
     with gzip.open(PATIENTS, "rt") as file:
         patients = pd.read_csv(file)
-    full = pd.DataFrame(
-        {
-            "age": banded(patients["age"], 10),
-            "decades": banded(patients["age"], 20),
-            "sex": patients["sex"],
-            "race": patients["race"].fillna("missing"),
-            "group": patients["race"].fillna("missing").where(patients["race"].isin(["white", "black"]), "other"),
-            "income": patients["income"].fillna("missing"),
-            "edu": banded(patients["edu"], 8),
-        }
-    )
-    for name in ("dzgroup", "dzclass", "ca", "dementia", "hospdead", "num.co", "scoma", "dnr"):
+    race = patients["race"].fillna("missing")
+    full = pd.DataFrame({"age": banded(patients["age"], 10), "sex": patients["sex"], "race": race})
+    full["group"] = race.where(race.isin(["white", "black"]), "other")
+    full["edu"] = banded(patients["edu"], 8)
+    for name in ("income", "dzgroup", "dzclass", "dementia", "hospdead", "num.co", "dnr"):
         full[name] = patients[name] if patients[name].notna().all() else patients[name].fillna("missing").astype(str)
-    some = full.sample(900, random_state=3)
-    many = full.sample(2500, random_state=5)
-    few = full.sample(300, random_state=4)
+    some, many = full.sample(900, random_state=3), full.sample(2500, random_state=5)
 
     def case(table, qi, k, *sensitive):
         return released(table[[*qi, *sensitive]], qi, k), qi, list(sensitive)
 
     return {
         "support2_raw": case(some, ["age", "sex", "race", "income", "edu"], 1, "dzgroup", "hospdead"),
-        "support2_k2": case(some, ["age", "sex", "race", "income"], 2, "dementia", "ca"),
         "support2_k5": case(some, ["age", "sex", "group"], 5, "dzgroup", "num.co", "dnr"),
         "support2_k10": case(many, ["age", "sex", "group"], 10, "dementia", "hospdead", "dzclass"),
-        "support2_income": case(few, ["sex", "income"], 5, "num.co", "scoma"),
-        "support2_edu": case(few, ["decades", "edu"], 3, "ca", "num.co"),
-        "support2_one_qi": case(few, ["decades"], 10, "dzgroup", "dementia"),
     }
 
 
