@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "course_map": ["CourseMap", "read_map"],
         "explorer": ["PromiseExplorer"],
+        "limits": ["promise"],
         "setup_check": ["check_setup"],
     },
 )

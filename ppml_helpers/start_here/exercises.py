@@ -11,7 +11,8 @@ TITLE = "Start here"
 
 # The board's rule of 00.3: a belief of 10 in 100 may rise to 20 in 100, at 1 % false alarms.
 _AFTER, _ODDS_RISE = 0.20, (0.20 / 0.80) / (0.10 / 0.90)
-_NEXT_LOWER = 0.785  # just below the slider's largest position that keeps the rule, 10^-0.1
+_LAST_POSITION = 0.785  # just below the slider's largest position that keeps the rule, 10^-0.1
+_ROUNDING = 5e-5  # of somebody who gives the exact epsilon with four digits
 
 _KNOWN = ("alb", "scoma")
 _TOO_LATE = {
@@ -84,12 +85,12 @@ def _judge_3(answer: object) -> Reply:
     if close(value, math.log(2), 0.004):
         return wrong("Twice the belief is not twice the odds: from 10 to 20 in 100 the odds rise from 1:9 to 1:4.")
     belief = promise(value).belief
-    if belief > _AFTER:
-        return wrong(f"At epsilon {value:.3g} the belief may rise to {100 * belief:.3g} in 100: above the board's 20.")
-    if value < _NEXT_LOWER:
+    if promise(value - _ROUNDING).belief > _AFTER:
+        return wrong(f"At epsilon {value:.4g} the belief may rise to {100 * belief:.6g} in 100: above the board's 20.")
+    if value < _LAST_POSITION:
         return wrong(f"That keeps the rule ({100 * belief:.2g} in 100), but the slider has a larger epsilon that does.")
     return right(
-        f"At epsilon {value:.2g} the belief rises to {100 * belief:.2g} in 100 at most, whoever attacks and whatever "
+        f"At epsilon {value:.3g} the belief rises to {100 * belief:.3g} in 100 at most, whoever attacks and whatever "
         "else they know."
     )
 
@@ -116,10 +117,10 @@ EXERCISES = (
     ),
     Exercise(
         name="00.3",
-        expects="a number above 0: a position of the epsilon slider",
+        expects="a number above 0, such as a position of the epsilon slider",
         hints=(
             "The right picture shows the belief after being named; false alarms stay at 1 %, delta at 1 in 100,000.",
-            "dial.set(epsilon=0.5).result.belief gives it without turning the knob by hand.",
+            "promise(0.5).belief, from ppml_helpers.start_here, gives it without turning the knob by hand.",
             "At epsilon 1 it is 23 in 100: too much. Go down one position at a time.",
         ),
         judge=_judge_3,

@@ -44,7 +44,8 @@ def test_the_largest_position_of_the_slider_is_right_and_its_neighbours_are_not(
     kept = [position for position in positions if promise(position).belief <= 0.20]
     place = positions.index(max(kept))
     assert reply("00.3", positions[place]) == ""
-    assert reply("00.3", 0.79) == ""  # as the slider shows it
+    for right in (0.79, 0.8, 0.81, 0.8105):  # as the slider shows it, and up to the exact 0.81049
+        assert reply("00.3", right) == ""
     assert "above the board's 20" in reply("00.3", positions[place + 1])
     assert "a larger epsilon" in reply("00.3", positions[place - 1])
 
@@ -71,7 +72,8 @@ def test_a_wrong_answer_gets_its_own_sentence(patients: pd.DataFrame) -> None:
         ("00.2", "alb", "square brackets"),
         ("00.2", 2, "square brackets"),
         ("00.2", ["albumin", "scoma"], "'albumin' is not among the six"),
-        ("00.3", 1.0, "23.2 in 100"),
+        ("00.3", 1.0, "may rise to 23.2"),
+        ("00.3", 0.8109, "to 20.00"),  # the logarithm alone, without delta
         ("00.3", 10.0, "above the board's 20"),
         ("00.3", 0.01, "a larger epsilon"),
         ("00.3", 0.2, "the belief that the board allows"),
