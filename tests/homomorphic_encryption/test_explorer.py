@@ -79,7 +79,6 @@ def test_what_it_measures_is_the_age_of_the_patients(explorer: EncryptionExplore
     assert result.costs.columns.patients == 4096
     assert result.costs.columns.ciphertexts == X.shape[1] == result.features
     few = EncryptionExplorer(cohort.load_patients().iloc[:60]).set(**SMALL)
-    assert few.result.costs.columns.patients == 60
     assert "39 ciphertexts carry 60 patients, and one patient a ciphertext takes 1.54 times" in few.sentence
 
 
@@ -100,9 +99,7 @@ def test_large_rings_are_measured_when_asked_impossible_ones_never_and_packings_
     explorer.forget()
     columns, one = (explorer.set(**SMALL | {"packing": packing}).result for packing in ("columns", "one patient"))
     assert columns.costs is one.costs
-    explorer.forget()
-    explorer.set(**SMALL)
-    assert len(measured) == 3
+    assert len(measured) == 2
 
 
 # ---------------------------------------------------------------------------------------------------- refusals
@@ -125,25 +122,19 @@ def test_what_cannot_be_is_refused_and_changes_nothing(explorer: EncryptionExplo
 @pytest.mark.parametrize(
     ("knobs", "words"),
     [
-        (START, "need primes of 208 bits together, and 128-bit security allows 218; the age of 4,096 patients, "),
-        (START, "a typical error within a factor of two of the 3e-8 that rounding lets expect; "),
-        (START, "the drift of the scale, if it is left in, makes 6e-6 of it; "),
-        (
-            START,
-            "in columns 39 ciphertexts carry 4,096 patients, and one patient a ciphertext takes 105 times as many.",
-        ),
-        (
-            START | {"packing": "one patient"},
-            "one patient a ciphertext 39 of 4,096 slots are in use, and 4,096 patients",
-        ),
+        ({}, "need primes of 208 bits together, and 128-bit security allows 218; the age of 4,096 patients, "),
+        ({}, "a typical error within a factor of two of the 3e-8 that rounding lets expect; "),
+        ({}, "the drift of the scale, if it is left in, makes 6e-6 of it; "),
+        ({}, "in columns 39 ciphertexts carry 4,096 patients, and one patient a ciphertext takes 105 times as many."),
+        ({"packing": "one patient"}, "one patient a ciphertext 39 of 4,096 slots are in use, and 4,096 patients"),
         (IMPOSSIBLE, "99 bits too many; at scale 2^36 this ring allows no multiplication; ring 8,192 would do."),
         (TOO_FEW_PRIMES, "too few such primes; SEAL needs 5 primes of 20 bits that suit ring 16,384: take a larger"),
-        (START | {"ring": 16384, "scale": 45, "depth": 10}, "no ring on offer would do"),
+        ({"ring": 16384, "scale": 45, "depth": 10}, "no ring on offer would do"),
         (SMALL, "and 1 multiplication need primes"),
     ],
 )
 def test_the_sentence_says_the_numbers(explorer: EncryptionExplorer, knobs: dict, words: str) -> None:
-    assert words in explorer.set(**knobs).sentence
+    assert words in explorer.set(**START | knobs).sentence
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -175,9 +166,8 @@ def test_bytes_and_times_are_said_with_two_digits() -> None:
     [
         {},
         {"packing": "one patient"},
-        {"ring": 4096},
         {"ring": 2048, "scale": 45, "depth": 10},
-        {"ring": 16384, "scale": 20, "depth": 5},
+        TOO_FEW_PRIMES,
         {"ring": 16384, "scale": 45, "depth": 3, "measure": True},
     ],
 )
@@ -188,8 +178,7 @@ def test_the_picture_can_be_read(explorer: EncryptionExplorer, knobs: dict) -> N
 
 def test_packings_differ_by_colour_and_marker_and_the_chosen_one_is_filled(explorer: EncryptionExplorer) -> None:
     for packing in ("columns", "one patient"):
-        explorer.set(**SMALL | {"packing": packing})
-        *_, by_bytes = explorer._figure.axes
+        by_bytes = explorer.set(**SMALL | {"packing": packing})._figure.axes[-1]
         looks = {line.get_marker(): (line.get_color(), line.get_markerfacecolor()) for line in by_bytes.lines}
         columns, one = looks["o"], looks["s"]
         assert (columns[0], one[0]) == (figures.COLOURS["utility"], figures.COLOURS["control"])
@@ -197,8 +186,7 @@ def test_packings_differ_by_colour_and_marker_and_the_chosen_one_is_filled(explo
 
 
 def test_what_is_drawn_is_what_was_computed(explorer: EncryptionExplorer) -> None:
-    explorer.set(**IMPOSSIBLE)
-    bar = explorer._figure.axes[0]
+    bar = explorer.set(**IMPOSSIBLE)._figure.axes[0]
     assert [patch.get_width() for patch in bar.patches] == [50, 36, 36, 36, 50, 99]
     assert (bool(bar.patches[-1].get_hatch()), bar.patches[-1].get_x()) == (True, 109)
     assert np.all(bar.lines[0].get_xdata() == 109)

@@ -6,12 +6,13 @@ import copy
 import hmac
 import json
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from ppml_helpers.errors import EncryptionError
-from ppml_helpers.homomorphic_encryption.messages import MAGIC, TAG, Mailbox, new_message_key
+from ppml_helpers.homomorphic_encryption.messages import MAGIC, TAG, Letter, Mailbox, new_message_key
 
 KEY = bytes(range(32))
 
@@ -36,16 +37,16 @@ def taken_apart(message: bytes) -> tuple[dict, bytes]:
 
 
 def test_a_message_arrives_as_it_was_sent() -> None:
-    letter = mailbox("server").open(sealed(), "cohort", sender="client")
-    assert letter.parts == [b"first part", b"second"]
-    assert letter.columns == ("age", "sex")
-    assert (letter.kind, letter.sender, letter.number, letter.rows) == ("cohort", "client", 1, 3)
-    assert letter.facts == {"limit": 1.0}
-
-
-def test_the_tag_is_hmac_sha256_over_all_before_it() -> None:
+    """The other side learns keys and parameters from it, and the tag is HMAC-SHA-256 over all before it."""
     message = sealed()
+    reader = Mailbox.answering(message, KEY, "server")
+    assert (reader.key_id, reader.parameters, reader.me) == ("pair-1", "CKKS a", "server")
+    parts = [b"first part", b"second"]
+    wanted = Letter("cohort", "client", 1, 3, ("age", "sex"), {"limit": 1.0}, parts)
+    assert reader.open(message, "cohort", sender="client") == wanted
     assert message[-TAG:] == hmac.new(KEY, message[:-TAG], "sha256").digest()
+    with pytest.raises(EncryptionError, match="tag"):
+        Mailbox.answering(message, new_message_key(), "server")
 
 
 def test_every_single_bit_flip_of_a_message_is_refused() -> None:
@@ -69,9 +70,8 @@ def test_every_truncation_any_addition_parts_in_other_places_and_random_bytes_ar
         with pytest.raises(EncryptionError, match="changed"):
             reader.open(other, "cohort")
     for length in (0, 1, 8, 43, 44, 45, 500):
-        for other in (rng.bytes(length), MAGIC + rng.bytes(length)):
-            with pytest.raises(EncryptionError):
-                reader.open(other, "cohort")
+        with pytest.raises(EncryptionError):
+            reader.open(MAGIC + rng.bytes(length), "cohort")
 
 
 @pytest.mark.parametrize(
@@ -108,15 +108,6 @@ def test_a_right_tag_on_a_wrong_header_or_none_is_refused(change: dict | bytes) 
         mailbox("server").open(resealed(text, body), "cohort")
 
 
-def test_the_other_side_learns_keys_and_parameters_from_the_first_message() -> None:
-    message = sealed()
-    reader = Mailbox.answering(message, KEY, "server")
-    assert (reader.key_id, reader.parameters, reader.me) == ("pair-1", "CKKS a", "server")
-    assert reader.open(message, "cohort").rows == 3
-    with pytest.raises(EncryptionError, match="tag"):
-        Mailbox.answering(message, new_message_key(), "server")
-
-
 def test_what_is_no_key_name_or_message_is_refused() -> None:
     with pytest.raises(EncryptionError, match="message_key has 5 bytes"):
         mailbox(key=b"short")
@@ -126,10 +117,9 @@ def test_what_is_no_key_name_or_message_is_refused() -> None:
         mailbox("server").open("text", "cohort")  # type: ignore[arg-type]
 
 
-def test_a_mailbox_neither_shows_nor_gives_away_its_key() -> None:
-    box = mailbox()
-    assert KEY.hex() not in repr(box)
-    assert repr(KEY)[2:-1] not in repr(box)
-    for copied in (pickle.dumps, copy.copy, copy.deepcopy):
-        with pytest.raises(EncryptionError, match="cannot be pickled"):
-            copied(box)
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_mailbox_neither_shows_nor_gives_away_its_key(copied: Callable) -> None:
+    assert KEY.hex() not in repr(mailbox())
+    assert repr(KEY)[2:-1] not in repr(mailbox())
+    with pytest.raises(EncryptionError, match="cannot be pickled"):
+        copied(mailbox())
