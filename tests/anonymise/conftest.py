@@ -36,5 +36,5 @@ def extract(people: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def register(people: pd.DataFrame) -> identities.Register:
-    """A small register that lists most of the patients among many others."""
+    """The smallest register: it lists most of the patients among many others."""
     return identities.register(people, size=50_000)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,17 +26,23 @@ FEW = (1, 2, 5, 100)
 START = {"k": 5, "limit": 0.05, "l": 1, "t": 1.0, "sensitive": "dzgroup", **dict.fromkeys(QI, 1)}
 
 
-@pytest.fixture(scope="module")
-def some() -> tuple[pd.DataFrame, identities.Register]:
-    patients = cohort.load_patients().iloc[:2000]
-    people = identities.identities(patients, seed=0)
-    return identities.deidentified(patients, people), identities.register(people, size=50_000, seed=0)
+Tables = tuple[pd.DataFrame, identities.Register]
 
 
 @pytest.fixture(scope="module")
-def explorer(some: tuple) -> AnonymityExplorer:
-    """A quick explorer of 2,000 patients; each test says all the knobs that it depends on."""
+def some(extract: pd.DataFrame, register: identities.Register) -> Tables:
+    return extract.iloc[:1000], register
+
+
+@pytest.fixture(scope="module")
+def explorer(some: Tables) -> AnonymityExplorer:
+    """A quick explorer of 1,000 patients; each test says all the knobs that it depends on."""
     return AnonymityExplorer(*some, ks=FEW)
+
+
+def looked(explorer: AnonymityExplorer, **turned: Any) -> bench.Anonymised:
+    """What the explorer computes at these knobs, without drawing it."""
+    return explorer.compute(lambda *_: None, **START | turned)
 
 
 # ---------------------------------------------------------------------------------------------------- the numbers
@@ -70,9 +79,9 @@ TURNED = (
 
 
 @pytest.mark.parametrize("turned", TURNED)
-def test_it_shows_what_the_library_gives(explorer: AnonymityExplorer, some: tuple, turned: dict) -> None:
+def test_it_shows_what_the_library_gives(explorer: AnonymityExplorer, some: Tables, turned: dict) -> None:
     knobs = START | turned
-    result, expected = explorer.set(**knobs).result, by_hand(*some, knobs)
+    result, expected = looked(explorer, **turned), by_hand(*some, knobs)
     assert result.solution.node == expected["node"]
     assert result.suppressed == expected["suppressed"]
     assert result.solution.loss == pytest.approx(expected["loss"], abs=1e-9)
@@ -92,40 +101,34 @@ def test_it_shows_what_the_library_gives(explorer: AnonymityExplorer, some: tupl
 # ---------------------------------------------------------------------------------------------------- what is kept
 
 
-def test_moving_k_trains_and_precomputes_nothing(some: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = {"fit": 0, "precompute": 0, "link": 0}
+def test_moving_k_trains_and_precomputes_nothing(some: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: Counter[str] = Counter()
 
-    def count(name: str, original: object) -> object:
-        def counted(*args: object, **kwargs: object) -> object:
-            done[name] += 1
-            return original(*args, **kwargs)
+    def count(where: Any, name: str) -> None:
+        original = getattr(where, name)
+        monkeypatch.setattr(where, name, lambda *given, **named: done.update([name]) or original(*given, **named))
 
-        return counted
-
-    monkeypatch.setattr(LogisticRegression, "fit", count("fit", LogisticRegression.fit))
-    monkeypatch.setattr(anonymity.Lattice, "precompute", count("precompute", anonymity.Lattice.precompute))
-    monkeypatch.setattr(linkage, "link", count("link", linkage.link))
+    for where, name in ((LogisticRegression, "fit"), (anonymity.Lattice, "precompute"), (linkage, "link")):
+        count(where, name)
     explorer = AnonymityExplorer(some[0].iloc[:400], some[1], ks=(2, 5, 100))
-    explorer.set()
-    models = done["fit"]
-    assert models >= 3
-    assert done["precompute"] == 1
-    linked = done["link"]
+    looked(explorer)
+    first = done.copy()
+    assert first["fit"] >= 3
+    assert first["precompute"] == 1
     for number, k in enumerate((2, 100), 1):
-        explorer.set(k=k)
-        assert done == {"fit": models, "precompute": 1, "link": linked + number}  # the attack is run anew
-    explorer.set(limit=0.1)
-    assert models < done["fit"] <= 2 * models
+        looked(explorer, k=k)
+        assert done == first + Counter(link=number)  # the attack is run anew
+    looked(explorer, limit=0.1)
+    looked(explorer, k=2)
+    assert first["fit"] < done["fit"] <= 2 * first["fit"]
     assert done["precompute"] == 1
-    explorer.set(limit=0.05, k=2)
-    assert done["fit"] <= 2 * models
-    explorer.set(sensitive="ca")
+    looked(explorer, sensitive="ca")
     assert done["precompute"] == 2
     explorer.forget()
-    assert explorer._bench is None
+    assert explorer._bench is None  # and with it all that it kept
 
 
-def test_a_stopped_curve_goes_on_where_it_was(some: tuple) -> None:
+def test_a_stopped_curve_goes_on_where_it_was(some: Tables) -> None:
     explorer, seen = AnonymityExplorer(*some, ks=FEW), []
 
     def impatient(fraction: float, what: str = "") -> None:
@@ -143,7 +146,7 @@ def test_a_stopped_curve_goes_on_where_it_was(some: tuple) -> None:
     assert not result.curves.isna().any(axis=None)
 
 
-def test_nothing_is_made_before_the_first_look(monkeypatch: pytest.MonkeyPatch, some: tuple) -> None:
+def test_nothing_is_made_before_the_first_look(monkeypatch: pytest.MonkeyPatch, some: Tables) -> None:
     loaded = []
     monkeypatch.setattr(cohort, "load_patients", lambda: loaded.append(1))
     AnonymityExplorer()
@@ -154,7 +157,7 @@ def test_nothing_is_made_before_the_first_look(monkeypatch: pytest.MonkeyPatch, 
 # ---------------------------------------------------------------------------------------------------- refusals
 
 
-def test_unfit_tables_and_ks_are_refused_in_one_sentence(some: tuple) -> None:
+def test_unfit_tables_and_ks_are_refused_in_one_sentence(some: Tables) -> None:
     extract, register = some
     for given, words in (
         ((extract, None), "give both, or neither"),
@@ -172,7 +175,7 @@ def test_unfit_tables_and_ks_are_refused_in_one_sentence(some: tuple) -> None:
 # ---------------------------------------------------------------------------------------------------- the example
 
 
-def test_the_example_is_a_real_class_of_the_release(some: tuple) -> None:
+def test_the_example_is_a_real_class_of_the_release(some: Tables) -> None:
     extract, _ = some
     hierarchies = anonymity.support2_hierarchies(extract)
     table = bench.Bench(*some, FEW, print)
@@ -231,15 +234,15 @@ def test_a_release_without_the_value_that_harms_gives_nobody_away() -> None:
 
 
 def test_the_sentence_says_the_numbers(explorer: AnonymityExplorer) -> None:
-    result = explorer.set(**START | {"k": 2, "limit": 0.2, "sensitive": "hospdead"}).result
-    sentence = explorer.sentence
+    result = looked(explorer, k=2, limit=0.2, sensitive="hospdead")
+    sentence = explorer.say(result)
     assert sentence.startswith("At k = 2, l = 1, t = 1 and at most 20 % left out, ")
     for share in (result.suppressed / result.patients, result.named, result.raw.named, result.certain):
         assert widget._percent(share) in sentence
     assert f"AUC {result.present.auc:.2f} against {result.raw.auc:.2f}" in sentence
     assert "those released who died in hospital" in sentence
-    assert "released as they were" in explorer.set(**START | {"k": 1}).sentence
-    sentence = explorer.set(**START | {"k": 100, "limit": 0.0, "age": 3}).sentence
+    assert "released as they were" in explorer.say(looked(explorer, k=1))
+    sentence = explorer.say(looked(explorer, k=100, limit=0.0, age=3))
     assert any(f"{name} left out" in sentence for name in QI)
     said = [widget._percent(share) for share in (0, 1e-5, 0.0003, 0.0172, 0.31)]
     assert said == ["0 %", "less than 0.01 %", "0.03 %", "1.7 %", "31 %"]
@@ -272,14 +275,12 @@ def test_the_picture_marks_the_present_point_the_promise_and_what_is_made_up(exp
 
 @pytest.mark.parametrize("sensitive", SENSITIVE)
 def test_the_longest_words_fit_on_the_picture(explorer: AnonymityExplorer, sensitive: str) -> None:
-    explorer.set(**START | {"sensitive": sensitive})
+    result = looked(explorer)
     longest = max(cohort.COLUMNS[sensitive].levels or (1,), key=lambda value: len(widget._written(value, {})))
-    result = explorer.result
-    before = result.example.before.assign(race="hispanic", postcode="QA12 9", **{sensitive: longest})
-    after = {"age": "100-104", "sex": "female", "race": "hispanic", "postcode": "QA12 9", "admission": "1993-12-29"}
-    values = pd.Series({longest: 88, "other": 11})
-    example = bench.Example(before, after, 99, values)
+    words = {"sex": "female", "race": "hispanic", "postcode": "QA12 9", sensitive: longest}
+    after = words | {"age": "100-104", "admission": "1993-12-29"}
+    example = bench.Example(result.example.before.assign(**words), after, 99, pd.Series({longest: 88, "other": 11}))
     explorer._figure.clear()
-    explorer.draw(explorer._figure, result._replace(example=example))
+    explorer.draw(explorer._figure, result._replace(example=example, asked=bench.Asked(sensitive)))
     explorer._figure.canvas.draw()
     assert_readable(explorer)
