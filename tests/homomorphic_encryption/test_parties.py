@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pickle
-import zlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,9 @@ import tenseal as ts
 import tenseal.sealapi as seal
 
 from ppml_helpers.errors import EncryptionError
-from ppml_helpers.homomorphic_encryption import aggregation, keys, statistics, training
+from ppml_helpers.homomorphic_encryption import aggregation as agg
+from ppml_helpers.homomorphic_encryption import keys, training
+from ppml_helpers.homomorphic_encryption import statistics as st
 from ppml_helpers.homomorphic_encryption.messages import Mailbox, new_message_key
 from ppml_helpers.homomorphic_encryption.models import Linear
 from ppml_helpers.homomorphic_encryption.parameters import LINEAR, SIGMOID
@@ -21,7 +23,6 @@ from ppml_helpers.homomorphic_encryption.parties import KeyHolder, Party, chunks
 from ppml_helpers.homomorphic_encryption.scoring import Client, Server
 
 COLUMNS = ("a", "b", "c")
-MODEL = Linear(COLUMNS, (1.5, -2.0, 0.25), 0.7)
 
 
 @pytest.fixture(scope="module")
@@ -41,47 +42,48 @@ def table(rows: int = 20, columns: tuple[str, ...] = COLUMNS) -> pd.DataFrame:
 # Who computes cannot read ------------------------------------------------------------------------------------------
 
 
-Sides = tuple[KeyHolder, list[Party], list]  # who can decrypt, who cannot, and ciphertexts as these have them
+class Sides(NamedTuple):
+    """Who can decrypt, who cannot, and ciphertexts as the latter have them."""
+
+    holder: KeyHolder
+    parties: list[Party]
+    received: list
 
 
 def of_scores() -> Sides:
     holder = Client("sigmoid")
     server = Server(holder.public_bytes(), holder.message_key)
-    return holder, [server], list(server.receive(holder.encrypt(table())).chunks[0])
+    return Sides(holder, [server], list(server.receive(holder.encrypt(table())).chunks[0]))
 
 
 def of_training() -> Sides:
     holder = training.TrainingClient()
     server = training.TrainingServer(holder.public_bytes(), holder.message_key)
     server.receive(holder.encrypt(table(), [0, 1] * 10))
-    return holder, [server], server._features[0]
+    return Sides(holder, [server], server._features[0])
 
 
-def of_moments() -> Sides:
-    holder = statistics.MomentsHolder({"a": (-1, 1)})
-    public = holder.public_bytes(), holder.message_key
-    hospital, server = statistics.MomentsHospital(*public, "North"), statistics.MomentsServer(*public)
-    parts = server._mailbox.open(hospital.encrypt(table()), "columns").parts
-    return holder, [hospital, server], [ciphertext(server._context, part) for part in parts]
+def sums(holder: KeyHolder, hospital: type, server: type, kind: str, *figures: object) -> Sides:
+    """Let a hospital send its figures to a server that adds them up."""
+    one = hospital(holder.public_bytes(), holder.message_key, "North")
+    adds = server(holder.public_bytes(), holder.message_key)
+    read = ts.bfv_vector_from if kind == "counts" else ts.ckks_vector_from
+    parts = adds._mailbox.open(one.encrypt(*figures), kind).parts
+    return Sides(holder, [one, adds], [ciphertext(adds._context, part, read=read) for part in parts])
 
 
-def of_counts() -> Sides:
-    holder = statistics.CountsHolder(["dead", "alive"])
-    public = holder.public_bytes(), holder.message_key
-    hospital, server = statistics.CountsHospital(*public, "North"), statistics.CountsServer(*public)
-    parts = server._mailbox.open(hospital.encrypt([3, 4], 7), "counts").parts
-    return holder, [hospital, server], [ts.bfv_vector_from(server._context, part) for part in parts]
+SIDES = {
+    "scores": of_scores,
+    "training": of_training,
+    "moments": lambda: sums(st.MomentsHolder({"a": (-1, 1)}), st.MomentsHospital, st.MomentsServer, "columns", table()),
+    "counts": lambda: sums(st.CountsHolder(["dead", "alive"]), st.CountsHospital, st.CountsServer, "counts", [3, 4], 7),
+    "updates": lambda: sums(agg.UpdatesHolder(2), agg.UpdatesHospital, agg.UpdatesServer, "update", [0.1, 0.2], 10),
+}
 
 
-def of_updates() -> Sides:
-    holder = aggregation.UpdatesHolder(3)
-    public = holder.public_bytes(), holder.message_key
-    hospital, server = aggregation.UpdatesHospital(*public, "North"), aggregation.UpdatesServer(*public)
-    parts = server._mailbox.open(hospital.encrypt([0.1, 0.2, 0.3], 10), "update").parts
-    return holder, [hospital, server], [ciphertext(server._context, part) for part in parts]
-
-
-SIDES = [of_scores, of_training, of_moments, of_counts, of_updates]
+@pytest.fixture(scope="module", params=SIDES)
+def sides(request: pytest.FixtureRequest) -> Sides:
+    return SIDES[request.param]()
 
 
 def contexts_in(root: object) -> list[ts.Context]:
@@ -112,12 +114,10 @@ def refused_or_clean(context: ts.Context, clean: bytes) -> bool:
         return True
 
 
-@pytest.mark.parametrize("sides", SIDES)
-def test_no_accessor_of_a_party_leads_to_a_key(sides: Callable[[], Sides]) -> None:
-    _, parties, received = sides()
-    contexts = contexts_in((parties, received))
-    assert len(contexts) >= len(parties), "the search must find the contexts, or it proves nothing"
-    rotations = sides is of_moments  # to add up slots
+def test_no_accessor_of_a_party_leads_to_a_key(sides: Sides) -> None:
+    contexts = contexts_in((sides.parties, sides.received))
+    assert len(contexts) >= len(sides.parties), "the search must find the contexts, or it proves nothing"
+    rotations = isinstance(sides.holder, st.MomentsHolder)  # to add up slots
     for context in contexts:
         assert not context.has_secret_key()
         assert not context.is_private()
@@ -129,7 +129,7 @@ def test_no_accessor_of_a_party_leads_to_a_key(sides: Callable[[], Sides]) -> No
                     getattr(holder, accessor)()
         clean = context.serialize(False, False, False, False)
         assert refused_or_clean(context, clean), "asked for the secret key, it must have none to write"
-    for vector in received:
+    for vector in sides.received:
         with pytest.raises(ValueError, match=r"(?i)secret|decrypt"):
             vector.decrypt()
 
@@ -141,11 +141,9 @@ def test_the_search_would_find_a_key(client: Client) -> None:
     context.decryptor()
 
 
-@pytest.mark.parametrize("sides", SIDES)
-def test_no_side_can_be_pickled_or_shows_a_key(sides: Callable[[], Sides]) -> None:
-    holder, parties, _ = sides()
-    for side in (holder, *parties):
-        assert holder.message_key.hex() not in repr(side)
+def test_no_side_can_be_pickled_or_shows_a_key(sides: Sides) -> None:
+    for side in (sides.holder, *sides.parties):
+        assert sides.holder.message_key.hex() not in repr(side)
         with pytest.raises(EncryptionError, match="cannot be pickled"):
             pickle.dumps(side)
 
@@ -188,7 +186,7 @@ def test_a_context_with_a_live_decryptor_is_refused() -> None:
     keys.load_public(keys.public_part(context))  # the bytes are clean
 
 
-@pytest.mark.parametrize("data", [b"", b"abc", None, bytes(1000), zlib.compress(bytes(1000))])
+@pytest.mark.parametrize("data", [b"", None, bytes(1000)])
 def test_what_is_no_context_is_refused(data: object) -> None:
     with pytest.raises(EncryptionError, match="public context"):
         keys.load_public(data)  # type: ignore[arg-type]
@@ -197,16 +195,9 @@ def test_what_is_no_context_is_refused(data: object) -> None:
 # Changed, mixed and repeated messages ------------------------------------------------------------------------------
 
 
-def damaged(message: bytes, rng: np.random.Generator, number: int) -> bytes:
-    if number % 5 == 0:
-        return message[: rng.integers(len(message))]
-    changed = bytearray(message)
-    changed[rng.integers(len(message))] ^= 1 << rng.integers(8)
-    return bytes(changed)
-
-
-def test_500_random_flips_and_truncations_of_each_message_are_refused() -> None:
-    client = Client("linear")
+def test_random_flips_and_truncations_of_each_message_are_refused() -> None:
+    """Of every bit of a small message `test_messages` knows; here that each reader asks for the tag at all."""
+    client, rng = Client("linear"), np.random.default_rng(0)
     public = client.public_bytes()
     server = Server(public, client.message_key)
     encrypted = client.encrypt(table(2, ("a",)))
@@ -216,11 +207,12 @@ def test_500_random_flips_and_truncations_of_each_message_are_refused() -> None:
         (encrypted, server.receive),
         (answer, client.decrypt),
     ]
-    rng = np.random.default_rng(0)
     for message, read in readers:
-        for number in range(500):
-            with pytest.raises(EncryptionError):
-                read(damaged(message, rng, number))
+        for place in rng.integers(len(message), size=100):
+            flipped = bytes([message[place] ^ 1 << int(rng.integers(8))])
+            for changed in (message[:place], message[:place] + flipped + message[place + 1 :]):
+                with pytest.raises(EncryptionError):
+                    read(changed)
         read(message)  # what is whole is still read
 
 
@@ -228,7 +220,7 @@ def test_other_keys_another_purpose_or_other_parameters_are_refused(client: Clie
     with pytest.raises(EncryptionError, match="another message key"):
         Server(client.public_bytes(), new_message_key())
     with pytest.raises(EncryptionError, match="'public keys for scores', not 'public keys for counts'"):
-        statistics.CountsServer(client.public_bytes(), client.message_key)
+        st.CountsServer(client.public_bytes(), client.message_key)
     for key_id, stated, words in (
         ("another", SIGMOID, "belongs to key pair another"),
         (client.key_id, LINEAR, "parameters CKKS 8192 60-40-60"),
@@ -258,16 +250,6 @@ def test_parts_that_do_not_fit_their_header_are_refused(client: Client, server: 
     helper = Mailbox(client.message_key, client.key_id, SIGMOID.fingerprint, "helper")
     with pytest.raises(EncryptionError, match="comes from 'helper'"):
         server.receive(helper.seal("cohort", [part], 2, ("a",), limit=1.0))
-
-
-def test_a_repeated_cohort_or_answer_is_refused(client: Client, server: Server) -> None:
-    message = client.encrypt(table())
-    answer = server.score(message, MODEL)
-    with pytest.raises(EncryptionError, match="repetition"):
-        server.score(message, MODEL)
-    client.decrypt(answer)
-    with pytest.raises(EncryptionError, match="repetition"):
-        client.decrypt(answer)
 
 
 def test_chunks_are_full_and_padded_with_zeros() -> None:

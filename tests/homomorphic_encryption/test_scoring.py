@@ -52,31 +52,18 @@ def scores(client: Client, server: Server, X: Any, model: Any, **more: Any) -> n
 # Right -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def patients() -> cohort.Split:
-    return cohort.split(*cohort.features(cohort.load_patients()), seed=0)
-
-
-@pytest.fixture(scope="module")
-def trained(patients: cohort.Split) -> LogisticRegression:
-    return LogisticRegression(max_iter=1000).fit(patients.X_train, patients.y_train)
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "threshold", "bound"), [("linear", Linear, 0.0, 1e-6), ("sigmoid", Sigmoid, 0.5, 1e-5)]
-)
-def test_all_test_patients_are_scored_as_in_plain_text(
-    patients: cohort.Split, trained: LogisticRegression, name: str, kind: type, threshold: float, bound: float
-) -> None:
+def test_all_test_patients_are_scored_as_in_plain_text() -> None:
+    patients = cohort.split(*cohort.features(cohort.load_patients()), seed=0)
+    trained = LogisticRegression(max_iter=1000).fit(patients.X_train, patients.y_train)
     X = patients.X_test
-    assert len(X) == 2276
-    client = Client(name)
-    server = Server(client.public_bytes(), client.message_key)
-    model = kind(X.columns, trained.coef_[0], trained.intercept_[0])
-    got, want = scores(client, server, X, model), model.plain(X)
-    assert np.abs(got - want).max() <= bound
-    assert ((got > threshold) == (want > threshold)).all()
-    assert parameters.most_bits(8192) >= client.parameters.bits
+    for name, kind, threshold, bound in (("linear", Linear, 0.0, 1e-6), ("sigmoid", Sigmoid, 0.5, 1e-5)):
+        client = Client(name)
+        server = Server(client.public_bytes(), client.message_key)
+        model = kind(X.columns, trained.coef_[0], trained.intercept_[0])
+        got, want = scores(client, server, X, model), model.plain(X)
+        assert got.shape == (2276,)
+        assert np.abs(got - want).max() <= bound
+        assert ((got > threshold) == (want > threshold)).all()
 
 
 @pytest.mark.parametrize("which", [SIGMOID, DEEP], ids=lambda which: which.name)
@@ -99,27 +86,12 @@ def test_the_twins_are_the_formulas_written_out() -> None:
     np.testing.assert_allclose(NETWORK.plain(X), 0.8 * first**2 - 1.1 * second**2 + 0.3)
 
 
-@pytest.mark.parametrize("bound", [3, 5, 8])
+@pytest.mark.parametrize("bound", [3, 8])
 def test_the_polynomial_is_the_best_cubic_inside_its_bound(bound: float) -> None:
     c0, c1, c3 = sigmoid_polynomial(bound)
     z = np.linspace(-bound, bound, 2001)
-    sigmoid = 1 / (1 + np.exp(-z))
-    best = np.polynomial.Polynomial.fit(z, sigmoid, 3)
+    best = np.polynomial.Polynomial.fit(z, 1 / (1 + np.exp(-z)), 3)
     np.testing.assert_allclose(c0 + c1 * z + c3 * z**3, best(z), atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        Linear(COLUMNS, [0.0, 1.0, 0.0], 0.0),
-        Linear(COLUMNS, [0.0, 1e-14, 2.0], -0.1),
-        Sigmoid(COLUMNS, [0.0, -1.0, 0.0], 0.0),
-        SquareNetwork(COLUMNS, [[0.0, 1.0, 1.0]] * 3, [2.0, 0.5, 0.0], [3.0, 0.0, -0.5], 0.0),
-    ],
-)
-def test_weights_of_zero_are_no_stumbling_block(client: Client, server: Server, model: Any) -> None:
-    X = table()
-    np.testing.assert_allclose(scores(client, server, X, model), model.plain(X), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -128,57 +100,56 @@ def test_weights_of_zero_are_no_stumbling_block(client: Client, server: Server, 
         (table(SIGMOID.slots + 5), MODELS[1], 1),  # goes in chunks
         (frame(a=[0.25]), Linear("a", [2.0], 1.0), 1),
         (100 * table(), MODELS[0], 100),
+        (table(), Linear(COLUMNS, [0.0, 1.0, 0.0], 0.0), 1),  # SEAL multiplies by no zero
+        (table(), Linear(COLUMNS, [0.0, 1e-14, 2.0], -0.1), 1),
+        (table(), Sigmoid(COLUMNS, [0.0, -1.0, 0.0], 0.0), 1),
+        (table(), SquareNetwork(COLUMNS, [[0.0, 1.0, 1.0]] * 3, [2.0, 0.5, 0.0], [3.0, 0.0, -0.5], 0.0), 1),
     ],
-    ids=["many patients", "one patient and feature", "large values"],
 )
-def test_a_cohort_of_any_size_is_scored(client: Client, server: Server, X: Any, model: Any, limit: float) -> None:
+def test_a_cohort_of_any_size_and_weights_of_zero_are_no_stumbling_block(
+    client: Client, server: Server, X: Any, model: Any, limit: float
+) -> None:
     np.testing.assert_allclose(scores(client, server, X, model, limit=limit), model.plain(X), atol=1e-6 * limit)
 
 
-@pytest.mark.parametrize("size", [1, 127, 128, 4096])
-def test_columns_are_wrapped_as_tenseal_wraps_its_own(size: int) -> None:
-    context = LINEAR.context()
-    column = np.random.default_rng(size).uniform(-1, 1, size)
-    (ours,) = encrypted_columns(context, [column])
+@pytest.mark.parametrize(("size", "memory"), [(1, ""), (127, ""), (128, ""), (4096, "/there/is/no/such/folder")])
+def test_columns_are_wrapped_as_tenseal_wraps_its_own(size: int, memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A seed takes the place of half the bytes, no two are alike, and where no folder lies in memory the disk does."""
+    monkeypatch.setattr(columns_module, "MEMORY", memory or columns_module.MEMORY)
+    context, column = LINEAR.context(), np.random.default_rng(size).uniform(-1, 1, size)
+    ours, again = encrypted_columns(context, [column, column])
     theirs = ts.ckks_vector(context, column).serialize()
     # Both begin with the number of values and end with the scale; between them is randomised.
     assert ours[:4] == theirs[:4]
     assert ours[-9:] == theirs[-9:]
+    assert ours != again
+    assert len(ours) < 0.55 * len(theirs)
     vector = ts.ckks_vector_from(context, ours)
     assert vector.size() == size
     np.testing.assert_allclose(vector.decrypt(), column, atol=1e-7)
 
 
-def test_a_seed_takes_the_place_of_half_the_bytes_no_two_are_alike_and_the_disk_will_do(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    context, column = LINEAR.context(), np.linspace(-1, 1, 4096)
-    first, second = encrypted_columns(context, [column, column])
-    assert len(first) < 0.55 * len(ts.ckks_vector(context, column).serialize())
-    assert first != second
-    monkeypatch.setattr(columns_module, "MEMORY", "/there/is/no/such/folder")
-    (part,) = encrypted_columns(context, [column])
-    np.testing.assert_allclose(ts.ckks_vector_from(context, part).decrypt(), column, atol=1e-7)
-
-
 # Refused -----------------------------------------------------------------------------------------------------------
 
 
-def test_columns_in_another_order_are_refused_and_an_old_order_cannot_come_back(client: Client, server: Server) -> None:
+def test_columns_in_another_order_an_old_cohort_and_an_old_answer_are_refused(client: Client, server: Server) -> None:
     X = table()
     old = client.encrypt(X[["b", "a", "c"]])
     with pytest.raises(EncryptionError, match="Column 1 of the cohort is 'b', and the model expects 'a'"):
         server.score(old, MODELS[0])
-    server.score(client.encrypt(X), MODELS[0])
+    answer = server.score(client.encrypt(X), MODELS[0])
     with pytest.raises(EncryptionError, match="repetition"):
         server.score(old, Linear(("b", "a", "c"), WEIGHTS))
+    client.decrypt(answer)
+    with pytest.raises(EncryptionError, match="repetition"):
+        client.decrypt(answer)
 
 
 def test_scores_that_answer_nothing_or_come_under_other_keys_behind_a_right_tag_are_refused() -> None:
     client = Client("linear")
     box = Mailbox(client.message_key, client.key_id, LINEAR.fingerprint, "server")
     client.encrypt(frame(a=[0.5, 0.25]))
-    for rows, number in ((2, 9), (3, 2)):  # its keys were message 1
+    for rows, number in ((2, 9), (3, 2)):  # the keys were message 1, the cohort 2
         with pytest.raises(EncryptionError, match="did not send"):
             client.decrypt(box.seal("scores", [], rows, ("logit",), answers=number))
     stranger = ts.ckks_vector(LINEAR.context(), [0.5, 0.25]).serialize()
@@ -202,11 +173,6 @@ def test_a_cohort_that_cannot_be_encrypted_is_refused_without_a_value(client: Cl
     with pytest.raises(EncryptionError, match=words) as caught:
         client.encrypt(bad)
     assert "77.1" not in str(caught.value)
-
-
-def test_a_limit_keeps_within_the_parameters(client: Client) -> None:
-    with pytest.raises(EncryptionError, match=r"limit = 100000\.0 must be .*at most 8,?192"):
-        client.encrypt(table(), limit=1e5)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +213,7 @@ def test_a_model_that_needs_more_levels_is_refused_before_anything_is_opened() -
         (lambda: SquareNetwork(COLUMNS, np.ones((3, 2)), [0, 0], [1, 1, 1]), "must belong together"),
         (lambda: SquareNetwork(COLUMNS, np.zeros((3, 2)), [1, 1], [1, 1]), "No hidden unit"),
         (lambda: Client("fast"), "parameters = 'fast' is not on offer: choose one of 'linear'"),
+        (lambda: Client("linear").encrypt(table(), limit=1e7), "limit = 10000000.0 must be .* at most 524,?288"),
         (lambda: Parameters("x", 4096, (60, 40, 60), 40), "128-bit security allows 109 bits here"),
         (lambda: Parameters("x", 8192, (50, 36, 36, 36, 61), 36), "bits = 61 must be a whole number from 20 to 60"),
         (lambda: Parameters("x", 8192, (60, 60), 40), "allow no multiplication"),
@@ -261,9 +228,8 @@ def test_models_and_parameters_that_cannot_be_are_refused(make: Callable[[], obj
         make()
 
 
-@pytest.mark.parametrize(("ring", "bits"), {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}.items())
-def test_the_limits_are_those_of_the_standard(ring: int, bits: int) -> None:
-    assert parameters.most_bits(ring) == bits
-    parameters.check_bits(ring, bits)
-    with pytest.raises(EncryptionError, match=f"128-bit security allows {bits} bits here"):
-        parameters.check_bits(ring, bits + 1)
+def test_the_limits_are_those_of_the_standard() -> None:
+    for ring, bits in {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}.items():
+        parameters.check_bits(ring, bits)
+        with pytest.raises(EncryptionError, match=f"128-bit security allows {bits} bits here"):
+            parameters.check_bits(ring, bits + 1)
