@@ -230,6 +230,7 @@ def _try_lock(handle: int) -> bool:
 
 def _make(recipe: Recipe, lock: int) -> None:
     """Create or repair the environment and stamp it."""
+    key = recipe.key()  # before anything is made: a list that cannot be read, or changes meanwhile, gets no stamp
     _check_disk(recipe)
     (recipe.folder / STAMP).unlink(missing_ok=True)
     if not _reusable(recipe.folder):
@@ -241,7 +242,7 @@ def _make(recipe: Recipe, lock: int) -> None:
     if recipe.warm_up is not None:
         recipe.warm_up(python_of(recipe.folder))
     version, entries = interpreter_version(recipe.folder), sorted(_entries(recipe.folder))
-    stamp = {"key": recipe.key(), "python": version, "entries": entries}
+    stamp = {"key": key, "python": version, "entries": entries}
     _write(recipe.folder / STAMP, json.dumps(stamp, indent=1).encode())
 
 
@@ -275,7 +276,8 @@ def _reusable(folder: Path) -> bool:
     if not version or not supported(tuple(map(int, version.split(".")))):
         return False
     probe = [str(python_of(folder)), "-I", "-m", "pip", "--version"]
-    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    variables = surroundings.without_pips_settings()  # one of a person's must not throw a good environment away
+    return subprocess.run(probe, env=variables, capture_output=True, check=False).returncode == 0
 
 
 def _create(recipe: Recipe, lock: int) -> None:

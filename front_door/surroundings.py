@@ -26,6 +26,13 @@ def own() -> dict[str, str]:
     return {**kept, "PYTHONNOUSERSITE": "1"}
 
 
+def without_pips_settings() -> dict[str, str]:
+    """Return the variables for a pip that only says whether it starts: none of a person's settings, from no file."""
+    return {name: value for name, value in own().items() if not name.startswith("PIP_")} | {
+        "PIP_CONFIG_FILE": os.devnull
+    }
+
+
 def for_pip(python: Path) -> dict[str, str]:
     """Return the variables for the pip of ``python``: a person's index, certificates and caches, no other setting."""
     theirs = {name: value for name, value in own().items() if name == "PIP_CONFIG_FILE" or not name.startswith("PIP_")}
