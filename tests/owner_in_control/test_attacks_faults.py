@@ -13,52 +13,37 @@ import re
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from ppml_helpers.errors import AttackError
 from ppml_helpers.owner_in_control import CANNOT_STOP, Defences, attacks
-from ppml_helpers.owner_in_control.attacks import ASKED, ATTACKS, JAM, N_PATIENTS, attack, attack_all, private_patients
+from ppml_helpers.owner_in_control.attacks import ASKED, ATTACKS, JAM, N_PATIENTS, attack, private_patients
 
-WAYS = {
-    "logs": ("stderr.txt", "stdout.txt"),
-    "stray file": ("rows.tmp",),
-    "swapped code": ("result.json",),
-    "run script": ("patients_private.csv",),
-    "planted file": ("details.csv",),
-    "public folder": ("notes.txt",),
-    "jam": (),
-}
-WHY = {
-    "logs": "traceback",
-    "stray file": r"Taken out of the job's folder: .*rows\.tmp",
-    "swapped code": r"main\.py was changed .* after it was reviewed",
-    "run script": "run script of 'count' has the line",
-    "planted file": "from rita@university.example was set aside: it names carl@university.example",
-    "public folder": r"public/notes/notes\.txt",
-    "jam": "from rita@university.example was set aside: it cannot be read",
+#: By attack: the files by which it gets out, and what the gate says when it stops it.
+SHOWN = {
+    "logs": (("stderr.txt", "stdout.txt"), "traceback"),
+    "stray file": (("rows.tmp",), r"Taken out of the job's folder: .*rows\.tmp"),
+    "swapped code": (("result.json",), r"main\.py was changed .* after it was reviewed"),
+    "run script": (("patients_private.csv",), "run script of 'count' has the line"),
+    "planted file": (
+        ("details.csv",),
+        "from rita@university.example was set aside: it names carl@university.example",
+    ),
+    "public folder": (("notes.txt",), r"public/notes/notes\.txt"),
+    "jam": ((), "from rita@university.example was set aside: it cannot be read"),
 }
 STOPPED_BY = {plan.name: plan.stopped_by for plan in (*ATTACKS, JAM)}
 #: In these two the job, and its answer, belong to a colleague who does nothing wrong.
 COLLEAGUES = ("planted file", "jam")
 
 
-class Gated(NamedTuple):
-    """What the attacks got from behind the gate with every defence on, and what was seen meanwhile."""
-
-    leaks: dict[str, attacks.Leak]
-    on_the_way: list[set[str]]
-
-
-@pytest.fixture(scope="module")
-def gated() -> Gated:
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """For each attack, the patients on the way, before anybody has tidied up."""
     seen: list[set[str]] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attacks, "_answer_calls", lambda scene: seen.append(on_the_way(scene)))
-        six = attack_all(Defences())
-        jam = attack(JAM.name, Defences())
-    return Gated({leak.name: leak for leak in (*six, jam)}, seen)
+    monkeypatch.setattr(attacks, "_answer_calls", lambda scene: seen.append(on_the_way(scene)))
+    return seen
 
 
 def on_the_way(scene: attacks._Scene) -> set[str]:
@@ -80,42 +65,32 @@ def assert_it_works(leak: attacks.Leak) -> None:
     """All patients are out, by the way that the attack is named after; or, of the jam, the mail stands still."""
     jam = leak.name == JAM.name
     assert leak.leaked
-    assert leak.ways == WAYS[leak.name]
+    assert leak.ways == SHOWN[leak.name][0]
     assert (leak.recovered, leak.patients, leak.blocked) == (0 if jam else N_PATIENTS, N_PATIENTS, jam)
     assert leak.answered != jam, "the honest colleague waits for ever behind the jam"
 
 
 @pytest.mark.parametrize("name", STOPPED_BY)
-def test_syft_alone_does_not_stop_it(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    seen: list[set[str]] = []
-    monkeypatch.setattr(attacks, "_answer_calls", lambda scene: seen.append(on_the_way(scene)))
-    leak = attack(name)
+def test_syft_alone_does_not_stop_it(name: str, seen: list[set[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor do encrypted messages; that the gate screens these as well is held in test_gate_messages_faults."""
+    encryption = name in COLLEAGUES
+    leak = attack(name, encryption=encryption)
     assert_it_works(leak)
     assert leak.refusals == ()
-    assert [len(rows) for rows in seen] == [leak.recovered], "the search of the messages finds what there is"
+    found = 0 if encryption else leak.recovered
+    assert [len(rows) for rows in seen] == [found], "the search of the messages finds what can be read"
     assert capsys.readouterr() == ("", ""), "a page with an attack on it shows no words of syft's"
 
 
-@pytest.mark.parametrize("name", COLLEAGUES)
-def test_encrypted_messages_do_not_stop_it_either(name: str) -> None:
-    """That the gate screens encrypted messages as well is held in test_gate_messages_faults."""
-    assert_it_works(attack(name, encryption=True))
-
-
 @pytest.mark.parametrize("name", STOPPED_BY)
-def test_the_gate_stops_it_and_a_sentence_says_how(name: str, gated: Gated) -> None:
-    leak = gated.leaks[name]
+def test_the_gate_stops_it_says_how_and_nobody_is_even_on_the_way(name: str, seen: list[set[str]]) -> None:
+    leak = attack(name, Defences())
     assert (leak.recovered, leak.ways, leak.blocked, leak.leaked) == (0, (), False, False)
     if name in COLLEAGUES:
         assert leak.answered, "the colleague is not made to suffer for it"
-    assert re.search(WHY[name], leak.why), leak.why
+    assert re.search(SHOWN[name][1], leak.why), leak.why
     assert tempfile.gettempdir() not in leak.why
-
-
-def test_behind_the_gate_nobody_is_even_on_the_way(gated: Gated) -> None:
-    assert gated.on_the_way == [set()] * len(STOPPED_BY)
+    assert seen == [set()]
 
 
 @pytest.mark.parametrize("name", STOPPED_BY)
@@ -134,10 +109,8 @@ def test_what_no_gate_stops_gets_through_every_defence_and_is_named_among_it() -
 
 
 def test_nothing_is_left_behind_when_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    where: list[Path] = []
-
     def stop(scene: attacks._Scene) -> None:
-        where.append(scene.network.shared)
+        assert tmp_path in scene.network.shared.parents
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -145,7 +118,6 @@ def test_nothing_is_left_behind_when_it_is_stopped(tmp_path: Path, monkeypatch: 
     before = dict(os.environ)
     with pytest.raises(KeyboardInterrupt):
         attack("jam")
-    assert [tmp_path in path.parents for path in where] == [True]
     assert list(tmp_path.iterdir()) == []
     assert dict(os.environ) == before
 
