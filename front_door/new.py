@@ -59,6 +59,9 @@ def _check(number: str, name: str, root: Path) -> None:
         )
     if keyword.iskeyword(name) or not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         raise Stop(f"'{name}' is no name of a chapter: give small letters and underscores, such as secure_computation.")
+    # The package answers the names of earlier versions, each written there in quotes, before a room is looked for.
+    if f'"{name}"' in (root / "ppml_helpers" / "__init__.py").read_text("utf-8"):
+        raise Stop(f"'{name}' is a name of an earlier version, whose imports are told where it went: choose another.")
     taken = [path.name for path in (root / "notebooks").glob(f"{number}_*.ipynb")]
     taken += [path.name for path in (root / "ppml_helpers").glob(f"{name}*") if path.stem == name]
     taken += [path.name for path in (root / "tests").glob(name)]

@@ -342,6 +342,8 @@ EDITION_FILES = (
     "data/support2.csv.gz", "data/attack_study.json", "data/SHA256SUMS", "data/DATA_CARD.md", "data/build.py",
     "benchmarks/results/encrypted.json", "benchmarks/results/encrypted-training.json",  # chapter 08 draws them
 )  # fmt: skip
+BESIDE = ("workshop/real-network.md",)  # chapter 07 leads to it; the rest of workshop/ is for those who teach
+NOT_FOR_LEARNERS = ("How to teach with it", "How to check it in CI", "How to contribute")  # parts of the README
 EDITION_FOLDERS = ("front_door", "jupyter_config", "ppml_helpers", "docs")
 
 
@@ -350,6 +352,12 @@ def learner_notebook(notebook: NotebookNode) -> NotebookNode:
     bare = normalise(_without_outputs(notebook))
     bare.cells = [cell for cell in bare.cells if "solution" not in cell.metadata.get("tags", [])]
     return bare
+
+
+def learner_readme(text: str) -> str:
+    """Return the README without the parts that are about what the edition lacks: plans, tests, how to carry it on."""
+    first, *parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    return first + "".join(part for part in parts if part[3:].partition("\n")[0] not in NOT_FOR_LEARNERS)
 
 
 def write_learner_edition(out: Path, root: Path = ROOT) -> list[str]:
@@ -386,9 +394,11 @@ def _earlier_edition(out: Path, root: Path) -> dict[str, str]:
 
 
 def _edition(root: Path) -> Iterator[tuple[str, bytes]]:
-    for name in EDITION_FILES:
+    for name in (*EDITION_FILES, *BESIDE):
         if (root / name).is_file():
             yield name, (root / name).read_bytes()
+    if (root / "README.md").is_file():
+        yield "README.md", learner_readme((root / "README.md").read_text("utf-8")).encode("utf-8")
     for folder in EDITION_FOLDERS:
         for path in sorted((root / folder).rglob("*")):
             inside = path.relative_to(root)

@@ -105,3 +105,13 @@ def test_the_patients_are_counted_right() -> None:
     from ppml_helpers import cohort
 
     assert f"{len(cohort.load_patients()):,} seriously ill adults" in README
+
+
+def test_the_learner_edition_has_what_its_readme_leads_to_and_says_nothing_to_teachers(tmp_path: Path) -> None:
+    course.write_learner_edition(tmp_path / "edition")
+    text = (tmp_path / "edition" / "README.md").read_text("utf-8")
+    links = {link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link}
+    assert "workshop/real-network.md" in links
+    assert [link for link in sorted(links) if not (tmp_path / "edition" / link).is_file()] == []
+    left_out = set(re.findall("^## (.+)$", README, re.MULTILINE)) - set(re.findall("^## (.+)$", text, re.MULTILINE))
+    assert left_out == set(course.NOT_FOR_LEARNERS), "a heading that was renamed is not left out"
