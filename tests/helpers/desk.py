@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from ppml_helpers import processes
 from ppml_helpers.owner_in_control import Defences, Network, ReleaseGate, silence
 
 SECRET = "Zebedee"  # a name that no file of the researcher may ever hold
@@ -93,17 +94,24 @@ class Desk:
     def run(self, name: str, script: str, epsilon: float = 0.1) -> Any:
         return self.gate.run(self.approved(name, script, epsilon=epsilon))
 
-    def arrived(self, who: Any = None) -> dict[str, str]:
-        """Everything of the hospital's on a researcher's disk after a sync of both, by file name."""
+    def arrived(self, who: Any = None, by_hand: bool = False) -> dict[str, str]:
+        """Everything of the hospital's on a researcher's disk after a sync of both, by file name.
+
+        By hand syncs an owner who forgets the gate.
+        """
         who = who or self.rita
         with silence():
-            self.gate.sync()
+            (self.north if by_hand else self.gate).sync()
             who.sync()
         files = [path for path in (who.syftbox_folder / self.north.email).rglob("*") if path.is_file()]
         return {str(path.relative_to(who.syftbox_folder)): path.read_text() for path in files}
 
-    def leaked(self, who: Any = None) -> list[str]:
-        return [path for path, text in self.arrived(who).items() if SECRET in text]
+    def leaked(self, who: Any = None, by_hand: bool = False) -> list[str]:
+        """Names of the files in which the secret has arrived."""
+        return sorted(Path(path).name for path, text in self.arrived(who, by_hand).items() if SECRET in text)
+
+    def files(self) -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in self.north.syftbox_folder.rglob("*") if path.is_file()}
 
     def told(self, name: str) -> Any:
         """A job as syft shows it to the researcher."""
@@ -119,6 +127,12 @@ class Desk:
 def opened(folder: Path, total: float = 1.0, encryption: bool = False) -> Iterator[Desk]:
     with Network(folder=folder, encryption=encryption) as network:
         yield Desk(network, total)
+
+
+def jobs_in(folder: Path) -> list[Any]:
+    """What still runs of the jobs of the networks in a folder."""
+    place = str(folder.resolve())
+    return processes.running(lambda variables: variables.get("SYFTBOX_FOLDER", "").startswith(place))
 
 
 def in_a_child_that_is_killed(work: Callable[[], object]) -> int:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import lab
-import pytest
 from lab import changed
 from playwright.sync_api import Locator, expect
 
@@ -21,13 +19,7 @@ START = DEFENCES[:3]  # on in the cell of the chapter
 class GateView(lab.ExplorerView):
     """An explorer without a slider: it is found by its switches."""
 
-    def __init__(self, notebook: lab.NotebookPage) -> None:
-        self.notebook = notebook
-        self.page = notebook.page
-        outputs = notebook.panel.locator(".jp-OutputArea-output", has=self.page.locator("input[type=checkbox]"))
-        self.root = outputs.filter(has=self.page.locator("img")).first
-        self.root.locator("img").first.wait_for(state="attached")
-        self.root.scroll_into_view_if_needed()
+    KNOB = "input[type=checkbox]"
 
     def switch(self, name: str) -> Locator:
         return self.root.get_by_role("checkbox", name=name, exact=True)
@@ -46,14 +38,7 @@ class GateView(lab.ExplorerView):
                 self.switch(name).press("Space")
 
 
-@pytest.fixture
-def explorer(chapter: lab.NotebookPage) -> Iterator[GateView]:
-    """The explorer at rest, and no complaint of the page after the test."""
-    view = GateView(chapter)
-    view.settled(quiet=0.3)
-    yield view
-    assert chapter.complaints.all_inner_texts() == []
-    assert (chapter.errors, chapter.foreign) == ([], [])
+VIEW = GateView
 
 
 def test_all_is_said_labelled_and_reached_by_the_keyboard(explorer: GateView) -> None:
@@ -65,9 +50,8 @@ def test_all_is_said_labelled_and_reached_by_the_keyboard(explorer: GateView) ->
     assert [text.strip() for text in labels.all_inner_texts()] == DEFENCES
     for label in labels.all():
         assert label.evaluate("node => node.checkVisibility() && node.scrollWidth <= node.clientWidth")
-    assert explorer.poor_labels() == []
-    assert explorer.mark_focusable() == 11  # the preset, nine switches, the button
-    assert explorer.tab_misses(explorer.root.get_by_label("preset", exact=True)) == set()
+    # the preset, beside the nine switches and the button, which are their own labels
+    explorer.usable(1, first=explorer.root.get_by_label("preset", exact=True), focusable=11)
     told = explorer.root.get_by_text("The job leaves a file with the patients in its working directory")
     expect(told).to_be_hidden()
     summary = explorer.root.get_by_text("What each defence and each attack does")
@@ -79,15 +63,15 @@ def test_all_is_said_labelled_and_reached_by_the_keyboard(explorer: GateView) ->
 def test_a_switch_alone_attacks_nothing_and_what_is_known_comes_back(explorer: GateView) -> None:
     before = explorer.look()
     explorer.switch("fingerprint").press("Space")
-    after = explorer.settled(lambda now: changed(before, now), quiet=0.3)
+    after = explorer.settled(lambda now: changed(before, now))
     assert explorer.on() == START[:2]
     assert after.alt.startswith("With no defence on but logs and stray files, none of the six attacks has been carried")
     explorer.turn([])
-    without = explorer.settled(lambda now: now.alt.startswith("Without a gate"), quiet=0.3)
+    without = explorer.settled(lambda now: now.alt.startswith("Without a gate"))
     assert explorer.preset() == "no gate"
     assert without.src != after.src
     explorer.turn(START)
-    again = explorer.settled(lambda now: now.alt == before.alt, quiet=0.3)
+    again = explorer.settled(lambda now: now.alt == before.alt)
     assert again.src == before.src
     assert explorer.preset() == "own choice"
 
@@ -95,21 +79,21 @@ def test_a_switch_alone_attacks_nothing_and_what_is_known_comes_back(explorer: G
 def test_the_button_attacks_one_after_the_other_and_stop_keeps_what_is_done(explorer: GateView) -> None:
     before = explorer.look()
     explorer.choose("preset", "all defences")
-    untried = explorer.settled(lambda now: changed(before, now), quiet=0.3)
+    untried = explorer.settled(lambda now: changed(before, now))
     assert explorer.on() == DEFENCES
     assert "none of the six attacks has been carried out yet" in untried.alt
     explorer.root.get_by_role("button", name="Carry out the six attacks").press("Enter")
-    stop = explorer.root.get_by_role("button", name="Stop")
+    stop = explorer.stop_button()
     expect(stop).to_be_visible()
     expect(explorer.root.locator(".progress-bar").first).to_be_visible()
     expect(explorer.root.get_by_text(re.compile("attack 2 of 6: stray file"))).to_be_visible()
     explorer.screenshot("release_gate_explorer_working")
     stop.click()
-    stopped = explorer.settled(lambda now: changed(untried, now), quiet=0.3)
+    stopped = explorer.settled(lambda now: changed(untried, now))
     expect(stop).to_be_hidden()
     assert stopped.alt.startswith("With every defence on, one of the six attacks is stopped: logs (by logs); ")
     assert "not carried out yet: stray file, swapped code, " in stopped.alt
     explorer.screenshot("release_gate_explorer_stopped")
     explorer.turn(START)
-    again = explorer.settled(lambda now: now.alt == before.alt, quiet=0.3)
+    again = explorer.settled(lambda now: now.alt == before.alt)
     assert again.src == before.src

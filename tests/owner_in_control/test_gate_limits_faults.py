@@ -53,9 +53,9 @@ def test_a_job_keeps_the_owner_waiting(desk):
     """Syft opens its record of a job when the job has ended, and a pipe in its place never answers."""
     record = f"{REVIEW}/waits/state.yaml"
     review = desk.approved("waits", f'rm "{record}"; mkfifo "{record}"\n{ANSWER}')
-    child = in_a_child_that_is_killed(lambda: desk.gate.run(review, timeout=1))
+    child = in_a_child_that_is_killed(lambda: desk.gate.run(review, timeout=0.3))
     wait_until((desk.job("waits").job_review_path / "state.yaml").is_fifo)
-    time.sleep(1.5)  # more than the time that the job has
+    time.sleep(0.6)  # more than the time that the job has
     assert os.waitpid(child, os.WNOHANG) == (0, 0), "it did not wait"
     os.kill(child, signal.SIGKILL)
     killed(child)

@@ -10,9 +10,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from desk import wait_until
+from desk import jobs_in, wait_until
 
-from ppml_helpers import processes
 from ppml_helpers.errors import DatasiteError
 from ppml_helpers.owner_in_control import Network, silence
 
@@ -48,10 +47,6 @@ def start(folder, script):
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def jobs_in(folder):
-    return processes.running(lambda variables: variables.get("SYFTBOX_FOLDER", "").startswith(str(folder)))
 
 
 def networks(folder):
