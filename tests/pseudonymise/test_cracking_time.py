@@ -8,7 +8,6 @@ import hmac
 import pandas as pd
 import pytest
 
-from ppml_helpers import cohort
 from ppml_helpers.people import identities, national_id
 from ppml_helpers.pseudonymise import cracking_time
 from ppml_helpers.pseudonymise.cracking_time import (
@@ -24,11 +23,6 @@ from ppml_helpers.pseudonymise.cracking_time import (
 )
 
 SPEED = {"SHA-256": 2.5e6, "scrypt": 20.0}
-
-
-@pytest.fixture(scope="module")
-def people() -> pd.DataFrame:
-    return identities.identities(cohort.load_patients(), seed=0)
 
 
 # The lists ------------------------------------------------------------------------------------------------------------

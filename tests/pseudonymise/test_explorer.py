@@ -8,19 +8,12 @@ import pandas as pd
 import pytest
 from readable import assert_readable
 
-from ppml_helpers import cohort
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import ProgressBar, Stopped
-from ppml_helpers.people import identities
 from ppml_helpers.pseudonymise import cracking_time
 from ppml_helpers.pseudonymise.explorer import PseudonymExplorer
 
 SPEED = {"SHA-256": 2.5e6, "scrypt": 20.0}
-
-
-@pytest.fixture(scope="module")
-def people() -> pd.DataFrame:
-    return identities.identities(cohort.load_patients(), seed=0)
 
 
 @pytest.fixture(scope="module")

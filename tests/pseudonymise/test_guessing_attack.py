@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from ppml_helpers.errors import AttackError
-from ppml_helpers.people.identities import national_ids
 from ppml_helpers.pseudonymise import guessing_attack
 from ppml_helpers.pseudonymise.cracking_time import METHODS
 from ppml_helpers.pseudonymise.guessing_attack import Cracked, dictionary_attack
@@ -19,12 +19,10 @@ keyed = METHODS["HMAC, secret key"].hasher
 sha256 = METHODS["plain SHA-256"].hasher(b"")
 
 
-def test_every_national_id_of_the_test_range_is_found() -> None:
-    everyone = national_ids()
-    assert len(everyone) > 900_000
-    victims = [str(text) for text in (*everyone[::100], everyone[-1])]
-    result = dictionary_attack([sha256(text) for text in victims], everyone, sha256)
-    assert result == Cracked({sha256(text): text for text in victims}, len(everyone), 1.0)
+def test_everybody_on_the_list_is_found() -> None:
+    victims = [*DATES[::100], DATES[-1]]
+    result = dictionary_attack([sha256(text) for text in victims], np.array(DATES, dtype="U10"), sha256)
+    assert result == Cracked({sha256(text): text for text in victims}, len(DATES), 1.0)
     assert {type(text) for text in result.found.values()} == {str}
 
 

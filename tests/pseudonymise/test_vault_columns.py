@@ -27,22 +27,9 @@ GROUPS = {"open": ["age"], "labs": ["crea", "d.time"], "who": ["name", "national
 ANALYST = {name: KEYS[name] for name in ("open", "labs")}
 
 
-def people() -> pd.DataFrame:
-    rng = np.random.default_rng(0)
-    return pd.DataFrame(
-        {
-            "name": [f"Zoë Müller {number % 7}" for number in range(60)],
-            "national id": [f"{number:010d}" for number in range(60)],
-            "age": rng.normal(60, 9, 60).round(2),
-            "crea": rng.integers(0, 9, 60),
-            "d.time": np.where(np.arange(60) % 5 == 0, np.nan, 4.5),
-        }
-    )
-
-
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return write_encrypted(people(), tmp_path / "people.parquet", GROUPS, KEYS, "open")
+def path(tmp_path: Path, small: pd.DataFrame) -> Path:
+    return write_encrypted(small, tmp_path / "people.parquet", GROUPS, KEYS, "open")
 
 
 def refused(words: str):
@@ -56,11 +43,11 @@ def denied(words: str):
 # ------------------------------------------------------------------------------------------------- who reads what
 
 
-def test_the_analyst_reads_labs_and_not_names_also_after_one_who_may(path: Path) -> None:
-    pd.testing.assert_frame_equal(read_as(path, KEYS), people())
-    assert readable(path, KEYS) == list(people().columns)
+def test_the_analyst_reads_labs_and_not_names_also_after_one_who_may(small: pd.DataFrame, path: Path) -> None:
+    pd.testing.assert_frame_equal(read_as(path, KEYS), small)
+    assert readable(path, KEYS) == list(small.columns)
     table = read_as(path, ANALYST, ["d.time", "age"])
-    pd.testing.assert_frame_equal(table, people()[["d.time", "age"]])
+    pd.testing.assert_frame_equal(table, small[["d.time", "age"]])
     assert readable(path, ANALYST) == ["age", "crea", "d.time"]
     with denied("lacks the key of 'name' .key 'who'.: leave that out") as caught:
         read_as(path, ANALYST, ["age", "name"])
@@ -84,18 +71,18 @@ def test_nothing_opens_without_the_footer_key(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["open", "labs", "who"])
-def test_a_wrong_key_is_named(path: Path, name: str) -> None:
+def test_a_wrong_key_is_named(small: pd.DataFrame, path: Path, name: str) -> None:
     read_as(path, KEYS)
     wrong = {**KEYS, name: new_key()}
     with refused(f"The key '{name}' does not open this file") as caught:
         read_as(path, wrong)
     assert not isinstance(caught.value, ColumnAccessError)
     if name != "open":
-        assert readable(path, wrong) == [column for column in people() if column not in GROUPS[name]]
+        assert readable(path, wrong) == [column for column in small if column not in GROUPS[name]]
 
 
-def test_nothing_is_in_plain_in_the_file_also_not_under_the_footer_key(tmp_path: Path) -> None:
-    table = people().assign(note="Beispielbefund")
+def test_nothing_is_in_plain_in_the_file_also_not_under_the_footer_key(small: pd.DataFrame, tmp_path: Path) -> None:
+    table = small.assign(note="Beispielbefund")
     for groups in ({**GROUPS, "open": ["age", "note"]}, {"open": list(table)}):
         content = write_encrypted(table, tmp_path / "x.parquet", groups, KEYS, "open").read_bytes()
         for secret in ("Müller", "0000000042", "Beispielbefund", "national id", "d.time", "pandas"):
@@ -117,8 +104,8 @@ def test_dates_categories_and_attributes_come_back(tmp_path: Path) -> None:
     assert back.attrs == {"fictional": "made up"}
 
 
-def test_an_index_with_values_is_a_column(tmp_path: Path) -> None:
-    table = people().set_index("name")
+def test_an_index_with_values_is_a_column(small: pd.DataFrame, tmp_path: Path) -> None:
+    table = small.set_index("name")
     with refused("The column 'name' is under 0 keys"):
         write_encrypted(table, tmp_path / "x.parquet", {**GROUPS, "who": ["national id"]}, KEYS, "open")
     path = write_encrypted(table, tmp_path / "x.parquet", GROUPS, KEYS, "open")
@@ -126,11 +113,9 @@ def test_an_index_with_values_is_a_column(tmp_path: Path) -> None:
     assert list(read_as(path, ANALYST, ["age"]).columns) == ["age"]
 
 
-def test_a_column_cannot_be_carried_into_another_file(tmp_path: Path) -> None:
+def test_a_column_cannot_be_carried_into_another_file(small: pd.DataFrame, tmp_path: Path) -> None:
     """Pages of the same place, table and keys, but of another file: each file has its own associated data."""
-    one, two = (
-        write_encrypted(people(), tmp_path / name, GROUPS, KEYS, "open").read_bytes() for name in ("one", "two")
-    )
+    one, two = (write_encrypted(small, tmp_path / name, GROUPS, KEYS, "open").read_bytes() for name in ("one", "two"))
     assert len(one) == len(two)
     (tmp_path / "mixed").write_bytes(one[: len(one) // 4] + two[len(one) // 4 :])
     with refused("altered, cut short"):
@@ -140,7 +125,22 @@ def test_a_column_cannot_be_carried_into_another_file(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- the key service
 
 
-def test_the_key_service_serves_pyarrow_directly(tmp_path: Path) -> None:
+FACTORY = pe.CryptoFactory(lambda config: KeyService(KEYS))
+
+
+def by_pyarrow(**settings: object) -> Callable[[Path, pd.DataFrame], None]:
+    """Write a table with our keys by pyarrow alone."""
+
+    def write(path: Path, table: pd.DataFrame) -> None:
+        setup = pe.EncryptionConfiguration("open", column_keys=GROUPS, **{"double_wrapping": False} | settings)
+        connection = pe.KmsConnectionConfig(kms_instance_id="ppml-helpers", kms_instance_url="in-memory")
+        properties = FACTORY.file_encryption_properties(connection, setup)
+        pq.write_table(pa.Table.from_pandas(table), path, encryption_properties=properties)
+
+    return write
+
+
+def test_the_key_service_serves_pyarrow_directly(small: pd.DataFrame, tmp_path: Path) -> None:
     service = KeyService(KEYS)
     assert service.unwrap_key(service.wrap_key(b"d" * 32, "labs"), "labs") == b"d" * 32
     assert service.wrap_key(b"d" * 32, "labs") != service.wrap_key(b"d" * 32, "who")
@@ -151,46 +151,36 @@ def test_the_key_service_serves_pyarrow_directly(tmp_path: Path) -> None:
             service.unwrap_key(wrapped, "labs")
     assert "who" in repr(service)
     assert KEYS["who"].hex() not in repr(service)
-    factory = pe.CryptoFactory(lambda config: KeyService(KEYS))
-    setup = pe.EncryptionConfiguration("open", column_keys=GROUPS, double_wrapping=True)
-    properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), setup)
-    pq.write_table(pa.Table.from_pandas(people()), tmp_path / "x.parquet", encryption_properties=properties)
+    by_pyarrow(double_wrapping=True)(tmp_path / "x.parquet", small)
     back = pq.read_table(
-        tmp_path / "x.parquet", decryption_properties=factory.file_decryption_properties(pe.KmsConnectionConfig())
+        tmp_path / "x.parquet", decryption_properties=FACTORY.file_decryption_properties(pe.KmsConnectionConfig())
     )
-    pd.testing.assert_frame_equal(back.to_pandas(), people())
+    pd.testing.assert_frame_equal(back.to_pandas(), small)
 
 
 # ---------------------------------------------------------------------------------------------------- altered files
 
 
-def _by_pyarrow(path: Path, **settings: object) -> None:
-    factory = pe.CryptoFactory(lambda config: KeyService(KEYS))
-    setup = pe.EncryptionConfiguration("open", column_keys=GROUPS, double_wrapping=False, **settings)
-    connection = pe.KmsConnectionConfig(kms_instance_id="ppml-helpers", kms_instance_url="in-memory")
-    properties = factory.file_encryption_properties(connection, setup)
-    pq.write_table(pa.Table.from_pandas(people()), path, encryption_properties=properties)
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: people().to_parquet(path), "Parquet with a footer in plain text"),
-        (lambda path: _by_pyarrow(path, plaintext_footer=True), "Parquet with a footer in plain text"),
-        (lambda path: _by_pyarrow(path, encryption_algorithm="AES_GCM_CTR_V1"), "not encrypted with AES_GCM_V1"),
-        (lambda path: _by_pyarrow(path), "lacks the mark of write_encrypted"),
-        (lambda path: path.write_bytes(b""), "no encrypted Parquet file"),
-        (lambda path: path.write_bytes(b"PARE\0\0\0\0PARE"), "no encrypted Parquet file"),
-        (lambda path: path.write_bytes(b"PARE" + b"\1" * 99 + b"\x20\0\0\0PARE"), "not encrypted with AES_GCM_V1"),
-        (lambda path: path.mkdir(), "cannot be read .Is a directory"),
-        (lambda path: None, "cannot be read .No such file"),
+        (lambda path, table: table.to_parquet(path), "Parquet with a footer in plain text"),
+        (by_pyarrow(plaintext_footer=True), "Parquet with a footer in plain text"),
+        (by_pyarrow(encryption_algorithm="AES_GCM_CTR_V1"), "not encrypted with AES_GCM_V1"),
+        (by_pyarrow(), "lacks the mark of write_encrypted"),
+        (b"", "no encrypted Parquet file"),
+        (b"PARE\0\0\0\0PARE", "no encrypted Parquet file"),
+        (b"PARE" + b"\1" * 99 + b"\x20\0\0\0PARE", "not encrypted with AES_GCM_V1"),
+        (lambda path, table: path.mkdir(), "cannot be read .Is a directory"),
+        (lambda path, table: None, "cannot be read .No such file"),
     ],
 )
-def test_what_is_no_file_of_ours(tmp_path: Path, make: Callable[[Path], object], words: str) -> None:
-    make(tmp_path / "x.parquet")
+def test_what_is_no_file_of_ours(small: pd.DataFrame, tmp_path: Path, make: Callable | bytes, words: str) -> None:
+    path = tmp_path / "x.parquet"
+    path.write_bytes(make) if isinstance(make, bytes) else make(path, small)
     for step in (read_as, readable):
         with refused(words) as caught:
-            step(tmp_path / "x.parquet", KEYS)
+            step(path, KEYS)
         assert "\n" not in str(caught.value)
         assert caught.value.__cause__ is None
 
@@ -209,20 +199,19 @@ def test_a_file_cut_short_anywhere_is_refused(path: Path) -> None:
 FLIP = """
     import json, resource, sys
     from pathlib import Path
-    from tests.pseudonymise.test_vault_columns import KEYS, people
     from ppml_helpers.errors import VaultError
     from ppml_helpers.pseudonymise.vault import read_as
 
     resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))  # a flipped length must not ask for gigabytes
-    path, expected = Path(sys.argv[1]), people()
+    path, keys = Path(sys.argv[1]), {name: bytes.fromhex(key) for name, key in json.loads(sys.argv[2]).items()}
     whole, results = path.read_bytes(), {"refused": 0, "same": [], "altered": [], "other": []}
-    assert read_as(path, KEYS).equals(expected)
-    for position in json.loads(sys.argv[2]):
+    expected = read_as(path, keys)
+    for position in json.loads(sys.argv[3]):
         damaged = bytearray(whole)
         damaged[position] ^= 1 << (position * 5 + position // 8) % 8
         path.write_bytes(damaged)
         try:
-            results["same" if read_as(path, KEYS).equals(expected) else "altered"].append(position)
+            results["same" if read_as(path, keys).equals(expected) else "altered"].append(position)
         except VaultError:
             results["refused"] += 1
         except BaseException as error:
@@ -241,8 +230,9 @@ def test_any_flipped_byte_in_any_region_is_refused(path: Path) -> None:
     encrypted_footer = range(preamble_end, len(whole) - 8, 29)
     positions = [*range(4), *pages, *range(footer, preamble_end), *encrypted_footer, *range(len(whole) - 8, len(whole))]
     assert len(pages) >= 200
+    keys = json.dumps({name: key.hex() for name, key in KEYS.items()})
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FLIP), str(path), json.dumps(positions)],
+        [sys.executable, "-c", textwrap.dedent(FLIP), str(path), keys, json.dumps(positions)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -271,9 +261,11 @@ def test_any_flipped_byte_in_any_region_is_refused(path: Path) -> None:
         ({"table": pd.DataFrame({"a": ["x", 5]})}, "a column that Parquet cannot hold"),
     ],
 )
-def test_what_cannot_be_written_leaves_the_old_file(path: Path, changed: dict[str, object], words: str) -> None:
+def test_what_cannot_be_written_leaves_the_old_file(
+    small: pd.DataFrame, path: Path, changed: dict[str, object], words: str
+) -> None:
     before = path.read_bytes()
-    given = {"table": people(), "column_keys": GROUPS, "keys": KEYS, "footer_key": "open"} | changed
+    given = {"table": small, "column_keys": GROUPS, "keys": KEYS, "footer_key": "open"} | changed
     with refused(words):
         write_encrypted(path=path, **given)  # type: ignore[arg-type]
     assert path.read_bytes() == before

@@ -22,7 +22,6 @@ from ppml_helpers.pseudonymise.vault import ShredStore, TokenVault, read_as, wri
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEY = bytes(range(32))
-NEW = bytes(range(32, 64))
 NAMES = [f"Beispiel {number}" for number in range(300)]
 TABLE = pd.DataFrame({"name": NAMES})
 
@@ -36,10 +35,11 @@ from ppml_helpers.errors import VaultError
 from ppml_helpers.pseudonymise.vault import ShredStore, TokenVault, write_encrypted
 
 folder, KEY, NEW = Path(sys.argv[1]), bytes(range(32)), bytes(range(32, 64))
+_, MOST = resource.getrlimit(resource.RLIMIT_FSIZE)
 
 def limit(size):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that writing fails with EFBIG and does not kill
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, MOST))
 
 def refused(step):
     try:
@@ -48,6 +48,10 @@ def refused(step):
         print(error)
     else:
         sys.exit("was not refused")
+
+def encrypt(names):
+    for name in ("x.parquet", "new.parquet"):
+        refused(lambda: write_encrypted(pd.DataFrame({"name": names}), folder / name, {"a": ["name"]}, {"a": NEW}, "a"))
 """
 
 
@@ -69,167 +73,125 @@ def told(done: subprocess.CompletedProcess[str]) -> list[str]:
     return done.stdout.splitlines()
 
 
-def names_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+class Vaults:
+    """One of each in a folder, filled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with TokenVault(folder / "tokens.db", KEY) as vault:
+            self.tokens = list(vault.token(NAMES))
+        ShredStore(folder / "store", KEY).put_many({name: f"record of {name}" for name in NAMES})
+        write_encrypted(TABLE, folder / "x.parquet", {"a": ["name"]}, {"a": KEY}, "a")
+        self.files = self.content()
+
+    def content(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
+
+    def check_whole(self) -> None:
+        """Everything can be read as before, and no half of a new file is there."""
+        with TokenVault(self.folder / "tokens.db", KEY) as vault:
+            assert len(vault) == 300
+            assert list(vault.identify(self.tokens, "test")) == NAMES
+        store = ShredStore(self.folder / "store", KEY)
+        assert store.patients() == sorted(NAMES)
+        assert all(store.get(name) == f"record of {name}".encode() for name in NAMES)
+        assert read_as(self.folder / "x.parquet", {"a": KEY}).equals(TABLE)
+        assert set(self.content()) == {"tokens.db", "keys.db", "data.db", "x.parquet"}
 
 
-# ----------------------------------------------------------------------------------------- no more room for a file
+@pytest.fixture
+def vaults() -> Iterator[Vaults]:
+    """In a folder that everybody may reach, and that may be shut for writing."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        vaults = Vaults(Path(name))
+        yield vaults
+        for path in [vaults.folder, *vaults.folder.rglob("*")]:
+            path.chmod(0o755)
 
 
-def test_parquet_without_room(tmp_path: Path) -> None:
-    path = write_encrypted(TABLE, tmp_path / "x.parquet", {"a": ["name"]}, {"a": KEY}, "a")
-    before = path.read_bytes()
+def test_no_more_room_for_a_file(vaults: Vaults) -> None:
     lines = told(
         run(
             """
-            table = pd.DataFrame({"name": [os.urandom(50).hex() for _ in range(1000)]})
             for size in (0, 1, 1000, 50_000):
-                limit(50_000) if size == 50_000 else resource.setrlimit(resource.RLIMIT_FSIZE, (size, 50_000))
-                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-                for name in ("x.parquet", "new.parquet"):
-                    refused(lambda: write_encrypted(table, folder / name, {"a": ["name"]}, {"a": NEW}, "a"))
-            """,
-            tmp_path,
-        )
-    )
-    assert len(lines) == 8
-    assert all("cannot be written (File too large): free the disk" in line for line in lines)
-    assert names_in(tmp_path) == {"x.parquet"}
-    assert path.read_bytes() == before
-    assert read_as(path, {"a": KEY}).equals(TABLE)
-
-
-def test_a_token_vault_without_room(tmp_path: Path) -> None:
-    path = tmp_path / "tokens.db"
-    with TokenVault(path, KEY) as vault:
-        tokens = list(vault.token(NAMES))
-    lines = told(
-        run(
-            """
+                limit(size)
+                encrypt([os.urandom(50).hex() for _ in range(1000)])
             limit((folder / "tokens.db").stat().st_size)
             with TokenVault(folder / "tokens.db", KEY) as vault:
                 refused(lambda: vault.token([f"new {number}" for number in range(5000)]))
                 assert len(vault) == 300
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+            limit(100)
             refused(lambda: TokenVault(folder / "new.db", KEY))
-            """,
-            tmp_path,
-        )
-    )
-    assert len(lines) == 2
-    assert all("cannot be opened or written" in line for line in lines), lines
-    with TokenVault(path, KEY) as vault:
-        assert len(vault) == 300
-        assert list(vault.identify(tokens, "test")) == NAMES
-    assert names_in(tmp_path) == {"tokens.db"}
-
-
-def test_a_shred_store_without_room(tmp_path: Path) -> None:
-    store = ShredStore(tmp_path / "store", KEY)
-    store.put_many({name: f"record of {name}" for name in NAMES})
-    lines = told(
-        run(
-            """
+            limit(MOST)
             store = ShredStore(folder / "store", KEY)
             limit(store.data_file.stat().st_size)
             refused(lambda: store.put_many({f"new {number}": "x" * 100 for number in range(3000)}))
             refused(lambda: store.put_many({"Beispiel 3": "x" * 1_000_000}))
-            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+            limit(4096)
             refused(lambda: store.erase("Beispiel 3"))
             assert store.get("Beispiel 3") == b"record of Beispiel 3"
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+            limit(100)
             refused(lambda: ShredStore(folder / "new", KEY))
             """,
-            tmp_path,
+            vaults.folder,
         )
     )
-    assert len(lines) == 4
-    assert all("cannot be" in line and "free the disk" in line for line in lines)
-    again = ShredStore(tmp_path / "store", KEY)
-    assert again.patients() == sorted(NAMES)
-    assert all(again.get(name) == f"record of {name}".encode() for name in NAMES)
-    assert names_in(tmp_path / "store") == {"keys.db", "data.db"}
-    assert names_in(tmp_path / "new") == set()
+    assert len(lines) == 14
+    assert all("cannot be written (File too large): free the disk" in line for line in lines[:8])
+    assert all("cannot be" in line and "free the disk" in line for line in lines[8:]), lines
+    vaults.check_whole()
+    assert vaults.content()["x.parquet"] == vaults.files["x.parquet"]
 
 
-# -------------------------------------------------------------------------------------------- a folder shut for writing
-
-
-@pytest.fixture
-def shut() -> Iterator[Path]:
-    """A folder that everybody may read and nobody but root may write."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with TokenVault(folder / "tokens.db", KEY) as vault:
-            vault.token(NAMES)
-        ShredStore(folder / "store", KEY).put_many({"p1": "x"})
-        write_encrypted(TABLE, folder / "x.parquet", {"a": ["name"]}, {"a": KEY}, "a")
-        everything = [*folder.rglob("*"), folder]
-        for path in everything:
-            path.chmod(0o555 if path.is_dir() else 0o444)
-        yield folder
-        for path in everything:
-            path.chmod(0o755 if path.is_dir() else 0o644)
-
-
-def test_a_folder_that_may_not_be_written(shut: Path) -> None:
-    before = {path: path.read_bytes() for path in shut.rglob("*") if path.is_file()}
+def test_a_folder_that_may_not_be_written(vaults: Vaults) -> None:
+    for path in [*vaults.folder.rglob("*"), vaults.folder]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
     lines = told(
         run(
             """
-            table = pd.DataFrame({"name": ["a"]})
             if os.geteuid() == 0:  # root may write everywhere, so go on as nobody
-                pd.DataFrame(table).to_parquet(os.devnull)  # pyarrow imports some of itself at first use
+                pd.DataFrame({"name": ["a"]}).to_parquet(os.devnull)  # pyarrow imports some of itself at first use
                 os.setgroups([])
                 os.setgid(65534)
                 os.setuid(65534)
-            for name in ("x.parquet", "new.parquet"):
-                refused(lambda: write_encrypted(table, folder / name, {"a": ["name"]}, {"a": NEW}, "a"))
+            encrypt(["a"])
             with TokenVault(folder / "tokens.db", KEY) as vault:
                 assert len(vault) == 300
                 refused(lambda: vault.token(["new"]))
             refused(lambda: TokenVault(folder / "new.db", KEY))
             store = ShredStore(folder / "store", KEY)
-            assert store.get("p1") == b"x"
+            assert store.get("Beispiel 3") == b"record of Beispiel 3"
             refused(lambda: store.put_many({"p2": "y"}))
-            refused(lambda: store.erase("p1"))
+            refused(lambda: store.erase("Beispiel 3"))
             refused(lambda: ShredStore(folder / "new", KEY))
             """,
-            shut,
+            vaults.folder,
         )
     )
     assert len(lines) == 7
     assert all(any(word in line for word in ("Permission denied", "readonly")) for line in lines), lines
-    assert {path: path.read_bytes() for path in shut.rglob("*") if path.is_file()} == before
+    assert vaults.content() == vaults.files
 
 
-# ------------------------------------------------------------------------------------------- killed in the middle
-
-
-def test_a_token_vault_killed_in_the_middle_of_a_change(tmp_path: Path) -> None:
-    path = tmp_path / "tokens.db"
-    with TokenVault(path, KEY) as vault:
-        tokens = list(vault.token(NAMES))
-    before = path.read_bytes()
+def test_a_token_vault_killed_in_the_middle_of_a_change(vaults: Vaults) -> None:
     done = run(
         """
         import secrets
         vault = TokenVault(folder / "tokens.db", KEY)
         vault._connection.execute("PRAGMA cache_size = 10")  # pages reach the file before the change is complete
         def ids():
-            for number in range(20_000):
+            for number in range(3_000):
                 yield f"Beispiel new {number}", secrets.token_hex(16)
             os.kill(os.getpid(), signal.SIGKILL)
         vault._connection.execute("BEGIN IMMEDIATE")
         vault._connection.executemany("INSERT INTO people VALUES (?, ?)", ids())
         """,
-        tmp_path,
+        vaults.folder,
     )
     assert done.returncode == -signal.SIGKILL
-    assert names_in(tmp_path) == {"tokens.db", "tokens.db-journal"}
-    assert path.read_bytes() != before
-    assert all(b"Beispiel" not in file.read_bytes() for file in tmp_path.iterdir())
-    with TokenVault(path, KEY) as vault:
-        assert len(vault) == 300
-        assert list(vault.identify(tokens, "test")) == NAMES
-    assert names_in(tmp_path) == {"tokens.db"}
+    left = vaults.content()
+    assert set(left) - set(vaults.files) == {"tokens.db-journal"}
+    assert left["tokens.db"] != vaults.files["tokens.db"]
+    assert all(b"Beispiel" not in left[name] for name in ("tokens.db", "tokens.db-journal"))
+    vaults.check_whole()
