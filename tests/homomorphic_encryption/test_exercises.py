@@ -109,7 +109,6 @@ RIGHT = [
 WRONG = [
     ("08.1", 3.0, "give the function itself"),
     ("08.1", lambda columns, weights, bias: columns[0].dot(weights) + bias, "the whole column has one weight"),
-    ("08.1", lambda columns, weights, bias: columns[0].dot([weights[0]] * 50) + bias, "add up the slots"),
     ("08.1", lambda columns, weights, bias: sum(products(columns, weights)).sum() + bias, "add up the slots"),
     ("08.1", decrypting, "the server has no secret key"),
     ("08.1", encrypting_the_weights, "multiply by them in plain text"),
@@ -126,14 +125,11 @@ WRONG = [
     ("08.1", lambda columns, weights, bias: sum(products(columns, weights)) * 0.5, "multiplies twice"),
     ("08.1", lambda columns, weights, bias: by_columns(columns, np.divide(weights, len(weights)), bias), "the mean of"),
     ("08.1", lambda columns, weights, bias: columns[0] - bias, "bias + weight times feature"),
-    ("08.1", lambda columns: columns, "stopped with TypeError"),
     ("08.2", 8192, "give three things"),
     ("08.2", (8192, 32, 32), "the bits of all primes"),
     ("08.2", (8192, CHOSEN[1], 2**32), "40, not 2**40"),
     ("08.2", (8192, CHOSEN[1], 2.0**32), "the number of bits of the scale"),
-    ("08.2", (4096, *CHOSEN[1:]), "128-bit security allows 109 bits here"),
     ("08.2", (8192, (60, 40, 40, 40, 40, 60), 40), "128-bit security allows 218 bits here"),
-    ("08.2", (5000, *CHOSEN[1:]), "ring = 5000 is not on offer"),
     ("08.2", (8192, (50, 36, 36, 36, 50), 36), "3 inner primes allow 3"),
     ("08.2", (16384, (60, 40, 40, 40, 40, 60), 40), "more than twice as large"),
     ("08.2", (8192, (38, 32, 32, 32, 32, 38), 32), "Numbers up to 32 fit"),
@@ -157,7 +153,6 @@ WRONG = [
     ("08.4", lambda context: context.has_galois_keys(), "fears one read from bytes with all keys but"),
     ("08.4", lambda context: context.decryptor() is not None, "catch it, it is an answer"),
     ("08.4", lambda context: "yes", "True or False is wanted"),
-    ("08.4", lambda: True, "stopped with TypeError"),
 ]
 
 
@@ -203,8 +198,7 @@ def test_the_notebook_asks_with_the_numbers_that_the_judge_knows(stored: Cells) 
     assert "multiplies **4 times** one after another, on the way numbers reach **100**" in source
     assert "off by **1e-5**" in source
     assert "primes=(40, 21, 21, 21, 40), scale=21" in source
-    for cause in chapter_08.CAUSES:
-        assert f'`"{cause}"`' in source
+    assert all(f'`"{cause}"`' in source for cause in chapter_08.CAUSES)
 
 
 def test_the_notebook_prints_no_digits_of_a_ciphertext_and_no_time(stored: Cells) -> None:

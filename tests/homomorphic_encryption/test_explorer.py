@@ -80,6 +80,8 @@ def test_what_it_measures_is_the_age_of_the_patients(explorer: EncryptionExplore
     assert result.costs.columns.ciphertexts == X.shape[1] == result.features
     few = EncryptionExplorer(cohort.load_patients().iloc[:60]).set(**SMALL)
     assert "39 ciphertexts carry 60 patients, and one patient a ciphertext takes 1.54 times" in few.sentence
+    with pytest.raises(ExplorerError, match="patients is of type str"):
+        EncryptionExplorer("patients.csv")
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -100,19 +102,6 @@ def test_large_rings_are_measured_when_asked_impossible_ones_never_and_packings_
     columns, one = (explorer.set(**SMALL | {"packing": packing}).result for packing in ("columns", "one patient"))
     assert columns.costs is one.costs
     assert len(measured) == 2
-
-
-# ---------------------------------------------------------------------------------------------------- refusals
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_what_cannot_be_is_refused_and_changes_nothing(explorer: EncryptionExplorer) -> None:
-    before = explorer.set(**SMALL).values
-    with pytest.raises(ExplorerError, match="ring = 32768 is not on offer"):
-        explorer.set(ring=32768)
-    assert explorer.values == before
-    with pytest.raises(ExplorerError, match="patients is of type str"):
-        EncryptionExplorer("patients.csv")
 
 
 # ---------------------------------------------------------------------------------------------------- words, picture
