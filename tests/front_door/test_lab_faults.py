@@ -26,21 +26,14 @@ pytestmark = [
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    folder = tmp_path / "home"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def server(home: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """``kit.py lab`` on a port that is taken."""
+def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """``kit.py lab`` on a port that is taken, for somebody whose home is ``tmp_path``."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         command = [sys.executable, "kit.py", "lab", "--no-browser", "--port", str(port)]
-        surroundings = {**os.environ, "HOME": str(home)}
+        surroundings = {**os.environ, "HOME": str(tmp_path)}
         process = subprocess.Popen(command, cwd=REPO, env=surroundings, text=True, stdout=subprocess.PIPE)
         try:
             yield process, port
@@ -68,12 +61,12 @@ def ask(url: str, token: str = "", data: bytes | None = None) -> tuple[int, byte
         return error.code, b""
 
 
-def test_a_taken_port_a_locked_door_and_a_clean_end(server: tuple[subprocess.Popen[str], int], home: Path) -> None:
+def test_a_taken_port_a_locked_door_and_a_clean_end(server: tuple[subprocess.Popen[str], int], tmp_path: Path) -> None:
     process, taken = server
     url = address(process)
-    base, token = re.fullmatch(
-        r"(http://127\.0\.0\.1:\d+)/lab/tree/notebooks/00_start_here\.ipynb\?token=(\w+)", url
-    ).groups()
+    parts = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/lab/tree/notebooks/00_start_here\.ipynb\?token=(\w+)", url)
+    assert parts, url
+    base, token = parts.groups()
     assert int(base.rpartition(":")[2]) > taken
     assert ask(url)[0] == 200
     assert ask(f"{base}/api/contents")[0] == 403, "without the token the door is locked"
@@ -87,6 +80,4 @@ def test_a_taken_port_a_locked_door_and_a_clean_end(server: tuple[subprocess.Pop
     assert "Ending JupyterLab and its kernels" in said
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
-    assert not (home / ".jupyter").exists()
-    assert not (home / ".local").exists()
-    assert not (home / ".ipython").exists()
+    assert not {".jupyter", ".local", ".ipython"} & {path.name for path in tmp_path.iterdir()}

@@ -37,19 +37,13 @@ def test_a_chapter_has_the_title_and_the_minutes_of_the_map(row: re.Match[str]) 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
 def test_a_chapter_uses_the_libraries_of_the_map(row: re.Match[str]) -> None:
     modules = {"scikit-learn": "sklearn", "Opacus": "opacus", "PyTorch": "torch", "dp-accounting": "accounting"}
-    modules |= {name: name for name in ("hmac", "pyarrow", "cryptography")} | {
-        "SQLCipher": "sqlcipher3",
-        "OpenDP": "opendp",
-        "Flower": "flwr",
-        "TenSEAL": "tenseal",
-        "OpenMined PSI": "private_set_intersection",
-        "PySyft": "syft",
-    }
+    modules |= {name: name for name in ("hmac", "pyarrow", "cryptography")} | {"SQLCipher": "sqlcipher3"}
+    modules |= {"OpenDP": "opendp", "Flower": "flwr", "TenSEAL": "tenseal", "PySyft": "syft"}
+    modules |= {"OpenMined PSI": "private_set_intersection"}
     code = "\n".join(cell.source for cell in course.read(ROOT / "notebooks" / row["name"]).cells)
     named = [module for library, module in modules.items() if library in row[0]]
-    assert [
-        module for module in named if not re.search(rf"^\s*(?:from|import) .*\b{module}\b", code, re.MULTILINE)
-    ] == []
+    imported = re.findall(r"^\s*(?:from|import) .*", code, re.MULTILINE)
+    assert [module for module in named if not re.search(rf"\b{module}\b", "\n".join(imported))] == []
 
 
 def test_the_plan_of_the_workshop_names_chapters_that_exist() -> None:
@@ -66,10 +60,6 @@ def test_a_command_is_understood_by_kit_py(command: str) -> None:
     assert [word for word in rest if not (ROOT / word).exists()] == []
     if options.command == "run":
         assert find_notebooks(options.notebooks)
-
-
-def test_the_commands_of_the_start_are_there() -> None:
-    assert {"lab", "test", "doctor"} <= {command.split()[0] for command in COMMANDS}
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)\s]+)\)", BOTH))))
@@ -97,7 +87,8 @@ def test_contributors_are_told_names_that_there_are() -> None:
     for name in ("controls", "compute", "draw", "say"):
         assert f"`{name}`" in CONTRIBUTING
         assert callable(getattr(Explorer, name))
-    for name in re.findall(r"`checks\.\w+`, (.+?) or `(\w+)`", CONTRIBUTING)[0][0].replace("`", "").split(", "):
+    named = re.search(r"`checks\.(\w+)`, (.+?) or `(\w+)`", CONTRIBUTING)
+    for name in [named[1], *re.findall(r"\w+", named[2]), named[3]]:
         assert callable(getattr(checks, name))
 
 
