@@ -49,11 +49,11 @@ def test_belief_is_bayes() -> None:
 
 
 def test_each_knob_changes_picture_and_sentence(explorer: PromiseExplorer) -> None:
-    seen = [(explorer.set(epsilon=1.0, false_alarms=0.01, delta=1e-5).sentence, explorer.redraw())]
+    seen = [(explorer.set(epsilon=1.0, false_alarms=0.01, delta=1e-5).sentence, explorer._png)]
     for words in ("more than 73 times in 100", "at most 2.7 in 100", "at most 23 in 100 likely"):
         assert words in explorer.sentence
     for knob in ({"epsilon": 0.1}, {"false_alarms": 0.05}, {"delta": 1e-3}):
-        seen.append((explorer.set(**knob).sentence, explorer.redraw()))
+        seen.append((explorer.set(**knob).sentence, explorer._png))
     sentences, pictures = zip(*seen, strict=True)
     assert len(set(sentences)) == len(set(pictures)) == 4
 
