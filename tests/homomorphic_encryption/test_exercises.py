@@ -64,14 +64,6 @@ def encrypting_the_weights(columns: list, weights: list, bias: float) -> ts.CKKS
 # Contexts --------------------------------------------------------------------------------------------------------
 
 
-def asks_for_the_decryptor(context: ts.Context) -> bool:
-    try:
-        context.decryptor()
-    except ValueError:
-        return False
-    return True
-
-
 def asks_the_kit(context: ts.Context) -> bool:
     try:
         keys.check_public(context)
@@ -101,7 +93,6 @@ RIGHT = [
     ("08.2", Parameters("mine", 8192, (40, 32, 32, 32, 32, 50), 32)),
     ("08.3", ("drift", FACTOR)),
     ("08.3", ["Drift ", np.array([0.59])]),
-    ("08.4", asks_for_the_decryptor),
     ("08.4", asks_the_kit),
     ("08.4", reads_an_age),
 ]

@@ -35,20 +35,6 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EncryptionExplorer, "redraw", lambda self: b"")
 
 
-@pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[costs.BitBudget]:
-    """What the explorer measures from now on."""
-    seen: list[costs.BitBudget] = []
-    measure = costs.measure
-
-    def noted(chosen: costs.BitBudget, *rest: object) -> costs.Costs:
-        seen.append(chosen)
-        return measure(chosen, *rest)
-
-    monkeypatch.setattr(widget.costs, "measure", noted)
-    return seen
-
-
 # ---------------------------------------------------------------------------------------------------- what it does
 
 
@@ -86,8 +72,10 @@ def test_what_it_measures_is_the_age_of_the_patients(explorer: EncryptionExplore
 
 @pytest.mark.usefixtures("undrawn")
 def test_large_rings_are_measured_when_asked_impossible_ones_never_and_packings_together(
-    explorer: EncryptionExplorer, measured: list[costs.BitBudget]
+    explorer: EncryptionExplorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    measured, measure = [], costs.measure
+    monkeypatch.setattr(costs, "measure", lambda chosen, *rest: measured.append(chosen) or measure(chosen, *rest))
     assert LARGE["ring"] > LIVE
     result = explorer.set(**LARGE).result
     assert (result.costs, result.budget.possible) == (None, True)

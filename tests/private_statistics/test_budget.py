@@ -29,6 +29,8 @@ def test_costs_add_up_and_an_overspent_budget_says_what_is_left_and_spends_nothi
     assert budget.left == Cost(pytest.approx(0.3), pytest.approx(6e-6))
     assert [entry.what for entry in budget.entries] == ["patients", "deaths"]
     budget.spend(0.3)  # what is left can still be spent
+    with pytest.raises(BudgetError, match=r"costs delta 1e-06, but 0 of 0 is left"):
+        Budget(1.0).spend(0.1, delta=1e-6)
 
 
 @pytest.mark.parametrize("share", [0.1, 1 / 49])
@@ -41,34 +43,20 @@ def test_a_budget_can_be_spent_in_equal_shares_to_the_end(share: float) -> None:
         budget.spend(1e-9)
 
 
-def test_parts_of_one_column_cost_the_dearest_of_them() -> None:
-    budget = Budget(1.0)
-    for diagnosis in ("Coma", "CHF", "COPD"):
-        budget.spend(0.4, what="age", part=("dzgroup", diagnosis))
+def test_parts_of_one_column_cost_the_dearest_and_different_columns_and_the_whole_add_up() -> None:
+    budget = Budget(1.0, 1e-5)
+    for diagnosis, delta in (("Coma", 1e-6), ("CHF", 3e-6), ("COPD", 0.0)):
+        budget.spend(0.3, delta, what="age", part=("dzgroup", diagnosis))
+    assert budget.spent == Cost(0.3, 3e-6)
+    budget.spend(0.1, what="stay", part=("dzgroup", "Coma"))  # Coma has paid 0.4 now
+    budget.spend(0.1, what="stay", part=("dzgroup", "CHF"))
     assert budget.spent.epsilon == pytest.approx(0.4)
-    budget.spend(0.3, what="stay", part=("dzgroup", "Coma"))  # Coma has paid 0.7 now
-    budget.spend(0.3, what="stay", part=("dzgroup", "CHF"))
-    assert budget.spent.epsilon == pytest.approx(0.7)
-
-
-def test_parts_of_different_columns_and_the_whole_add_up() -> None:
-    budget = Budget(1.0)
-    budget.spend(0.4, part=("dzgroup", "Coma"))
     budget.spend(0.3, part=("sex", "female"))
     budget.spend(0.2)
     assert budget.spent.epsilon == pytest.approx(0.9)
-    with pytest.raises(BudgetError, match=r"costs epsilon 0\.6, 0\.2 more than its column has paid already, but 0\.1 "):
-        budget.spend(0.6, what="age", part=("dzgroup", "CHF"))
-    budget.spend(0.5, part=("dzgroup", "CHF"))
-
-
-def test_delta_is_counted_as_epsilon_is() -> None:
-    budget = Budget(1.0, 1e-5)
-    budget.spend(0.1, 1e-6, part=("sex", "female"))
-    budget.spend(0.2, 3e-6, part=("sex", "male"))
-    assert budget.spent == Cost(0.2, 3e-6)
-    with pytest.raises(BudgetError, match=r"costs delta 1e-06, but 0 of 0 is left"):
-        Budget(1.0).spend(0.1, delta=1e-6)
+    with pytest.raises(BudgetError, match=r"costs epsilon 0\.6, 0\.5 more than its column has paid already, but 0\.1 "):
+        budget.spend(0.6, what="age", part=("dzgroup", "COPD"))
+    budget.spend(0.2, part=("dzgroup", "COPD"))
 
 
 @pytest.mark.parametrize(("epsilon", "delta"), [(0, 0.0), (math.inf, 0.0), (0.5, 1)])
