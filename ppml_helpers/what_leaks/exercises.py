@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 TITLE = "What leaks"
 
 _POLICY = 0.60  # highest AUC of the surprise attack that 01.3 allows
+_EXACT = 0.004  # an answer with two digits, and no farther
+_ALL_LEFT_OUT = (
+    "That counts all patients who were left out. Half of them are the attacker's own records: the chapter's `others` "
+    "are the other half."
+)
 
 
 def _attack_forest(leaf: int) -> AttackedModel:
@@ -49,12 +54,14 @@ def _judge_2(answer: object) -> Reply:
     value = as_number(getattr(answer, "auc", answer))
     forest = _attack_forest(leaf=20)
     truth = forest.confidence.auc
-    if close(value, truth, 0.008):
+    if close(value, truth, _EXACT):
         return right(
             f"With at least 20 patients a leaf the attack's AUC is {truth:.2f}: close to guessing. On this forest the "
             f"surprise attack comes out nearly the same ({forest.surprise.auc:.2f}), so this check cannot tell them "
             f"apart."
         )
+    if close(value, forest.confidence_left_out, _EXACT):
+        return wrong(_ALL_LEFT_OUT)
     if close(value, 1 - truth, 0.008):
         return wrong("Below 0.5: the scores of members and non-members have changed places.")
     if close(value, 0.5, 1e-9):
@@ -93,13 +100,15 @@ def _judge_4(answer: object) -> Reply:
         return wrong("Labels leak too: the forest is right more often about patients it was trained on.")
     forest = _attack_forest(leaf=1)
     truth = forest.right_members - forest.right_others
-    if close(value, truth, 0.016):
+    if close(value, truth, _EXACT):
         return right(
             f"Guess 'member' whenever the label is right: that finds {100 * forest.right_members:.0f} % of the members "
             f"and accuses {100 * forest.right_others:.0f} % of the others. Hiding the probabilities brings the "
             f"advantage from {forest.confidence.advantage:.2f} (confidence attack) down to {truth:.2f}: less, not "
             f"nothing."
         )
+    if close(value, forest.right_members - forest.right_left_out, _EXACT):
+        return wrong(_ALL_LEFT_OUT)
     if close(value, 100 * truth, 1.6):
         return wrong("The idea is right; give it as a share of 1, not in percent.")
     if close(value, -truth, 0.016):

@@ -16,6 +16,7 @@ PATIENTS = (300, 1_000, 3_000)
 
 _LEFT_OUT = 200  # half of them are non-members: with fewer, 1 % false alarms would be less than one patient
 _FLOOR = 1e-3  # lowest share on the logarithmic axes: 0.1 %
+_SHADES = (figures.COLOURS["leak"], "#7A3600", "#F0A368", "#B8B0A8")  # one meaning, apart in grey too
 
 
 class AttackExplorer(Explorer):
@@ -88,8 +89,9 @@ def draw_attacks(axis: Axes, results: dict[str, membership.AttackResult]) -> Non
     results : dict of str to AttackResult
         At most four, by the name to show.
     """
-    for (name, result), line, marker in zip(results.items(), ("-", "--", "-.", ":"), "oDs^", strict=False):
-        at, colour = result.at_1_in_100, figures.COLOURS["leak"]
+    looks = zip(results.items(), ("-", "--", "-.", ":"), "oDs^", _SHADES, strict=False)
+    for (name, result), line, marker, colour in looks:
+        at = result.at_1_in_100
         axis.step(result.fpr.clip(_FLOOR), result.tpr.clip(_FLOOR), line, where="post", color=colour)
         low, high = (max(end, _FLOOR) for end in at.tpr_interval)
         axis.plot([at.target] * 2, [low, high], color=colour, linewidth=1)

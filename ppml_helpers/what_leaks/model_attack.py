@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -35,6 +36,8 @@ class AttackedModel(NamedTuple):
     surprise: membership.AttackResult
     right_members: float  # share of members whose label the model has right
     right_others: float
+    confidence_left_out: float  # AUC of the confidence attack against all who were left out, the attacker's included
+    right_left_out: float
 
 
 def halves(split: cohort.Split, seed: int) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
@@ -56,6 +59,7 @@ def attacked(
     own, others = halves(split, seed)
     calm = LogisticRegression(max_iter=1000).fit(*own)
     member, other = membership.scores(fitted, X, y), membership.scores(fitted, *others)
+    left_out = membership.scores(fitted, split.X_test, split.y_test)
     expected, expected_other = membership.scores(calm, X, y), membership.scores(calm, *others)
     return AttackedModel(
         name,
@@ -66,6 +70,8 @@ def attacked(
         surprise=membership.membership_attack(member - expected, other - expected_other, resamples=200),
         right_members=fitted.score(X, y),
         right_others=fitted.score(*others),
+        confidence_left_out=roc_auc_score(np.arange(len(member) + len(left_out)) < len(member), [*member, *left_out]),
+        right_left_out=fitted.score(split.X_test, split.y_test),
     )
 
 

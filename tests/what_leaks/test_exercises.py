@@ -89,8 +89,19 @@ def test_right_answers_as_the_chapter_computes_them() -> None:
         assert reply("01.2", answer) == ""
     assert reply("01.3", np.int64(10)) == ""
     forest = RandomForestClassifier(100, random_state=0).fit(*sides[0])
-    for others in (sides[1], (data.X_test, data.y_test)):
-        assert reply("01.4", forest.score(*sides[0]) - forest.score(*others)) == ""
+    label_only = forest.score(*sides[0]) - forest.score(*sides[1])
+    for answer in (label_only, round(label_only, 2)):
+        assert reply("01.4", answer) == ""
+
+
+def test_all_patients_left_out_are_not_the_others() -> None:
+    data = cohort.split(*cohort.features(cohort.load_patients()), seed=0)
+    sides = (data.X_train, data.y_train), (data.X_test, data.y_test)
+    careful = RandomForestClassifier(100, min_samples_leaf=20, random_state=0).fit(*sides[0])
+    result = membership.membership_attack(*(membership.scores(careful, *side) for side in sides))
+    forest = RandomForestClassifier(100, random_state=0).fit(*sides[0])
+    for name, answer in (("01.2", result), ("01.4", forest.score(*sides[0]) - forest.score(*sides[1]))):
+        assert "the attacker's own records" in reply(name, answer)
 
 
 def test_right_replies_say_what_the_attacks_really_give() -> None:
