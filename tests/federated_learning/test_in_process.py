@@ -368,28 +368,22 @@ def test_a_hooks_other_answers_are_delivered_or_refused():
 # ------------------------------------------------------------------------------------------------------ result files
 
 
-def test_the_servers_file_says_the_same_as_the_run(tmp_path):
+def test_a_stopped_run_leaves_its_reason_and_a_complete_one_a_file_that_says_the_same(tmp_path):
     out = tmp_path / "run.npz"
-    found = in_process.run(made_up(), {**SMALL, "out": str(out)})
-    again = results.read(out)
-    for part in ("sha256", "rounds", "settings", "patients"):
-        assert getattr(again, part) == getattr(found, part)
-    assert str(tmp_path) not in repr(again.settings)
-    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
-
-
-def test_a_stopped_run_leaves_its_reason_and_what_is_kept(tmp_path):
-    out = tmp_path / "run.npz"
+    settings = {**SMALL, "out": str(out)}
     out.write_bytes(b"of an earlier run")
     with pytest.raises(in_process.RunStopped) as at:
-        in_process.run(made_up(), {**SMALL, "out": str(out)}, fail={0: 2})
+        in_process.run(made_up(), settings, fail={0: 2})
     assert not out.exists()
     told = results.stopped(out)
     assert str(told) == str(at.value)
     assert told.kept.sha256 == at.value.kept.sha256
     assert str(results.stopped(out, "The server was killed.")) == "The server was killed."
-    in_process.run(made_up(), {**SMALL, "out": str(out)})
-    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+    found, again = in_process.run(made_up(), settings), results.read(out)
+    for part in ("sha256", "rounds", "settings", "patients"):
+        assert getattr(again, part) == getattr(found, part)
+    assert str(tmp_path) not in repr(again.settings)
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_a_place_where_no_file_can_be_written_is_refused_before_anything_is_sent(tmp_path):

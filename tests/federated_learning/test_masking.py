@@ -329,36 +329,26 @@ def test_the_apps_masked_round_is_the_exact_sum_of_what_the_hospitals_trained(fo
     assert (run(four, num_server_rounds=1).weights == np.array(summed) / patients).all()
 
 
-def test_masks_are_random_and_the_model_is_not(four):
-    views = []
+def test_masks_are_random_the_model_is_not_and_no_message_holds_one_or_a_number_of_patients(four):
+    kinds, views = [], []
 
-    def keep(crossing):
+    def look(crossing):
+        kinds.append(crossing.kind)
+        content = crossing.reply.content
+        held = {key for record in content.values() for key in record}
+        assert crossing.kind == "evaluate" or not held & {"weights", "num-examples"}
         if crossing.kind == "train.masked":
-            views.append(crossing.reply.content["masked"]["masked"].numpy())
+            views.append(content["masked"]["masked"].numpy())
 
-    first, second = (run(four, keep, strategy="fedadam") for _ in range(2))
+    first, second = (run(four, look, strategy="fedadam") for _ in range(2))
     plain = run(four, strategy="fedadam", protection="none")
     assert first.sha256 == second.sha256
     assert 0 < np.abs(plain.weights - first.weights).max() < 1e-9  # rounding only
     assert first.patients == ()
+    assert kinds[: 4 * len(KINDS)] == [kind for kind in KINDS for _ in range(4)]
     assert len(views) == 2 * 2 * 4
     assert masked_sums.uniformity(np.concatenate(views)) > FEWEST
     assert len(np.unique(np.concatenate(views))) == 16 * 41
-
-
-def test_no_message_of_a_masked_round_holds_a_model_or_a_number_of_patients(four):
-    kinds = []
-
-    def look(crossing):
-        kinds.append(crossing.kind)
-        reply = crossing.reply.content
-        if crossing.kind != "evaluate":
-            held = {key for record in reply.values() for key in record}
-            assert not held & {"weights", "num-examples"}
-            assert crossing.round == 1
-
-    run(four, look, num_server_rounds=1)
-    assert kinds == [kind for kind in (*KINDS, "evaluate") for _ in range(4)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
