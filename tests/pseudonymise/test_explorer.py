@@ -82,12 +82,14 @@ def test_an_attack_can_be_stopped(explorer: PseudonymExplorer) -> None:
 
 
 def test_what_is_no_table_of_people_or_no_speed_is_refused(people: pd.DataFrame) -> None:
-    for given, words in ((people.iloc[:0], "no rows"), (people.drop(columns="mrn"), "lacks the column 'mrn'"),
-                         (None, r"give what identities\.identities\(patients\) returns")):  # fmt: skip
+    for given, words in (
+        ((people.iloc[:0],), "no rows"),
+        ((people.drop(columns="mrn"),), "lacks the column 'mrn'"),
+        ((None,), r"give what identities\.identities\(patients\) returns"),
+        ((people, {"SHA-256": 0}), r"speed\['SHA-256'\] = 0 must be a finite number above 0"),
+    ):
         with pytest.raises(ExplorerError, match=words):
-            PseudonymExplorer(given)
-    with pytest.raises(ExplorerError, match=r"speed\['SHA-256'\] = 0 must be a finite number above 0"):
-        PseudonymExplorer(people, {"SHA-256": 0})
+            PseudonymExplorer(*given)
 
 
 def test_the_progress_bar_of_the_notebook_moves_and_leaves_one_stable_line() -> None:
