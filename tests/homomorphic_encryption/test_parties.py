@@ -49,17 +49,11 @@ class Sides(NamedTuple):
     received: list
 
 
-def of_scores() -> Sides:
-    holder = Client("sigmoid")
-    server = Server(holder.public_bytes(), holder.message_key)
-    return Sides(holder, [server], list(server.receive(holder.encrypt(table())).chunks[0]))
-
-
-def of_training() -> Sides:
-    holder = training.TrainingClient()
-    server = training.TrainingServer(holder.public_bytes(), holder.message_key)
-    server.receive(holder.encrypt(table(), [0, 1] * 10))
-    return Sides(holder, [server], server._features[0])
+def alone(holder: KeyHolder, server: type, *cohort: object) -> Sides:
+    """Let the holder send its own patients to a server that computes on them."""
+    computes = server(holder.public_bytes(), holder.message_key)
+    received = computes.receive(holder.encrypt(*cohort))
+    return Sides(holder, [computes], list(received.chunks[0]) if received else computes._features[0])
 
 
 def sums(holder: KeyHolder, hospital: type, server: type, kind: str, *figures: object) -> Sides:
@@ -72,8 +66,8 @@ def sums(holder: KeyHolder, hospital: type, server: type, kind: str, *figures: o
 
 
 SIDES = {
-    "scores": of_scores,
-    "training": of_training,
+    "scores": lambda: alone(Client("sigmoid"), Server, table()),
+    "training": lambda: alone(training.TrainingClient(), training.TrainingServer, table(), [0, 1] * 10),
     "moments": lambda: sums(st.MomentsHolder({"a": (-1, 1)}), st.MomentsHospital, st.MomentsServer, "columns", table()),
     "counts": lambda: sums(st.CountsHolder(["dead", "alive"]), st.CountsHospital, st.CountsServer, "counts", [3, 4], 7),
     "updates": lambda: sums(agg.UpdatesHolder(2), agg.UpdatesHospital, agg.UpdatesServer, "update", [0.1, 0.2], 10),
