@@ -61,25 +61,19 @@ class Desk:
         with silence():
             return self.north.job_client.jobs[name]
 
+    def yes_in_syft(self, name: str) -> None:
+        """Approve a job past the gate."""
+        with silence():
+            self.north.job_client.jobs[name].approve()
+
     def send(self, name: str, script: str, by: Any = None) -> None:
         with silence():
             (by or self.rita).submit_bash_job(self.north.email, f"set -e\nmkdir -p code/outputs\n{script}", name)
         self.gate.sync()
 
-    def send_python(self, name: str, code: str) -> Path:
-        """Send a Python job, and return the script that starts it as it lies with the researcher."""
-        with silence():
-            file = self.network.write(self.rita, f"{name}.py", code)
-            self.rita.submit_python_job(self.north.email, str(file), job_name=name)
-        self.gate.sync()
-        return self.script(name)
-
-    def script(self, name: str) -> Path:
-        [script] = (self.rita.syftbox_folder / self.north.email).rglob(f"{name}/run.sh")
-        return script
-
-    def swap(self, script: Path, text: str) -> None:
+    def swap(self, name: str, text: str) -> None:
         """Send another run script for a job that was sent before."""
+        [script] = (self.rita.syftbox_folder / self.north.email).rglob(f"{name}/run.sh")
         script.write_text(text)
         with silence():
             self.rita.sync_engine.push_job_files(script.parent)

@@ -7,19 +7,22 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 if sys.platform == "win32":  # syft cannot be imported there, and these are about what it does
     collect_ignore_glob = ["test_gate*", "test_attack*", "test_network*", "test_transport*"]
 
 
 @pytest.fixture(autouse=True, scope="module")
-def in_no_hurry_for_the_disk() -> Iterator[None]:
-    """Leave what is written to the system's own time: these tests kill programs, they do not cut the power.
+def quick_disk_and_yaml() -> Iterator[None]:
+    """Leave what is written to the system's own time, and read YAML with the parser that is written in C.
 
-    Every message of a network is flushed to the disk, some hundred in a file of tests, and each flush waits for it.
+    These tests kill programs, they do not cut the power, and each message of a network waits until the disk has it.
+    Syft reads all rules of access dozens of times a sync, which takes a third of the time of a test.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
+        patch.setattr(yaml, "SafeLoader", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         yield
 
 

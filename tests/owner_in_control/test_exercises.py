@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from answers import reply
+from answers import cells, reply
 
-from ppml_helpers import course
 from ppml_helpers.owner_in_control import Network, ReleaseGate, mock_patients, silence
 from ppml_helpers.owner_in_control import exercises as chapter_10
-from ppml_helpers.owner_in_control.attacks import private_patients
+from ppml_helpers.owner_in_control.attacks import ASKED, private_patients
 from ppml_helpers.owner_in_control.exercises import READS, THREE_JOBS
 
-NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "10_owner_in_control.ipynb"
 RITA, EVE = "rita@university.example", "eve@university.example"
 
 
@@ -44,14 +41,6 @@ WRITE = 'json.dump({"died": answer}, open("outputs/result.json", "w"))'
 GOOD = job(WRITE)
 
 
-def test_10_1_right() -> None:
-    assert reply("10.1", np.float32(0.75)) == ""
-
-
-def test_10_2_right_in_any_order_and_case() -> None:
-    assert reply("10.2", {"C": "nothing", "A": "Logs", "B": " stray_files "}) == ""
-
-
 ROUNDED_LAPLACE = """
 import json
 import numpy as np
@@ -66,11 +55,6 @@ with open("outputs/result.json", "w") as file:
 """
 
 
-@pytest.mark.parametrize("code", [GOOD, ROUNDED_LAPLACE], ids=["geometric", "rounded Laplace, with pandas"])
-def test_10_3_right(code: str) -> None:
-    assert reply("10.3", code) == ""
-
-
 def rule(pattern: str, *readers: str, **access: list[str]) -> dict[str, Any]:
     return {"pattern": pattern, "access": {"read": list(readers), **access} if readers else dict(access)}
 
@@ -79,20 +63,25 @@ SUMMARY = rule("results/summary.json", RITA, EVE)
 RITAS, EVES = rule("results/rita/**", RITA), rule("results/eve/**", EVE)
 
 
-@pytest.mark.parametrize(
-    "rules",
-    [
-        [SUMMARY, RITAS, EVES],
-        (EVES, RITAS, SUMMARY),
-        {"rules": [SUMMARY, RITAS, EVES]},
-        [SUMMARY, RITAS, rule("results/eve/*", EVE)],
+RIGHT = [
+    ("10.1", np.float32(0.75)),
+    ("10.2", {"C": "nothing", "A": "Logs", "B": " stray_files "}),
+    ("10.3", GOOD),
+    ("10.3", ROUNDED_LAPLACE),
+    ("10.4", (EVES, RITAS, SUMMARY)),
+    ("10.4", {"rules": [SUMMARY, RITAS, EVES]}),
+    (
+        "10.4",
         [SUMMARY, rule("results/rita/*.json", RITA), rule("results/rita/notes/*", RITA), rule("results/eve/*", EVE)],
-        [rule("results/**"), SUMMARY, RITAS, EVES],  # the most specific rule counts, whatever its place
-        [SUMMARY, RITAS, EVES, rule("results/**")],
-    ],
-)
-def test_10_4_right_in_several_forms(rules: object) -> None:
-    assert reply("10.4", rules) == ""
+    ),
+    ("10.4", [rule("results/**"), SUMMARY, RITAS, EVES]),  # the most specific rule counts, whatever its place
+    ("10.4", [SUMMARY, RITAS, EVES, rule("results/**")]),
+]
+
+
+@pytest.mark.parametrize(("name", "answer"), RIGHT)
+def test_right_answers_in_several_forms(name: str, answer: object) -> None:
+    assert reply(name, answer) == ""
 
 
 WRONG = [
@@ -102,9 +91,7 @@ WRONG = [
     ("10.1", -0.25, "never started"),
     ("10.1", 1.75, "Nothing is spent"),
     ("10.1", 3, "Go through the four"),
-    ("10.1", "a lot", "not a number"),
     ("10.2", {"A": "logs", "B": "stray_files"}, "its keys are"),
-    ("10.2", "C", "its keys are"),
     ("10.2", {"A": "log", "B": "stray_files", "C": "nothing"}, "the choices are"),
     ("10.2", {"A": "stray_files", "B": "stray_files", "C": "nothing"}, "assert that fails"),
     ("10.2", {"A": "nothing", "B": "stray_files", "C": "nothing"}, "unlikely pressure"),
@@ -124,7 +111,6 @@ WRONG = [
     ("10.3", job("answer.nothing"), "stops with"),
     ("10.3", job(WRITE, "random.Random(0).randint(1, 9)"), "from a seed"),
     ("10.4", "results/**", "a dict with the keys"),
-    ("10.4", [], "a dict with the keys"),
     ("10.4", [{"pattern": "results/*"}], "field required"),
     ("10.4", [rule("results/**", "*")], "A star stands for everybody"),
     ("10.4", [rule("results/summary.json", "*@university.example"), RITAS, EVES], "A star stands for everybody"),
@@ -193,7 +179,7 @@ def test_10_3_says_what_is_wrong_with_the_noise(noise: Callable[[np.random.Gener
 
 def test_a_job_that_never_ends_or_ends_its_process_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ended the process" in reply("10.3", "import os\n" + job("os._exit(3)"))
-    monkeypatch.setattr(chapter_10, "_TIMEOUT", 3)
+    monkeypatch.setattr(chapter_10, "_TIMEOUT", 0.5)
     assert "take longer" in reply("10.3", "import time\n" + job("time.sleep(60)"))
 
 
@@ -205,11 +191,10 @@ def test_where_syft_cannot_run_the_reply_says_so(name: str, answer: object, monk
 
 def test_10_1_and_10_2_are_what_the_gate_does() -> None:
     """The three jobs of 10.2 run behind a gate; and one that fails and one that is dropped, for the bill of 10.1."""
-    columns = ("age", "sex", "dzgroup", "meanbp", "hospdead")
     with Network() as network:
         north, rita = network.hospital("north"), network.researcher("rita")
         network.pair()
-        network.publish(north, "patients", private_patients(400)[list(columns)], mock_patients(columns, 5, 0))
+        network.publish(north, "patients", private_patients(400), mock_patients(ASKED, 5, 0))
         gate = ReleaseGate(north, budgets={rita.email: 1.75})
         with silence():
             for name in "ABC":
@@ -235,7 +220,7 @@ def test_10_1_and_10_2_are_what_the_gate_does() -> None:
 
 
 def test_tasks_in_the_notebook_show_the_table_and_the_jobs_that_are_judged() -> None:
-    tasks = {cell.id: cell.source for cell in course.read(NOTEBOOK).cells}
+    tasks = {name: cell.source for name, cell in cells("10_owner_in_control").items()}
     for code in THREE_JOBS.values():
         assert code.split("\n\n")[-1].strip() in tasks["exercise-2-task"]
     lines = [line for line in tasks["exercise-4-task"].splitlines() if line[:3] == "| `"]

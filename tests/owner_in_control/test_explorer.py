@@ -128,6 +128,9 @@ def test_preset_and_switches_follow_one_another(explorer: ReleaseGateExplorer) -
     assert [field for field in fields if kept[field]] == ["logs"]
     mixed = explorer.set(attack=True, logs=False, preset="all defences").values  # the preset first, whatever the order
     assert [field for field in fields if not mixed[field]] == ["logs"]
+    with pytest.raises(ExplorerError, match="no knob 'log'; it has preset, logs, stray_files"):
+        explorer.set(log=True, logs=True)
+    assert explorer.values == mixed  # refused before any is turned
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -173,14 +176,6 @@ def test_stop_keeps_what_is_done_and_shows_it(explorer: ReleaseGateExplorer, att
     explorer.set(attack=True)
     assert [name for name, _ in attacker.asked] == ATTACK_NAMES
     assert explorer.result.untried == ()
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_an_unknown_knob_is_refused_before_any_is_turned(explorer: ReleaseGateExplorer) -> None:
-    before = explorer.set(preset="no gate").values
-    with pytest.raises(ExplorerError, match="no knob 'log'; it has preset, logs, stray_files"):
-        explorer.set(log=True, logs=True)
-    assert explorer.values == before
 
 
 def test_on_windows_it_says_one_sentence_and_the_rest_works(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,11 +267,3 @@ def test_every_picture_can_be_read_and_says_that_it_is_simulated(explorer: Relea
         assert "None of the six tries\none job, quarantine or budget" in written(explorer)
         assert "simulated, the private patients are real ones of SUPPORT2" in written(explorer)
         assert "hides patients in its answer passes the gate." in written(explorer)
-
-
-@pytest.mark.usefixtures("attacker")
-def test_the_same_setting_gives_the_same_picture_and_text() -> None:
-    one, other = (
-        ReleaseGateExplorer().set(preset="all defences", attack=True)._repr_mimebundle_()[0] for _ in range(2)
-    )
-    assert (one["text/plain"], one["image/png"]) == (other["text/plain"], other["image/png"])

@@ -27,26 +27,6 @@ def test_only_the_answer_arrives_and_it_is_paid(desk):
     assert [line["event"] for line in desk.gate.log.entries][:5] == ["reviewed", "approved", "run", "ended", "released"]
 
 
-def test_a_python_job_with_syft_in_it(desk):
-    code = (
-        "import json, pandas as pd, syft as sy\n"
-        "patients = pd.read_csv(sy.resolve_dataset_file_path('patients'))\n"
-        "print(patients)\n"
-        "json.dump({'rows': len(patients)}, open('outputs/result.json', 'w'))\n"
-    )
-    desk.send_python("rows", code)
-    review = desk.gate.review("rows")
-    assert "python rows.py" in str(review)
-    assert "pd.read_csv" in str(review)
-    desk.gate.approve(review, epsilon=0.5)
-    run = desk.gate.run(review)
-    assert run.outputs == {"result.json": b'{"rows": 2}'}
-    assert run.removed == ()  # the environment that syft makes is nobody's concern
-    assert SECRET in run.logs["stdout.txt"]
-    desk.gate.release(run)
-    assert desk.leaked() == []
-
-
 def test_rejecting_costs_nothing_and_holds(desk):
     desk.send("count", ANSWER)
     desk.gate.reject("count", reason="no")
@@ -58,8 +38,7 @@ def test_rejecting_costs_nothing_and_holds(desk):
 
 def test_a_yes_given_in_syft_can_be_withdrawn_at_the_gate(shared):
     shared.send("withdrawn", ANSWER)
-    with silence():
-        shared.job("withdrawn").approve()
+    shared.yes_in_syft("withdrawn")
     shared.gate.reject("withdrawn", reason="second thoughts")
     assert shared.job("withdrawn").status == "rejected"
     with silence():
@@ -84,10 +63,7 @@ def test_two_researchers_with_jobs_of_one_name(desk):
 
 def test_nothing_runs_unapproved_or_twice(desk):
     desk.send("count", ANSWER)
-    with pytest.raises(ReleaseRefused, match="was not approved at this gate"):
-        desk.gate.run("count")
-    with silence():
-        desk.job("count").approve()  # syft's yes is none of the gate's
+    desk.yes_in_syft("count")  # which is none of the gate's
     with pytest.raises(ReleaseRefused, match="was not approved at this gate"):
         desk.gate.run("count")
     review = desk.gate.review("count")
@@ -113,8 +89,6 @@ def test_what_is_no_epsilon_no_review_no_run_no_time_and_no_gate(shared):
             decide("wrong")
     with pytest.raises(DatasiteError, match="timeout = 0 must be a finite number above 0"):
         gate.run("wrong", timeout=0)
-    with pytest.raises(ReleaseRefused, match="not approved at this gate"):
-        gate.run("wrong")
     with pytest.raises(DatasiteError, match="owns no data"):
         ReleaseGate(shared.rita)
     for wrong in ({"budgets": [1.0]}, {"defences": "off"}):

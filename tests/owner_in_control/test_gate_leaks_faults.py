@@ -1,44 +1,28 @@
-"""Each defence of the release gate, and what it is good for: what a job leaks without it, and not with it."""
+"""What a bash job tries behind the release gate, with each defence on and off; more ways are tried by the attacks."""
 
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 
 import pytest
 from desk import ANSWER, EVERYBODY, GATE, PRIVATE, REVIEW, SECRET, SITE, jobs_in
 
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
-from ppml_helpers.owner_in_control import silence
 
-#: By defence: what the job does, and the files in which it arrives without that defence alone.
-LEAKS = {
-    "logs": (f"cat {PRIVATE}; cat {PRIVATE} >&2", ["stderr.txt", "stdout.txt"]),
-    "stray_files": (
+
+def test_strays_and_changes_in_its_own_folders_pass_without_their_defence_alone(desk):
+    script = (
         f"cp {PRIVATE} code/rows.txt; cat {PRIVATE} >> code/script.sh\n"
         f'cp {PRIVATE} "{REVIEW}/JOB/beside.txt"\n'
         f"name=$(sed -n 2p {PRIVATE} | cut -d, -f1)\n"
-        f'sed -i "s/review_reason: .*/review_reason: $name/" "{REVIEW}/JOB/state.yaml"',  # syft takes its words over
-        ["beside.txt", "rows.txt", "script.sh", "state.yaml"],
-    ),
-    "datasite_diff": (
-        f"mkdir -p {SITE}/public/new; cp {PRIVATE} {SITE}/public/new/rows.csv\n"
-        f'echo "{EVERYBODY}" > {SITE}/public/new/syft.pub.yaml',
-        ["rows.csv"],
-    ),
-}
-
-
-@pytest.mark.parametrize("defence", LEAKS)
-def test_a_leak_passes_without_its_defence_alone_and_not_with_it(desk, defence):
-    script, ways = LEAKS[defence]
-    refused = pytest.raises(ReleaseRefused, match=r"public/new/rows\.csv") if "public" in script else nullcontext()
-    with refused:
-        desk.gate.release(desk.run("leak", script.replace("JOB", "leak") + "\n" + ANSWER))
+        f'sed -i "s/review_reason: .*/review_reason: $name/" "{REVIEW}/JOB/state.yaml"\n'  # syft takes its words over
+        f"cat {PRIVATE}; cat {PRIVATE} >&2\n{ANSWER}"
+    )
+    desk.gate.release(desk.run("leak", script.replace("JOB", "leak")))
     assert desk.leaked() == []
-    desk.weaken(**{defence: False})
-    desk.gate.release(desk.run("leak2", script.replace("JOB", "leak2") + "\n" + ANSWER))
-    assert desk.leaked() == ways
+    desk.weaken(stray_files=False)
+    desk.gate.release(desk.run("leak2", script.replace("JOB", "leak2")))
+    assert desk.leaked() == ["beside.txt", "rows.txt", "script.sh", "state.yaml"]
 
 
 def test_the_exit_code_is_no_letter_box(desk):
@@ -52,38 +36,27 @@ def test_the_exit_code_is_no_letter_box(desk):
 
 
 def test_outputs_with_a_rule_of_their_own_reach_nobody(desk):
-    script = f'cp {PRIVATE} code/outputs/rows.csv\necho "{EVERYBODY}" > code/outputs/syft.pub.yaml'
-    with pytest.raises(ReleaseRefused, match="outside its own folders"):
-        desk.run("rules", script)
+    script = f'cp {PRIVATE} code/outputs/rows.csv\necho "{EVERYBODY}" > code/outputs/'
+    for job, rule in (("rules", "syft.pub.yaml"), ("in-whatever-case", "Syft.PUB.yaml")):
+        with pytest.raises(ReleaseRefused, match=f"outputs/{rule}, which is outside its own folders"):
+            desk.run(job, script + rule)
     assert desk.leaked() == desk.leaked(desk.eve) == []
-    desk.weaken(datasite_diff=False, stray_files=False).run("rules2", script)
+    desk.weaken(datasite_diff=False, stray_files=False).run("rules2", script + "syft.pub.yaml")
     assert desk.leaked()  # before any release
 
 
-def test_code_that_was_swapped_after_the_review(desk):
+def test_a_run_script_that_was_swapped_after_the_review_costs_nothing(desk):
     review = desk.approved("swap", ANSWER)
-    desk.swap(desk.script("swap"), f"mkdir -p code/outputs; cp {PRIVATE} code/outputs/answer.txt")
+    desk.swap("swap", f"mkdir -p code/outputs; cp {PRIVATE} code/outputs/answer.txt")
     with pytest.raises(ReleaseRefused, match=r"run\.sh was changed in job 'swap' after it was reviewed"):
         desk.gate.run(review)
     assert desk.spent() == 0
-    desk.weaken(fingerprint=False)
-    desk.gate.release(desk.gate.run(review))
-    assert desk.leaked()
-
-
-def test_a_run_script_that_does_not_start_the_code_that_is_shown(shared):
-    script = shared.send_python("nice", "print(1)")
-    shared.swap(script, script.read_text().replace("python nice.py", f"mkdir outputs; cp {PRIVATE} outputs/answer.txt"))
-    with pytest.raises(ReleaseRefused, match=r"run script of 'nice' has the line 'mkdir outputs; cp"):
-        shared.gate.review("nice")
-    assert shared.open(run_script=False).review("nice").code == "print(1)"
 
 
 def test_a_job_approved_earlier_does_not_run_along(desk):
     def both(gate, first, second):
         desk.send(first, f"cat {PRIVATE}")
-        with silence():
-            desk.job(first).approve()
+        desk.yes_in_syft(first)
         gate.release(desk.run(second, ANSWER))
         return desk.job(first).status
 
@@ -96,8 +69,7 @@ def test_a_job_approved_earlier_does_not_run_along(desk):
 
 def test_a_job_approved_earlier_with_the_same_name(desk):
     desk.send("count", ANSWER, by=desk.eve)
-    with silence():
-        desk.job("count").approve()
+    desk.yes_in_syft("count")
     review = desk.approved("count", ANSWER)
     with pytest.raises(ReleaseRefused, match=r"eve@university.example has an approved job 'count' too"):
         desk.gate.run(review)
@@ -126,11 +98,6 @@ def test_what_a_job_changes_elsewhere_is_put_back(desk, script):
     assert desk.gate.log.verify().sound
     assert desk.spent() == 0
     assert desk.leaked() == []
-
-
-def test_a_rule_is_a_rule_in_whatever_case(shared):
-    with pytest.raises(ReleaseRefused, match=r"outputs/Syft\.PUB\.yaml, which is outside its own folders"):
-        shared.run("case", f"{ANSWER}echo '{EVERYBODY}' > code/outputs/Syft.PUB.yaml")
 
 
 def test_links_in_the_outputs_lead_nowhere(shared):

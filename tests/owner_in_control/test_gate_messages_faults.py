@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
 from desk import ANSWER, INBOX, opened
 
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
+from ppml_helpers.owner_in_control import runs
 
 
 def propose(desk, path, content="x", old=None, sender=None):
@@ -28,22 +28,6 @@ def propose(desk, path, content="x", old=None, sender=None):
 def forged(desk, path):
     """Send Eve's message that says it is Rita's."""
     propose(desk, path, sender=desk.eve)
-
-
-def test_a_file_planted_in_a_colleagues_job(desk):
-    desk.send("count", ANSWER)
-    job, planted = desk.job("count").job_submission_path, f"{INBOX}/count/code/sitecustomize.py"
-    forged(desk, planted)
-    [aside] = desk.gate.sync()
-    assert aside.sender == desk.eve.email
-    assert "names rita@university.example as its sender" in aside.why
-    assert not (job / "code" / "sitecustomize.py").exists()
-    assert desk.gate.log.entries[-1]["event"] == "set aside"
-    desk.weaken(sender_check=False)
-    forged(desk, planted)
-    assert desk.gate.sync() == ()
-    assert desk.gate.review("count").unlisted == ("sitecustomize.py",)
-    assert "not in the sender's list of files" in str(desk.gate.review("count"))
 
 
 @pytest.mark.parametrize("data", [b"", b"no message", b"\x1f\x8b" + bytes(50)])
@@ -93,39 +77,20 @@ def test_a_message_that_arrives_during_the_sync_is_looked_at_as_well(desk, monke
 
     monkeypatch.setattr(inbox, "waiting", waiting)
     [aside] = desk.gate.sync()
-    assert aside.sender == desk.eve.email
+    assert (aside.sender, "names rita@university.example as its sender" in aside.why) == (desk.eve.email, True)
+    assert desk.gate.log.entries[-1]["event"] == "set aside"
     assert not (job / "code" / "x.py").exists()
 
 
-def test_a_message_that_arrives_while_the_job_runs_waits(desk):
-    review = desk.approved("count", f"touch code/started; until [ -e code/sent ]; do sleep 0.05; done\n{ANSWER}")
-    code = desk.job("count").job_submission_path / "code"
-
-    def late():
-        while not (code / "started").exists():
-            time.sleep(0.02)
+def test_a_message_that_arrives_while_the_job_runs_waits(desk, monkeypatch):
+    def start(*arguments, honest=runs.start):
         propose(desk, f"{INBOX}/count/code/late.txt")
-        (code / "sent").touch()
+        honest(*arguments)
 
-    sender = threading.Thread(target=late)
-    sender.start()
-    run = desk.gate.run(review)
-    sender.join()
-    assert (run.status, run.removed) == ("done", ("code/sent", "code/started"))
+    monkeypatch.setattr(runs, "start", start)
+    run = desk.run("count", ANSWER)
+    assert (run.status, run.removed) == ("done", ())
     assert len(desk.network.connection(desk.north).waiting(desk.rita.email)) == 1
-
-
-def test_code_where_no_review_shows_it_is_refused(desk):
-    """The line `cd code` with a carriage return starts what lies in a folder of that name."""
-    written = desk.send_python("nice", "print(1)").read_bytes()
-    propose(desk, f"{INBOX}/nice/run.sh", written.replace(b"cd code\n", b"cd code\r\n"), written)
-    assert desk.gate.sync() == ()
-    with pytest.raises(ReleaseRefused, match=r"has the line 'cd code.+r', which is none that syft writes"):
-        desk.gate.review("nice")
-    propose(desk, f"{INBOX}/nice/more/nice.py")
-    desk.gate.sync()
-    with pytest.raises(ReleaseRefused, match=r"has the file 'more/nice\.py' beside its code"):
-        desk.gate.review("nice")
 
 
 def test_a_job_in_two_layouts_has_a_sentence(desk):

@@ -26,10 +26,9 @@ RITA, EVE = "rita@university.example", "eve@university.example"
 PRIVATE = pd.DataFrame({"age": [61, 62, 63], "hospdead": [0, 1, 1], "note": ["secret-one", "secret-two", "secret-3"]})
 MOCK = pd.DataFrame({"age": [20], "hospdead": [0], "note": ["invented"]})
 COUNT = """import json
-import pandas as pd
 import syft as sy
-table = pd.read_csv(sy.resolve_dataset_file_path("patients"))
-json.dump({"died": int(table.hospdead.sum())}, open("outputs/result.json", "w"))
+rows = open(sy.resolve_dataset_file_path("patients")).readlines()[1:]
+json.dump({"died": sum(int(row.split(",")[1]) for row in rows)}, open("outputs/result.json", "w"))
 """
 
 
@@ -91,7 +90,7 @@ def test_the_whole_story_and_who_sees_what(tmp_path, encryption):
         everything = files_below(network.shared)
         for place in (everything, passing, files_below(network.machine(rita)), files_below(network.machine(eve))):
             assert "secret" not in place
-        assert ("hospdead.sum" in passing) is not encryption
+        assert ("json.dump" in passing) is not encryption
         assert ('died\\": 2' in everything) is not encryption
         assert "invented" in everything  # mock data is published as it is
         assert RITA in everything  # so is who talks to whom
@@ -353,14 +352,10 @@ def test_the_access_matrix_wants_addresses_and_paths_inside(network):
 def test_mock_patients_pass_for_real_ones():
     mock, real = mock_patients(cohort.COLUMNS, 2000, 0), cohort.load_patients()
     cohort.check_patients(mock)
-    X, y = cohort.features(mock)
-    assert X.shape == (2000, 39)
-    assert set(y) == {0, 1}
+    assert cohort.features(mock)[0].shape == (2000, 39)
     assert mock.dtypes.equals(real.dtypes)
-    gaps = mock.isna().mean()
-    required = [name for name, rule in cohort.COLUMNS.items() if rule.required]
-    assert (gaps[required] == 0).all()
-    assert gaps.drop(required).between(0.07, 0.13).all()
+    optional = [name for name, rule in cohort.COLUMNS.items() if not rule.required]
+    assert mock[optional].isna().mean().between(0.07, 0.13).all()
     assert "invented" in mock.attrs["mock"]
 
 
@@ -373,14 +368,9 @@ def test_mock_patients_are_made_without_looking(monkeypatch):
     assert abs(np.corrcoef(mock_patients(["age", "hospdead"], 5000, 3), rowvar=False)[0, 1]) < 0.05
 
 
-@pytest.mark.parametrize(
-    ("columns", "rows", "words"),
-    [
-        ("height", 5, "must be different columns of the published table: choose from sno"),
-        (["age", "age"], 5, "must be different columns"),
-        (["age"], 0, "rows = 0 must be a whole number of at least 1"),
-    ],
-)
-def test_mock_patients_want_published_columns_and_a_number(columns, rows, words):
-    with pytest.raises(DatasiteError, match=words):
-        mock_patients(columns, rows, 0)
+def test_mock_patients_want_published_columns_and_a_number():
+    for columns in ("height", ["age", "age"]):
+        with pytest.raises(DatasiteError, match="must be different columns of the published table: choose from sno"):
+            mock_patients(columns, 5, 0)
+    with pytest.raises(DatasiteError, match="rows = 0 must be a whole number of at least 1"):
+        mock_patients(["age"], 0, 0)

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from desk import jobs_in, wait_until
+from desk import jobs_in, opened, wait_until
 
 from ppml_helpers.errors import DatasiteError
 from ppml_helpers.owner_in_control import Network, silence
@@ -104,12 +104,12 @@ def test_variables_come_back_in_whatever_order_networks_close(tmp_path, monkeypa
     monkeypatch.delenv("PRE_SYNC", raising=False)
     before = dict(os.environ)
     for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
-        opened = [Network(folder=tmp_path) for _ in range(3)]
+        three = [Network(folder=tmp_path) for _ in range(3)]
         os.environ["PATH"] += os.pathsep + "/added/meanwhile"
         for number in order:
             assert os.environ["PRE_SYNC"] == "false"
             assert "ppml-datasite-" in os.environ["PATH"].split(os.pathsep)[0]
-            opened[number].close()
+            three[number].close()
         assert os.environ["PATH"] == before["PATH"] + os.pathsep + "/added/meanwhile"
         os.environ["PATH"] = before["PATH"]
         assert dict(os.environ) == before
@@ -145,20 +145,17 @@ def test_the_next_network_clears_up_behind_a_killed_program_and_its_job(tmp_path
 
 
 def test_closing_ends_the_job_that_runs(tmp_path):
-    with Network(folder=tmp_path) as network, silence():
-        north, rita = network.hospital("north"), network.researcher("rita")
-        network.pair()
-        rita.submit_bash_job(north.email, "sleep 300 & sleep 300", "job")
-        north.sync()
-        north.jobs["job"].approve()
-        runner = threading.Thread(target=north.process_approved_jobs, kwargs={"stream_output": False})
+    with opened(tmp_path) as desk, silence():
+        desk.send("job", "sleep 300 & sleep 300")
+        desk.yes_in_syft("job")
+        runner = threading.Thread(target=desk.north.process_approved_jobs, kwargs={"stream_output": False})
         runner.start()
         wait_until(lambda: len(jobs_in(tmp_path)) >= 2)
-        network.close()
-        runner.join(timeout=30)
+        desk.network.close()
+        runner.join(timeout=60)
     assert not runner.is_alive()
     assert jobs_in(tmp_path) == []
-    network.close()  # the runner's last words made a folder anew; so does the end of the program
+    desk.network.close()  # the runner's last words made a folder anew; so does the end of the program
     assert list(tmp_path.iterdir()) == []
 
 

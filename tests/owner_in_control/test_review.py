@@ -51,7 +51,7 @@ def test_what_hides_text_is_shown(job):
     (job.job_submission_path / "code" / "main.py").write_text("x = 1  # \u202e nothing\rprint(2)\x1b[2K\u2028x\n")
     (job.job_submission_path / "code" / "blob.bin").write_bytes(b"\xff\xfe\x00")
     text = str(read_job(job))
-    shown = ("\\u202e", "\\r", "\\x1b", "\\u2028", "<3 bytes that are no text")
+    shown = ("python main.py", "\\u202e", "\\r", "\\x1b", "\\u2028", "<3 bytes that are no text")
     assert [words for words in shown if words not in text] == []
     assert "code/blob.bin   (not in the sender's list of files)" in text
 

@@ -76,22 +76,6 @@ def test_messages_come_oldest_first_by_time_and_not_by_name(north, rita):
     assert len(list((north.private / "archive" / RITA).iterdir())) == 3
 
 
-def test_a_screen_sees_each_message_before_syft_does_and_lets_it_in_or_not(north, rita):
-    sent = [compress_data(text) for text in (b"one", b"two")]
-    for number, data in enumerate(sent):
-        rita.watcher_send_raw_bytes_to_inbox(NORTH, message(float(number), number), data)
-    shown = []
-
-    def screen(path, data):
-        shown.append((path.name, data))
-        return data == sent[1]
-
-    with north.screening(screen):
-        assert north.owner_download_next_raw_proposed_message_from_inbox(RITA)[0] == sent[1]
-    assert shown == [(message(float(number), number), data) for number, data in enumerate(sent)]
-    assert north.owner_download_next_raw_proposed_message_from_inbox(RITA)[0] == sent[0]
-
-
 def test_what_is_no_message_is_not_taken_for_one(north, rita, tmp_path):
     rita.add_peer(NORTH)
     inbox = north.shared / "datasites" / NORTH / "inbox" / RITA
