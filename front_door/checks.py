@@ -139,7 +139,7 @@ def _stages(only: str | None) -> Iterator[Stage | Result]:
         if missing:
             yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
         else:
-            yield Stage("browser", ("-m", "browser", *_PARALLEL, *ours))
+            yield Stage("browser", (*_PARALLEL, *map(str, sorted(TESTS.glob("*/test_*_browser.py")))))
 
 
 def _quick() -> Iterator[Stage]:

@@ -11,7 +11,7 @@ if missing := [name for name in ("lazy_loader", "torch", "playwright") if import
     pytest.exit(f"This Python has no {missing[0]}: run 'python3 kit.py test', or the pytest of the kit's .venv.", 4)
 
 pytest_plugins = ["browser_fixtures"]
-LONG = ("test_deployment_faults", "test_setup_faults", "test_attacks_faults", "test_other_chapters_browser")
+LONG = ("test_deployment_faults", "test_setup_faults", "test_attacks_faults")
 
 # A shell starts background work with Ctrl-C ignored, and whoever is ignored passes that on to its children: the tests
 # that press Ctrl-C would wait for ever. A handler of our own is not inherited, so that children begin with the default.

@@ -26,33 +26,25 @@ def says_its_knobs(explorer: lab.ExplorerView, now: lab.View) -> bool:
     return all(word in now.alt for word in words)
 
 
-def test_picture_and_sentence_say_the_same(explorer: lab.ExplorerView) -> None:
+def test_all_is_said_labelled_and_reached_by_tab(explorer: lab.ExplorerView) -> None:
     assert says_its_knobs(explorer, explorer.whole("audit_explorer"))
-
-
-def test_every_control_has_a_label_that_can_be_read(explorer: lab.ExplorerView) -> None:
-    assert len(explorer.controls()) == 4  # three sliders, and the number box of epsilon
-    assert explorer.poor_labels() == []
+    # three sliders, the number box of epsilon, and the switch, which the keyboard reaches too
+    explorer.usable(4, first=explorer.slider("epsilon"), focusable=5)
     label = explorer.root.locator(".widget-checkbox .widget-label-basic")
     expect(label).to_have_text("introduce a bug: noise 8 times too small")
     assert label.evaluate("node => node.scrollWidth <= node.clientWidth")
 
 
-def test_tab_reaches_every_control(explorer: lab.ExplorerView) -> None:
-    assert explorer.mark_focusable() >= 5
-    assert explorer.tab_misses(explorer.slider("epsilon")) == set()
-
-
 def test_the_switch_is_worked_by_the_space_bar_and_changes_the_verdict(explorer: lab.ExplorerView) -> None:
     switch(explorer).set_checked(False)
-    sound = explorer.settled(lambda now: says_its_knobs(explorer, now), quiet=0.3)
+    sound = explorer.settled(lambda now: says_its_knobs(explorer, now))
     assert "does not refute the promise" in sound.alt
     switch(explorer).press("Space")
-    wrong = explorer.settled(lambda now: changed(sound, now) and says_its_knobs(explorer, now), quiet=0.3)
+    wrong = explorer.settled(lambda now: changed(sound, now) and says_its_knobs(explorer, now))
     assert "which refutes the promise" in wrong.alt
     explorer.screenshot("audit_explorer_bug")
     switch(explorer).press("Space")
-    again = explorer.settled(lambda now: changed(wrong, now) and says_its_knobs(explorer, now), quiet=0.3)
+    again = explorer.settled(lambda now: changed(wrong, now) and says_its_knobs(explorer, now))
     assert (again.src, again.alt) == (sound.src, sound.alt)
 
 
@@ -69,9 +61,9 @@ def test_a_typed_promise_goes_to_the_nearest_stop_and_the_box_shows_it(explorer:
 def test_fewer_canaries_and_more_runs_get_their_own_picture(explorer: lab.ExplorerView) -> None:
     before = explorer.look()
     explorer.slider("canaries").press("Home")
-    few = explorer.settled(lambda now: changed(before, now) and says_its_knobs(explorer, now), quiet=0.3)
+    few = explorer.settled(lambda now: changed(before, now) and says_its_knobs(explorer, now))
     assert "100 canaries" in few.alt
     explorer.slider("runs").press("End")
-    many = explorer.settled(lambda now: changed(few, now) and says_its_knobs(explorer, now), quiet=0.3)
+    many = explorer.settled(lambda now: changed(few, now) and says_its_knobs(explorer, now))
     assert "5 runs " in many.alt
     explorer.screenshot("audit_explorer_few")

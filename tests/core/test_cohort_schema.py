@@ -141,10 +141,8 @@ def _with(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
     ("change", "columns", "words"),
     [
         (lambda t: t, ["age", "shoe size"], "column = 'shoe size' is not on offer"),
-        (lambda t: t, ["slos"], "column = 'slos' is not on offer"),  # known only when the stay is over
         (lambda t: t, [], "No column was chosen"),
         (lambda t: t.drop(columns="hospdead"), ["age"], "lacks the column 'hospdead'"),
-        (lambda t: t.to_numpy(), None, "must be a pandas DataFrame"),
         (_with("hospdead", 2), None, "hospdead = 2.* in row 2.*label must be 0 or 1"),
         (_with("age", np.inf), None, "age = inf in row 2.*finite number"),
         (_with("age", "old"), None, "age = old in row 2.*finite number"),

@@ -19,10 +19,9 @@ from ppml_helpers.exercises import check, hint, progress, progress_bar, store
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_choice, as_number, right
 
 ALL = [exercise for _, chapter in exercises._chapters().values() for exercise in chapter]
-ODD = ["0.3", "", None, True, float("nan"), float("inf"), -(10**400), [], [1, 2], {}, {"a": 1}, {1}, object(),
-       int, lambda: 1, np.array([]), np.zeros((3, 3)), np.array(["x"]), np.array([None]), pd.Series([1.0, 2.0]),
-       pd.DataFrame(), torch.zeros(2), torch.tensor(1.0, requires_grad=True), 1 + 2j, b"x", range(3), Exception("x"),
-       pd.NA, pd.NaT, np.ma.masked]  # fmt: skip
+ODD = ["0.3", "", None, True, float("nan"), float("inf"), -(10**400), [], [1, 2], {"a": 1}, object(), int, lambda: 1,
+       np.zeros((3, 3)), np.array(["x"]), np.array([None]), pd.Series([1.0, 2.0]), pd.DataFrame(), torch.zeros(2),
+       torch.tensor(1.0, requires_grad=True), 1 + 2j, b"x", range(3), pd.NA, pd.NaT, np.ma.masked]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -65,11 +64,11 @@ def test_no_odd_answer_crashes_a_check_and_the_dots_are_no_mistake(exercise):
     assert progress().course.done == 0
 
 
-@pytest.mark.parametrize("answer", ODD, ids=lambda answer: repr(answer)[:20].splitlines()[0])
-def test_what_is_no_number_is_told_so_and_one_number_is_read_from_many_types(answer):
-    with pytest.raises(NotAnAnswer) as told:
-        as_number(answer)
-    assert "\n" not in str(told.value)
+def test_what_is_no_number_is_told_so_and_one_number_is_read_from_many_types():
+    for answer in ODD:
+        with pytest.raises(NotAnAnswer) as told:
+            as_number(answer)
+        assert "\n" not in str(told.value)
     for two in (2, 2.0, np.int8(2), np.float64(2), [2], torch.tensor([2]), pd.Series([2.0])):
         assert as_number(two) == 2.0
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -123,12 +124,27 @@ def test_only_explorers_know_ipywidgets() -> None:
 
 
 @pytest.mark.parametrize("room", rooms())
-def test_a_room_has_an_explorer_exercises_and_tests_and_is_light_to_import(room: str) -> None:
+def test_a_room_has_an_explorer_exercises_and_tests(room: str) -> None:
     assert {path.name for path in (PACKAGE / room).glob("*.py")} >= {"__init__.py", "explorer.py", "exercises.py"}
     assert list((REPO / "tests" / room).glob("test_*.py"))
-    code = f"import sys, ppml_helpers.{room} as room; print(*[name for name in {HEAVY!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) <= NEEDED.get(room, set())
+
+
+LOADED = """
+import importlib, sys
+for room in sys.argv[1:]:
+    importlib.import_module(f"ppml_helpers.{room}")
+    print(room, *[name for name in %r if name in sys.modules])
+"""
+
+
+def test_a_room_is_light_to_import() -> None:
+    """All in one process, those last that need something heavy."""
+    order = sorted(rooms(), key=lambda room: room in NEEDED)
+    command = [sys.executable, "-c", LOADED % (HEAVY,), *order]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [room for room, *_ in lines] == order
+    assert [line for line in lines if not set(line[1:]) <= NEEDED.get(line[0], set())] == []
 
 
 @pytest.mark.parametrize("room", rooms())
@@ -140,16 +156,22 @@ def test_a_room_hands_out_what_it_lists_an_explorer_among_it(room: str) -> None:
     assert [name for name in shadowed if callable(getattr(module, name))] == []
 
 
+@cache
+def heads_of(folder: Path) -> dict[str, str]:
+    """The first docstring of each test file of a folder, by the file's name."""
+    texts = {file.stem: file.read_text("utf-8") for file in folder.glob("test_*.py")}
+    return {stem: ast.get_docstring(ast.parse(text)) or "" for stem, text in texts.items()}
+
+
 def test_the_tests_of_a_module_are_found_by_its_name() -> None:
     """In tests/<room>/: a file of its name, or one whose first lines name it between backticks."""
     missing = []
     for name, path in MODULES.items():
         if path.name == "__init__.py":
             continue
-        files = list((REPO / "tests" / room_of(name)).glob("test_*.py"))
-        named = any(re.fullmatch(rf"test_(?:\w+_)?{path.stem}(?:_\w+)?", file.stem) for file in files)
-        heads = [ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "" for file in files]
-        if not named and not any(f"`{path.stem}`" in head for head in heads):
+        heads = heads_of(REPO / "tests" / room_of(name))
+        named = any(re.fullmatch(rf"test_(?:\w+_)?{path.stem}(?:_\w+)?", stem) for stem in heads)
+        if not named and not any(f"`{path.stem}`" in head for head in heads.values()):
             missing.append(name)
     assert missing == []
 

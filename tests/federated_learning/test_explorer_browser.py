@@ -5,7 +5,7 @@ from __future__ import annotations
 import lab
 import pytest
 from lab import changed
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import expect
 
 CHAPTER = "07_federated_learning.ipynb"
 EXPLORER = "FederationExplorer("
@@ -37,20 +37,13 @@ def says_its_knobs(explorer: lab.ExplorerView, now: lab.View) -> bool:
 
 def protect(explorer: lab.ExplorerView, how: str) -> lab.View:
     explorer.choose("protection", how)
-    return explorer.settled(lambda now: says_its_knobs(explorer, now) and PROTECTED[how] in now.alt, quiet=0.3)
-
-
-def stop_button(explorer: lab.ExplorerView) -> Locator:
-    return explorer.root.get_by_role("button", name="Stop")
+    return explorer.settled(lambda now: says_its_knobs(explorer, now) and PROTECTED[how] in now.alt)
 
 
 def test_all_is_said_labelled_and_reached_by_tab(explorer: lab.ExplorerView) -> None:
     assert says_its_knobs(explorer, explorer.whole("federation_explorer"))
-    assert len(explorer.controls()) == 8  # seven knobs, and the number box of epsilon
-    assert explorer.poor_labels() == []
     protect(explorer, "DP")  # otherwise epsilon rests
-    assert explorer.mark_focusable() >= 8
-    assert explorer.tab_misses(explorer.slider("hospitals")) == set()
+    explorer.usable(8, first=explorer.slider("hospitals"))  # seven knobs, and the number box of epsilon
 
 
 def test_protections_change_what_the_server_reads(explorer: lab.ExplorerView) -> None:
@@ -74,7 +67,7 @@ def test_the_keyboard_moves_each_slider(explorer: lab.ExplorerView, name: str) -
     for key in ("ArrowLeft", "ArrowRight"):
         before, stood = explorer.look(), explorer.readout(name)
         explorer.slider(name).press(key)
-        explorer.settled(lambda now, old=before: changed(old, now) and says_its_knobs(explorer, now), quiet=0.3)
+        explorer.settled(lambda now, old=before: changed(old, now) and says_its_knobs(explorer, now))
         assert explorer.readout(name) != stood
 
 
@@ -91,11 +84,11 @@ def test_long_work_shows_progress_and_can_be_stopped(explorer: lab.ExplorerView)
         explorer.slider(name).press("End")
     before = protect(explorer, "masks")
     explorer.slider("local epochs").press("End")  # 20 rounds of 8 hospitals, 10 epochs each, under masks
-    expect(stop_button(explorer)).to_be_visible()
+    expect(explorer.stop_button()).to_be_visible()
     expect(explorer.root.locator(".progress-bar").first).to_be_visible()
-    stop_button(explorer).click()
+    explorer.stop_button().click()
     stopped = explorer.settled(lambda now: "Stopped" in now.text)
-    expect(stop_button(explorer)).to_be_hidden()
+    expect(explorer.stop_button()).to_be_hidden()
     assert (stopped.src, stopped.alt) == (before.src, before.alt)
     explorer.slider("local epochs").press("Home")  # and the explorer still works
     explorer.slider("rounds").press("Home")

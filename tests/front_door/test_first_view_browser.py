@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,12 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, expect
 
+from ppml_helpers import processes
+
 START = "00_start_here.ipynb"
+
+
+SETTLING = 5.0  # seconds within which JupyterLab asks its questions and reads its news
 
 
 @pytest.fixture(scope="module")
@@ -22,32 +28,32 @@ def first(app: Browser, server: lab.Server) -> Iterator[lab.NotebookPage]:
     notebook.close()
 
 
-def test_the_printed_address_opens_the_first_chapter(first: lab.NotebookPage) -> None:
+def test_the_printed_address_opens_the_first_chapter_and_nothing_stands_in_the_way(first: lab.NotebookPage) -> None:
+    opened = time.monotonic()
     source = nbformat.read(lab.REPO / "notebooks" / START, as_version=4).cells[0].source
     title = source.splitlines()[0].removeprefix("# ").strip()
     expect(first.panel.locator("h1").first).to_contain_text(title)
     expect(first.page.locator(".lm-TabBar-tab.lm-mod-current", has_text=START)).to_have_count(1)
-
-
-def test_nothing_stands_in_the_way(first: lab.NotebookPage) -> None:
-    first.page.wait_for_timeout(5000)  # JupyterLab asks its questions and reads its news within seconds
+    assert all(first.stored_pictures())
     first.screenshot("first_view")
+    first.run_all()
+    first.page.wait_for_timeout(1000 * max(0.0, SETTLING - (time.monotonic() - opened)))
     assert first.complaints.all_inner_texts() == []
-    assert first.errors == []
+    assert (first.errors, first.foreign) == ([], [])  # it asks no other host
 
 
-def test_the_page_asks_no_other_host(first: lab.NotebookPage) -> None:
-    assert first.foreign == []
+def test_the_first_explorer_moves(first: lab.NotebookPage) -> None:
+    explorer = lab.ExplorerView(first)
+    explorer.nudged("00_explorer")
+    assert first.complaints.all_inner_texts() == []
+    assert (first.errors, first.foreign) == ([], [])
 
 
-def test_ctrl_c_ends_server_and_kernels(app: Browser, tmp_path: Path) -> None:
-    course = lab.copy_course(tmp_path / "course")
-    (tmp_path / "home").mkdir()
-    with lab.lab_server(course, tmp_path / "home") as server:
-        lab.NotebookPage(app, server, server.page_of(START)).close()
-        commands = [" ".join(process.cmdline()) for process in lab.processes(server.mark)]
+def test_ctrl_c_ends_server_and_kernels(course: Path, tmp_path: Path) -> None:
+    with lab.lab_server(course, tmp_path) as server:
+        server.start_kernel()
+        commands = [" ".join(process.cmdline()) for process in processes.running(lab.carries(server.mark))]
         assert any("ipykernel" in command for command in commands)
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(lab.PATIENCE) == 0
-        left = psutil.wait_procs(lab.processes(server.mark), timeout=10)[1]
-        assert left == []
+        assert psutil.wait_procs(processes.running(lab.carries(server.mark)), timeout=10)[1] == []

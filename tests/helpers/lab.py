@@ -15,16 +15,22 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from front_door.checks import find_chromium
+from ppml_helpers import processes
+
+T = TypeVar("T")
 
 REPO = Path(__file__).resolve().parents[2]
 SCREENSHOTS = REPO / "tests" / "screenshots"
 PATIENCE = float(os.environ.get("KIT_PATIENCE", "180"))  # seconds; a busy 2-core machine can be 10x slower
 expect.set_options(timeout=PATIENCE * 1000)
+VIEWPORT = {"width": 1280, "height": 900}
 PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\S*token=\w+\S*")
 OWN_PROCESSES = "KIT_BROWSER_TEST"  # an environment variable that every process we cause inherits
@@ -33,14 +39,6 @@ NOT_THE_COURSE += ("*.egg-info", ".pytest_cache", ".ruff_cache", "screenshots")
 
 
 # --- the machine -----------------------------------------------------------------------------------------
-
-
-def chromium() -> str | None:
-    """Path of the Chromium to use, or None if this machine has none."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    usual = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
-    wanted = [os.environ.get("KIT_CHROMIUM"), *map(shutil.which, names), usual]
-    return next((path for path in wanted if path and Path(path).exists()), None)
 
 
 @contextlib.contextmanager
@@ -57,7 +55,7 @@ def browser(home: Path) -> Iterator[Browser]:
     ]
     with sync_playwright() as playwright:
         environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)}
-        app = playwright.chromium.launch(executable_path=chromium(), args=arguments, env=environment)
+        app = playwright.chromium.launch(executable_path=find_chromium(), args=arguments, env=environment)
         try:
             yield app
         finally:
@@ -80,13 +78,25 @@ class Server:
         """`http://127.0.0.1:PORT`."""
         return "{0.scheme}://{0.netloc}".format(urlsplit(self.address))
 
+    @property
+    def token(self) -> str:
+        """What the address lets its reader in with."""
+        return parse_qs(urlsplit(self.address).query)["token"][0]
+
+    def path_of(self, notebook: str) -> str:
+        """Path of a notebook beside the one printed, as the server counts it."""
+        folder = urlsplit(self.address).path.split("/tree/", 1)[1].rpartition("/")[0]
+        return f"{folder}/{notebook}" if folder else notebook
+
     def page_of(self, notebook: str) -> str:
         """Address of a notebook beside the one printed, in a workspace of its own (no left-over tabs)."""
-        parts = urlsplit(self.address)
-        folder = parts.path.split("/tree/", 1)[1].rpartition("/")[0]
-        path = f"{folder}/{notebook}" if folder else notebook
-        token = parse_qs(parts.query)["token"][0]
-        return f"{self.base}/lab/workspaces/test-{uuid.uuid4().hex}/tree/{path}?token={token}&reset"
+        workspace = f"lab/workspaces/test-{uuid.uuid4().hex}"
+        return f"{self.base}/{workspace}/tree/{self.path_of(notebook)}?token={self.token}&reset"
+
+    def start_kernel(self) -> None:
+        """Start a kernel that belongs to no notebook."""
+        asked = urllib.request.Request(f"{self.base}/api/kernels", b"{}", {"Authorization": f"token {self.token}"})
+        urllib.request.urlopen(asked, timeout=PATIENCE).close()
 
 
 _STAMP_ENVIRONMENT = """
@@ -146,14 +156,14 @@ def lab_server(course: Path, home: Path) -> Iterator[Server]:
             stderr=subprocess.STDOUT,
         )
         try:
-            running = Server(_printed_address(process, log), mark, process)
-            _wait_for_answer(running, process, log)
+            running = Server(_when(lambda: _printed_address(log), process, log), mark, process)
+            _when(lambda: _answers(running), process, log)
             yield running
         finally:
             process.terminate()  # kit.py ends its server, and the server its kernels
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(30)
-            end_processes(mark)
+            processes.end_all(carries(mark), patience=15)
             process.wait(PATIENCE)
 
 
@@ -162,47 +172,31 @@ def _first_port() -> int:
     return 8888 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
-def _printed_address(process: subprocess.Popen, log: Path) -> str:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        printed = log.read_text(errors="replace")
-        if found := ADDRESS.search(printed):
-            return found.group()
-        if process.poll() is not None:
-            raise RuntimeError(f"kit.py lab ended with code {process.returncode}:\n{printed[-3000:]}")
-        time.sleep(0.1)
-    raise TimeoutError(f"kit.py lab printed no address in {PATIENCE:.0f} s:\n{log.read_text()[-3000:]}")
-
-
-def _wait_for_answer(server: Server, process: subprocess.Popen, log: Path) -> None:
+def _when(found: Callable[[], T | None], process: subprocess.Popen, log: Path) -> T:
+    """Wait until something is found of a server that starts; say what it printed if it never is."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{server.base}/api", timeout=5):
-            return
-        time.sleep(0.1)
-    raise RuntimeError(f"nobody answers at {server.base}:\n{log.read_text(errors='replace')[-3000:]}")
+        if there := found():
+            return there
+        time.sleep(0.05)
+    printed = log.read_text(errors="replace")[-3000:]
+    raise RuntimeError(f"kit.py lab did not start in {PATIENCE:.0f} s or ended ({process.poll()}):\n{printed}")
 
 
-def processes(mark: str) -> list[psutil.Process]:
-    """Every running process that carries `mark` in its environment (server, kernels and their children)."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(OWN_PROCESSES) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+def _printed_address(log: Path) -> str | None:
+    found = ADDRESS.search(log.read_text(errors="replace"))
+    return found and found.group()
 
 
-def end_processes(mark: str) -> None:
-    """Ask the processes of `mark` to end, and end those that do not."""
-    ours = processes(mark)
-    for process in ours:
-        with contextlib.suppress(psutil.Error):
-            process.terminate()
-    psutil.wait_procs(ours, timeout=15)
-    for process in processes(mark):
-        with contextlib.suppress(psutil.Error):
-            process.kill()
+def _answers(server: Server) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"{server.base}/api", timeout=5):
+        return True
+    return False
+
+
+def carries(mark: str) -> processes.Sign:
+    """Tell the processes of one server: kit.py, JupyterLab, kernels and their children."""
+    return lambda environment: environment.get(OWN_PROCESSES) == mark
 
 
 def screenshot_path(name: str) -> Path:
@@ -238,10 +232,15 @@ _KERNEL_READY = """async () => { const widget = window.jupyterapp.shell.currentW
     await widget.context.ready; await widget.sessionContext.ready;
     await widget.sessionContext.session.kernel.info; }"""
 
+_OPEN_IN_PLACE = """async path => { const app = window.jupyterapp, before = app.shell.currentWidget;
+    await before.sessionContext.shutdown();
+    before.dispose();
+    await app.commands.execute('docmanager:open', {path}); }"""
+
 
 @dataclass
 class NotebookPage:
-    """One notebook open in its own browser context, with a record of what went wrong in the page."""
+    """A browser context with JupyterLab and one notebook open, and a record of what went wrong in the page."""
 
     app: Browser
     server: Server
@@ -250,7 +249,7 @@ class NotebookPage:
     foreign: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.context = self.app.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+        self.context = self.app.new_context(viewport=VIEWPORT, reduced_motion="reduce")
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE * 1000)
         self.page.on("dialog", lambda dialog: dialog.accept())  # "leave this page?" would block for ever
@@ -258,6 +257,17 @@ class NotebookPage:
         self.page.on("request", lambda request: self._note(request.url))
         self.page.on("websocket", lambda socket: self._note(socket.url))
         self.page.goto(self.address)
+        self._wait_for_kernel()
+
+    def turn_to(self, notebook: str) -> None:
+        """Open another notebook in the place of this one, whose kernel ends and whose record is forgotten."""
+        self.page.set_viewport_size(VIEWPORT)
+        self.page.evaluate(_OPEN_IN_PLACE, self.server.path_of(notebook))
+        self.errors.clear()
+        self.foreign.clear()
+        self._wait_for_kernel()
+
+    def _wait_for_kernel(self) -> None:
         self.page.wait_for_selector(f"{PANEL} .jp-Notebook .jp-Cell")
         self.page.evaluate(_KERNEL_READY)
 
@@ -316,6 +326,7 @@ _MARK_FOCUSABLE = """root => { const wanted = [...root.querySelectorAll(
         .filter(node => node.checkVisibility({visibilityProperty: true}) && !node.disabled);
     wanted.forEach((node, index) => { node.dataset.kitMark = index; });
     return wanted.length; }"""
+_FOCUSED_MARK = "() => document.activeElement.dataset.kitMark ?? null"
 
 
 @dataclass(frozen=True)
@@ -334,11 +345,13 @@ class View:
 class ExplorerView:
     """An explorer on the page: its controls, its picture and its sentence."""
 
+    KNOB = "[role=slider]"
+
     def __init__(self, notebook: NotebookPage) -> None:
-        """Find the first explorer of the notebook: an output with both a slider and a picture."""
+        """Find the first explorer of the notebook: an output with both a knob and a picture."""
         self.notebook = notebook
         self.page = notebook.page
-        outputs = notebook.panel.locator(".jp-OutputArea-output", has=self.page.locator("[role=slider]"))
+        outputs = notebook.panel.locator(".jp-OutputArea-output", has=self.page.locator(self.KNOB))
         self.root = outputs.filter(has=self.page.locator("img")).first
         self.root.locator("img").first.wait_for(state="attached")
         self.root.scroll_into_view_if_needed()  # JupyterLab lays out only what is on screen: the rest has no text
@@ -391,26 +404,21 @@ class ExplorerView:
         numbers = re.findall(r"epsilon (?:of )?(\d+(?:\.\d+)?)", view.alt)
         return any(float(number) == pytest.approx(self.epsilon(), rel=0.06) for number in numbers)
 
-    def mark_focusable(self) -> int:
-        """Number everything that the keyboard should reach; return how many there are."""
-        return self.root.evaluate(_MARK_FOCUSABLE)
+    def stop_button(self) -> Locator:
+        return self.root.get_by_role("button", name="Stop")
 
-    def focused_mark(self) -> int | None:
-        """The number that `mark_focusable` gave to what has the keyboard's focus."""
-        return self.page.evaluate(
-            "() => { const mark = document.activeElement.dataset.kitMark;"
-            " return mark === undefined ? null : Number(mark); }"
-        )
-
-    def tab_misses(self, first: Locator) -> set[int]:
-        """The marks of what the keyboard should reach and Tab, pressed from `first` through to it again, does not."""
-        wanted = self.mark_focusable()
+    def usable(self, controls: int, first: Locator, focusable: int | None = None) -> None:
+        """Demand as many controls, each with a label that can be read, and all in reach of Tab from the first."""
+        assert len(self.controls()) == controls
+        assert self.poor_labels() == []
+        marks = self.root.evaluate(_MARK_FOCUSABLE)
+        assert marks >= (focusable or controls)
         first.focus()
-        reached = {self.focused_mark()}
-        for _ in range(wanted):
+        reached = {self.page.evaluate(_FOCUSED_MARK)}
+        for _ in range(marks):
             self.page.keyboard.press("Tab")
-            reached.add(self.focused_mark())
-        return set(range(wanted)) - reached
+            reached.add(self.page.evaluate(_FOCUSED_MARK))
+        assert {str(mark) for mark in range(marks)} - reached == set()
 
     def whole(self, name: str) -> View:
         """Demand a picture in its true shape whose alternative text is the sentence below; keep a screenshot `name`."""
@@ -424,11 +432,21 @@ class ExplorerView:
         assert now.width / now.height == pytest.approx(now.natural_width / now.natural_height, rel=0.01)
         return now
 
+    def nudged(self, name: str) -> None:
+        """Move the first slider by a key and demand that picture and sentence follow; keep a screenshot `name`."""
+        before, handle = self.settled(), self.root.get_by_role("slider").first
+        stood = handle.get_attribute("aria-valuenow")
+        handle.press("ArrowRight")
+        if handle.get_attribute("aria-valuenow") == stood:  # it was at its right end
+            handle.press("ArrowLeft")
+        self.settled(lambda now: changed(before, now))
+        self.whole(name)
+
     def look(self) -> View:
         """What is to be seen now."""
         return View(**self.root.evaluate(_LOOK))
 
-    def settled(self, ready: Callable[[View], bool] = lambda view: True, quiet: float = 1.0) -> View:
+    def settled(self, ready: Callable[[View], bool] = lambda view: True, quiet: float = 0.1) -> View:
         """Wait until `ready` holds and nothing has changed for `quiet` seconds; return what is to be seen."""
         deadline = time.monotonic() + PATIENCE
         last, since = self.look(), time.monotonic()
