@@ -79,6 +79,6 @@ def test_the_skeleton_passes_the_tests_as_it_is(tmp_path: Path) -> None:
     assert "(98_a_new_topic.ipynb)" in (copy / "notebooks" / "00_start_here.ipynb").read_text()
     run("ruff", "check", "--no-cache", *written)
     everywhere = ("tests/core/test_house.py", "tests/notebooks/test_hygiene.py", "tests/front_door/test_readme.py")
-    chosen = ("-k", "98 or a_new_topic or map or imports or borrows or ipywidgets or found")
+    chosen = ("-k", "98 or a_new_topic or map or imports or borrows or ipywidgets or light or found")
     run("pytest", "-q", "--disable-plugin-autoload", "-p", "timeout", "tests/a_new_topic", *everywhere, *chosen)
     assert "same bytes as before" in run("ppml_helpers.course", "run", written[-1])
