@@ -137,9 +137,9 @@ def test_the_noise_is_fresh_in_every_step() -> None:
     assert noise.std() == pytest.approx(math.sqrt(50) * 100 / 200, rel=0.2)
 
 
-@pytest.mark.parametrize(("hidden", "rows"), [(0, 300), (5, 300)])
-def test_a_model_does_not_depend_on_its_company(hidden: int, rows: int) -> None:
-    X, y = table(rows)
+@pytest.mark.parametrize("hidden", [0, 5])
+def test_a_model_does_not_depend_on_its_company(hidden: int) -> None:
+    X, y = table()
     recipe = Recipe(20, 0.5, 0.5, hidden=hidden)
     together = pt.train(X, y, recipe, [1.0, 5.0, 0.0, 5.0], [4, 4, 9, 2], dtype=torch.float64)
     for number, (sigma, seed) in enumerate([(1.0, 4), (5.0, 4), (0.0, 9), (5.0, 2)]):
@@ -297,10 +297,7 @@ SPOILT.loc[7, "d"] = math.nan
         (lambda: pt.train(X, Y + 1, PLAIN, [0.0], [0]), r"labels hold 2\.0; they must be 0 or 1"),
         (lambda: pt.train(X, np.ones(200), PLAIN, [0.0], [0]), "labels hold a single class"),
         (lambda: pt.train(X, Y[1:], PLAIN, [0.0], [0]), r"features have shape \(200, 5\) and labels \(199,\)"),
-        (
-            lambda: pt.train(X[:20], Y[:20], Recipe(5, 1.0, 0.5, 0.01), [1.0], [0]),
-            "20 patients are too few",
-        ),
+        (lambda: pt.train(X[:20], Y[:20], Recipe(5, 1.0, 0.5, 0.01), [1.0], [0]), "20 patients are too few"),
         (lambda: pt.train(X, Y, PLAIN, [0.0] * 2, [0, 1], member=np.ones((2, 199), bool)), "equally many patients"),
         (lambda: pt.train(X, Y, PLAIN, [0.0] * 2, [0, 1], member=np.tri(2, 200, dtype=bool)), "equally many patients"),
         (lambda: FLAT.auc(X, np.ones(200)), "a single class"),
@@ -354,7 +351,8 @@ def test_privacy_is_cheap_for_many_and_dear_for_few() -> None:
         ]
         return float(np.mean(aucs))
 
-    cost = plain(None) - private(None, 1.0)
+    everybody = plain(None)
+    cost = everybody - private(None, 1.0)
     assert cost < 0.008
-    assert plain(None) - private(None, 0.3) < 0.035
+    assert everybody - private(None, 0.3) < 0.035
     assert plain(300) - private(300, 1.0) > 0.05 + cost
