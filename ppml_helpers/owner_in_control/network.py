@@ -84,6 +84,12 @@ class Network:
         launcher = programs / "uv"
         launcher.write_text(offline_uv.launcher(sys.executable), encoding="utf-8")
         launcher.chmod(0o700)
+        if not os.access(launcher, os.X_OK):
+            self._folder.remove()
+            raise DatasiteError(
+                f"programs may not run in {self._folder.path.parent} (mounted noexec), and jobs are programs: "
+                "set TMPDIR to a folder where they may."
+            )
         _BORROWED.begin(programs)
 
     def __enter__(self) -> Self:

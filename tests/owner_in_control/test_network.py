@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -224,6 +225,13 @@ def test_the_launcher_survives_awkward_folders_and_the_job_s_own_modules(tmp_pat
     run = "source .venv/bin/activate; python -c 'import sys; print(sys.prefix)'"
     said = subprocess.run(["bash", "-c", run], cwd=folder, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == sys.prefix
+
+
+def test_a_folder_where_programs_may_not_run_is_named_before_anything_is_sent(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.X_OK)  # as it is on a mount with noexec
+    with pytest.raises(DatasiteError, match=r"programs may not run in .* set TMPDIR"):
+        Network(folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_people_have_names_of_their_own(network):
