@@ -308,6 +308,8 @@ class Deployment:
             group.ask(commands.call_off(run_id), STOP_LIMIT)
 
     def _own_reason(self, group: ProcessGroup, name: str, out: Path) -> str | None:
+        if not group.is_alive(_SERVER):  # the run may notice it, and end, before the watch does
+            return _SERVER_LOST
         if out.with_name(f"{out.name}.error").exists():
             return None
         return f"The run ended without a result: {flower_log.last_words(group.log(name)) or 'Flower does not say why.'}"
