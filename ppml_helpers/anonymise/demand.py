@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from ppml_helpers import checks
-from ppml_helpers.anonymise.models import Diversity, Real, Whole
+from ppml_helpers.anonymise.models import Diversity, Real
 from ppml_helpers.errors import AnonymityError
 
 
@@ -25,6 +25,16 @@ class Demand(NamedTuple):
     def rows(self) -> int:
         """Rows that a class needs in any case: l values, distinct or effective, take at least l rows."""
         return max(self.k, math.ceil(self.l - 1e-9))
+
+    @property
+    def monotone(self) -> bool:
+        """Whether a class that fails is made of classes that fail, at every more specific node."""
+        return self.t == 1 and (self.l == 1 or self.diversity == "distinct")
+
+    @property
+    def implied(self) -> Demand:
+        """What the demand implies that is monotone: a class of l effective values holds as many distinct ones."""
+        return Demand(self.rows, math.ceil(self.l - 1e-9), 1.0, "distinct")
 
     @property
     def beyond_k(self) -> bool:
@@ -44,20 +54,20 @@ def checked_demand(
     diversity: Any,
     rows: int,
     sensitive: Hashable,
-    values: Whole | None,
+    known: int | None,
 ) -> Demand:
-    """Return a demand that a table of so many rows with these sensitive values (numbered from 0) can be asked for."""
+    """Return a demand that a table of so many rows, with so many known sensitive values, can be asked for."""
     checks.choice(diversity, "diversity", get_args(Diversity), error=AnonymityError)
     one = checks.number(l, "l", 1, error=AnonymityError) if diversity == "entropy" else checked_l(l)
     demand = Demand(checked_k(k, rows), one, checks.share(t, "t", error=AnonymityError), diversity)
-    if values is None:
+    if known is None:
         if demand.beyond_k:
             raise AnonymityError(
                 f"l = {l!r} and t = {t!r} need a sensitive attribute: make the Lattice with sensitive=..., or leave l "
                 f"at 1 and t at 1."
             )
         return demand
-    check_values(one, int(values.max()) + 1, sensitive)
+    check_values(one, known, sensitive)
     return demand
 
 
@@ -68,10 +78,10 @@ def checked_l(l: Any) -> int:  # noqa: E741
 
 def check_values(l: float, distinct: int, sensitive: Hashable) -> None:  # noqa: E741
     """Refuse an l that no class can reach."""
-    if l > distinct:
+    if l > max(distinct, 1):
         raise AnonymityError(
-            f"l = {l:g} is more than the {distinct} values that {sensitive!r} has in this table: choose {distinct} or "
-            f"less."
+            f"l = {l:g} is more than the {distinct} values that {sensitive!r} has in this table: choose "
+            f"{max(distinct, 1)} or less."
         )
 
 

@@ -1,8 +1,9 @@
 """Frequency sets: how many rows share each combination of generalised values, at any node of the lattice.
 
 A node gives one level to each quasi-identifier. Its frequency set (LeFevre et al. 2005, "Incognito: efficient
-full-domain k-anonymity") is all that k-anonymity needs to know of the rows. A combination of labels is one number, its
-**key**, so that a node costs one multiplication and one addition a row and column, and one sort.
+full-domain k-anonymity") is all that k-anonymity needs to know of the rows, and with the sensitive value as one more
+column all that l and t need. A combination of labels is one number, its **key**, so that a node costs one
+multiplication and one addition a row and column, and one sort (none where the keys are few).
 
 Counts are whole numbers throughout: a certainty penalty is kept as ``leaves - 1`` of each label (its **spread**) and
 divided at the end.
@@ -11,24 +12,45 @@ divided at the end.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ppml_helpers.anonymise.demand import Demand
 from ppml_helpers.anonymise.hierarchy import Hierarchy
-from ppml_helpers.anonymise.models import Real, Whole
+from ppml_helpers.anonymise.models import Distance, Holdings, Real, Whole
+from ppml_helpers.anonymise.suppression import kept_classes
 
 Node = tuple[int, ...]
 
 _MOST_KEYS = 2**62  # keys stay below it, or a product would leave 64 bits
 
 
+class Lost(NamedTuple):
+    """What a demand costs at a node: the rows to be suppressed, and their spread on each quasi-identifier.
+
+    Without a spread the rows are too many, and `rows` says of how many that is known.
+    """
+
+    rows: int
+    spread: Whole | None
+
+
+class Secret(NamedTuple):
+    """The rows' sensitive values as numbers, how many are known (see `models.sensitive_codes`), and how t measures."""
+
+    values: Whole
+    known: int
+    distance: Distance
+
+
 class Frequencies:
     """The rows of a table as numbers, and the frequency set of any node."""
 
-    def __init__(self, table: pd.DataFrame, hierarchies: dict[str, Hierarchy]) -> None:
-        self.rows = len(table)
+    def __init__(self, table: pd.DataFrame, hierarchies: dict[str, Hierarchy], secret: Secret | None = None) -> None:
+        self.rows, self.secret = len(table), secret
         levels = [[h.codes(level) for level in range(h.height + 1)] for h in hierarchies.values()]
         self.heights: Node = tuple(hierarchy.height for hierarchy in hierarchies.values())
         #: What a fully generalised value adds to the spread: number of base values less one.
@@ -57,23 +79,74 @@ class Frequencies:
 
     # ------------------------------------------------------------------------------------------------------- classes
 
-    def keys(self, node: Node) -> tuple[Whole, list[Whole | None]]:
-        """Return a number for each row, the same for rows of one class, and what `spread` needs to read it."""
-        labels = [len(units[level]) for units, level in zip(self._units, node, strict=True)]
-        small = math.prod(labels) < 2**31  # half as wide, sorted twice as fast
+    def keys(self, node: Node) -> Whole:
+        """Return a number for each row, the same for rows of one class."""
+        return self._numbered(self._columns(node))[0]
+
+    def lost(self, node: Node, demand: Demand, most: int) -> Lost:
+        """Return what a demand costs at a node; no spread if more than `most` rows would go, or all."""
+        if demand.beyond_k:
+            held, keys, renumbered = self._held(node)
+            sizes = held.size
+            kept = kept_classes(held, demand, self.secret.known, self.secret.distance, most)
+            if kept is None:
+                return Lost(most + 1, None)
+        else:
+            keys, sizes, renumbered = self._classes(node)
+            kept = sizes >= demand.k
+        rows = self.rows - int(sizes[kept].sum())
+        if rows > most:
+            return Lost(rows, None)
+        return Lost(rows, sizes[~kept] @ self._spread(node, keys[~kept], renumbered))
+
+    def profile(self, node: Node, k_max: int) -> Real:
+        """Return what `lost` says of each k from 0 to `k_max`, a column each: the rows, below them the spread."""
+        keys, sizes, renumbered = self._classes(node)
+        keys, sizes = keys[sizes < k_max], sizes[sizes < k_max]
+        profile = np.zeros((1 + len(node), k_max + 1))
+        each_row = np.ones(len(keys)), *self._spread(node, keys, renumbered).T
+        for line, each in enumerate(each_row):
+            profile[line, 1:] = np.bincount(sizes, sizes * each, k_max).cumsum()
+        return profile
+
+    def _classes(self, node: Node) -> tuple[Whole, Whole, list[Whole | None]]:
+        """Return the key and the size of each class, and what `_spread` needs to read the keys."""
+        keys, size, renumbered = self._numbered(self._columns(node))
+        return *_counted(keys, size), renumbered
+
+    def _held(self, node: Node) -> tuple[Holdings, Whole, list[Whole | None]]:
+        """Return which sensitive values each class holds, and its key as `_classes` does."""
+        values = self.secret.values
+        width = int(values.max()) + 1
+        pairs, size, renumbered = self._numbered([*self._columns(node), (width, values)])
+        pairs, count = _counted(pairs, size)
+        keys, value = np.divmod(pairs, width)
+        if renumbered[-1] is not None:
+            keys = renumbered[-1][keys]
+        first = np.flatnonzero(np.diff(keys, prepend=-1))
+        group = np.repeat(np.arange(len(first)), np.diff(first, append=len(keys)))
+        return Holdings(group, value, count, np.add.reduceat(count, first)), keys[first], renumbered[:-1]
+
+    def _columns(self, node: Node) -> list[tuple[int, Whole]]:
+        """Return the number of labels of each quasi-identifier, and the rows' labels."""
+        return [(len(self._units[place][level]), self._codes[place][level]) for place, level in enumerate(node)]
+
+    def _numbered(self, columns: list[tuple[int, Whole]]) -> tuple[Whole, int, list[Whole | None]]:
+        """Return one number a row, which all are below, and how to read it: what was numbered anew at each column."""
+        small = math.prod(labels for labels, _ in columns) < 2**31  # half as wide, sorted twice as fast
         keys, size, renumbered = np.zeros(self.rows, np.int32 if small else np.int64), 1, []
-        for column, level in enumerate(node):
+        for labels, codes in columns:
             occur = None
-            if size * labels[column] > _MOST_KEYS:  # number anew only the combinations that occur
+            if size * labels > _MOST_KEYS:  # number anew only the combinations that occur
                 occur, keys = np.unique(keys, return_inverse=True)
                 size = len(occur)
             renumbered.append(occur)
-            keys *= labels[column]
-            keys += self._codes[column][level]
-            size *= labels[column]
-        return keys, renumbered
+            keys *= labels
+            keys += codes
+            size *= labels
+        return keys, size, renumbered
 
-    def spread(self, node: Node, keys: Whole, renumbered: list[Whole | None]) -> Whole:
+    def _spread(self, node: Node, keys: Whole, renumbered: list[Whole | None]) -> Whole:
         """Return the spread of each label, one key a row and one quasi-identifier a column."""
         spread = np.empty((len(keys), len(node)), dtype=np.int64)
         for column in reversed(range(len(node))):
@@ -84,28 +157,13 @@ class Frequencies:
                 keys = renumbered[column][keys]
         return spread
 
-    def lost(self, node: Node, k: int, most: int) -> tuple[int, Whole] | None:
-        """Return the rows in classes of fewer than k rows, and their spread; None if they are more than `most`."""
-        keys, renumbered = self.keys(node)
-        keys, sizes = _counted(keys)
-        keys, sizes = keys[sizes < k], sizes[sizes < k]
-        rows = int(sizes.sum())
-        return (rows, sizes @ self.spread(node, keys, renumbered)) if rows <= most else None
 
-    def profile(self, node: Node, k_max: int) -> Real:
-        """Return what `lost` says of each k from 0 to `k_max`, a column each: the rows, below them the spread."""
-        keys, renumbered = self.keys(node)
-        keys, sizes = _counted(keys)
-        keys, sizes = keys[sizes < k_max], sizes[sizes < k_max]
-        profile = np.zeros((1 + len(node), k_max + 1))
-        each_row = np.ones(len(keys)), *self.spread(node, keys, renumbered).T
-        for line, each in enumerate(each_row):
-            profile[line, 1:] = np.bincount(sizes, sizes * each, k_max).cumsum()
-        return profile
-
-
-def _counted(keys: Whole) -> tuple[Whole, Whole]:
-    """Return the distinct keys, rising, and how often each occurs; the keys given are sorted in place."""
+def _counted(keys: Whole, size: int) -> tuple[Whole, Whole]:
+    """Return the distinct keys, rising, all below `size`, and how often each occurs; may sort the keys in place."""
+    if size <= 2 * len(keys):
+        count = np.bincount(keys)
+        keys = np.flatnonzero(count)
+        return keys, count[keys]
     keys.sort()
     start = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
     return keys[start], np.diff(start, append=len(keys))

@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 
 from ppml_helpers import checks, words
+from ppml_helpers.columns import MISSING, kind, numbered, plain
 from ppml_helpers.errors import AnonymityError
 
 TOP = "*"
-MISSING = "missing"
 _PERIODS = {"month": "%Y-%m", "quarter": None, "year": "%Y"}  # fine to coarse
+_STRANGE = -2  # the place of a value that a hierarchy lacks
 _FARTHEST = 10**6  # from 0 that a band goes: each whole number needs a label at each level
 
 
@@ -61,12 +62,13 @@ class Hierarchy:
                     f"{whose} has {len(lists[0])} base values but {len(level)} labels at level {number}: "
                     f"give one label for each base value."
                 )
+        lists[0] = [plain(value) for value in lists[0]]
         names = [[value if type(value) is str else label_of(value) for value in level] for level in lists]
         #: Place of each base value; a missing one has the key None.
-        self._place = {None if value is None or _is_missing(value) else value: i for i, value in enumerate(lists[0])}
+        self._place = {value: i for i, value in enumerate(lists[0])}
         if min(len(set(names[0])), len(self._place)) < len(lists[0]):
-            repeated = next(value for i, value in enumerate(names[0]) if value in names[0][:i])
-            raise AnonymityError(f"{whose} names the value {repeated!r} twice at level 0: keep one of them.")
+            repeated = pd.Index(names[0])[pd.Index(names[0]).duplicated()]
+            raise AnonymityError(f"{whose} names the value {repeated[0]!r} twice at level 0: keep one of them.")
         self._base = lists[0]
         self.levels: tuple[tuple[str, ...], ...] = tuple(tuple(level) for level in names)
         self._codes: list[np.ndarray] = []
@@ -146,6 +148,7 @@ class Hierarchy:
     def groups(cls, values: Iterable[Any], *groupings: Mapping[str, Iterable[Any]]) -> Self:
         """Named groups of base values, one mapping ``{label: values}`` a level, then "*"."""
         values = list(values)
+        base = set(values)
         levels = [values]
         for number, grouping in enumerate(groupings, 1):
             group_of: dict[Any, str] = {}
@@ -158,7 +161,7 @@ class Hierarchy:
                         )
                     group_of[member] = label
             absent = [value for value in values if value not in group_of]
-            unknown = [value for value in group_of if value not in values]
+            unknown = [value for value in group_of if value not in base]
             if absent or unknown:
                 problem = "no group holds the value" if absent else "a group names the unknown value"
                 raise AnonymityError(
@@ -241,17 +244,27 @@ class Hierarchy:
 
     def find(self, column: pd.Series, name: str | None = None) -> np.ndarray:
         """Return the position of each value among the base values, and -1 for missing where it is no base value."""
-        name = name if name is not None else column.name
-        codes, uniques = distinct(column, name)
-        values = uniques.tolist()
-        where = np.array([self._place.get(value, -1) for value in values], dtype=np.int64)
-        absent = [label_of(value) for value, place in zip(values, where, strict=True) if place < 0]
-        if absent:
+        where = self._places(column, name)
+        strange = column[where == _STRANGE]
+        if len(strange):
+            absent = [label_of(value) for value in distinct(strange)[1]]
+            name = name if name is not None else column.name
             count, them = words.counted(len(absent), "value"), "it" if len(absent) == 1 else "them"
             raise AnonymityError(
                 f"The hierarchy of {name!r} lacks {count} of the column: {_some(absent)}. "
                 f"Add {them} at level 0 with a label at each level."
             )
+        return where
+
+    def lacks(self, column: pd.Series) -> np.ndarray:
+        """Return which rows have a value that is not among the base values (a missing one is never strange)."""
+        return self._places(column) == _STRANGE
+
+    def _places(self, column: pd.Series, name: Any = None) -> np.ndarray:
+        codes, values = distinct(column, name)
+        name = name if name is not None else column.name
+        where = np.array([self._place.get(value, _STRANGE) for value in values], dtype=np.int64)
+        same_kind(values[where == _STRANGE], self._base, name, "its hierarchy has")
         return np.append(where, self._place.get(None, -1))[codes]
 
     def generalise(self, column: pd.Series, level: int) -> pd.Series:
@@ -296,11 +309,10 @@ class Hierarchy:
 
 def label_of(value: Any) -> str:
     """Return a value as the text that a released table shows ("60" for 60.0, "1993-04-01" for a day)."""
-    if isinstance(value, str):
-        return value
-    if _is_missing(value):
+    value = plain(value)
+    if value is None:
         return MISSING
-    if isinstance(value, float | np.floating) and float(value).is_integer():
+    if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, pd.Timestamp) and value == value.normalize():
         return value.strftime("%Y-%m-%d")
@@ -309,23 +321,10 @@ def label_of(value: Any) -> str:
 
 def distinct(column: pd.Series, name: Any = None) -> tuple[np.ndarray, pd.Index]:
     """Return the number of each row's value (-1 where missing) and the distinct values in order of appearance."""
+    if not isinstance(column, pd.Series):
+        raise AnonymityError(f"A column must be a pandas Series, not a {type(column).__name__}: take one of a table.")
     name = name if name is not None else column.name
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        codes, uniques = pd.factorize(column.cat.codes.to_numpy(), use_na_sentinel=False)
-        values = column.cat.categories.take(uniques[uniques >= 0])
-        # Renumber so that missing, wherever it first appeared, becomes -1.
-        number = np.cumsum(uniques >= 0) - 1
-        number[uniques < 0] = -1
-        codes = number[codes]
-    else:
-        try:
-            codes, values = pd.factorize(column.array)
-        except TypeError:
-            raise AnonymityError(
-                f"The column {name!r} holds values that cannot be compared, such as lists: "
-                f"give it text, numbers or dates."
-            ) from None
-        values = pd.Index(values)
+    codes, values = numbered(column, repr(name), AnonymityError)
     if values.dtype == object:
         number = next((value for value in values if _is_number(value)), None)
         text = next((value for value in values if isinstance(value, str)), None)
@@ -337,12 +336,28 @@ def distinct(column: pd.Series, name: Any = None) -> tuple[np.ndarray, pd.Index]
     return codes, values
 
 
+def same_kind(values: Iterable[Any], known: Iterable[Any], name: Any, whose: str) -> None:
+    """Refuse values that cannot be among the known ones because they are of another kind, such as text for numbers."""
+    kinds: dict[str, Any] = {}
+    for value in known:
+        if value is not None:
+            kinds.setdefault(kind(value), value)
+    for value in values:
+        if kinds and kind(value) not in kinds:
+            other, example = next(iter(kinds.items()))
+            raise AnonymityError(
+                f"The column {name!r} holds {kind(value)}, such as {_shown(value)}, where {whose} {other}, such as "
+                f"{_shown(example)}: give both the same type."
+            )
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a sentence names it: '34' is text, 34 a number."""
+    return str(value) if isinstance(value, pd.Timestamp) else repr(value)
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _is_missing(value: Any) -> bool:
-    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _some(values: Iterable[Any]) -> str:

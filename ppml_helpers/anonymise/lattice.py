@@ -11,9 +11,11 @@ Li et al. 2007 (t-closeness); Xu et al. 2006 (normalised certainty penalty).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 
 from ppml_helpers import checks
 from ppml_helpers.anonymise.demand import Demand, checked_demand, checked_weights, most_rows
-from ppml_helpers.anonymise.frequencies import Frequencies, Node
+from ppml_helpers.anonymise.frequencies import Frequencies, Lost, Node, Secret
 from ppml_helpers.anonymise.hierarchy import Hierarchy
 from ppml_helpers.anonymise.models import (
     Distance,
@@ -37,7 +39,7 @@ from ppml_helpers.anonymise.models import (
     t_closeness,
 )
 from ppml_helpers.anonymise.released import Released, release
-from ppml_helpers.anonymise.search import SLACK, Found, Profiles, Progress, Search, loss_of
+from ppml_helpers.anonymise.search import Progress, Search
 from ppml_helpers.anonymise.suppression import kept_classes
 from ppml_helpers.errors import AnonymityError
 
@@ -99,9 +101,11 @@ class Lattice:
                 f"quasi-identifiers, or leave levels out of the longest hierarchies."
             )
         self.nodes = nodes
-        self._frequencies = Frequencies(df, self._hierarchies)
-        self._profiles: Profiles | None = None
-        self._values = None if sensitive is None else sensitive_codes(df[sensitive], distance)
+        self._secret = None if sensitive is None else Secret(*sensitive_codes(df[sensitive], distance), distance)
+        self._frequencies = Frequencies(df, self._hierarchies, self._secret)
+        #: What was counted stays, so that a search which is stopped and begun again goes on.
+        self._counted: dict[Demand, dict[Node, Lost]] = {}
+        self._profiles: dict[Node, Real] = {}  # for every k up to some
 
     def __repr__(self) -> str:
         """Show rows, quasi-identifiers and nodes."""
@@ -110,7 +114,7 @@ class Lattice:
     # ------------------------------------------------------------------------------------------------------ solving
 
     def precompute(self, k_max: int = 100, limit_max: float = 0.2, progress: Progress | None = None) -> Lattice:
-        """Visit every node once, so that `solve` answers at once for any k, limit and weights.
+        """Count every node once, so that `solve` is quick for any k, limit and weights.
 
         Parameters
         ----------
@@ -119,8 +123,8 @@ class Lattice:
         limit_max : float
             Largest suppression limit to be quick for, 0 to 1.
         progress : callable, optional
-            ``progress(fraction, what)`` is called now and then. An exception from it stops the work; the lattice is
-            then as it was before.
+            ``progress(fraction, what)`` is called now and then. An exception from it stops the work; what was counted
+            stays, and another call goes on from there.
 
         Returns
         -------
@@ -129,7 +133,21 @@ class Lattice:
         """
         rows = len(self._df)
         k_max = max(2, min(checks.whole(k_max, "k_max", 1, error=AnonymityError), rows))
-        self._profiles = Profiles(self._frequencies, k_max, most_rows(limit_max, "limit_max", rows), progress)
+        most = most_rows(limit_max, "limit_max", rows)
+        open_ = np.ones([height + 1 for height in self._frequencies.heights], dtype=bool)
+        # From the top down, so that a node which suppresses too much even for k = 2 rules out the costly ones below it.
+        nodes = itertools.product(*(range(height, -1, -1) for height in self._frequencies.heights))
+        for number, node in enumerate(nodes):
+            if progress is not None and number % 64 == 0:
+                progress(number / self.nodes, f"{number:,} of {self.nodes:,} nodes")
+            if not open_[node]:
+                continue
+            if node not in self._profiles or self._profiles[node].shape[1] <= k_max:
+                self._profiles[node] = self._frequencies.profile(node, k_max)
+            if self._profiles[node][0, 2] > most:
+                open_[tuple(slice(level + 1) for level in node)] = False
+        if progress is not None:
+            progress(1.0, f"{self.nodes:,} of {self.nodes:,} nodes")
         return self
 
     def solve(
@@ -140,6 +158,7 @@ class Lattice:
         t: float = 1.0,
         diversity: Diversity = "distinct",
         weights: Mapping[Any, float] | None = None,
+        progress: Progress | None = None,
     ) -> Solution:
         """Return the node of least loss that keeps k, l and t with no more rows suppressed than the limit allows.
 
@@ -160,6 +179,9 @@ class Lattice:
             How l is counted (see `models.l_diversity`).
         weights : mapping of column name to float, optional
             Importance of each quasi-identifier for the loss; those not named weigh 1.
+        progress : callable, optional
+            ``progress(fraction, what)`` is called now and then. An exception from it (or Ctrl-C) stops the search;
+            what was counted stays, and another call goes on from there.
 
         Returns
         -------
@@ -175,7 +197,8 @@ class Lattice:
         demand = self._demand(k, l, t, diversity)
         most = most_rows(suppression_limit, "suppression_limit", len(self._df))
         scale = checked_weights(weights, self.qi) / np.maximum(self._frequencies.width, 1)
-        found = self._best(demand, most, scale)
+        count = partial(self._lost, most)
+        found = Search(self._frequencies, demand, most, scale, count).best(progress)
         if found is None:
             wishes = f"k = {demand.k}" + (f", l = {demand.l:g}, t = {demand.t:g}" if demand.beyond_k else "")
             raise AnonymityError(
@@ -185,30 +208,16 @@ class Lattice:
         node = dict(zip(self.qi, found.node, strict=True))
         return Solution(node, *demand[:3], found.suppressed, found.loss, demand.diversity)
 
-    def _best(self, demand: Demand, most: int, scale: Real) -> Found | None:
-        if demand.rows == 1 and not demand.beyond_k:
-            return Found(0.0, 0, (0,) * len(self.qi), 0)
-        ready = self._profiles
-        if ready is not None and 2 <= demand.rows <= ready.k_max and most <= ready.most:
-            rising = ready.rising(demand.rows, most, scale)
-        else:
-            rising = Search(self._frequencies, demand.rows, most, scale).rising()
-        if not demand.beyond_k:
-            return next(rising, None)
-        best: Found | None = None
-        for bound in rising:  # a node's loss for k alone bounds its loss from below
-            if best is not None and bound.loss > best.loss + SLACK:
-                break
-            kept = self._kept_rows(bound.node, demand, most)
-            if kept is None:
-                continue
-            spread = [self._frequencies.row_spread(*place)[kept].sum() for place in enumerate(bound.node)]
-            suppressed = int((~kept).sum())
-            loss = float(loss_of(np.array(spread), suppressed, scale, len(self._df)))
-            tried = Found(loss, bound.height, bound.node, suppressed)
-            if best is None or tried < best:
-                best = tried
-        return best
+    def _lost(self, most: int, node: Node, demand: Demand) -> Lost:
+        """Return what a demand costs at a node, as it was counted before if that will do."""
+        profile = self._profiles.get(node)
+        if profile is not None and not demand.beyond_k and demand.k < profile.shape[1]:
+            return Lost(int(profile[0, demand.k]), profile[1:, demand.k])
+        counted = self._counted.setdefault(demand, {})
+        lost = counted.get(node)
+        if lost is None or (lost.spread is None and lost.rows <= most):
+            lost = counted[node] = self._frequencies.lost(node, demand, most)
+        return lost
 
     # ----------------------------------------------------------------------------------------------------- releasing
 
@@ -227,7 +236,7 @@ class Lattice:
         """
         node = self._checked_node(solution)
         demand = self._demand(solution.k, solution.l, solution.t, solution.diversity)
-        kept = self._kept_rows(node, demand, len(self._df))
+        kept = self._kept_rows(node, demand)
         lost = len(self._df) if kept is None else int((~kept).sum())
         if lost != solution.suppressed or kept is None:
             raise AnonymityError(
@@ -241,13 +250,14 @@ class Lattice:
         self._check_again(released, demand)
         return released
 
-    def _kept_rows(self, node: Node, demand: Demand, most: int) -> NDArray[np.bool_] | None:
-        """Return which rows stay at a node; None if none does, or more than `most` go."""
-        group, sizes = np.unique(self._frequencies.keys(node)[0], return_inverse=True, return_counts=True)[1:]
+    def _kept_rows(self, node: Node, demand: Demand) -> NDArray[np.bool_] | None:
+        """Return which rows stay at a node; None if none does."""
+        group, sizes = np.unique(self._frequencies.keys(node), return_inverse=True, return_counts=True)[1:]
         if not demand.beyond_k:
             kept = sizes >= demand.k
             return kept[group] if kept.any() else None
-        kept = kept_classes(holdings(group, self._values), demand, self.distance, most)
+        values, known, distance = self._secret
+        kept = kept_classes(holdings(group, values), demand, known, distance, len(self._df))
         return None if kept is None else kept[group]
 
     def _generalised(self, node: Node, kept: Whole) -> tuple[pd.DataFrame, Real]:
@@ -277,7 +287,9 @@ class Lattice:
                 )
 
     def _demand(self, k: Any, l: Any, t: Any, diversity: Any) -> Demand:  # noqa: E741
-        return checked_demand(k, l, t, diversity, len(self._df), self.sensitive, self._values)
+        return checked_demand(
+            k, l, t, diversity, len(self._df), self.sensitive, None if self._secret is None else self._secret.known
+        )
 
     def _checked_node(self, solution: Solution) -> Node:
         if not isinstance(solution, Solution):

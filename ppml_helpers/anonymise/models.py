@@ -1,8 +1,10 @@
 """Privacy models of a table: k-anonymity, l-diversity and t-closeness, measured by counting.
 
 Rows that share all values of the quasi-identifiers form an equivalence class. All three models look at these classes
-only. Rows are taken by position, so any index will do. A missing value is a value of its own ("missing"): rows that
-lack the same entry are alike to somebody who reads the table.
+only. Rows are taken by position, so any index will do. A missing quasi-identifier is a value of its own ("missing"):
+rows that lack the same entry are alike to somebody who reads the table. A missing sensitive entry is no value that l
+counts, since whoever knows that a person's entry is there reads the others; t counts it as one, since that it is
+missing can be news.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ppml_helpers import checks
+from ppml_helpers import checks, columns
 from ppml_helpers.anonymise.hierarchy import distinct
 from ppml_helpers.errors import AnonymityError
 
@@ -22,6 +24,7 @@ Whole = NDArray[np.int64]
 Real = NDArray[np.float64]
 Diversity = Literal["distinct", "entropy"]
 Distance = Literal["equal", "ordered"]
+_ORDERED = ("numbers", "dates", "dates with a time zone", "values of the type Timedelta")
 
 
 def classes(df: pd.DataFrame, qi: Iterable[Hashable]) -> Whole:
@@ -63,13 +66,17 @@ def k_anonymity(df: pd.DataFrame, qi: Iterable[Hashable]) -> int:
 def l_diversity(
     df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable, kind: Diversity = "distinct"
 ) -> int | float:
-    """Return how many values of the sensitive attribute the least diverse class holds (Machanavajjhala et al. 2007)."""
+    """Return how many values of the sensitive attribute the least diverse class holds (Machanavajjhala et al. 2007).
+
+    Only known values count, and their shares for the entropy: five with one value and one missing are l = 1. A class
+    whose entries are all missing holds 0.
+    """
     checks.choice(kind, "kind", get_args(Diversity), error=AnonymityError)
     qi = checked_columns(df, qi, sensitive)
-    held = holdings(class_numbers(df[name] for name in qi), value_codes(df[sensitive])[0])
-    least = diversities(held, kind).min()
-    # A class with one value has an entropy of 0, and rounding must not make it less than one value.
-    return int(least) if kind == "distinct" else max(float(least), 1.0)
+    values, known = sensitive_codes(df[sensitive], "equal")
+    held = holdings(class_numbers(df[name] for name in qi), values)
+    least = diversities(held, kind, known).min()
+    return int(least) if kind == "distinct" else float(least)
 
 
 def t_closeness(df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable, distance: Distance = "equal") -> float:
@@ -79,7 +86,7 @@ def t_closeness(df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable, d
     """
     checks.choice(distance, "distance", get_args(Distance), error=AnonymityError)
     qi = checked_columns(df, qi, sensitive)
-    held = holdings(class_numbers(df[name] for name in qi), sensitive_codes(df[sensitive], distance))
+    held = holdings(class_numbers(df[name] for name in qi), sensitive_codes(df[sensitive], distance)[0])
     return float(np.clip(class_distances(held, distance).max(), 0, 1))
 
 
@@ -107,12 +114,19 @@ def holdings(groups: Whole, values: Whole) -> Holdings:
     return Holdings(pairs // width, pairs % width, count, np.bincount(groups))
 
 
-def diversities(held: Holdings, kind: Diversity) -> Real:
-    """Count the sensitive values of each class: distinct ones, or as many equally frequent ones as have its entropy."""
+def diversities(held: Holdings, kind: Diversity, known: int) -> Real:
+    """Count the known sensitive values of each class (those below `known`; the one after them is "missing").
+
+    That is the distinct ones, or as many equally frequent ones as have the class's entropy.
+    """
+    there = held.value < known
+    group, count, classes = held.group[there], held.count[there], len(held.size)
     if kind == "distinct":
-        return np.bincount(held.group).astype(float)
-    share = held.count / held.size[held.group]
-    return np.exp(np.bincount(held.group, -share * np.log(share)))
+        return np.bincount(group, minlength=classes).astype(float)
+    size = np.bincount(group, count, classes)
+    share = count / size[group]
+    # A class with one value has an entropy of 0, and rounding must not make it less than one value.
+    return np.maximum(np.exp(np.bincount(group, -share * np.log(share), classes)), 1) * (size > 0)
 
 
 def class_distances(held: Holdings, distance: Distance) -> Real:
@@ -169,26 +183,32 @@ def value_codes(values: pd.Series) -> tuple[Whole, pd.Index]:
     return np.where(codes < 0, len(found), codes).astype(np.int64), found
 
 
-def sensitive_codes(values: pd.Series, distance: Distance) -> Whole:
-    """Return the number of each value; for the ordered distance its rank among the values that occur."""
+def sensitive_codes(values: pd.Series, distance: Distance) -> tuple[Whole, int]:
+    """Return the number of each value, and how many are known: a missing one has the number after theirs.
+
+    For the ordered distance the number is the rank among the values that occur.
+    """
+    codes, found = value_codes(values)
     if distance == "equal":
-        return value_codes(values)[0]
+        return codes, len(found)
     dtype = values.dtype
     ordered = isinstance(dtype, pd.CategoricalDtype) and dtype.ordered
-    timed = pd.api.types.is_datetime64_any_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype)
-    if not (ordered or timed or pd.api.types.is_numeric_dtype(dtype)):
+    if not ordered and any(columns.kind(value) not in _ORDERED for value in found):
         raise AnonymityError(
             f"Column {values.name!r} ({dtype}) has no order, which the ordered distance needs: use numbers, dates or "
             f"an ordered pandas Categorical, or distance='equal'."
         )
-    lacking = int(values.isna().sum())
+    lacking = int((codes == len(found)).sum())
     if lacking:
         raise AnonymityError(
             f"Column {values.name!r} misses {lacking} of {len(values)} entries, and a missing value has no place in an "
             f"order: fill or drop them, or use distance='equal'."
         )
-    by_rank = values.cat.codes if ordered else values
-    return np.unique(by_rank.to_numpy(), return_inverse=True)[1].astype(np.int64)
+    if ordered:
+        return np.unique(values.cat.codes.to_numpy(), return_inverse=True)[1].astype(np.int64), len(found)
+    rank = np.empty(len(found), np.int64)
+    rank[np.argsort(found, kind="stable")] = np.arange(len(found))
+    return rank[codes], len(found)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -201,7 +221,7 @@ def checked_columns(
 ) -> list[Hashable]:
     """Check a table, its quasi-identifiers and its sensitive column; return the quasi-identifiers as a list."""
     try:
-        names = [qi] if isinstance(qi, str) else list(qi)
+        names = [qi] if isinstance(qi, str) or not isinstance(qi, Iterable) else list(qi)
         needed = dict.fromkeys(names if sensitive is None else [*names, sensitive])
     except TypeError:  # no list, or a name that is none, such as a list
         raise AnonymityError(

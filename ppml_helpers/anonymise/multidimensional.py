@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from ppml_helpers import checks
 from ppml_helpers.anonymise.demand import check_values, checked_k, checked_l
-from ppml_helpers.anonymise.hierarchy import MISSING, TOP, Hierarchy, distinct, label_of
-from ppml_helpers.anonymise.models import Whole, checked_columns, value_codes
+from ppml_helpers.anonymise.hierarchy import TOP, Hierarchy, distinct, label_of, same_kind
+from ppml_helpers.anonymise.models import Whole, checked_columns, sensitive_codes
 from ppml_helpers.anonymise.released import Released, release
+from ppml_helpers.columns import MISSING
 from ppml_helpers.errors import AnonymityError
+from ppml_helpers.people.linkage import groups_of
 
 _NAMES_LISTED = 4  # "asian|black"; more names than this become "first to last"
 
@@ -55,7 +57,7 @@ def mondrian(
         Where given, level 0 says which values an axis has, in the table or not, and the levels how names are ordered.
         Without it, the values that occur decide, and the labels then say something about the patients' extremes.
     sensitive : column name, optional
-        The attribute whose values `l` counts; needed if ``l > 1``. A missing entry counts as a value.
+        The attribute whose values `l` counts; needed if ``l > 1``. A missing entry is no value.
     l : int
         Fewest distinct sensitive values a box.
 
@@ -93,9 +95,9 @@ def _checked_secret(df: pd.DataFrame, sensitive: Hashable | None, diversity: int
         return None
     if sensitive is None:
         raise AnonymityError(f"l = {diversity} needs a sensitive column to count values of: name it with `sensitive`.")
-    secret = value_codes(df[sensitive])[0]
-    check_values(diversity, int(secret.max()) + 1, sensitive)
-    return secret
+    secret, known = sensitive_codes(df[sensitive], "equal")
+    check_values(diversity, known, sensitive)
+    return np.where(secret < known, secret, -1)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -174,9 +176,10 @@ def _beside_the_median(value: Whole, start: Whole, size: Whole, part: Whole) -> 
 
 
 def _distinct(group: Whole, value: Whole, groups: int) -> Whole:
-    """Return how many distinct values each group holds."""
+    """Return how many distinct values each group holds, not counting -1."""
     width = int(value.max()) + 1
-    return np.bincount(np.unique(group * width + value) // width, minlength=groups)
+    there = value >= 0
+    return np.bincount(np.unique(group[there] * width + value[there]) // width, minlength=groups)
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -212,6 +215,10 @@ class _Axis:
         return pd.api.types.is_datetime64_any_dtype(self.values.dtype)
 
     @cached_property
+    def _place(self) -> dict[Any, int]:
+        return {value: place for place, value in enumerate(self.values)}
+
+    @cached_property
     def numbers(self) -> NDArray[np.float64] | None:
         """The values as numbers, None if they are names."""
         return numbers_of(self.values)
@@ -222,18 +229,11 @@ class _Axis:
         A name that the axis does not have, and a missing value where it has none, is NaN.
         """
         number, found = distinct(column, self.name)
-        found = _like(found, self.values)
-        place = self.values.get_indexer(found).astype(float)
-        strange = place < 0
-        place[strange] = np.nan
+        same_kind(found, self.values, self.name, "the release has")
+        place = np.array([self._place.get(value, np.nan) for value in found], dtype=float)
+        strange = np.isnan(place)
         if strange.any() and self.numbers is not None:
-            try:
-                place[strange] = self.values.searchsorted(found[strange]) - 0.5
-            except TypeError:
-                raise AnonymityError(
-                    f"The column {self.name!r} holds {label_of(found[strange][0])!r} where the release has "
-                    f"{label_of(self.values[0])!r}: give both the same type."
-                ) from None
+            place[strange] = self.values.searchsorted(found[strange].infer_objects()) - 0.5
         return np.append(place, len(self.values) if self.texts[-1] == MISSING else np.nan)[number]
 
     def label(self, low: int, high: int) -> str:
@@ -257,7 +257,7 @@ def numbers_of(values: pd.Index) -> NDArray[np.float64] | None:
     """Return values as numbers, dates as days since 1970; None if they are names (truth values are)."""
     values = values.infer_objects()
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return ((values - pd.Timestamp(0, tz=values.tz)) / pd.Timedelta(days=1)).to_numpy(dtype=float)
+        return values.as_unit("us").asi8 / 86_400e6  # in nanoseconds, 9999-12-31 would leave 64 bits
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
         return values.to_numpy(dtype=float)
     return None
@@ -285,11 +285,6 @@ def _hierarchy_values(column: pd.Series, hierarchy: Any) -> tuple[pd.Index, bool
     order = np.lexsort([hierarchy.codes(level) for level in range(hierarchy.height + 1)])
     values = base[order[~base.isna()[order]]].infer_objects()
     return values if numbers_of(values) is None else values.sort_values(), bool(base.hasnans or column.isna().any())
-
-
-def _like(found: pd.Index, values: pd.Index) -> pd.Index:
-    """Return an index of objects with the type of another, if it can be had, so that the two can be compared."""
-    return found.infer_objects() if found.dtype == object and values.dtype != object else found
 
 
 @dataclass(frozen=True, eq=False)
@@ -338,18 +333,30 @@ class Boxes:
         return self.cuts.first[node]
 
     def inside(self, people: pd.DataFrame, on: list[Hashable], box: Whole) -> Whole:
-        """Return how many people lie inside each of some boxes on the axes `on` (a name the axis lacks: in none)."""
+        """Return how many people fit each of some boxes on the axes `on`.
+
+        A missing value, of a person or in a box, rules nobody out. A name that an axis lacks is in no box.
+        """
         places = [[axis.name for axis in self.axes].index(name) for name in on]
-        points = [self.axes[place].codes(people[self.axes[place].name]) for place in places]
-        order = np.argsort(points[0], kind="stable")  # NaN last
-        points = [codes[order] for codes in points]
-        first = np.searchsorted(points[0], self.low[box, places[0]], side="left")
-        final = np.searchsorted(points[0], self.high[box, places[0]], side="right")
-        count = np.empty(len(box), np.int64)
-        for number, (one, start, end) in enumerate(zip(box, first, final, strict=True)):
-            within = np.ones(end - start, bool)
-            for place, codes in zip(places[1:], points[1:], strict=True):
-                here = codes[start:end]
-                within &= (here >= self.low[one, place]) & (here <= self.high[one, place])
-            count[number] = np.count_nonzero(within)
+        axes = [self.axes[place] for place in places]
+        low, high = (ends[np.ix_(box, places)].astype(float) for ends in (self.low, self.high))
+        unsaid = high == [axis.last if axis.texts[-1] == MISSING else np.nan for axis in axes]
+        low[unsaid], high[unsaid] = -np.inf, np.inf
+        known = np.column_stack([people[axis.name].notna() for axis in axes]).astype(bool)
+        points = np.column_stack([axis.codes(people[axis.name]) for axis in axes])
+        count = np.zeros(len(box), np.int64)
+        for told, some in groups_of(known):
+            count += _within(points[np.ix_(some, told)], low[:, told], high[:, told]) if told.any() else len(some)
         return count
+
+
+def _within(points: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> Whole:
+    """Return how many points lie in each box, ends included; those along the first axis are found by bisection."""
+    points = points[np.argsort(points[:, 0], kind="stable")]  # NaN last
+    first = np.searchsorted(points[:, 0], low[:, 0], side="left")
+    final = np.searchsorted(points[:, 0], high[:, 0], side="right")
+    count = np.empty(len(low), np.int64)
+    for number, (start, end) in enumerate(zip(first, final, strict=True)):
+        here = points[start:end, 1:]
+        count[number] = ((here >= low[number, 1:]) & (here <= high[number, 1:])).all(axis=1).sum()
+    return count

@@ -19,6 +19,7 @@ from ppml_helpers.anonymise.models import Whole, checked_columns, class_numbers
 from ppml_helpers.anonymise.multidimensional import Boxes
 from ppml_helpers.anonymise.released import Released, check_released
 from ppml_helpers.errors import AnonymityError
+from ppml_helpers.people.linkage import link
 
 
 class Risk(NamedTuple):
@@ -53,8 +54,9 @@ def risk(released: Released, register: pd.DataFrame | None = None, on: Iterable[
 
     The population of a class is counted from the register: F people, but never fewer than the f rows of the class,
     which are people too (a register may be incomplete). Hence prosecutor >= journalist >= marketer, as the definitions
-    of El Emam demand. A class of which the register lists nobody cannot be matched: its rows have a risk of 0, which
-    counts in the means. Another register gives other figures.
+    of El Emam demand. A missing value, of a person or in the release, rules nobody out, as in `linkage.link`. A class
+    that the register's people do not fit cannot be matched: its rows have a risk of 0, which counts in the means.
+    Somebody with a value that the hierarchies lack cannot be in the release. Another register gives other figures.
 
     Parameters
     ----------
@@ -75,8 +77,8 @@ def risk(released: Released, register: pd.DataFrame | None = None, on: Iterable[
     Raises
     ------
     AnonymityError
-        If the release has no rows, `on` names a column that is no quasi-identifier or that the register lacks, or a
-        register's value is unknown to the release.
+        If the release has no rows, `on` names a column that is no quasi-identifier or that the register lacks, or the
+        register has text where the release has numbers, and the like.
     """
     check_released(released, some=True)
     f = np.bincount(class_numbers(released.table[name] for name in released.qi))
@@ -95,7 +97,7 @@ def risk(released: Released, register: pd.DataFrame | None = None, on: Iterable[
 
 def _checked_on(released: Released, register: pd.DataFrame, on: Iterable[Hashable] | None) -> list[Hashable]:
     checks.table(register, "The register", error=AnonymityError)
-    names = [name for name in released.qi if name in register.columns] if on is None else on
+    names = [name for name in released.qi if name in list(register.columns)] if on is None else on
     names = checked_columns(register, names, name="The register")
     for name in names:
         checks.choice(name, "A column of `on`", released.qi, error=AnonymityError)
@@ -104,13 +106,15 @@ def _checked_on(released: Released, register: pd.DataFrame, on: Iterable[Hashabl
 
 def _population(released: Released, register: pd.DataFrame, on: list[Hashable]) -> tuple[Whole, Whole]:
     """Return f and F of each class by the columns `on`: rows of the release and people of the register."""
-    rows = len(released.table)
+    group = class_numbers(released.table[name] for name in on)
+    member = np.unique(group, return_index=True)[1]
     if isinstance(released.recoder, Boxes):
-        group = class_numbers(released.table[name] for name in on)
-        member = np.unique(group, return_index=True)[1]
         boxes = released.recoder
         return np.bincount(group), boxes.inside(register, on, boxes.box[released.kept[member]])
-    people = released.recode(register[on])
-    both = class_numbers(pd.concat([released.table[name], people[name]], ignore_index=True) for name in on)
-    f = np.bincount(both[:rows])  # numbered by first appearance: the classes of the release come first
-    return f, np.bincount(both[rows:], minlength=len(f))[: len(f)]
+    people = register[on]
+    for name, (hierarchy, _) in getattr(released.recoder, "levels", {}).items():
+        if name in on:
+            people = people[~hierarchy.lacks(people[name])]
+    if people.empty:
+        return np.bincount(group), np.zeros(len(member), np.int64)
+    return np.bincount(group), link(released.table.iloc[member], released.recode(people), on).candidates

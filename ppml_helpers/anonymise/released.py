@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ppml_helpers import checks
+from ppml_helpers.columns import simple
 from ppml_helpers.errors import AnonymityError
 
 Recoder = Callable[[pd.DataFrame], pd.DataFrame]
@@ -74,7 +76,7 @@ class Released:
         AnonymityError
             If a value is unknown to the release.
         """
-        return self.recoder(other)
+        return self.recoder(checks.table(other, "The table to recode", error=AnonymityError))
 
 
 def check_released(released: Released, some: bool = False) -> None:
@@ -101,16 +103,18 @@ def release(
     """Cut every thread between anonymised rows and the rows they came from.
 
     The arguments are the fields of `Released`; row i of `table`, its quasi-identifiers already generalised, came from
-    position ``kept[i]``. The rows are sorted by their own values, quasi-identifiers first; there is no unused category,
-    and only texts stay in ``attrs`` (an attribute could hold positions).
+    position ``kept[i]``. The rows are sorted by their own values, quasi-identifiers first; no category and no entry of
+    an Arrow dictionary stays that no row has, and only texts stay in ``attrs`` (an attribute could hold positions).
     """
-    columns = [*qi, *(column for column in table.columns if column not in set(qi))]
+    columns = [*qi, *(column for column in table.columns if column not in qi)]
     order = order_of(len(table), (ranks_of(table[column]) for column in columns))
     clean = {}
     for column in table.columns:
         values = table[column].array.take(order)
         if isinstance(values.dtype, pd.CategoricalDtype):
             values = values.remove_unused_categories()
+        elif isinstance(values.dtype, pd.ArrowDtype) and hasattr(values.dtype.pyarrow_dtype, "value_type"):
+            values = pd.array(list(values), dtype=values.dtype)  # a dictionary, or lists of them, built anew
         clean[column] = pd.Series(values, dtype=values.dtype)  # or pandas would guess anew
     # The table's own class, so that a table that shows itself as fictional goes on doing so.
     sorted_table = table._constructor(clean, columns=table.columns, index=pd.RangeIndex(len(table)))
@@ -127,6 +131,7 @@ def ranks_of(column: pd.Series) -> np.ndarray:
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes, ranks = column.cat.codes.to_numpy(), ranks_of(pd.Series(column.cat.categories))
         return np.append(ranks, len(ranks))[codes]
+    column = simple(column)
     if column.dtype == object:  # 1, 1.0 and True are equal but do not look so: the type counts too
         keys = [(*_sort_key(value), type(value).__name__) for value in column]
         number = {key: rank for rank, key in enumerate(sorted(set(keys)))}

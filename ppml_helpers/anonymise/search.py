@@ -1,34 +1,39 @@
-"""Finding the node of least loss: searches over the lattice of generalisations.
+"""Finding the node of least loss in the lattice of generalisations, exactly.
 
-Two facts carry everything here. First, a row that a class of fewer than k rows costs at one node is also lost at every
-more specific node: suppression for k falls along the lattice, so one node that suppresses too much rules out all below
-it (Samarati 2001; the binary choice of nodes follows Kohlmayer et al. 2012, "Flash"). Second, a suppressed row costs 1
-and a kept one at most 1, so
+A node's loss is its **base**, the mean penalty of all rows if all were kept, and an **extra**: how much more than their
+penalty the suppressed rows cost, infinite if they are too many. The base is known of every node without looking at a
+row. The extra only falls from a node to those above it: a class that is too small, or holds too few values, is made of
+such classes at every more specific node, where its rows' penalty is no higher (Samarati 2001; LeFevre et al. 2005). So
+a node that was counted bounds the loss of all nodes below it.
 
-    mean penalty of all rows <= exact loss,
+Nodes are taken by rising base until it passes the least loss found. One that may still be best is ruled out by a node
+above it: the highest on a path to the top that will do, since that rules out most others too. It is found by bisection
+(Kohlmayer et al. 2012, "Flash", bisect such paths for k-anonymity).
 
-and what more must be suppressed for l-diversity or t-closeness can only raise the loss. Nodes are therefore looked at
-in the order of such lower bounds, until the bound passes the best loss found. Neither fact is assumed of t-closeness
-with suppression, which is not monotone (Li et al. 2007 prove it without suppression only).
+Nothing of this is assumed of entropy l-diversity and of t-closeness with suppression (Li et al. 2007 prove the latter
+monotone without suppression only). There the bounds come from what the demand implies, `Demand.implied`, and each node
+that they leave is counted by itself.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ppml_helpers.anonymise.frequencies import Frequencies, Node
+from ppml_helpers.anonymise.demand import Demand
+from ppml_helpers.anonymise.frequencies import Frequencies, Lost, Node
 from ppml_helpers.anonymise.models import Real, Whole
 
 Progress = Callable[[float, str], object]
+Count = Callable[[Node, Demand], Lost]
 
 #: Losses that agree to so many decimals are a tie, so that rounding errors do not choose the node.
 DECIMALS = 12
-SLACK = 10.0**-DECIMALS
+_ROUNDING = 1e-14  # more than additions of bounds can be wrong by, less than can pass for a decimal
+_CHUNK = 1024  # nodes looked at together
 
 
 class Found(NamedTuple):
@@ -40,107 +45,99 @@ class Found(NamedTuple):
     suppressed: int
 
 
-def loss_of(kept_spread: Whole | Real, suppressed: Whole | Real | int, scale: Real, rows: int) -> Real:
-    """Return the loss: mean over all rows of the weighted penalty of a kept row, or 1 for a suppressed one."""
-    total = np.asarray(suppressed, dtype=np.float64)
-    for column, factor in enumerate(scale):  # one by one: the same additions whatever the shape, hence the same ties
-        total = total + kept_spread[..., column] * factor
-    return np.round(total / rows, DECIMALS)
-
-
 class Search:
-    """A search for one k, one number of rows that may be suppressed, and one scale of the spreads (see `loss_of`)."""
+    """A search for one demand, one number of rows that may be suppressed, and one scale of the spreads.
 
-    def __init__(self, frequencies: Frequencies, k: int, most: int, scale: Real) -> None:
-        self.frequencies, self.k, self.most, self.scale = frequencies, k, most, scale
-        self.shape = tuple(height + 1 for height in frequencies.heights)
-        bound = np.zeros(self.shape)
-        for totals, factor, grid in zip(frequencies.totals, scale, np.ix_(*map(range, self.shape)), strict=True):
-            bound += (totals * factor / frequencies.rows)[grid]
-        self.bound = bound.ravel()
-        self.order = np.argsort(self.bound, kind="stable")
-        self.open = np.ones(self.shape, dtype=bool)  # may be feasible, and its loss is unknown
-        self.feasible = np.zeros(self.shape, dtype=bool)  # a node below it was
-        self.found: list[Found] = []
-
-    def rising(self) -> Iterator[Found]:
-        """Yield the feasible nodes from the least loss on."""
-        self._settle()
-        ready = list(self.found)
-        heapq.heapify(ready)
-        for place in self.order:
-            while ready and ready[0].loss + SLACK < self.bound[place]:
-                yield heapq.heappop(ready)
-            if self.open.flat[place] and (tried := self._try(place)) is not None:
-                heapq.heappush(ready, tried)
-        while ready:
-            yield heapq.heappop(ready)
-
-    def _settle(self) -> None:
-        """Look at as few nodes as will do to know the one of least loss.
-
-        While some node's feasibility is unknown, one of them is tried: it rules out all below it, or vouches for all
-        above it and brings down the best loss. The one nine tenths of the way up the bounds: half way up, the course's
-        lattice took one and a half to three times as many tries, and a limit of 0 at a million rows four times as many
-        (other limits there a little over half). Then the feasible ones are tried from the lowest bound on.
-        """
-        best, places = np.inf, self.order
-        while len(places := places[self.open.ravel()[places]]):
-            unknown = places[~self.feasible.ravel()[places]]
-            tried = self._try(unknown[len(unknown) * 9 // 10] if len(unknown) else places[0])
-            if tried is not None and tried.loss < best:
-                best = tried.loss
-                places = places[: np.searchsorted(self.bound[places], best + SLACK, "right")]
-
-    def _try(self, place: int) -> Found | None:
-        node = tuple(int(level) for level in np.unravel_index(place, self.shape))
-        self.open[node] = False
-        lost = self.frequencies.lost(node, self.k, self.most)
-        if lost is None:
-            self.open[tuple(slice(level + 1) for level in node)] = False
-            return None
-        self.feasible[tuple(slice(level, None) for level in node)] = True
-        suppressed, spread = lost
-        kept = self.frequencies.total(node) - spread
-        loss = float(loss_of(kept, suppressed, self.scale, self.frequencies.rows))
-        found = Found(loss, sum(node), node, suppressed)
-        self.found.append(found)
-        return found
-
-
-class Profiles:
-    """For every node that can be of use, what each k up to `k_max` would suppress.
-
-    A k, a limit and weights are then a matter of one sum and one sort.
+    `scale` is the weight of each quasi-identifier over its width; `count` says what a demand costs at a node.
     """
 
-    def __init__(self, frequencies: Frequencies, k_max: int, most: int, progress: Progress | None = None) -> None:
-        self.k_max, self.most, self.rows = k_max, most, frequencies.rows
-        open_ = np.ones([height + 1 for height in frequencies.heights], dtype=bool)
-        found = {}
-        # From the top down, so that a node which suppresses too much even for k = 2 rules out the costly ones below it.
-        nodes = itertools.product(*(range(height, -1, -1) for height in frequencies.heights))
-        for number, node in enumerate(nodes):
-            if progress is not None and number % 64 == 0:
-                progress(number / open_.size, f"{number:,} of {open_.size:,} nodes")
-            if not open_[node]:
-                continue
-            profile = frequencies.profile(node, k_max)
-            if profile[0, 2] > most:
-                open_[tuple(slice(level + 1) for level in node)] = False
-            else:
-                found[node] = profile
-        self.nodes = sorted(found, key=lambda node: (sum(node), node))  # as ties are broken
-        self._profiles = np.array([found[node] for node in self.nodes]).reshape(-1, len(open_.shape) + 1, k_max + 1)
-        self._total = np.array([frequencies.total(node) for node in self.nodes]).reshape(-1, len(open_.shape))
-        if progress is not None:
-            progress(1.0, f"{open_.size:,} of {open_.size:,} nodes")
+    def __init__(self, frequencies: Frequencies, demand: Demand, most: int, scale: Real, count: Count) -> None:
+        self.frequencies, self.demand, self.most, self.scale, self.count = frequencies, demand, most, scale, count
+        self.shape = tuple(height + 1 for height in frequencies.heights)
+        base, heights = np.zeros(self.shape), np.zeros(self.shape, np.int64)
+        for totals, factor, grid in zip(frequencies.totals, scale, np.ix_(*map(range, self.shape)), strict=True):
+            base += (totals * factor / frequencies.rows)[grid]
+            heights += grid
+        self.base = base.ravel()
+        #: Order of ties: by sum of levels, then by levels.
+        self.rank = heights.ravel() * base.size + np.arange(base.size)
+        #: What each node's extra is at least; infinite also when its loss is known.
+        self.extra = np.zeros(self.shape)
+        self.bounds: dict[Node, float] = {}  # extras of counted nodes, for what the demand implies
+        self.least: Found | None = None
 
-    def rising(self, k: int, most: int, scale: Real) -> Iterator[Found]:
-        """Yield the feasible nodes from the least loss on."""
-        suppressed, lost = self._profiles[:, 0, k], self._profiles[:, 1:, k]
-        loss = np.where(suppressed <= most, loss_of(self._total - lost, suppressed, scale, self.rows), np.inf)
-        for place in np.argsort(loss, kind="stable"):  # stable, so that the order of ties stays
-            if np.isfinite(loss[place]):
-                node = self.nodes[place]
-                yield Found(float(loss[place]), sum(node), node, int(suppressed[place]))
+    def best(self, progress: Progress | None = None) -> Found | None:
+        """Return the node of least loss, None if no node will do."""
+        order = np.lexsort((self.rank, np.round(self.base, DECIMALS)))
+        rising, share = self.base[order], 0.0
+        for start in range(0, len(order), _CHUNK):
+            chunk = order[start : start + _CHUNK]
+            end = start + len(chunk)
+            while len(chunk := chunk[self._may_win(self.base[chunk] + self.extra.flat[chunk], chunk)]):
+                if progress is not None:
+                    most = np.inf if self.least is None else self.least.loss
+                    of = max(end, int(np.searchsorted(rising, most, "right")))
+                    share = max(share, (end - len(chunk)) / of)
+                    progress(share, f"{round(share * len(order)):,} of {len(order):,} nodes")
+                self._settle(chunk[0])
+        if progress is not None:
+            progress(1.0, f"{len(order):,} of {len(order):,} nodes")
+        return self.least
+
+    def _may_win(self, bound: Real, places: Whole) -> NDArray[np.bool_]:
+        """Return which nodes, whose losses are no less than their bounds, may be better than the best one found."""
+        if self.least is None:
+            return np.isfinite(bound)
+        bound = np.round(bound - _ROUNDING, DECIMALS)
+        earlier = self.rank[places] < self.rank[np.ravel_multi_index(self.least.node, self.shape)]
+        return (bound < self.least.loss) | ((bound == self.least.loss) & earlier)
+
+    def _settle(self, place: int) -> None:
+        """Rule a node out by the highest on a path above it that will do, or learn its loss."""
+        path = self._path(place)
+        low, high = 0, len(path)
+        while low < high:
+            middle = (low + high) // 2
+            if self._may_win(self.base[place] + self._extra(path[middle]), place):
+                high = middle
+            else:
+                low = middle + 1
+        if low == 0:
+            self._try(path[0], self.demand)
+
+    def _path(self, place: int) -> list[Node]:
+        """Return a node and nodes above it up to the top; each step is the one that adds least to the base."""
+        node = [int(level) for level in np.unravel_index(place, self.shape)]
+        path = [tuple(node)]
+        for _ in range(sum(self.frequencies.heights) - sum(node)):
+            steps = zip(self.frequencies.totals, self.scale, node, strict=True)
+            costs = [
+                (totals[level + 1] - totals[level]) * factor if level + 1 < len(totals) else np.inf
+                for totals, factor, level in steps
+            ]
+            node[int(np.argmin(costs))] += 1
+            path.append(tuple(node))
+        return path
+
+    def _extra(self, node: Node) -> float:
+        """Count what the demand implies at a node, let the nodes below know, and return the extra."""
+        if node not in self.bounds:
+            implied = self.demand.implied
+            lost = self._try(node, implied) if self.demand.monotone else self.count(node, implied)
+            fits = lost.rows <= self.most
+            extra = (lost.rows - float(lost.spread @ self.scale)) / self.frequencies.rows if fits else np.inf
+            self.bounds[node] = extra
+            below = self.extra[tuple(slice(level + 1) for level in node)]
+            np.maximum(below, extra, out=below)
+        return self.bounds[node]
+
+    def _try(self, node: Node, demand: Demand) -> Lost:
+        """Learn the loss of a node."""
+        lost = self.count(node, demand)
+        self.extra[node] = np.inf
+        if lost.rows <= self.most:
+            spread = self.frequencies.total(node) - lost.spread
+            loss = float(np.round((spread @ self.scale + lost.rows) / self.frequencies.rows, DECIMALS))
+            found = Found(loss, sum(node), node, lost.rows)
+            self.least = found if self.least is None else min(self.least, found)
+        return lost

@@ -12,15 +12,15 @@ from ppml_helpers.anonymise.models import Distance, Holdings, class_distances, d
 TOLERANCE = 1e-9
 
 
-def kept_classes(held: Holdings, demand: Demand, distance: Distance, most: int) -> NDArray[np.bool_] | None:
+def kept_classes(held: Holdings, demand: Demand, known: int, distance: Distance, most: int) -> NDArray[np.bool_] | None:
     """Return which classes stay when all that fail k, l or t are dropped, again and again until none fails.
 
-    The distribution that t compares with is that of the rows kept so far: at first all rows. None if nothing stays, or
-    more than `most` rows would go.
+    The distribution that t compares with is that of the rows kept so far: at first all rows. Sensitive values below
+    `known` are not missing. None if nothing stays, or more than `most` rows would go.
     """
     fine = held.size >= demand.k
     if demand.l > 1:
-        fine &= diversities(held, demand.diversity) >= demand.l - TOLERANCE
+        fine &= diversities(held, demand.diversity, known) >= demand.l - TOLERANCE
     kept = np.ones(len(held.size), dtype=bool)
     while True:
         stay = kept & fine

@@ -14,13 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ppml_helpers import checks
+from ppml_helpers.columns import MISSING, kind, numbered
 from ppml_helpers.errors import AttackError
 
-_KINDS = {
-    "text": ("string",),
-    "numbers": ("integer", "floating", "mixed-integer-float", "decimal", "boolean"),
-    "dates": ("datetime64", "datetime", "date"),
-}
+Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -71,17 +68,17 @@ class Linkage:
     on : tuple
         The columns that were compared.
     candidates : ndarray of int, shape (rows,)
-        How many registered people have the row's values; 0 where the row lacks one of them.
+        How many registered people fit the row.
     person : Series
         The register's label of the only candidate, missing where there are none or several; indexed like the table.
     """
 
     on: tuple[Hashable, ...]
-    candidates: NDArray[np.int64]
+    candidates: Whole
     person: pd.Series
-    _position: NDArray[np.int64] = field(repr=False)  # of the only candidate in the register, -1 if none
-    _keys: NDArray[np.int64] = field(repr=False)  # see `_numbered`
-    _register_keys: NDArray[np.int64] = field(repr=False)
+    _position: Whole = field(repr=False)  # of the only candidate in the register, -1 if none
+    _rows: Whole = field(repr=False)  # numbers of the compared values, see `fitting`
+    _people: Whole = field(repr=False)
     _register_index: pd.Index = field(repr=False)
 
     @property
@@ -98,7 +95,7 @@ class Linkage:
         """
         return self._mean_of_guesses(1)
 
-    def _mean_of_guesses(self, right: NDArray[np.int64] | int) -> float:
+    def _mean_of_guesses(self, right: Whole | int) -> float:
         """Average over rows of right / candidates, 0 for a row without any."""
         found = self.candidates > 0
         return float(np.divide(right, self.candidates, out=np.zeros(len(self.candidates)), where=found).mean())
@@ -123,7 +120,8 @@ class Linkage:
         row = pd.Series(self.person.index.to_flat_index() if labels is None else pd.Index(labels).to_flat_index())
         if len(row) != len(self.candidates):
             raise AttackError(f"There are {len(row)} labels for {len(self.candidates)} rows; give one for each row.")
-        who, whose = _numbered([(row, true_row, "the table's labels", "the truth")])
+        who, whose = _numbered(row, true_row, "the table's labels", "the truth")
+        whose[whose < 0] = -2  # in nobody's place, and so not the row of no label
         named = self.candidates == 1
         right = named & (whose[self._position] == who)
         return LinkageScore(
@@ -147,18 +145,17 @@ class Linkage:
             truth = truth.reindex(self._register_index)
         return truth.reset_index(drop=True)
 
-    def _expected(self, who: NDArray[np.int64], whose: NDArray[np.int64]) -> float:
+    def _expected(self, who: Whole, whose: Whole) -> float:
         """Average over rows of (candidates who are the row's own person) / candidates."""
-        pairs = pd.MultiIndex.from_arrays([self._register_keys, whose]).value_counts()
-        own = pairs.reindex(pd.MultiIndex.from_arrays([self._keys, who]), fill_value=0).to_numpy()
+        own, _ = fitting(np.column_stack([self._rows, who + 2]), np.column_stack([self._people, whose + 2]))
         return self._mean_of_guesses(own)
 
 
-def link(table: pd.DataFrame, register: pd.DataFrame, on: Sequence[Hashable] | str) -> Linkage:
-    """Find, for each row of a table, the people of a register who have the same values.
+def link(table: pd.DataFrame, register: pd.DataFrame, on: Sequence[Hashable] | Hashable) -> Linkage:
+    """Find, for each row of a table, the people of a register who fit it.
 
-    Values must be equal: 63 and 63.0 are, "QA7 3" and "qa7 3" are not. A missing value equals nothing, not even
-    another missing value.
+    Values must be equal: 63 and 63.0 are, "QA7 3" and "qa7 3" are not. A missing value, of either side, rules nobody
+    out, whether it is missing still or written as a released table does ("missing", or "60-67|missing").
 
     Parameters
     ----------
@@ -166,7 +163,7 @@ def link(table: pd.DataFrame, register: pd.DataFrame, on: Sequence[Hashable] | s
         The rows without names; any index.
     register : DataFrame
         The people with names, one a row; any index.
-    on : sequence of column names
+    on : column name, or sequence of them
         What the attacker compares; columns of both.
 
     Returns
@@ -174,26 +171,50 @@ def link(table: pd.DataFrame, register: pd.DataFrame, on: Sequence[Hashable] | s
     Linkage
     """
     names = _columns(table, register, on)
-    keys, register_keys = _numbered(
-        (table[name], register[name], f"{name!r} of the table", f"{name!r} of the register") for name in names
-    )
-    people = pd.Series(np.arange(len(register)), index=register_keys)
-    only = people[~people.index.duplicated(keep=False)]
-    position = only.reindex(keys, fill_value=-1).to_numpy()
-    return Linkage(
-        on=names,
-        candidates=people.groupby(level=0).size().reindex(keys, fill_value=0).to_numpy(),
-        person=_named(position, table.index, register.index),
-        _position=position,
-        _keys=keys,
-        _register_keys=register_keys,
-        _register_index=register.index,
-    )
+    pairs = [
+        _numbered(table[name], register[name], f"{name!r} of the table", f"{name!r} of the register", released=True)
+        for name in names
+    ]
+    rows, people = (np.column_stack(side) for side in zip(*pairs, strict=True))
+    candidates, places = fitting(rows, people)
+    position = np.where(candidates == 1, places, -1)
+    person = _named(position, table.index, register.index)
+    return Linkage(names, candidates, person, position, rows, people, register.index)
 
 
-def _columns(table: pd.DataFrame, register: pd.DataFrame, on: Sequence[Hashable] | str) -> tuple[Hashable, ...]:
+def fitting(rows: Whole, people: Whole) -> tuple[Whole, Whole]:
+    """Return how many people fit each row, and the sum of their places (which is the place of one who is alone).
+
+    Each column holds numbers that are the same for equal values of both sides; a negative one is missing and fits all.
+    Rows and people are taken by which of their values are missing, so that each pair of such groups is one join.
+    """
+    count, places = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+    for known, some in groups_of(rows >= 0):
+        for known_too, others in groups_of(people >= 0):
+            key, other = _keys(rows[some][:, known & known_too], people[others][:, known & known_too])
+            size = int(max(key.max(), other.max())) + 1
+            count[some] += np.bincount(other, minlength=size)[key]
+            places[some] += np.bincount(other, others, size).astype(np.int64)[key]
+    return count, places
+
+
+def groups_of(known: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], Whole]]:
+    """Return each pattern of a table of truth values, and the rows that have it."""
+    patterns, of = np.unique(known, axis=0, return_inverse=True)
+    return [(pattern, np.flatnonzero(of == number)) for number, pattern in enumerate(patterns)]
+
+
+def _keys(first: Whole, second: Whole) -> tuple[Whole, Whole]:
+    """Give each distinct row of two tables of numbers a number that equal rows of both share."""
+    keys = np.zeros(len(first) + len(second), np.int64)
+    for column in np.concatenate([first, second]).T:
+        keys = pd.factorize(keys * (int(column.max()) + 1) + column)[0]
+    return keys[: len(first)], keys[len(first) :]
+
+
+def _columns(table: pd.DataFrame, register: pd.DataFrame, on: Sequence[Hashable] | Hashable) -> tuple[Hashable, ...]:
     """Return the columns to compare, or say what is wrong with the input."""
-    names = (on,) if isinstance(on, str) else tuple(on)
+    names = (on,) if isinstance(on, str) or not isinstance(on, Iterable) else tuple(on)
     if not names:
         raise AttackError("on is empty; name at least one column that both tables have.")
     if len(set(names)) < len(names):
@@ -204,42 +225,38 @@ def _columns(table: pd.DataFrame, register: pd.DataFrame, on: Sequence[Hashable]
     return names
 
 
-def _numbered(pairs: Iterable[tuple[pd.Series, pd.Series, str, str]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Replace the values of each row by one number that equal rows of both sides share.
+def _numbered(
+    first: pd.Series, second: pd.Series, first_name: str, second_name: str, released: bool = False
+) -> tuple[Whole, Whole]:
+    """Give the values of two columns numbers that equal values of both share; a missing one is -1.
 
-    A row with a missing value equals none: it is -1 on the first side and -2 on the second.
+    With `released`, the text that a released table writes for a missing entry is one.
     """
-    codes = {}
-    for place, (first, second, first_name, second_name) in enumerate(pairs):
-        (first, kind), (second, other) = _plain(first, first_name), _plain(second, second_name)
-        if kind and other and kind != other:
-            raise AttackError(
-                f"{first_name} holds {kind}, but {second_name} {other}: these never match; convert one of them first."
-            )
-        codes[place] = pd.factorize(pd.concat([first, second], ignore_index=True))[0]
-    rows = pd.DataFrame(codes)
-    keys = rows.groupby(list(rows), sort=False).ngroup().where((rows >= 0).all(axis=1), -1).to_numpy()
-    return keys[: len(first)], np.where(keys[len(first) :] < 0, -2, keys[len(first) :])
+    sides = [_values(first, first_name), _values(second, second_name)]
+    (kinds, other) = (kind_ for _, _, kind_ in sides)
+    if kinds and other and kinds != other:
+        raise AttackError(
+            f"{first_name} holds {kinds}, but {second_name} {other}: these never match; convert one of them first."
+        )
+    number: dict[Hashable, int] = {}
+    numbers = []
+    for codes, values, _ in sides:
+        each = [number.setdefault(value, len(number)) for value in values]
+        if released:
+            unsaid = [isinstance(one, str) and one.rpartition("|")[2] == MISSING for one in values]
+            each = np.where(unsaid, -1, each)
+        numbers.append(np.append(each, -1).astype(np.int64)[codes])
+    return numbers[0], numbers[1]
 
 
-def _plain(values: pd.Series, name: str) -> tuple[pd.Series, str]:
-    """Return a column in the plainest type of its kind, and the kind: "" if all its values are missing."""
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(object)
-    if values.isna().all():
-        return values.astype(object), ""
-    found = pd.api.types.infer_dtype(values, skipna=True)
-    if found == "mixed" and values.dropna().map(type).eq(tuple).all():  # the labels of a MultiIndex
-        return values, "tuples"
-    kind = next((kind for kind, types in _KINDS.items() if found in types), None)
-    if kind is None:
-        raise AttackError(f"{name} holds values of the kind {found!r}; make them all text, numbers or dates first.")
-    if kind == "text":
-        return values.astype("str"), kind
-    if kind == "dates":
-        moments = pd.to_datetime(values)
-        return moments, kind if moments.dt.tz is None else "dates with a time zone"
-    return pd.to_numeric(values.astype("boolean").astype("Int64") if found == "boolean" else values), kind
+def _values(column: pd.Series, name: str) -> tuple[Whole, list[Hashable], str]:
+    """Return the number of each row's value, the values, and their kind: "" if all are missing."""
+    codes, found = numbered(column, name, AttackError)
+    values = found.tolist()
+    kinds = sorted({kind(value) for value in values})
+    if len(kinds) > 1:
+        raise AttackError(f"{name} holds values of two kinds, {kinds[0]} and {kinds[1]}: make them all one kind first.")
+    return codes, values, "".join(kinds)
 
 
 def _named(position: NDArray[np.int64], rows: pd.Index, people: pd.Index) -> pd.Series:

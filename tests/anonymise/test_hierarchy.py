@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ from ppml_helpers.people import identities
 
 
 AGES = Hierarchy.suppression([1, 2])
+YEAR = Hierarchy.periods("1993-01-01", "1993-12-31")
 
 
 def labels(hierarchy: Hierarchy, values: list[Any], level: int) -> list[str]:
@@ -62,6 +65,24 @@ def test_periods(unit: str) -> None:
     ]
 
 
+def test_many_codes_are_grouped_without_comparing_each_with_each() -> None:
+    """Work is counted, not timed: each value's text is compared a few times, however many there are."""
+
+    class Code(str):
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Code.compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    codes = [Code(f"{letter}{number:03d}") for letter in "ABCDEFGHIJ" for number in range(300)]
+    groups = {letter: [Code(code) for code in codes if code[0] == letter] for letter in "ABCDEFGHIJ"}
+    assert len(Hierarchy.groups(codes, groups).labels(1)) == 10
+    assert Code.compared < 10 * len(codes)
+
+
 # ------------------------------------------------------------------------------------------------ values, labels
 
 
@@ -94,6 +115,16 @@ def test_a_missing_value_is_a_value_below_the_top() -> None:
     assert without_top.with_missing().levels[1] == ("x", "y", "missing")
     own = Hierarchy([["a", None], ["known", "unknown"], ["*", "*"]])
     assert labels(own, ["a", None], 1) == ["known", "unknown"]
+
+
+def test_days_are_found_whatever_type_holds_them() -> None:
+    days = [date(1993, 1, 1), np.datetime64("1993-04-01"), None]
+    for held in (
+        pd.Series(days, dtype=object),
+        pd.Series([*days[:1], date(1993, 4, 1), None], dtype="date32[pyarrow]"),
+    ):
+        for hierarchy in (YEAR, Hierarchy.of({0: days[:2], 1: ["1993-01", "1993-04"]})):
+            assert hierarchy.generalise(held, 1).tolist() == ["1993-01", "1993-04", "missing"]
 
 
 def test_labels_of_values() -> None:
@@ -147,6 +178,16 @@ def test_the_hierarchies_of_the_extract_cover_it_and_the_register(
         (lambda: Hierarchy.periods("1993", "1994", ("year", "month")), "from fine to coarse"),
         (lambda: Hierarchy.suppression(["missing"]).with_missing(), "holds the text 'missing' and missing values"),
         (lambda: labels(AGES, [4, 5, 6, 7], 0), "'x' lacks 4 values of the column: '4', '5', '6' and 1 more. Add them"),
+        (
+            lambda: labels(AGES, ["1"], 0),
+            "'x' holds text, such as '1', where its hierarchy has numbers, such as 1: give",
+        ),
+        (
+            lambda: labels(Hierarchy.of({0: ["1"]}), [1], 0),
+            "'x' holds numbers, such as 1, where its hierarchy has text",
+        ),
+        (lambda: labels(YEAR, [pd.Timestamp("1993-01-01", tz="UTC")], 0), "dates with a time zone, such as 1993-01-01"),
+        (lambda: AGES.generalise(pd.DataFrame({"x": [1]}), 1), "A column must be a pandas Series, not a DataFrame"),
         (lambda: labels(AGES, [1, "one"], 0), "The column 'x' mixes numbers and text, such as 1 and 'one'"),
         (lambda: labels(AGES, [[1], [2]], 0), "The column 'x' holds values that cannot be compared"),
         (lambda: labels(AGES, [1], 2), "The level of the hierarchy = 2 must be a whole number from 0 to 1"),
@@ -178,6 +219,20 @@ def test_the_order_depends_on_the_released_values_alone(values: list[Any], rando
     again = released(table.iloc[half], np.array(half), len(rows))
     assert [repr(v) for v in first.table["x"]] == [repr(v) for v in again.table["x"]]
     assert [repr(values[i]) for i in again.kept] == [repr(v) for v in again.table["x"]]
+
+
+def test_nothing_of_a_suppressed_row_stays_in_a_dictionary_or_a_category() -> None:
+    coded = pa.array(["rare", "x", "y", "x"]).dictionary_encode()
+    lists = pa.array([["rare"], ["x"], ["y"], ["x"]], pa.list_(pa.dictionary(pa.int32(), pa.string())))
+    table = pd.DataFrame({"q": "*", "c": pd.Categorical(["rare", "x", "y", "x"])})
+    for name, held in {"d": coded, "l": lists}.items():
+        table[name] = pd.arrays.ArrowExtensionArray(held)
+    out = released(table.iloc[1:], np.arange(1, 4), 4).table
+    assert (out["d"].tolist(), out["d"].dtype) == (["x", "x", "y"], table["d"].dtype)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, (whole := pa.Table.from_pandas(out)).schema) as stream:
+        stream.write_table(whole)
+    assert b"rare" not in sink.getvalue().to_pybytes()
 
 
 def test_a_value_ranks_the_same_whatever_else_the_column_holds() -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppml_helpers.anonymise import classes, k_anonymity, l_diversity, t_closeness
+from ppml_helpers.anonymise import classes, k_anonymity, l_diversity, mondrian, t_closeness
 from ppml_helpers.errors import AnonymityError
 
 ORACLE = Path(__file__).resolve().parent / "oracle"
@@ -115,9 +118,43 @@ def test_classes_are_numbered_by_first_appearance_whatever_the_index() -> None:
 def test_a_missing_value_is_a_value_of_its_own() -> None:
     table = pd.DataFrame({"q": ["a", "a", None, pd.NA], "s": ["x", None, "x", "y"]})
     assert k_anonymity(table, ["q"]) == 2
-    assert l_diversity(table, ["q"], "s") == 2
     for missing in (pd.array([1, 1, None], dtype="Int64"), pd.to_datetime(["2020-01-01", "2020-01-01", None])):
         assert classes(pd.DataFrame({"q": missing}), ["q"]).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("diagnoses", "distinct", "effective"),
+    [
+        (["HIV"] * 5 + [None], 1, 1),
+        (["HIV"] * 3 + ["flu"] * 3 + [None] * 20, 2, 2),
+        (["HIV"] * 3 + ["flu"] + [pd.NA], 2, math.exp(math.log(4) - 0.75 * math.log(3))),
+        ([None, np.nan], 0, 0),
+    ],
+)
+def test_a_missing_entry_is_no_value_that_l_counts(diagnoses: list, distinct: int, effective: float) -> None:
+    table = pd.DataFrame({"age": 40, "dx": pd.Series(diagnoses, dtype=object)})
+    fine = pd.DataFrame({"age": 50, "dx": ["HIV", "flu", "cold"]})
+    for one in (table, pd.concat([table, fine]).astype({"dx": "category"})):
+        assert l_diversity(one, ["age"], "dx") == distinct
+        assert l_diversity(one, ["age"], "dx", "entropy") == pytest.approx(effective)
+
+
+ARROW = {
+    "dictionary": pa.array(["b", "a", None, "b"]).dictionary_encode(),
+    "decimal": pa.array([Decimal("1.50"), Decimal("2"), None, Decimal("1.5")]),
+    "date32": pa.array([date(1993, 1, 2), date(1993, 1, 1), None, date(1993, 1, 2)]),
+    "null": pa.nulls(4),
+}
+
+
+@pytest.mark.parametrize("column", [np.array([1.5, 1, np.nan, 1.5], "float16"), *ARROW.values()], ids=str)
+def test_what_pandas_can_hold_but_not_index_is_counted_all_the_same(column) -> None:
+    held = pd.arrays.ArrowExtensionArray(column) if isinstance(column, pa.Array) else column
+    table = pd.DataFrame({"q": held, "s": list("abca")})
+    only = isinstance(column, pa.NullArray)
+    assert classes(table, ["q"]).tolist() == ([0, 0, 0, 0] if only else [0, 1, 2, 0])
+    assert sorted(mondrian(table, ["q"], 1).table["s"]) == list("aabc")
+    assert l_diversity(table.assign(all=1), ["all"], "q") == (0 if only else 2)
 
 
 def test_many_columns_do_not_overflow() -> None:
@@ -158,8 +195,13 @@ def test_many_different_numbers_need_no_large_memory() -> None:
         (lambda small: small, [], "No quasi-identifier"),
         (lambda small: small, ["age", "zip"], "'zip'.*age, sex, dx"),
         (lambda small: small, ["age", "age"], "'age' is named twice"),
-        (lambda small: small, 5, "qi = 5"),
+        (lambda small: small, 5, "lacks the column 5"),
         (lambda small: small.assign(age=[1, "1", 2, 3, 4, 5]), ["age"], "'age' mixes numbers.* 1 and '1'"),
+        (
+            lambda small: small.assign(age=pd.array([[1]] * 6, pd.ArrowDtype(pa.list_(pa.int8())))),
+            ["age"],
+            "'age' holds values that cannot be compared, such as lists",
+        ),
         (list, ["age"], "of type list.*of a Released, its `table`"),
     ],
 )

@@ -168,6 +168,7 @@ def test_a_hierarchy_gives_the_axis_its_whole_length() -> None:
 
 
 def test_patients_fall_back_into_their_own_boxes(extract: pd.DataFrame) -> None:
+    extract = extract.fillna({"race": "other"})
     released = mondrian(extract, QI, 5, support2_hierarchies(extract), "dementia")
     again = released.recode(extract).iloc[released.kept].reset_index(drop=True)
     assert (again[QI] == released.table[QI]).all(axis=None)
@@ -193,7 +194,7 @@ def test_people_who_were_not_there_get_the_box_on_their_side_of_each_cut() -> No
         released.recode(strangers[["age"]])
     with pytest.raises(AnonymityError, match="'missing' of 'sex' does not occur"):
         released.recode(strangers.assign(sex=None))
-    with pytest.raises(AnonymityError, match="'age' holds 'old'"):
+    with pytest.raises(AnonymityError, match="'age' holds text, such as 'old', where the release has numbers"):
         released.recode(strangers.assign(age="old"))
 
 

@@ -1,4 +1,4 @@
-"""`linkage`, against a loop over all pairs, and on tables as untidy as real ones."""
+"""`linkage`, with `columns`: against a loop over all pairs, and on tables as untidy as real ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,20 +16,20 @@ from ppml_helpers.errors import AttackError
 from ppml_helpers.people import linkage
 
 REGISTER = pd.DataFrame(
-    {"name": ["Ada", "Bea", "Cem", "Dot", "Eli"], "age": [63, 63, 63, 40, 40], "sex": ["f", "f", "m", "f", None]},
+    {"name": ["Ada", "Bea", "Cem", "Dot", "Eli"], "age": [63, 63, 63, 40, 41], "sex": ["f", "f", "m", "f", None]},
     index=[10, 11, 12, 13, 14],
 )
-TABLE = pd.DataFrame({"age": [63, 63, 40, 40, 99], "sex": ["f", "m", "f", None, "m"]}, index=["p", "q", "r", "s", "t"])
+TABLE = pd.DataFrame({"age": [63, 63, 40, 41, 99], "sex": ["f", "m", "f", None, "m"]}, index=["p", "q", "r", "s", "t"])
 TRUTH = pd.Series(["p", None, None, "r", "s"], index=REGISTER.index)  # q and t are not on the register
 
 
 def pairs(table: pd.DataFrame, register: pd.DataFrame, on: list[str]) -> list[list[int]]:
-    """Positions of the register that match each row, pair by pair: slow, and plainly right."""
+    """Positions of the register that fit each row, pair by pair; a missing value rules nobody out."""
     return [
         [
             place
             for place, person in enumerate(register[on].itertuples(index=False, name=None))
-            if all(pd.notna(a) and pd.notna(b) and a == b for a, b in zip(row, person, strict=True))
+            if all(pd.isna(a) or pd.isna(b) or a == b for a, b in zip(row, person, strict=True))
         ]
         for row in table[on].itertuples(index=False, name=None)
     ]
@@ -41,16 +42,16 @@ def test_candidates_names_and_scores_of_a_small_table():
     table, register = TABLE.copy(deep=True), REGISTER.copy(deep=True)
     found = linkage.link(table, register, ["age", "sex"])
     assert found.on == ("age", "sex")
-    assert found.candidates.tolist() == [2, 1, 1, 0, 0]
+    assert found.candidates.tolist() == [2, 1, 1, 1, 0]
     assert found.person.index.tolist() == list("pqrst")
-    assert found.person[["q", "r"]].tolist() == [12, 13]
-    assert found.person[["p", "s", "t"]].isna().all()
-    assert found.unique == 2 / 5
-    assert found.marketer == pytest.approx((1 / 2 + 1 + 1) / 5)
+    assert found.person[["q", "r", "s"]].tolist() == [12, 13, 14]
+    assert found.person[["p", "t"]].isna().all()
+    assert found.unique == 3 / 5
+    assert found.marketer == pytest.approx((1 / 2 + 1 + 1 + 1) / 5)
     score = found.score(TRUTH)
-    assert (score.n_right, score.n_wrong, score.n_not_named, score.n) == (1, 1, 3, 5)
-    assert (score.right, score.wrong, score.not_named) == (1 / 5, 1 / 5, 3 / 5)
-    assert score.expected == pytest.approx((1 / 2 + 0 + 1) / 5)  # q is taken for Cem, who is somebody else
+    assert (score.n_right, score.n_wrong, score.n_not_named, score.n) == (2, 1, 2, 5)
+    assert (score.right, score.wrong, score.not_named) == (2 / 5, 1 / 5, 2 / 5)
+    assert score.expected == pytest.approx((1 / 2 + 0 + 1 + 1) / 5)  # q is taken for Cem, who is somebody else
     more = pd.concat([TRUTH, pd.Series(["t"], index=[99])]).sample(frac=1, random_state=0)
     assert found.score(more) == score  # in any order, and for more people
     pd.testing.assert_frame_equal(table, TABLE)  # left as they were
@@ -107,6 +108,14 @@ def test_links_and_scores_are_those_of_a_loop_over_all_pairs(rows, people, on, c
 
 # -------------------------------------------------------------------------------------------------------- any types
 
+NOON = pd.Timestamp("1993-01-01T12")
+
+
+def dictionary(*values: str | None) -> pd.Series:
+    return pd.Series(
+        pd.array(pa.array(values).dictionary_encode(), dtype=pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string())))
+    )
+
 
 @pytest.mark.parametrize(
     ("mine", "theirs"),
@@ -123,20 +132,47 @@ def test_links_and_scores_are_those_of_a_loop_over_all_pairs(rows, people, on, c
         ([datetime.date(1993, 1, 1), None], [datetime.datetime(1993, 1, 1), None]),
         (pd.to_datetime(["1993-01-01T12", None], utc=True), pd.to_datetime(["1993-01-01T14+02:00", None])),
         ([10**17 + 1, 5], [10**17 + 1, 10**17]),  # a float would not tell these apart
+        (pd.array([2**53, 2**53 + 1], dtype="int64[pyarrow]"), [2.0**53, 1.0]),
+        (np.array([2**63, 5], dtype="uint64"), np.array([2**63, 2**63 - 1], dtype="uint64")),
+        ([2**63 - 1, 5], np.array([2**63 - 1, 2**63], dtype="uint64")),
+        (pd.Series([Decimal("0.10"), None], dtype=pd.ArrowDtype(pa.decimal128(5, 2))), [0.1, 3]),
+        (np.array([1.5, 2], dtype="float16"), [1.5, 3]),
+        (dictionary("a", None, "b"), ["a", "c"]),
+        (pd.to_datetime(["1993-01-01", "9999-12-31"]), pd.to_datetime(["1993-01-01"]).as_unit("ns")),
+        (pd.Series([datetime.date(1993, 1, 1), None], dtype="date32[pyarrow]"), pd.to_datetime(["1993-01-01"])),
+        (
+            pd.Series([NOON.tz_localize("UTC"), NOON.tz_localize("Asia/Tokyo")], dtype=object),
+            [NOON.tz_localize("UTC").tz_convert("Europe/Berlin")],
+        ),
     ],
     ids=str,
 )
 def test_columns_match_by_value_whatever_their_type(mine, theirs):
-    found = linkage.link(pd.DataFrame({"x": mine}), pd.DataFrame({"x": theirs}), ["x"])
-    assert found.candidates.tolist() == [1, 0]
+    """The first of both sides are equal and no others; each missing one of `theirs` fits every row."""
+    first, second = pd.DataFrame({0: mine}), pd.DataFrame({0: theirs})
+    unsaid = int(second[0].isna().sum())
+    fits = [len(second) if pd.isna(one) else (place == 0) + unsaid for place, one in enumerate(first[0])]
+    assert linkage.link(first, second, 0).candidates.tolist() == fits
 
 
-def test_a_column_of_missing_values_matches_nothing_and_is_no_mistake():
-    table, register = pd.DataFrame({"x": [None, None]}), pd.DataFrame({"x": ["a", None]})
-    for pair in ((table, register), (register, table), (table, table)):
-        found = linkage.link(*pair, "x")
-        assert found.candidates.tolist() == [0, 0]
-        assert found.marketer == 0
+def test_missing_values_rule_nobody_out_however_a_table_writes_them():
+    nothing, some = pd.DataFrame({"x": [None, None]}), pd.DataFrame({"x": ["a", None]})
+    released = pd.DataFrame({"x": ["60-67|missing", "missing"]})
+    for pair in ((nothing, some), (some, nothing), (nothing, nothing), (released, some)):
+        assert linkage.link(*pair, "x").candidates.tolist() == [2, 2]
+    assert linkage.link(some, released.assign(x=["b", "missing"]), "x").candidates.tolist() == [1, 2]
+
+
+def test_who_knows_more_names_no_fewer_though_entries_are_missing():
+    rng = np.random.default_rng(0)
+    ends = {"age": 60, "place": 40, "smoker": 2}
+    register = pd.DataFrame({name: rng.integers(0, end, 3000) for name, end in ends.items()})
+    table = register.sample(300, random_state=1).astype(float)
+    truth = pd.Series(register.index, index=register.index)
+    table["smoker"] = table["smoker"].mask(rng.random(300) < 0.7)
+    few, more = (linkage.link(table, register, list(ends)[:n]).score(truth) for n in (2, 3))
+    assert (more.right, more.expected) > (few.right, few.expected)
+    assert more.expected == pytest.approx(np.mean([1 / len(fits) for fits in pairs(table, register, list(ends))]))
 
 
 PAIRS = pd.MultiIndex.from_tuples([("x", n) for n in range(5)])
@@ -146,8 +182,8 @@ PAIRS = pd.MultiIndex.from_tuples([("x", n) for n in range(5)])
 def test_any_index_of_the_register_names_its_people(people):
     found = linkage.link(TABLE, REGISTER.set_axis(people), ["age", "sex"])
     assert found.person[["q", "r"]].tolist() == [people[2], people[3]]
-    assert found.person.isna().sum() == 3
-    assert found.score(TRUTH.set_axis(people)).n_right == 1
+    assert found.person.isna().sum() == 2
+    assert found.score(TRUTH.set_axis(people)).n_right == 2
     of_pairs = linkage.link(TABLE.set_axis(PAIRS), REGISTER, ["age", "sex"])
     truth = TRUTH.map(lambda label: ("x", "pqrst".index(label)), na_action="ignore")
     assert of_pairs.score(truth) == linkage.link(TABLE, REGISTER, ["age", "sex"]).score(TRUTH)
@@ -169,9 +205,6 @@ def test_a_hundred_thousand_people_are_searched_as_by_a_join():
 # -------------------------------------------------------------------------------------------------------- bad input
 
 
-NOON = pd.Timestamp("1993-01-01T12")
-
-
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -188,6 +221,15 @@ NOON = pd.Timestamp("1993-01-01T12")
             "dates, but 'day' of the register dates with a time zone",
         ),
         (lambda: linkage.link(TABLE.assign(age=[1, "2", 3, 4, 5]), REGISTER, "age"), "'age' of the table holds values"),
+        (
+            lambda: linkage.link(*[TABLE.assign(x=[NOON, NOON.tz_localize("UTC"), None, None, None])] * 2, "x"),
+            "two kinds, dates and dates with a time zone",
+        ),
+        (lambda: linkage.link(*[TABLE.assign(x=[[1]] * 5)] * 2, "x"), "'x' of the table.*lists"),
+        (
+            lambda: linkage.link(*[TABLE.assign(x=pd.array([[1]] * 5, pd.ArrowDtype(pa.list_(pa.int8()))))] * 2, "x"),
+            "'x' of the table.*lists",
+        ),
         (lambda: linkage.link(TABLE, REGISTER, "age").score(["p"] * 5), "truth must be a Series"),
         (lambda: linkage.link(TABLE, REGISTER, "age").score(TRUTH.iloc[:3]), "truth lacks 2 people"),
         (lambda: linkage.link(TABLE, REGISTER, "age").score(pd.concat([TRUTH, TRUTH.iloc[:1]])), "holds one twice"),

@@ -1,0 +1,87 @@
+"""A column of a table as plain values, whatever type pandas keeps it in, so that equal values are found equal.
+
+63, 63.0 and a database's decimal 63.00 are one value, a day is its midnight, and no whole number passes through a float
+on the way (2**53 and 2**53 + 1 stay two).
+"""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ppml_helpers.errors import KitError
+
+#: What a released table writes for a missing entry: alone, or after the other values of a box ("60-67|missing").
+MISSING = "missing"
+
+
+def numbered(column: pd.Series, name: str, error: type[KitError]) -> tuple[NDArray[np.int64], pd.Index]:
+    """Return the number of each row's value (-1 where missing) and the distinct values, in order of appearance.
+
+    Raises
+    ------
+    KitError
+        Of the given class, if the values cannot be compared, such as lists.
+    """
+    try:
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            codes, used = pd.factorize(column.cat.codes.to_numpy())
+            found = [None if place < 0 else column.cat.categories[place] for place in used]
+        else:
+            codes, found = pd.factorize(simple(column).array)
+        if isinstance(found, np.ndarray) and found.dtype != object:
+            return codes.astype(np.int64), pd.Index(found)
+        number: dict[Any, int] = {}
+        each = [-1 if (value := plain(one)) is None else number.setdefault(value, len(number)) for one in found]
+    except TypeError:
+        raise error(
+            f"The column {name} holds values that cannot be compared, such as lists: give it text, numbers or dates."
+        ) from None
+    values = pd.Index(list(number), dtype=object, tupleize_cols=False)
+    narrow = values.infer_objects()
+    if not (pd.api.types.is_float_dtype(narrow) and any(type(value) is int for value in number)):
+        values = narrow
+    return np.append(each, -1)[codes].astype(np.int64), values
+
+
+def simple(column: pd.Series) -> pd.Series:
+    """Return a column in a type that pandas can count: objects for Arrow's dictionaries, lists and decimals."""
+    dtype = column.dtype
+    if dtype == np.float16:
+        return column.astype(np.float32)
+    if isinstance(dtype, pd.SparseDtype):
+        return column.sparse.to_dense()
+    if isinstance(dtype, pd.ArrowDtype) and dtype.kind == "O":
+        return pd.Series(list(column), index=column.index, name=column.name, dtype=object)
+    return column
+
+
+def plain(value: Any) -> Any:
+    """Return a value as Python's text, number, or pandas' moment that equals it; None if it is missing."""
+    if isinstance(value, str):
+        return str(value)
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+        return None
+    if isinstance(value, np.datetime64 | datetime.date):
+        return pd.Timestamp(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == int(value) else float(value)
+    return value
+
+
+def kind(value: Any) -> str:
+    """Return what a plain value is, for sentences: values of two kinds are never equal."""
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, int | float):
+        return "numbers"
+    if isinstance(value, pd.Timestamp):
+        return "dates" if value.tzinfo is None else "dates with a time zone"
+    return f"values of the type {type(value).__name__}"
