@@ -83,8 +83,8 @@ class SyntheticExplorer(Explorer):
             f"trained on the synthetic rows reaches AUC {result.use.auc:.2f} on real patients (trained on real ones: "
             f"{result.real.auc:.2f}) with log loss {result.use.log_loss:.2f} ({result.real.log_loss:.2f}). An attack "
             f"by the nearest row has advantage {round(result.advantage, 2) + 0.0:.2f}; no attack is right more than "
-            f"{in_100(guess)} times in 100. Died of {self._rarest}, the rarest diagnosis: {_died(made.died)}, in truth "
-            f"{percent(real.died)}."
+            f"{in_100(guess)} times in 100. Deaths among the patients with {self._rarest}, the rarest diagnosis: "
+            f"{_died(made.died)}, in truth {percent(real.died)}."
         )
 
     def _figures(self, result: Explored) -> list[tuple[str, str, str]]:
@@ -95,7 +95,7 @@ class SyntheticExplorer(Explorer):
             ("AUC on real patients", f"{result.use.auc:.3f}", f"real data {result.real.auc:.3f}"),
             ("log loss", f"{result.use.log_loss:.3f}", f"real data {result.real.log_loss:.3f}"),
             ("membership found", f"{round(result.advantage, 3) + 0.0:.3f}", f"promise: at most {most:.2f}"),
-            (f"{self._rarest}: died", _died(made), f"in truth {percent(real)}"),
+            (f"{self._rarest}: who died", _died(made), f"in truth {percent(real)}"),
         ]
 
     def _draw_ages(self, axis: Axes, result: Explored) -> None:
@@ -128,4 +128,4 @@ class SyntheticExplorer(Explorer):
 
 
 def _died(share: float) -> str:
-    return "nobody there" if np.isnan(share) else percent(share)
+    return "nobody left" if np.isnan(share) else percent(share)

@@ -12,7 +12,7 @@ import pytest
 from ppml_helpers import cohort
 from ppml_helpers.attack_and_audit import epsilon_lower_bound
 from ppml_helpers.errors import PrivacyParameterError
-from ppml_helpers.synthetic_tables import Axis, Domain, Model, ledger, measure, public_domain, train_and_test
+from ppml_helpers.synthetic_tables import Axis, Domain, Ledger, Model, ledger, measure, public_domain, train_and_test
 from ppml_helpers.synthetic_tables.ledger import discrete_gaussian
 
 CANARIES, PROMISE = 120, 2.0
@@ -56,6 +56,21 @@ def test_without_noise_the_rows_have_the_tables_of_the_patients() -> None:
         cells = [np.ravel_multi_index(codes[:, pair].T, [domain.sizes[end] for end in pair]) for codes in (drawn, true)]
         frequencies = [np.bincount(each, minlength=100) / len(each) for each in cells]
         assert np.abs(frequencies[0] - frequencies[1]).max() < 0.01
+
+
+def test_one_row_moves_a_score_by_at_most_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The price of a choice rests on it, and OpenDP takes our word for it."""
+    domain, moves = public_domain(["sex", "scoma", "diabetes"]), set()
+
+    def choose(book: Ledger, scores: Callable, candidates: int, rho: float, what: str) -> int:
+        before = np.array(scores(book._codes))
+        for row in np.ndindex(domain.sizes):
+            moves.update(np.array(scores(np.vstack([book._codes, row]))) - before)
+        return int(before.argmax())
+
+    monkeypatch.setattr(Ledger, "choose", choose)
+    measure(made_up(50), domain, 1.0, seed=0)
+    assert moves == {-1, 1}
 
 
 def test_the_same_seed_gives_the_same_rows_and_opendp_never() -> None:
