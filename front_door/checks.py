@@ -125,12 +125,12 @@ _NBVAL = (
 
 
 def _stages(only: str | None) -> Iterator[Stage | Result]:
-    """Yield the stages."""
-    ours = (f"--ignore={TESTS / 'notebooks'}", str(TESTS))
+    """Yield the stages. Each names its files: what pytest would read and put aside, every worker would import."""
     if only in (None, "unit"):
-        yield Stage("unit", ("-m", "not browser and not faults", *_PARALLEL, *ours))
+        others = [f"--ignore-glob=*_{kind}.py" for kind in ("faults", "browser")]
+        yield Stage("unit", (*_PARALLEL, *others, f"--ignore={TESTS / 'notebooks'}", str(TESTS)))
     if only in (None, "faults"):
-        yield Stage("faults", ("-m", "faults", *_WAITING, *ours))
+        yield Stage("faults", (*_WAITING, *_files("faults")))
     if only in (None, "notebooks"):
         yield Stage("notebooks: hygiene", (_WORKERS, "--dist=worksteal", str(TESTS / "notebooks")))
         yield _chapters(sorted(places.NOTEBOOKS.glob("*.ipynb")))
@@ -139,7 +139,11 @@ def _stages(only: str | None) -> Iterator[Stage | Result]:
         if missing:
             yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
         else:
-            yield Stage("browser", (*_PARALLEL, *map(str, sorted(TESTS.glob("*/test_*_browser.py")))))
+            yield Stage("browser", (*_PARALLEL, *_files("browser")))
+
+
+def _files(kind: str) -> list[str]:
+    return [str(path) for path in sorted(TESTS.glob(f"*/test_*_{kind}.py"))]
 
 
 def _quick() -> Iterator[Stage]:
