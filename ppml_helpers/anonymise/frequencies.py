@@ -26,6 +26,7 @@ from ppml_helpers.anonymise.suppression import kept_classes
 Node = tuple[int, ...]
 
 _MOST_KEYS = 2**62  # keys stay below it, or a product would leave 64 bits
+_MOST_BYTES = 2 * 10**8  # of keys that are kept
 
 
 class Lost(NamedTuple):
@@ -56,6 +57,7 @@ class Frequencies:
         #: What a fully generalised value adds to the spread: number of base values less one.
         self.width = np.array([len(hierarchy.values) - 1 for hierarchy in hierarchies.values()], dtype=np.int64)
         self._codes, self._units, self.totals = [], [], []
+        self._parts: dict[tuple[int, Node], Whole] = {}
         for (column, hierarchy), codes in zip(hierarchies.items(), levels, strict=True):
             leaf = hierarchy.find(table[column], column)
             units = [hierarchy.leaves(level) - 1 for level in range(len(codes))]
@@ -81,7 +83,7 @@ class Frequencies:
 
     def keys(self, node: Node) -> Whole:
         """Return a number for each row, the same for rows of one class."""
-        return self._numbered(self._columns(node))[0]
+        return self._numbered(node)[0]
 
     def lost(self, node: Node, demand: Demand, most: int) -> Lost:
         """Return what a demand costs at a node; no spread if more than `most` rows would go, or all."""
@@ -97,29 +99,35 @@ class Frequencies:
         rows = self.rows - int(sizes[kept].sum())
         if rows > most:
             return Lost(rows, None)
-        return Lost(rows, sizes[~kept] @ self._spread(node, keys[~kept], renumbered))
+        gone = np.flatnonzero(~kept & (sizes > 0))
+        return Lost(rows, sizes[gone] @ self._spread(node, gone if keys is None else keys[gone], renumbered))
 
     def profile(self, node: Node, k_max: int) -> Real:
         """Return what `lost` says of each k from 0 to `k_max`, a column each: the rows, below them the spread."""
         keys, sizes, renumbered = self._classes(node)
-        keys, sizes = keys[sizes < k_max], sizes[sizes < k_max]
+        small = np.flatnonzero((sizes < k_max) & (sizes > 0))
+        keys, sizes = small if keys is None else keys[small], sizes[small]
         profile = np.zeros((1 + len(node), k_max + 1))
         each_row = np.ones(len(keys)), *self._spread(node, keys, renumbered).T
         for line, each in enumerate(each_row):
             profile[line, 1:] = np.bincount(sizes, sizes * each, k_max).cumsum()
         return profile
 
-    def _classes(self, node: Node) -> tuple[Whole, Whole, list[Whole | None]]:
-        """Return the key and the size of each class, and what `_spread` needs to read the keys."""
-        keys, size, renumbered = self._numbered(self._columns(node))
-        return *_counted(keys, size), renumbered
+    def _classes(self, node: Node) -> tuple[Whole | None, Whole, list[Whole | None]]:
+        """Return the key and the size of each class, and what `_spread` needs to read the keys.
+
+        Without keys, the sizes are those of the keys 0, 1, ..., some of which no row has.
+        """
+        keys, size, renumbered = self._numbered(node)
+        if size <= 2 * self.rows:
+            return None, np.bincount(keys), renumbered
+        return *_counted(keys), renumbered
 
     def _held(self, node: Node) -> tuple[Holdings, Whole, list[Whole | None]]:
         """Return which sensitive values each class holds, and its key as `_classes` does."""
-        values = self.secret.values
-        width = int(values.max()) + 1
-        pairs, size, renumbered = self._numbered([*self._columns(node), (width, values)])
-        pairs, count = _counted(pairs, size)
+        width = int(self.secret.values.max()) + 1
+        pairs, _, renumbered = self._numbered(node, valued=True)
+        pairs, count = _counted(pairs)
         keys, value = np.divmod(pairs, width)
         if renumbered[-1] is not None:
             keys = renumbered[-1][keys]
@@ -127,17 +135,47 @@ class Frequencies:
         group = np.repeat(np.arange(len(first)), np.diff(first, append=len(keys)))
         return Holdings(group, value, count, np.add.reduceat(count, first)), keys[first], renumbered[:-1]
 
-    def _columns(self, node: Node) -> list[tuple[int, Whole]]:
-        """Return the number of labels of each quasi-identifier, and the rows' labels."""
-        return [(len(self._units[place][level]), self._codes[place][level]) for place, level in enumerate(node)]
+    def _numbered(self, node: Node, valued: bool = False) -> tuple[Whole, int, list[Whole | None]]:
+        """Return one number a row, which all are below, and how to read it: what was numbered anew at each column.
 
-    def _numbered(self, columns: list[tuple[int, Whole]]) -> tuple[Whole, int, list[Whole | None]]:
-        """Return one number a row, which all are below, and how to read it: what was numbered anew at each column."""
-        small = math.prod(labels for labels, _ in columns) < 2**31  # half as wide, sorted twice as fast
-        keys, size, renumbered = np.zeros(self.rows, np.int32 if small else np.int64), 1, []
+        Rows of one class share a number; with `valued`, rows of one class and one sensitive value.
+        """
+        width = int(self.secret.values.max()) + 1 if valued else 1
+        labels = [len(self._units[place][level]) for place, level in enumerate(node)]
+        size, middle = math.prod(labels) * width, len(node) // 2
+        if size > _MOST_KEYS:
+            return self._numbered_anew(node, width)
+        left, right = self._part(0, node[:middle]), self._part(middle, node[middle:])
+        keys = np.multiply(left, math.prod(labels[middle:]), dtype=_kind(size))
+        keys += right
+        if valued:
+            keys *= width
+            keys += self.secret.values
+        return keys, size, [None] * (len(node) + valued)
+
+    def _part(self, first: int, levels: Node) -> Whole:
+        """Return the keys of some neighbouring columns; neighbours in the lattice share them, so the last are kept."""
+        keys = self._parts.get((first, levels))
+        if keys is None:
+            sizes = [len(self._units[first + place][level]) for place, level in enumerate(levels)]
+            keys = np.zeros(self.rows, _kind(math.prod(sizes)))
+            for place, (level, size) in enumerate(zip(levels, sizes, strict=True)):
+                keys *= size
+                keys += self._codes[first + place][level]
+            while len(self._parts) * keys.nbytes > _MOST_BYTES:
+                del self._parts[next(iter(self._parts))]
+            self._parts[first, levels] = keys
+        return keys
+
+    def _numbered_anew(self, node: Node, width: int) -> tuple[Whole, int, list[Whole | None]]:
+        """Return what `_numbered` does where keys would leave 64 bits: only combinations that occur get a number."""
+        columns = [(len(self._units[place][level]), self._codes[place][level]) for place, level in enumerate(node)]
+        if width > 1:
+            columns.append((width, self.secret.values))
+        keys, size, renumbered = np.zeros(self.rows, np.int64), 1, []
         for labels, codes in columns:
             occur = None
-            if size * labels > _MOST_KEYS:  # number anew only the combinations that occur
+            if size * labels > _MOST_KEYS:
                 occur, keys = np.unique(keys, return_inverse=True)
                 size = len(occur)
             renumbered.append(occur)
@@ -158,12 +196,13 @@ class Frequencies:
         return spread
 
 
-def _counted(keys: Whole, size: int) -> tuple[Whole, Whole]:
-    """Return the distinct keys, rising, all below `size`, and how often each occurs; may sort the keys in place."""
-    if size <= 2 * len(keys):
-        count = np.bincount(keys)
-        keys = np.flatnonzero(count)
-        return keys, count[keys]
+def _kind(size: int) -> type[np.integer]:
+    """Return the narrowest type for numbers below a size: half as wide is sorted twice as fast."""
+    return np.int32 if size < 2**31 else np.int64
+
+
+def _counted(keys: Whole) -> tuple[Whole, Whole]:
+    """Return the distinct keys, rising, and how often each occurs; the keys given are sorted in place."""
     keys.sort()
     start = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
     return keys[start], np.diff(start, append=len(keys))

@@ -61,6 +61,11 @@ class Search:
         self.base = base.ravel()
         #: Order of ties: by sum of levels, then by levels.
         self.rank = heights.ravel() * base.size + np.arange(base.size)
+        #: What the step up from each level of each column adds to the base.
+        self.steps = [
+            [*(np.diff(totals) * factor).tolist(), np.inf]
+            for totals, factor in zip(frequencies.totals, scale, strict=True)
+        ]
         #: What each node's extra is at least; infinite also when its loss is known.
         self.extra = np.zeros(self.shape)
         self.bounds: dict[Node, float] = {}  # extras of counted nodes, for what the demand implies
@@ -104,31 +109,30 @@ class Search:
                 low = middle + 1
         if low == 0:
             self._try(path[0], self.demand)
+        else:
+            below = self.extra[tuple(slice(level + 1) for level in path[low - 1])]
+            np.maximum(below, self.bounds[path[low - 1]], out=below)
 
     def _path(self, place: int) -> list[Node]:
         """Return a node and nodes above it up to the top; each step is the one that adds least to the base."""
         node = [int(level) for level in np.unravel_index(place, self.shape)]
         path = [tuple(node)]
+        costs = [steps[level] for steps, level in zip(self.steps, node, strict=True)]
         for _ in range(sum(self.frequencies.heights) - sum(node)):
-            steps = zip(self.frequencies.totals, self.scale, node, strict=True)
-            costs = [
-                (totals[level + 1] - totals[level]) * factor if level + 1 < len(totals) else np.inf
-                for totals, factor, level in steps
-            ]
-            node[int(np.argmin(costs))] += 1
+            column = costs.index(min(costs))
+            node[column] += 1
+            costs[column] = self.steps[column][node[column]]
             path.append(tuple(node))
         return path
 
     def _extra(self, node: Node) -> float:
-        """Count what the demand implies at a node, let the nodes below know, and return the extra."""
+        """Count what the demand implies at a node, and return the extra."""
         if node not in self.bounds:
             implied = self.demand.implied
             lost = self._try(node, implied) if self.demand.monotone else self.count(node, implied)
             fits = lost.rows <= self.most
-            extra = (lost.rows - float(lost.spread @ self.scale)) / self.frequencies.rows if fits else np.inf
-            self.bounds[node] = extra
-            below = self.extra[tuple(slice(level + 1) for level in node)]
-            np.maximum(below, extra, out=below)
+            costs = (lost.rows - float(lost.spread @ self.scale)) / self.frequencies.rows if fits else np.inf
+            self.bounds[node] = costs
         return self.bounds[node]
 
     def _try(self, node: Node, demand: Demand) -> Lost:
