@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ppml_helpers import checks
-from ppml_helpers.cohort.table import refuse_values
+from ppml_helpers.cohort.table import as_numbers, as_objects, refuse_values
 from ppml_helpers.errors import DataError, TrainingDataError
 
 SMALLEST_HOSPITAL = 20  # patients on average: fewer teach a model nothing and make any figure identifying
@@ -64,6 +64,12 @@ def split(X: pd.DataFrame, y: pd.Series, seed: int, test_share: float = 0.25) ->
 
 
 def _checked_training_data(X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
+    for name, given, most in (("X", X, 2), ("y", y, 1)):
+        if np.ndim(given) not in (1, most):
+            raise TrainingDataError(
+                f"{name} has {np.ndim(given)} dimensions, it must have {most}: pass the pair that `features` returned, "
+                f"of a table the one column."
+            )
     X = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
     y = y if isinstance(y, pd.Series) else pd.Series(np.asarray(y), index=X.index if len(X) == len(y) else None)
     if len(X) != len(y) or not X.index.equals(y.index):
@@ -71,15 +77,14 @@ def _checked_training_data(X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame,
             f"X has {len(X)} rows and y has {len(y)}, and their indices must be the same: "
             f"pass the pair that `features` returned."
         )
-    numbers = X.apply(pd.to_numeric, errors="coerce")
-    wrong = ~np.isfinite(numbers.to_numpy(dtype=float, na_value=np.nan))
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise TrainingDataError(
-            f"X holds {X.iat[row, column]!s} in column {X.columns[column]!r}, every feature must be a finite "
-            f"number: fill or drop it before you split."
-        )
-    labels = pd.to_numeric(y, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    for column, name in enumerate(X.columns):
+        wrong = ~np.isfinite(as_numbers(X.iloc[:, column]))
+        if wrong.any():
+            raise TrainingDataError(
+                f"X holds {X.iloc[:, column][wrong].iloc[0]!s} in column {name!r}, every feature must be a finite "
+                f"number: fill or drop it before you split."
+            )
+    labels = as_numbers(y)
     odd = ~np.isin(labels, (0, 1))
     if odd.any():
         raise TrainingDataError(f"y holds the label {y[odd].iloc[0]!s}, labels must be 0 or 1: recode them.")
@@ -136,7 +141,7 @@ def hospitals(patients: pd.DataFrame, n: int, seed: int, skew: float, by: str = 
             f"n = {n} hospitals for {len(patients)} patients leaves fewer than {SMALLEST_HOSPITAL} each: "
             f"take at most {len(patients) // SMALLEST_HOSPITAL} hospitals or more patients."
         )
-    where = _deal(patients[by].astype(str).to_numpy(), n, rng, skew)
+    where = _deal(as_objects(patients[by]).astype(str), n, rng, skew)
     note = (
         f"This hospital is simulated: {n} hospitals were made by dealing the patients by {by} "
         f"(seed {seed}, skew {skew:g}); the real centres are not in the data."

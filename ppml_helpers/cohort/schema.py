@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ppml_helpers import checks
-from ppml_helpers.cohort.table import DIAGNOSES, INCOMES, RACES, refuse_values
+from ppml_helpers.cohort.table import DIAGNOSES, INCOMES, RACES, as_numbers, as_objects, is_one_of, refuse_values
 from ppml_helpers.errors import DataError
 
 
@@ -152,7 +152,7 @@ SUPPORT2 = Schema(
 
 
 def features(
-    patients: pd.DataFrame, columns: Iterable[str] | None = None, schema: Schema = SUPPORT2
+    patients: pd.DataFrame, columns: Iterable[str] | str | None = None, schema: Schema = SUPPORT2
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Turn patients into features between -1 and 1, using public knowledge only.
 
@@ -166,7 +166,7 @@ def features(
     ----------
     patients : DataFrame
         One row a patient, with the columns of the schema.
-    columns : iterable of str, optional
+    columns : str or iterable of str, optional
         Which of the schema's columns to use (all by default).
     schema : Schema
         Roles of the columns; SUPPORT2 by default.
@@ -184,6 +184,8 @@ def features(
     DataError
         If a column is unknown to the schema or missing from the table, or holds a value its role forbids.
     """
+    if isinstance(columns, str):  # its letters are no columns
+        columns = [columns]
     chosen = list(schema.columns if columns is None else columns)
     for name in chosen:
         checks.choice(name, "column", schema.columns, error=DataError)
@@ -201,7 +203,7 @@ def features(
 def _from_number(values: pd.Series, role: Number) -> dict[str, np.ndarray]:
     name = str(values.name)
     given = values.notna().to_numpy()
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    numbers = as_numbers(values)
     refuse_values(values, given & ~np.isfinite(numbers), "must be a finite number")
     numbers = np.clip(np.where(given, numbers, role.fill), role.low, role.high)
     if role.shape == "sides":
@@ -221,14 +223,15 @@ def _from_number(values: pd.Series, role: Number) -> dict[str, np.ndarray]:
 def _from_category(values: pd.Series, role: Category) -> dict[str, np.ndarray]:
     name = str(values.name)
     given = values.notna().to_numpy()
-    refuse_values(values, given & ~values.isin(role.levels).to_numpy(), f"must be one of {role.levels}")
+    refuse_values(values, given & ~is_one_of(values, role.levels), f"must be one of {role.levels}")
+    names = as_objects(values)
     if role.ordered:
         steps = dict(zip(role.levels, np.linspace(-1, 1, len(role.levels)), strict=True))
-        return {name: values.astype(object).map(steps).to_numpy(dtype=float, na_value=0.0)}
-    return {f"{name}: {level}": (values == level).to_numpy(dtype=float, na_value=0.0) for level in role.levels[1:]}
+        return {name: np.array([steps.get(level, 0.0) for level in names])}
+    return {f"{name}: {level}": (names == level).astype(float) for level in role.levels[1:]}
 
 
 def _label(values: pd.Series) -> pd.Series:
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    numbers = as_numbers(values)
     refuse_values(values, ~np.isin(numbers, (0, 1)), "the label must be 0 or 1")
     return pd.Series(numbers.astype(np.int64), index=values.index, name=values.name)

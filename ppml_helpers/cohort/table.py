@@ -9,10 +9,13 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -155,9 +158,11 @@ def load_patients(path: str | Path | None = None) -> pd.DataFrame:
             )
     try:
         patients = pd.read_csv(io.BytesIO(content), skipinitialspace=True, encoding="utf-8")
+        names = pd.read_csv(io.BytesIO(content), skipinitialspace=True, encoding="utf-8", header=None, nrows=1).iloc[0]
     except ValueError as error:  # also an empty file, rows of different length, a wrong encoding
         reason = " ".join(str(error).split())
         raise DataError(f"{file} cannot be read as a CSV table ({reason}): {_mend(file)}.") from None
+    _refuse_repeated(names, str(file))  # pandas takes the second for another column, "age.1"
     check_patients(patients, name=str(file))
     return patients
 
@@ -177,7 +182,11 @@ def expected_sha256(name: str) -> str:
 
 def check_patients(patients: pd.DataFrame, name: str = "the table") -> None:
     """Check that a table has every column of SUPPORT2 and only plausible values."""
-    missing = [column for column in COLUMNS if column not in patients.columns]
+    if not isinstance(patients, pd.DataFrame):
+        raise DataError(f"{name} is of type {type(patients).__name__}, it must be a pandas DataFrame: load one.")
+    _refuse_repeated(pd.Series(patients.columns.to_flat_index(), dtype=object), name)
+    there = patients.columns.tolist()  # of two levels it would find a group of columns, and take it for one
+    missing = [column for column in COLUMNS if column not in there]
     if missing:
         raise DataError(
             f"{name} lacks the column {missing[0]!r} ({len(missing)} of {len(COLUMNS)} are missing): "
@@ -187,12 +196,19 @@ def check_patients(patients: pd.DataFrame, name: str = "the table") -> None:
         raise DataError(f"{name} holds no patient: at least one row is needed; if it is the kit's own, {REBUILD}.")
     for column, rule in COLUMNS.items():
         _check_column(patients[column], rule, name)
-    repeated = patients["sno"].duplicated()
-    if repeated.any():
-        number = patients["sno"][repeated].iloc[0]
+    numbers = as_numbers(patients["sno"])
+    again = pd.Series(numbers).duplicated().to_numpy()
+    if again.any():
         raise DataError(
-            f"{name}: the row number sno={number} is given to two patients, it must be unique: {_mend(name)}."
+            f"{name}: the row number sno={numbers[again][0]:.0f} is given to two patients, it must be unique: "
+            f"{_mend(name)}."
         )
+
+
+def _refuse_repeated(names: pd.Series, name: str) -> None:
+    repeated = names[names.duplicated()].tolist()
+    if repeated:
+        raise DataError(f"{name} has two columns named {repeated[0]!r}, names must be unique: {_mend(name)}.")
 
 
 def _check_column(values: pd.Series, rule: Column, name: str) -> None:
@@ -200,14 +216,46 @@ def _check_column(values: pd.Series, rule: Column, name: str) -> None:
     if rule.required and absent.any():
         refuse_values(values, absent, "every patient must have a value here", name)
     if rule.levels:
-        refuse_values(values, ~absent & ~values.isin(rule.levels).to_numpy(), f"must be one of {rule.levels}", name)
+        refuse_values(values, ~absent & ~is_one_of(values, rule.levels), f"must be one of {rule.levels}", name)
         return
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float)
+    numbers = as_numbers(values)
     refuse_values(values, np.isnan(numbers) & ~absent, f"must be a number in {rule.unit}", name)
     outside = (numbers < rule.low) | (numbers > rule.high)
     if values.name in _YES_NO:
         refuse_values(values, ~absent & ~np.isin(numbers, (0, 1)), "must be 0 or 1", name)
     refuse_values(values, outside, f"must lie between {rule.low:g} and {rule.high:g} {rule.unit}", name)
+
+
+def as_objects(values: pd.Series) -> np.ndarray:
+    """Return a column as Python's own objects, None where a value is missing, whatever pandas type holds it."""
+    return values.astype(object).where(values.notna().to_numpy(), None).to_numpy()
+
+
+def is_one_of(values: pd.Series, levels: Iterable[Any]) -> np.ndarray:
+    """Tell of each value whether it is one of the levels; a missing one is none, and so is a list."""
+    known = set(levels)
+    return np.array([isinstance(value, Hashable) and value in known for value in as_objects(values)], dtype=bool)
+
+
+def as_numbers(values: pd.Series) -> np.ndarray:
+    """Return a column as floats, whatever pandas type holds it: NaN where it is missing or no number.
+
+    Text that reads as a number is one. A date is none, although pandas would count its nanoseconds.
+    """
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iufb":
+        return values.to_numpy(dtype=float)
+    return np.array([_as_number(value) for value in as_objects(values)], dtype=float)
+
+
+def _as_number(value: Any) -> float:
+    if not isinstance(value, str | Real | Decimal | np.bool_) or (isinstance(value, str) and "_" in value):
+        return np.nan
+    try:
+        return float(value)
+    except ValueError:  # text that is no number
+        return np.nan
+    except OverflowError:  # 10**400 is an int that no float can hold
+        return np.inf
 
 
 def refuse_values(values: pd.Series, wrong: np.ndarray, rule: str, name: str = "the table") -> None:

@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from ppml_helpers import checks
 from ppml_helpers.errors import IdentityError
+
+#: The attributes of a table that say what it is. Others may be about its rows: what is handed on leaves them behind.
+LABELS = ("fictional", "synthetic", "simulated", "mock")
 
 #: The label of everything that is made up.
 FICTIONAL = "Fictional: the names, numbers, dates, places and notes here are made up and belong to no real person."
@@ -40,7 +44,7 @@ class Fictional(pd.DataFrame):
         labels: list[str] = []
         for source in getattr(other, "input_objs", [other]):
             label = getattr(source, "attrs", {}).get("fictional")
-            if label and not any(label in known for known in labels):
+            if isinstance(label, str) and label and not any(label in known for known in labels):
                 labels.append(label)
         self.attrs["fictional"] = " ".join(labels) or self._label()
         return self
@@ -82,9 +86,33 @@ def check_table(table: pd.DataFrame, columns: tuple[str, ...], name: str, made_b
             raise IdentityError(
                 f"{column} in {name} must hold a date (datetime64) in every row: use pd.to_datetime, or pass {made_by}."
             )
+    if pd.isna(pd.Series(table.index.to_flat_index(), dtype=object)).any():
+        raise IdentityError(f"A row of {name} has no label in the index, each needs one: use reset_index(drop=True).")
     repeated = table.index[table.index.duplicated()]
     if len(repeated):
         raise IdentityError(
             f"The label {repeated.tolist()[0]!r} stands twice in the index of {name}, labels must be unique: "
             f"use reset_index(drop=True)."
         )
+
+
+def plain_dates(values: pd.Series) -> pd.Series:
+    """Return dates as pandas itself holds them, to the microsecond; of one with a time zone what its clock shows."""
+    moments = values.astype(object) if isinstance(values.dtype, pd.ArrowDtype) else values
+    moments = pd.to_datetime(moments)
+    return (moments if moments.dt.tz is None else moments.dt.tz_localize(None)).astype("datetime64[us]")
+
+
+def without_traces(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose columns list no value that none of its rows has.
+
+    A category that no row has any more, and the dictionary of an Arrow column, name what was left out.
+    """
+    clean = table.copy(deep=False)
+    for name in table.columns:
+        kind = table[name].dtype
+        if isinstance(kind, pd.CategoricalDtype):
+            clean[name] = table[name].cat.remove_unused_categories()
+        elif isinstance(kind, pd.ArrowDtype) and pa.types.is_dictionary(kind.pyarrow_dtype):
+            clean[name] = table[name].astype(pd.ArrowDtype(kind.pyarrow_dtype.value_type))
+    return clean

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ import pandas as pd
 
 from ppml_helpers.errors import IdentityError
 from ppml_helpers.people.country import AREAS, DISTRICTS, REGIONS
-from ppml_helpers.people.fictional import FICTIONAL, check_table, generator
+from ppml_helpers.people.fictional import FICTIONAL, check_table, generator, plain_dates
 from ppml_helpers.people.national_id import valid_national_id
 
 #: What identifies somebody in a note.
@@ -162,7 +163,7 @@ def write_notes(people: pd.DataFrame, seed: int = 0) -> Notes:
     text, spans : Notes
         Texts of 30 to 60 English words, and their spans.
     """
-    _check_people(people)
+    people = _checked_people(people)
     dice = generator(seed, stream=4).integers(0, 2**31, (len(people), _DRAWS)).tolist()
     texts, spans = [], []
     for case in _cases(people, dice):
@@ -178,19 +179,24 @@ def write_notes(people: pd.DataFrame, seed: int = 0) -> Notes:
     return notes
 
 
-def _check_people(people: pd.DataFrame) -> None:
+def _checked_people(people: pd.DataFrame) -> pd.DataFrame:
+    """Return what a note needs of the people, as plain texts and dates whatever pandas type held them."""
     check_table(people, _NEEDED, "people", "what identities returned")
-    fits = {column: people[column].notna() for column in _NEEDED} | {
-        "sex": people["sex"].isin(_RELATIONS),
-        "name": people["name"].map(lambda name: isinstance(name, str) and " " in name),
-        "postcode": people["postcode"].isin(REGIONS),
+    dates = {column: plain_dates(people[column]) for column in ("birth_date", "admission_date")}
+    plain = pd.DataFrame({column: people[column].astype(object) for column in _NEEDED} | dates)
+    rules: dict[str, Callable[[str], bool]] = {
+        **dict.fromkeys(("mrn", "phone"), lambda text: re.search("[0-9]", text) is not None),
+        **{"sex": _RELATIONS.__contains__, "name": lambda text: " " in text, "postcode": REGIONS.__contains__},
+        **{"national_id": lambda text: re.fullmatch("[0-9]{10}", text) is not None, "email": bool},
     }
-    for column, fitting in fits.items():
-        if not fitting.all():
-            odd = people[column][~fitting].iloc[0]
-            raise IdentityError(
-                f"{column} = {odd!r} is nobody's in the invented country: pass what identities returned."
-            )
+    for column, rule in rules.items():
+        for value in plain[column]:
+            if not (isinstance(value, str) and rule(value)):
+                raise IdentityError(
+                    f"{column} = {value!r} is nobody's in the invented country: pass what identities returned, and "
+                    f"read numbers from a file as text."
+                )
+    return plain
 
 
 def _cases(people: pd.DataFrame, dice: list[list[int]]) -> Iterator[_Case]:
@@ -353,33 +359,42 @@ _FIELDS: Mapping[str, tuple[Callable[[_Case], str], str | None]] = MappingProxyT
 _MONTH = f"(?:{'|'.join(_MONTHS)})"
 _LETTERS = r"[^\W\d_]"
 _CAPITAL = r"[^\W\d_a-zß-öø-ÿ]"
-_WORD = rf"{_CAPITAL}{_LETTERS}*(?:['’-]{_LETTERS}+)*"
+_TITLE = r"(?<!\w)(?:Mr|Mrs|Ms|Miss|Dr)(?!\w)\.?"
+_WORD = rf"(?!{_TITLE}){_CAPITAL}{_LETTERS}*(?:['’-]{_LETTERS}+)*"
 _AREA = f"(?:{'|'.join(AREAS)})"
 _DISTRICT = f"(?:{'|'.join(str(district) for district in range(DISTRICTS, 0, -1))})"
+_B = r"[ \n]{1,3}"  # blanks, and the end of a line
+_S = r"[ \n-]{0,3}"  # what may stand between the groups of a number
+
+
+def _pattern(text: str, flags: int = 0) -> re.Pattern[str]:
+    """Compile a pattern in which a blank stands for up to three, and a tilde for what separates groups of digits."""
+    return re.compile(text.replace(" ", _B).replace("~", _S), flags)
+
 
 #: What `find` looks for, in this order; a match covers its group "it". The national id must also pass its check digit.
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("e-mail", re.compile(r"(?<![\w.+-])(?P<it>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)")),
-    ("national id", re.compile(r"(?<!\d)(?P<it>[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{4})(?!\d)")),
-    ("phone", re.compile(r"(?<![\w+])(?P<it>\([0-9]{3}\) ?[0-9]{3}-[0-9]{4}|[0-9]{3}([.-])[0-9]{3}\2[0-9]{4})(?!\d)")),
-    ("phone", re.compile(r"(?<![\w+])(?P<it>(?:\+[0-9]{1,2} ?|0)[0-9]{2,4}[ /-]?[0-9]{3,6}[ /-]?[0-9]{3,4})(?!\d)")),
+    ("e-mail", _pattern(r"(?<![\w.+-])(?P<it>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)")),
+    ("national id", _pattern(r"(?<!\d)(?P<it>[0-9]{3}~[0-9]{3}~[0-9]{4})(?!\d)")),
+    ("phone", _pattern(r"(?<![\w+])(?P<it>\([0-9]{3}\)~[0-9]{3}~[0-9]{4}|[0-9]{3}([.-])[0-9]{3}\2[0-9]{4})(?!\d)")),
+    ("phone", _pattern(r"(?<![\w+])(?P<it>(?:\+[0-9]{1,2}~|0)[0-9]{2,4}(?:/|~)[0-9]{3,6}(?:/|~)[0-9]{3,4})(?!\d)")),
     (
         "date",
-        re.compile(
-            r"(?<!\d)(?P<it>[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}([./])[0-9]{1,2}\2(?:[0-9]{4}|[0-9]{2}))(?!\d)"
-        ),
+        _pattern(r"(?<!\d)(?P<it>[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}([./])[0-9]{1,2}\2(?:[0-9]{4}|[0-9]{2}))(?!\d)"),
     ),
-    ("date", re.compile(rf"(?<!\d)(?P<it>[0-9]{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? [0-9]{{4}})?)(?!\w)")),
-    ("date", re.compile(rf"(?<!\w)(?P<it>{_MONTH} [0-9]{{1,2}}(?:, [0-9]{{4}})?)(?!\w)")),
-    ("postcode", re.compile(rf"(?<!\w)(?P<it>{_AREA}{_DISTRICT} ?[0-9])(?!\w)", re.IGNORECASE)),
-    ("mrn", re.compile(r"(?<!\w)(?P<it>H[ -]?[0-9]{7})(?!\d)", re.IGNORECASE)),
-    ("mrn", re.compile(r"(?<!\w)(?:MRN|hospital number)[ :]*(?P<it>[0-9]{7})(?!\d)", re.IGNORECASE)),
-    ("name", re.compile(rf"(?<!\w)(?:Mr|Mrs|Ms|Miss|Dr)\.? (?P<it>(?:{_CAPITAL}\. )?{_WORD}(?: {_WORD})?)")),
+    ("date", _pattern(rf"(?<!\d)(?P<it>[0-9]{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? [0-9]{{4}})?)(?!\w)")),
+    ("date", _pattern(rf"(?<!\w)(?P<it>{_MONTH} [0-9]{{1,2}}(?:, [0-9]{{4}})?)(?!\w)")),
+    ("postcode", _pattern(rf"(?<!\w)(?P<it>{_AREA}{_DISTRICT}(?: )?[0-9])(?!\w)", re.IGNORECASE)),
+    ("mrn", _pattern(r"(?<!\w)(?P<it>H~[0-9]{7})(?!\d)", re.IGNORECASE)),
+    ("mrn", _pattern(r"(?<!\w)(?:MRN|hospital number)[\s:]*(?P<it>[0-9]{7})(?!\d)", re.IGNORECASE)),
+    ("name", _pattern(rf"{_TITLE}(?: |(?<=\.))(?P<it>(?:{_CAPITAL}\.(?: )?)*{_WORD}(?:\x20{{1,3}}{_WORD}){{0,3}})")),
 )
 
 
 def find(text: str) -> list[Span]:
     """Find identifiers in a text by regular expressions and the check digit of the national id.
+
+    How a blank, a hyphen or a letter is typed makes no difference: see `_plain`.
 
     Parameters
     ----------
@@ -394,8 +409,9 @@ def find(text: str) -> list[Span]:
     """
     if not isinstance(text, str):
         raise IdentityError(
-            f"The note {text!r} is a {type(text).__name__}, it must be a text: leave missing notes out."
+            f"A note is a {type(text).__name__}, it must be a text: give one at a time, and leave missing notes out."
         )
+    text, places = _plain(text)
     found: list[Span] = []
     before = -1
     while len(found) > before:  # again, because blanking a piece can uncover another at its edge
@@ -404,12 +420,37 @@ def find(text: str) -> list[Span]:
             new = [
                 Span(*match.span("it"), kind)
                 for match in pattern.finditer(text)
-                if kind != "national id" or valid_national_id(match["it"])
+                if kind != "national id" or valid_national_id(re.sub("[^0-9]", "", match["it"]))
             ]
             for span in new:
                 text = text[: span.start] + "|" * (span.end - span.start) + text[span.end :]
             found += new
-    return sorted(found)
+    return sorted(Span(places[start], places[end], kind) for start, end, kind in found)
+
+
+_HYPHENS = "\u2010\u2011\u2012\u2013\u2212"
+
+
+def _plain(text: str) -> tuple[str, Sequence[int]]:
+    """Return a text as it looks, one plain character for each that is seen, and where each begins in the text.
+
+    Every blank but the end of a line is a space (also one that does not break), every short dash a hyphen; a letter
+    and its accent are one character, and what has no width belongs to the character before it. One more place, the
+    length of the text, ends the list.
+    """
+    if text.isascii() and text.isprintable():
+        return text, range(len(text) + 1)
+    seen, places = [], []
+    for place, character in enumerate(text):
+        if seen and (unicodedata.combining(character) or unicodedata.category(character) == "Cf"):
+            whole = unicodedata.normalize("NFC", seen[-1] + character)
+            seen[-1] = whole if len(whole) == 1 else seen[-1]
+            continue
+        plain = unicodedata.normalize("NFKC", character)
+        plain = plain if len(plain) == 1 else character
+        seen.append("-" if plain in _HYPHENS else " " if plain.isspace() and plain != "\n" else plain)
+        places.append(place)
+    return "".join(seen), [*places, len(text)]
 
 
 def mask(text: str) -> str:

@@ -1,8 +1,9 @@
 """What counts as the same identifier, and what counts as a key: one rule for pseudonyms and vaults.
 
 Two ways of typing one name must become one pseudonym, so identifiers are brought to one form first: Unicode NFC
-("é" as one character, however it was typed) and no blanks around. Nothing else is changed: upper and lower case,
-inner blanks and leading zeros may tell two people apart.
+("é" as one character, however it was typed) and no blanks around, those without width among them (a file's byte order
+mark). Nothing else is changed: upper and lower case, inner blanks and leading zeros may tell two people apart. Two
+texts that merely look alike, and the text that a missing value became, are refused.
 """
 
 from __future__ import annotations
@@ -19,6 +20,13 @@ from ppml_helpers.errors import KitError
 
 KEY_BYTES = 32
 SHORTEST_KEY = 16  # bytes: 128 bits, more than anyone can try
+
+#: What Python and pandas make of a missing value when it is turned into text: everybody without a number would be one.
+MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
+
+# Characters that nobody sees and that come along when text is copied or a file is read: soft hyphen, zero-width space,
+# marks of direction, word joiner, byte order mark. The two joiners of Persian and Indian names are none of them.
+_UNSEEN = "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 
 
 def new_key() -> bytes:
@@ -37,12 +45,25 @@ def check_key(key: Any, name: str, error: type[KitError], exactly: int | None = 
         raise error(f"{name} has {len(key)} bytes, it must have at least {SHORTEST_KEY}: {mend}.")
     if len(set(key)) == 1:
         raise error(f"{name} repeats one byte, a key must be random: {mend}.")
+    if _is_text(key):  # of 32 random bytes one in 10**13 would be
+        raise error(f"{name} is text, as a password is, and can be guessed; a key must be random bytes: {mend}.")
     return key
+
+
+def _is_text(key: bytes) -> bool:
+    """Tell whether somebody typed the key, filled up with zeros or not."""
+    try:
+        return key.strip(b"\0\r\n").decode().isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def normalise(text: str) -> str:
     """Return the one form of an identifier: Unicode NFC, no blanks around."""
-    return unicodedata.normalize("NFC", text).strip()
+    around = len(text)
+    while len(text := text.strip().strip(_UNSEEN)) < around:
+        around = len(text)
+    return unicodedata.normalize("NFC", text)
 
 
 def checked(ids: Iterable[str], what: str, error: type[KitError]) -> list[str]:
@@ -53,7 +74,7 @@ def checked(ids: Iterable[str], what: str, error: type[KitError]) -> list[str]:
     """
     if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
         raise error(f"{what} is one {type(ids).__name__}, it must be a Series, array or list of texts: write [{what}].")
-    if isinstance(ids, dict | set | frozenset | pd.DataFrame) or np.ndim(ids) > 1:
+    if isinstance(ids, dict | set | frozenset | pd.DataFrame) or getattr(ids, "ndim", 1) != 1:
         raise error(f"{what} is a {type(ids).__name__}, it must be one column of texts: pass a Series, array or list.")
     return [checked_text(value, f"{what}[{position}]", error) for position, value in enumerate(ids)]
 
@@ -61,7 +82,7 @@ def checked(ids: Iterable[str], what: str, error: type[KitError]) -> list[str]:
 def checked_text(value: Any, where: str, error: type[KitError]) -> str:
     """Return one text in its one form, or say why it is none."""
     if not isinstance(value, str):
-        if value is None or value is pd.NaT or value is pd.NA or value != value:
+        if pd.api.types.is_scalar(value) and pd.isna(value):
             raise error(f"{where} is missing, it must be text with something in it: drop or complete what has none.")
         raise error(
             f"{where} is of type {type(value).__name__}, it must be text (a number has lost its leading zeros, a date "
@@ -70,6 +91,16 @@ def checked_text(value: Any, where: str, error: type[KitError]) -> str:
     text = normalise(value)
     if not text:
         raise error(f"{where} is empty, it must be text with something in it: drop or complete what has none.")
+    if text in MISSING:
+        raise error(
+            f"{where} is the text {text!r}, which is what a missing value becomes as text: drop or complete what has "
+            f"none before that."
+        )
+    if hidden := sorted(set(text) & set(_UNSEEN)):
+        raise error(
+            f"{where} holds a character that cannot be seen (U+{ord(hidden[0]):04X}), so that two texts would look the "
+            f"same: remove it."
+        )
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -20,9 +20,17 @@ import pandas as pd
 from faker import Faker
 
 from ppml_helpers import checks
+from ppml_helpers.cohort.table import as_numbers, as_objects, is_one_of
 from ppml_helpers.errors import IdentityError
 from ppml_helpers.people.country import REGIONS, draw_postcodes
-from ppml_helpers.people.fictional import FICTIONAL, Fictional, check_table, generator
+from ppml_helpers.people.fictional import (
+    FICTIONAL,
+    Fictional,
+    check_table,
+    generator,
+    plain_dates,
+    without_traces,
+)
 from ppml_helpers.people.free_text import write_notes
 from ppml_helpers.people.national_id import national_ids, valid_national_id, valid_numbers
 
@@ -91,16 +99,16 @@ def identities(patients: pd.DataFrame, seed: int = 0, locale: str = "en_US") -> 
         `ppml_helpers.people.free_text.write_notes`, which gives the same notes with their spans for the same seed).
         `mrn`, `national_id` and `email` are unique, names need not be.
     """
-    _check_patients(patients, locale)
+    ages, sexes = _checked_patients(patients, locale)
     rng = generator(seed, stream=1)
     n = len(patients)
     admission = np.datetime64(f"{YEAR}-01-01", "D") + rng.integers(0, 365, n)
-    first, last = _names(patients["sex"].to_numpy(dtype=object), locale, rng)
+    first, last = _names(sexes, locale, rng)
     people = Fictional(
         {
             "name": first + " " + last,
-            "sex": patients["sex"].astype("str").to_numpy(),
-            "birth_date": _births(admission, patients["age"].to_numpy(dtype=float)),
+            "sex": sexes,
+            "birth_date": _births(admission, ages),
             "admission_date": admission.astype("datetime64[us]"),
             "mrn": [f"H{number}" for number in rng.choice(9_000_000, n, replace=False) + 1_000_000],
             "national_id": rng.choice(valid_numbers(), n, replace=False).astype("U10"),
@@ -114,17 +122,19 @@ def identities(patients: pd.DataFrame, seed: int = 0, locale: str = "en_US") -> 
     return people
 
 
-def _check_patients(patients: pd.DataFrame, locale: str) -> None:
+def _checked_patients(patients: pd.DataFrame, locale: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return ages and sexes, whatever pandas type holds them."""
     checks.choice(locale, "locale", LOCALES, error=IdentityError)
     check_table(patients, ("age", "sex"), "patients", "one row a patient")
-    ages = pd.to_numeric(patients["age"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    ages, sexes = as_numbers(patients["age"]), as_objects(patients["sex"])
     _refuse(patients["age"], ~((ages >= 0) & (ages <= 130)), "must be a number of years from 0 to 130")
-    _refuse(patients["sex"], ~patients["sex"].isin(SEXES).to_numpy(), f"must be one of {SEXES}")
+    _refuse(patients["sex"], ~is_one_of(patients["sex"], SEXES), f"must be one of {SEXES}")
     if len(patients) > len(valid_numbers()):
         raise IdentityError(
             f"The table patients has {len(patients):,} rows, but only {len(valid_numbers()):,} national ids are "
             f"reserved for tests: pass fewer."
         )
+    return ages, sexes
 
 
 def _refuse(values: pd.Series, wrong: np.ndarray, rule: str) -> None:
@@ -255,7 +265,8 @@ def register(
     )
     rng = generator(seed, stream=2)
     chosen = np.sort(rng.choice(len(people), known, replace=False))
-    real = pd.DataFrame(people[["name", "sex", "postcode", "birth_date"]].iloc[chosen])
+    known_of = {column: people[column].astype(object).astype("str") for column in ("name", "sex", "postcode")}
+    real = pd.DataFrame(known_of | {"birth_date": plain_dates(people["birth_date"])}).iloc[chosen]
     everyone = pd.concat([real, _decoys(total - known, locale, rng)], ignore_index=True)
     order = rng.permutation(total)  # or the first rows would be the patients
     person = pd.RangeIndex(total, name="person")
@@ -285,9 +296,14 @@ def _labels(index: pd.Index, source: np.ndarray, person: pd.RangeIndex) -> pd.Se
     """Label of the patient for each person, missing where the source is -1.
 
     Whole numbers become floats with NaN, on purpose: NaN equals nothing, so a wrong match counts as wrong. With the
-    nullable Int64 the comparison would be missing, and a mean would leave it out.
+    nullable Int64 the comparison would be missing, and a mean would leave it out. Labels that no float can hold, or
+    of another extension type, stay as they are, as objects.
     """
-    truth = pd.Series(index).reindex(source).set_axis(person).rename("patient")
+    labels = pd.Series(index.to_flat_index(), dtype=None if index.nlevels == 1 else object)
+    kind = labels.dtype
+    if not isinstance(kind, np.dtype | pd.StringDtype) or (kind.kind in "iu" and labels.abs().max() > 2**53):
+        labels = labels.astype(object)
+    truth = labels.reindex(source).set_axis(person).rename("patient")
     truth.attrs["fictional"] = FICTIONAL
     return truth
 
@@ -306,6 +322,7 @@ SYNTHETIC = (
     "Synthetic: rows drawn again and again from an extract, with noise, for tests of scale. No row is a patient."
 )
 _EXTRACT = ("age", "sex", "race", "edu", "income")
+_AGE_SLACK = 0.02  # years: a birth is some whole years and days back, and not every year has 365.25 days
 
 
 def deidentified(patients: pd.DataFrame, people: pd.DataFrame) -> Fictional:
@@ -326,21 +343,43 @@ def deidentified(patients: pd.DataFrame, people: pd.DataFrame) -> Fictional:
     """
     check_table(patients, _EXTRACT, "patients", "the published table")
     check_table(people, ("birth_date", "admission_date", "postcode"), "people", "what identities returned")
-    strangers = patients.index.difference(people.index)
-    if len(strangers):
-        raise IdentityError(
-            f"The patient {strangers.tolist()[0]!r} has no identity in people ({len(strangers)} have none), each "
-            f"must have one: pass what identities(patients) returned for this table."
-        )
-    own = people.loc[patients.index]
+    own = _own(patients, people)
     extract = Fictional(patients.drop(columns=["sno", "age"], errors="ignore"))
     extract = extract[[*_EXTRACT[1:], *(column for column in extract.columns if column not in _EXTRACT)]]
     age = own["admission_date"].dt.year - own["birth_date"].dt.year
     extract.insert(0, "age", age.astype("int64"))
     extract.insert(len(_EXTRACT), "postcode", own["postcode"])
     extract.insert(len(_EXTRACT) + 1, "admission", own["admission_date"])
-    extract.attrs["fictional"] = PARTLY_FICTIONAL
+    extract = without_traces(extract)
+    extract.attrs = {"fictional": PARTLY_FICTIONAL}
     return extract
+
+
+def _own(patients: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
+    """Return the identity of each patient by the index; refuse one that is somebody else's.
+
+    A table that was sorted, or has lost its labels, would find for each patient the birthday of another.
+    """
+    there = patients.index.isin(people.index)
+    if not there.all():
+        raise IdentityError(
+            f"The patient {patients.index[~there].tolist()[0]!r} has no identity in people ({int((~there).sum())} have "
+            f"none), each must have one: pass what identities(patients) returned for this table."
+        )
+    if taken := [column for column in ("postcode", "admission") if column in patients.columns]:
+        raise IdentityError(f"The table patients has a column {taken[0]!r} already: pass the published table.")
+    dates = {column: plain_dates(people[column]) for column in ("birth_date", "admission_date")}
+    own = people.assign(**dates).loc[patients.index]
+    years = (own["admission_date"] - own["birth_date"]).dt.days.to_numpy() / 365.25
+    wrong = np.abs(years - as_numbers(patients["age"])) > _AGE_SLACK
+    if "sex" in own.columns:
+        wrong |= as_objects(own["sex"]) != as_objects(patients["sex"])
+    if wrong.any():
+        raise IdentityError(
+            f"The identity of patient {patients.index[wrong].tolist()[0]!r} has another age or sex than the patient "
+            f"({int(wrong.sum())} have): the labels belong to other rows; keep the index that identities(patients) saw."
+        )
+    return own
 
 
 def scaled_up(extract: pd.DataFrame, rows: int, seed: int = 0) -> Fictional:
@@ -367,11 +406,16 @@ def scaled_up(extract: pd.DataFrame, rows: int, seed: int = 0) -> Fictional:
             f"age in the extract is of type {extract['age'].dtype}, it must be a number of years: pass the extract "
             f"before it is generalised."
         )
+    ages = as_numbers(extract["age"])
+    if np.isnan(ages).any():
+        raise IdentityError("age in the extract is missing in some rows, each needs one: leave those rows out.")
     n = checks.whole(rows, "rows", 1, error=IdentityError)
     rng = generator(seed, stream=3)
-    table = Fictional(extract.iloc[rng.integers(0, len(extract), n)].reset_index(drop=True))
+    drawn = rng.integers(0, len(extract), n)
+    table = Fictional(extract.iloc[drawn].reset_index(drop=True))
     noise = rng.integers(-2, 3, n)
-    table["age"] = np.clip(table["age"].to_numpy() + noise, extract["age"].min(), extract["age"].max())
+    moved = pd.Series(np.clip(ages[drawn] + noise, ages.min(), ages.max()))
+    table["age"] = moved.astype(extract["age"].dtype)
     table["postcode"] = draw_postcodes(n, rng)
     admission = np.datetime64(f"{YEAR}-01-01", "D") + rng.integers(0, 365, n)
     table["admission"] = admission.astype("datetime64[us]")

@@ -17,7 +17,8 @@ from ppml_helpers.errors import IdentityError
 
 PREFIX = 999  # kept for tests
 _WEIGHTS = tuple(range(10, 1, -1))
-_GROUPED = re.compile(r"[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{4}")
+_GAP = "[ \u00a0\u202f-]?"  # a blank, also one that does not break, or a hyphen
+_GROUPED = re.compile(f"[0-9]{{3}}{_GAP}[0-9]{{3}}{_GAP}[0-9]{{4}}")
 
 
 def check_digit(nine_digits: str) -> int | None:
@@ -47,12 +48,12 @@ def valid_national_id(text: str) -> bool:
     """
     if not isinstance(text, str):
         raise IdentityError(
-            f"The national id {text!r} is a {type(text).__name__}, it must be a text (a number has lost its leading "
-            f"zeros): put it in quotes."
+            f"A national id is a {type(text).__name__}, it must be a text (a number has lost its leading zeros): put "
+            f"it in quotes, and give one at a time."
         )
     if not _GROUPED.fullmatch(text):
         return False
-    digits = re.sub("[ -]", "", text)
+    digits = re.sub("[^0-9]", "", text)
     return check_digit(digits[:9]) == int(digits[9])
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,10 +41,33 @@ def test_features_are_bounded_finite_and_aligned(patients, data) -> None:
     assert (X.std() > 0).all()
 
 
+HELD = {
+    "nullable": lambda table: table.convert_dtypes(),
+    "Arrow": lambda table: table.convert_dtypes(dtype_backend="pyarrow"),
+    "categories": lambda table: table.astype("category"),
+    "Arrow dictionaries": lambda table: table.astype(
+        {name: pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string())) for name in table.select_dtypes("str")}
+    ),
+    "objects and text": lambda table: table.astype(object).assign(
+        age=table["age"].astype(str), hospdead=table.hospdead == 1
+    ),
+    "decimals": lambda table: table.assign(age=table["age"].map(lambda age: Decimal(str(age)))),
+}
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_the_same_features_whatever_type_of_pandas_holds_the_values(patients, data, held) -> None:
+    table = HELD[held](patients.head(600))
+    cohort.check_patients(table)
+    for made, expected in zip(cohort.features(table), data, strict=True):
+        assert made.equals(expected.head(600))
+
+
 def test_no_column_that_gives_the_label_away(patients, data) -> None:
     assert len(cohort.SUPPORT2.columns) == 26
     assert not {*LEAKS, "hospdead"} & set(cohort.SUPPORT2.columns)
     assert not {name.split(":")[0].split(" ")[0] for name in data[0]} & {*LEAKS, "hospdead"}
+    assert list(cohort.features(patients.head(5), "age")[0]) == ["age"]
     chosen, _ = cohort.features(patients.head(5), ["age", "meanbp", "ca"])
     assert list(chosen) == ["age", "meanbp low", "meanbp high", "ca: yes", "ca: metastatic"]
 
@@ -146,7 +171,13 @@ def _with(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
         (_with("hospdead", 2), None, "hospdead = 2.* in row 2.*label must be 0 or 1"),
         (_with("age", np.inf), None, "age = inf in row 2.*finite number"),
         (_with("age", "old"), None, "age = old in row 2.*finite number"),
+        (_with("age", pd.Timestamp("1930-01-01")), None, "age = 1930-01-01 .* in row 2.*finite number"),
+        (_with("age", 10**400), None, "age = 1000.* in row 2.*finite number"),
+        (_with("age", "6_2"), None, "age = 6_2 in row 2.*finite number"),
+        (lambda t: t.assign(age=pd.Timestamp("1930-01-01")), "age", "age = 1930-01-01 .* in row 1.*finite number"),
         (_with("race", "martian"), None, "race = martian in row 2.*must be one of"),
+        (_with("race", ["white"]), None, "race = .'white'. in row 2.*must be one of"),
+        (lambda t: pd.concat([t, t[["age"]]], axis=1), "age", "two columns named 'age'"),
     ],
 )
 def test_a_table_or_a_value_that_the_roles_forbid_is_refused(patients, change, columns, words) -> None:

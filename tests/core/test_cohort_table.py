@@ -123,6 +123,22 @@ def test_an_impossible_value(few, tmp_path, column, value, words) -> None:
     _assert_refused(words, tmp_path / "mine.csv")
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda few: pd.concat([few, few[["age"]]], axis=1), "two columns named 'age'"),
+        (lambda few: pd.concat({"age": few}, axis=1), "lacks the column 'sno'"),
+        (lambda few: few["age"], "of type Series, it must be a pandas DataFrame"),
+        (lambda few: few.assign(sno=["1", 1.0, *range(3, 31)]), "sno=1 is given to two patients"),
+        (lambda few: few.assign(race=[["white"]] * 30), "race = .'white'. in row 1 .*must be one of"),
+        (lambda few: few.assign(age=pd.array([None, *[60] * 29], "Int64")), "age = <NA> in row 1 .*must have a value"),
+    ],
+)
+def test_a_table_that_is_none_of_patients(few, change, words) -> None:
+    with pytest.raises(DataError, match=words):
+        cohort.check_patients(change(few))
+
+
 def test_every_number_has_bounds_that_belong_to_its_range(few) -> None:
     for column, rule in cohort.COLUMNS.items():
         if rule.levels:
@@ -144,6 +160,7 @@ def test_every_number_has_bounds_that_belong_to_its_range(few) -> None:
         (b"\xff\xfe\x00", "cannot be read as a CSV table|lacks the column"),
         (b"a,b\n1,2,3,4\n1\n1,2,3,4,5,6\n", "cannot be read as a CSV table"),
         (b"hello\n", "lacks the column 'sno'"),
+        (f"{','.join(cohort.COLUMNS)},age\n".encode(), "two columns named 'age'"),
         (",".join(cohort.COLUMNS).encode(), "holds no patient"),
     ],
 )

@@ -183,6 +183,8 @@ def test_the_seed_decides(people) -> None:
     assert list(once.spans) == list(again.spans)
     assert (once.text != other.text).mean() > 0.95
     assert (write_notes(some.drop(columns="note"), 5).text == once.text).all()
+    for held in (some.convert_dtypes(dtype_backend="pyarrow"), some.astype({"sex": "category", "name": "category"})):
+        assert (write_notes(held, 5).text == once.text).all()
 
 
 @pytest.mark.parametrize("locale", ["en_GB", "de_DE"])
@@ -228,6 +230,24 @@ def test_other_locales_are_written_and_spans_stay_exact(locale) -> None:
             "pH 7.41, Na 140 mmol/l, 38.5 degrees, 120/80 mmHg, T3 N1",
             "pH 7.41, Na 140 mmol/l, 38.5 degrees, 120/80 mmHg, T3 N1",
         ),
+        # what stands next to a masked piece
+        ("by Dr Abel Mrs Berg.", "by Dr [NAME] Mrs [NAME]."),
+        ("Mr Abel Ms Berg Miss Cole", "Mr [NAME] Ms [NAME] Miss [NAME]"),
+        ("Dr. A. Abel Dr. B. Berg, Dr A.B. Cole", "Dr. [NAME] Dr. [NAME], Dr [NAME]"),
+        ("Mrs Dr. Berg, Dr.Abel, Mr Anna Maria Abel Berg", "Mrs Dr. [NAME], Dr.[NAME], Mr [NAME]"),
+        ("9990000018 999 000 0026\nH1234567 H1234568", "[NATIONAL ID] [NATIONAL ID]\n[MRN] [MRN]"),
+        ("12 April 1993 13 April 1993", "[DATE] [DATE]"),
+        # however a blank, a hyphen, a digit or a letter is typed
+        ("Dr\u00a0Abel, Dr  Abel, Dr\tAbel, Dr\nAbel", "Dr\u00a0[NAME], Dr  [NAME], Dr\t[NAME], Dr\n[NAME]"),
+        ("Dr Mu\u0308ller, Dr Ab\u00adel\u2011Berg", "Dr [NAME], Dr [NAME]"),
+        (
+            "999\u00a0000\u00a00018, 999\u2011000\u20130018, 999\u200b0000018",
+            "[NATIONAL ID], [NATIONAL ID], [NATIONAL ID]",
+        ),
+        ("020\u202f7946\u00a00123 (212)\u00a0555\u20110147", "[PHONE] [PHONE]"),
+        ("QA7\u00a03, H\u00a01234567, ９９９００００018", "[POSTCODE], [MRN], [NATIONAL ID]"),
+        ("12\u00a0April\u2007 1993, April\n12, 1993, 1993\u201104\u201112", "[DATE], [DATE], [DATE]"),
+        ("a\u00a0b  c\u200bd", "a\u00a0b  c\u200bd"),
         ("", ""),
     ],
 )
@@ -238,7 +258,7 @@ def test_what_is_masked_and_what_is_not(text: str, masked: str) -> None:
 PIECES = (
     *("9434765919", "943 476 5919", "943 476 5918", "1993-04-12", "12/04/93", "12 April", "April 12, 1993", "QA7 3"),
     *("qa73", "H1234567", "MRN 1234567", "(212) 555-0147", "07700 900123", "+49 30 23125 123", "a.b@example.org"),
-    *("Dr Müller", "Mr. A. Berg", "Mrs O'Brien", "[NAME]", "[DATE]", *"|[] .-/05xH"),
+    *("Dr Müller", "Mr. A. Berg", "Mrs O'Brien", "[NAME]", "[DATE]", *"|[] .-/05xH\n\u00a0\u0308\u200b\u2011"),
 )
 
 
@@ -300,6 +320,8 @@ def test_recall_by_hand() -> None:
         ({"name": "Anna"}, "name = 'Anna' is nobody's"),
         ({"phone": None}, "phone = None is nobody's"),
         ({"birth_date": "1930-01-01"}, "birth_date in people must hold a date"),
+        ({"national_id": 9990000018}, "national_id = 9990000018 is nobody's .* read numbers from a file as text"),
+        ({"mrn": float("nan")}, "mrn = nan is nobody's"),
     ],
 )
 def test_people_that_no_note_can_be_written_about_are_refused(people, change, words) -> None:
@@ -309,8 +331,10 @@ def test_people_that_no_note_can_be_written_about_are_refused(people, change, wo
 
 def test_what_is_no_note_and_what_cannot_be_measured_is_refused(notes) -> None:
     for call in (mask, find):
-        with pytest.raises(IdentityError, match="it must be a text: leave missing notes out"):
+        with pytest.raises(IdentityError, match=r"it must be a text: .* leave missing notes out"):
             call(None)
+        with pytest.raises(IdentityError, match=r"^A note is a Series, it must be a text: give one at a time"):
+            call(notes.text)
     with pytest.raises(IdentityError, match="different indexes"):
         recall(notes.spans.head(3), notes.spans.head(3).set_axis([3, 4, 5]))
     with pytest.raises(IdentityError, match="no true span"):

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +89,8 @@ def test_the_seed_decides_and_nothing_of_the_patients_but_age_sex_and_labels(few
     once, other = room.identities(few, 1), room.identities(few, 2)
     bare = few[["age", "sex"]].copy()
     pd.testing.assert_frame_equal(room.identities(bare, np.int64(1)), once)
+    for held in (bare.convert_dtypes(dtype_backend="pyarrow"), bare.astype({"sex": "category", "age": object})):
+        pd.testing.assert_frame_equal(room.identities(held, 1), once)
     pd.testing.assert_frame_equal(few, cohort.load_patients().head(300))  # and nothing was changed
     for column in set(COLUMNS) - {"sex"}:
         assert (once[column] != other[column]).mean() > 0.5, column
@@ -105,6 +108,35 @@ def test_any_unique_index(few) -> None:
         truth = room.register(people, size=50_000, listed=share).truth.dropna()
         assert set(truth) <= set(labels)
         assert len(truth) == share * 300
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        2**60 + np.arange(300),
+        pd.array(2**60 + np.arange(300), "Int64"),
+        pd.MultiIndex.from_arrays([np.arange(300) // 5, np.arange(300)], names=["ward", "bed"]),
+        pd.CategoricalIndex([f"p{i}" for i in range(300)]),
+        pd.date_range("1993-01-01", periods=300),
+    ],
+)
+def test_labels_that_no_float_holds_come_out_of_the_register_as_they_are(few, labels) -> None:
+    people = room.identities(few.set_axis(labels))
+    table, truth = room.register(people, size=50_000, listed=1)
+    known = truth.dropna()
+    assert set(known) == set(people.index)
+    assert (table.loc[known.index, "name"].to_numpy() == people["name"].loc[list(known)].to_numpy()).all()
+    assert room.deidentified(few.set_axis(labels), people).index.equals(people.index)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Arrow"])
+def test_dates_with_a_zone_and_other_types_are_the_same_people(few, zone) -> None:
+    people, dates = room.identities(few), ["birth_date", "admission_date"]
+    other = people.convert_dtypes(dtype_backend="pyarrow") if zone == "Arrow" else people.copy()
+    if zone != "Arrow":
+        other[dates] = other[dates].apply(lambda day: day.dt.tz_localize(zone))
+    pd.testing.assert_frame_equal(room.register(other, 50_000).table, room.register(people, 50_000).table)
+    pd.testing.assert_frame_equal(room.deidentified(few, other), room.deidentified(few, people), check_dtype=False)
 
 
 # --------------------------------------------------------------------------------------------------- the country
@@ -183,6 +215,17 @@ def test_the_extract_is_what_was_agreed(patients, people, extract) -> None:
     pd.testing.assert_frame_equal(part, extract.iloc[some])
 
 
+def test_the_extract_lists_nobody_who_was_left_out(patients, people) -> None:
+    words = patients.astype({"race": "category", "ca": pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string()))})
+    some = words[(words["race"] == "white") & (words["ca"] == "no")].head(20)
+    some.attrs = {"left out": words.index.difference(some.index).tolist()}
+    part = room.deidentified(some, people.astype({"postcode": "category"}))
+    assert list(part["race"].cat.categories) == ["white"]
+    assert set(part["postcode"].cat.categories) == set(people.loc[some.index, "postcode"])
+    assert not pa.types.is_dictionary(part["ca"].dtype.pyarrow_dtype)
+    assert part.attrs == {"fictional": room.PARTLY_FICTIONAL}
+
+
 def test_scaled_up(extract) -> None:
     big = room.scaled_up(extract, 20_000, seed=1)
     assert big.shape == (20_000, extract.shape[1])
@@ -198,6 +241,8 @@ def test_scaled_up(extract) -> None:
     assert extract.attrs["fictional"] == room.PARTLY_FICTIONAL
     one = pd.DataFrame({"age": [50, 60], "postcode": "QA1 1", "admission": pd.Timestamp("1993-05-05"), "who": [50, 60]})
     moved = room.scaled_up(one, 2_000)
+    for kind in ("Int64", "int64[pyarrow]", "float64"):
+        assert (room.scaled_up(one.astype({"age": kind}), 2_000)["age"] == moved["age"]).all()
     assert set(moved["age"] - moved["who"]) == {-2, -1, 0, 1, 2}
     assert moved["age"].between(50, 60).all()
 
@@ -234,6 +279,13 @@ def test_scaled_up(extract) -> None:
             r"patient 0 has no identity in people \(3 have none\)",
         ),
         (lambda few, people: room.deidentified(pd.concat([few, few]), people), "twice in the index of patients"),
+        (
+            lambda few, people: room.deidentified(few.sample(frac=1, random_state=0).reset_index(drop=True), people),
+            r"patient \d+ has another age or sex than the patient .* the labels belong to other rows",
+        ),
+        (lambda few, people: room.deidentified(few.assign(postcode="QA1 1"), people), "a column 'postcode' already"),
+        (lambda few, _: room.identities(few.set_axis([None, *range(299)])), "has no label in the index"),
+        (lambda few, people: room.scaled_up(room.deidentified(few, people).assign(age=np.nan), 5), "age .* is missing"),
         (lambda few, people: room.scaled_up(room.deidentified(few, people).assign(age="60-64"), 10), "age in the ext"),
     ],
 )

@@ -16,11 +16,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ppml_helpers.errors import PseudonymError
+from ppml_helpers.people.identifiers import MISSING
 from ppml_helpers.pseudonymise.pseudonyms import LENGTH, Pseudonymiser, new_key, rotate
 
 KEY = bytes(range(32))
-texts = st.text(st.characters(exclude_categories=["Cs"])).filter(lambda text: text.strip())
-keys = st.binary(min_size=16, max_size=64).filter(lambda key: len(set(key)) > 1)
+texts = st.text(st.characters(exclude_categories=["Cs", "Cf"])).filter(lambda text: text.strip() not in {"", *MISSING})
+keys = st.binary(min_size=16, max_size=64).map(lambda key: key + b"\xff\0")  # neither text nor one byte again and again
 # 36,525 days: a century of birth dates with its leap days
 BIRTH_DATES = pd.date_range("1901-01-01", "2000-12-31").strftime("%Y-%m-%d")
 
@@ -66,7 +67,11 @@ def test_the_same_again_and_in_any_company(key: bytes, domain: str, ids: list[st
     assert all(len(text) == LENGTH and set(text) <= set("0123456789abcdef") for text in together)
 
 
-@given(key=keys, text=st.text(st.characters(codec="ascii", exclude_categories=["Cc", "Zs"]), min_size=3), cut=st.data())
+@given(
+    key=keys,
+    text=st.text(st.characters(codec="ascii", exclude_categories=["Cc", "Zs"], exclude_characters="nN<"), min_size=3),
+    cut=st.data(),
+)
 def test_domain_and_identifier_cannot_be_shifted_into_each_other(key: bytes, text: str, cut: st.DataObject) -> None:
     one, two = cut.draw(st.lists(st.integers(1, len(text) - 1), min_size=2, max_size=2))
     first = Pseudonymiser(key, text[:one]).of([text[one:]])[0]
@@ -121,7 +126,7 @@ def test_what_is_no_key_no_domain_or_no_identifier(key: object, domain: str, ids
 
 
 def test_the_key_never_shows() -> None:
-    key = b"secret-secret-secret-secret-1234"
+    key = b"\xffsecret-secret-secret-secret-123"
     pseudonymiser = Pseudonymiser(key, "research")
     for shown in (repr(pseudonymiser), str(pseudonymiser), f"{[pseudonymiser]}"):
         assert "research" in shown

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ import pytest
 from ppml_helpers.errors import ColumnAccessError, VaultError
 from ppml_helpers.people.identifiers import new_key
 from ppml_helpers.pseudonymise.vault import KeyService, read_as, readable, write_encrypted
+from ppml_helpers.pseudonymise.vault.columns import _opened
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEYS = {name: bytes(range(start, start + 32)) for start, name in enumerate(("open", "labs", "who"))}
@@ -102,6 +105,74 @@ def test_dates_categories_and_attributes_come_back(tmp_path: Path) -> None:
     back = read_as(path, KEYS)
     pd.testing.assert_frame_equal(back, table)
     assert back.attrs == {"fictional": "made up"}
+
+
+def test_the_footer_tells_names_types_and_rows_and_nothing_else(tmp_path: Path) -> None:
+    """What pandas adds to a file is there for everybody with the footer key; what is left out must not be."""
+    table = pd.DataFrame({"age": [60, 61, 62], "dx": pd.Categorical(["x", "y", "patient 17"])}, index=[17, 18, 23])
+    table.attrs = {"left out": ["patient 17"], "source": "patient 17", "fictional": "made up", "synthetic": [17]}
+    table.columns.name = "patient 17"
+    table = table[table["dx"] != "patient 17"].reset_index(drop=True)
+    path = write_encrypted(table, tmp_path / "x.parquet", {"open": ["age"], "who": ["dx"]}, KEYS, "open")
+    with _opened(path, KeyService({"open": KEYS["open"]})) as file:
+        told = file.schema_arrow.metadata[b"pandas"].decode()
+        assert file.schema_arrow.names == ["age", "dx"]
+    assert "17" not in told
+    assert "num_categories" not in told
+    assert read_as(path, ANALYST, ["age"]).attrs == {"fictional": "made up"}
+    assert list(read_as(path, KEYS)["dx"].cat.categories) == ["x", "y"]
+
+
+def test_labels_of_rows_are_a_column_also_when_they_count(small: pd.DataFrame, tmp_path: Path) -> None:
+    later = small.iloc[17:23]
+    with refused("'__index_level_0__' is under 0 keys.*labels of the rows .reset_index"):
+        write_encrypted(later, tmp_path / "x.parquet", GROUPS, KEYS, "open")
+    groups = {**GROUPS, "who": [*GROUPS["who"], "__index_level_0__"]}
+    path = write_encrypted(later, tmp_path / "x.parquet", groups, KEYS, "open")
+    pd.testing.assert_frame_equal(read_as(path, KEYS), later, check_index_type=False)
+    assert read_as(path, ANALYST, ["age"]).index.tolist() == list(range(6))
+
+
+REFUSED = {
+    "age bands": pd.cut([61, 64, 70], [60, 65, 80]),
+    "months in categories": pd.Categorical(pd.period_range("2020-01", periods=3, freq="M")),
+    "pairs": pd.Categorical([(1, 2), (1, 3), (1, 2)]),
+    "beyond 64 bits": pd.Series([2**70, 1, 2], dtype=object),
+    "lists": pd.Series([[1], [2], [3]], dtype=pd.ArrowDtype(pa.list_(pa.int64()))),
+    "complex": [1j, 2j, 3j],
+    "sparse": pd.arrays.SparseArray([0, 0, 1]),
+    "text and number": ["Anna", 5, 6],
+    "text and bytes": ["Anna", b"x", "y"],
+    "two kinds of dates": pd.Series([pd.Timestamp("2020"), pd.Timestamp("2020", tz="CET"), None], dtype=object),
+}
+KEPT = {
+    "whole numbers beside a missing one": pd.Series([2**53 + 1, None, 3], dtype=object),
+    "truths beside a missing one": pd.Series([True, None, False], dtype=object),
+    "half precision": np.array([0.5, 1, 2], "float16"),
+    "an Arrow dictionary": pd.Series(["b", None, "a"], dtype=pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string()))),
+    "Arrow whole numbers": pd.Series([2**62, None, 1], dtype="int64[pyarrow]"),
+    "nullable whole numbers": pd.array([2**62, None, 1], "Int64"),
+    "nanoseconds": pd.array(["2020-01-01 00:00:00.000000001", None, "1900"], "datetime64[ns]"),
+    "the last day": pd.Series([datetime.date(9999, 12, 31), None, datetime.date(1, 1, 1)], dtype=object),
+    "decimals": pd.Series([Decimal("0.10"), None, Decimal(7)], dtype=object),
+    "steps": pd.Categorical(["low", None, "high"], ["low", "high"], ordered=True),
+    "months": pd.Series(pd.period_range("2020-01", periods=3, freq="M")),
+    "intervals": pd.Series(pd.arrays.IntervalArray.from_breaks([0, 1, 2, 3])),
+}
+
+
+@pytest.mark.parametrize("kind", [*REFUSED, *KEPT])
+def test_a_column_comes_back_with_its_values_or_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    table, groups = pd.DataFrame({"x": (REFUSED | KEPT)[kind], "y": range(3)}), {"open": ["y"], "who": ["x"]}
+    if kind in REFUSED:
+        with refused("The column 'x' h") as caught:
+            write_encrypted(table, tmp_path / "x.parquet", groups, KEYS, "open")
+        assert "Anna" not in str(caught.value)
+        assert not list(tmp_path.iterdir())
+        return
+    back = read_as(write_encrypted(table, tmp_path / "x.parquet", groups, KEYS, "open"), KEYS)["x"]
+    assert back.isna().tolist() == table["x"].isna().tolist()
+    assert back.dropna().tolist() == table["x"].dropna().tolist()
 
 
 def test_an_index_with_values_is_a_column(small: pd.DataFrame, tmp_path: Path) -> None:
@@ -252,13 +323,17 @@ def test_any_flipped_byte_in_any_region_is_refused(path: Path) -> None:
         ({"column_keys": {"open": ["age"]}}, "The column 'name' is under 0 keys, it must be under exactly one"),
         ({"column_keys": {**GROUPS, "open": ["age", "crea"]}}, "The column 'crea' is under 2 keys"),
         ({"column_keys": {**GROUPS, "open": ["age", "bmi"]}}, "column_keys names 'bmi', which the table lacks"),
-        ({"column_keys": {**GROUPS, "open": "age"}}, r"column_keys = .* must be a dict of columns by key"),
+        ({"column_keys": {**GROUPS, "open": "age"}}, "^column_keys must be a dict of columns by key"),
+        ({"column_keys": {**GROUPS, "open": None}}, "^column_keys must be a dict of columns by key"),
+        ({"column_keys": pd.Series({"open": "age"})}, "^column_keys must be a dict of columns by key"),
         ({"keys": ANALYST}, "keys has no key named 'who'"),
         ({"keys": {**KEYS, "a:b": KEYS["who"]}}, "'a:b' cannot name a key"),
         ({"footer_key": "nobody"}, "keys has no key named 'nobody'"),
         ({"table": pd.DataFrame({"a,b": [1]})}, "'a,b' cannot name a column"),
         ({"table": pd.DataFrame({"a": [[1], [2]]})}, "column 'a' holds list"),
-        ({"table": pd.DataFrame({"a": ["x", 5]})}, "a column that Parquet cannot hold"),
+        ({"table": pd.DataFrame([[1, 2]], columns=["a", "a"])}, "two columns named 'a'"),
+        ({"table": pd.DataFrame([[1, 2]], columns=["0", 0])}, "0 cannot name a column, it must be text"),
+        ({"table": pd.DataFrame({"a": [1]}, index=pd.Index([2**70], dtype=object))}, "The index has values that"),
     ],
 )
 def test_what_cannot_be_written_leaves_the_old_file(

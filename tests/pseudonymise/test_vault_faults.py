@@ -34,7 +34,7 @@ import pandas as pd
 from ppml_helpers.errors import VaultError
 from ppml_helpers.pseudonymise.vault import ShredStore, TokenVault, write_encrypted
 
-folder, KEY, NEW = Path(sys.argv[1]), bytes(range(32)), bytes(range(32, 64))
+folder, KEY, NEW = Path(sys.argv[1]), bytes(range(32)), bytes(range(1, 33))
 _, MOST = resource.getrlimit(resource.RLIMIT_FSIZE)
 
 def limit(size):

@@ -1,8 +1,9 @@
 """One Parquet file, one key a group of columns: who holds which key decides who reads what.
 
 Parquet modular encryption as pyarrow offers it. Every column has a random data key; a key service wraps it with the
-master key of its group (RFC 3394). The footer (names of columns, number of rows, the wrapped data keys) is
-encrypted too, so whoever reads anything needs the footer key, and whoever has it sees all names of columns.
+master key of its group (RFC 3394). The footer (names and types of columns, number of rows, the wrapped data keys) is
+encrypted too, so whoever reads anything needs the footer key, and whoever has it sees all names of columns. It holds
+nothing else of the table: no attribute but the label of what is made up, no row labels, no count of categories.
 
 Only AES_GCM_V1 with an encrypted footer is written or read. AES_GCM_CTR_V1 leaves the pages unauthenticated:
 pyarrow returns altered data without a word. A plaintext footer lets pyarrow end the whole process, and so does
@@ -29,6 +30,7 @@ import pyarrow.parquet.encryption as pe
 from ppml_helpers import checks
 from ppml_helpers.errors import ColumnAccessError, KitError, VaultError
 from ppml_helpers.files import replacing
+from ppml_helpers.people.fictional import LABELS, without_traces
 from ppml_helpers.people.identifiers import KEY_BYTES
 from ppml_helpers.pseudonymise.vault.files import reason
 from ppml_helpers.pseudonymise.vault.key_service import KeyService, check_name
@@ -64,7 +66,8 @@ def write_encrypted(
 
     Every column must be named in exactly one group. A column for everybody who may open the file belongs in the
     group of the footer key, by name: nothing becomes readable because it was forgotten. An index with values of its
-    own is a column too.
+    own is a column too. Of the table's attributes only its label is kept ("fictional", `LABELS`), because everybody
+    with the footer key would read them; and a category that no row has is left behind.
 
     Parameters
     ----------
@@ -91,7 +94,6 @@ def write_encrypted(
     for name in (*groups, footer_key):
         if name not in keys:
             raise VaultError(f"keys has no key named {name!r}, every group and the footer need one: add it to keys.")
-    content = content.replace_schema_metadata({**(content.schema.metadata or {}), **_MARK})
     configuration = pe.EncryptionConfiguration(
         footer_key,
         # pyarrow writes a column that is named here under no key in plain text, so all are, the footer key's too.
@@ -107,6 +109,8 @@ def write_encrypted(
         with replacing(path) as scratch:
             properties = factory.file_encryption_properties(pe.KmsConnectionConfig(**_SERVICE), configuration)
             pq.write_table(content, scratch, encryption_properties=properties)
+    except pa.ArrowException:  # some types are refused only here
+        raise _culprit(table) from None
     except OSError as error:
         raise VaultError(
             f"{path} cannot be written ({reason(error)}): free the disk or name a folder that can be written; "
@@ -116,37 +120,65 @@ def write_encrypted(
 
 
 def _as_arrow(table: Any) -> pa.Table:
-    """Return the table as Arrow holds it, if its columns are flat and have names that pyarrow can take."""
+    """Return the table as Arrow holds it, without what its metadata would tell to all who may open the footer."""
     checks.table(table, "table", error=VaultError)
+    for name in table.columns:
+        check_name(name, "column")
+    plain = without_traces(pd.DataFrame(table))
+    plain.columns = pd.Index(list(table.columns))  # no name of the axis, no list of categories
+    plain.attrs = {name: text for name, text in table.attrs.items() if name in LABELS and isinstance(text, str)}
+    counted = isinstance(plain.index, pd.RangeIndex) and plain.index.start == 0 and plain.index.step == 1
     try:
-        content = pa.Table.from_pandas(table)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise VaultError(
-            f"The table has a column that Parquet cannot hold ({'; '.join(map(str, error.args))[:200]}): give each "
-            f"column one type, for example with .astype(str)."
-        ) from None
+        content = pa.Table.from_pandas(plain, preserve_index=None if counted else True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError):
+        raise _culprit(table) from None
     for field in content.schema:
         check_name(field.name, "column")
         if pa.types.is_nested(field.type):
             raise VaultError(f"The column {field.name!r} holds {field.type}, columns must be flat: split or drop it.")
-    return content
+    for name in filter(lambda each: pd.api.types.is_object_dtype(plain[each].dtype), plain.columns):
+        pairs = zip(content[name].to_pylist(), plain[name], strict=True)
+        if any(kept is not None and kept != value for kept, value in pairs):  # text beside bytes became bytes
+            raise _unfit(f"The column {name!r}")
+    notes = json.loads(content.schema.metadata[b"pandas"])
+    for column in notes["columns"]:
+        if column["pandas_type"] == "categorical":
+            column["metadata"] = None  # how many categories there are
+    return content.replace_schema_metadata({b"pandas": json.dumps(notes).encode(), **_MARK})
+
+
+def _culprit(table: pd.DataFrame) -> VaultError:
+    """Name the column that Arrow or Parquet refuses; never a value of it, as their own messages do."""
+    for place, name in enumerate(table.columns):
+        column = pd.DataFrame({"it": table.iloc[:, place].array})
+        try:
+            pq.write_table(pa.Table.from_pandas(column), pa.BufferOutputStream())
+        except Exception:  # whatever it is, this is the column
+            return _unfit(f"The column {name!r}")
+    return _unfit("The index")
+
+
+def _unfit(what: str) -> VaultError:
+    return VaultError(
+        f"{what} has values that Parquet cannot hold as they are: give it one plain type, for example .astype(str)."
+    )
 
 
 def _groups(names: list[str], column_keys: Any) -> dict[str, list[str]]:
     """Return the columns of each key; every column of the table must be under exactly one."""
-    if not isinstance(column_keys, Mapping) or any(isinstance(columns, str) for columns in column_keys.values()):
-        raise VaultError(
-            f"column_keys = {column_keys!r} must be a dict of columns by key, as in {{'labs': ['crea', 'sod']}}."
-        )
+    lists = column_keys.values() if isinstance(column_keys, Mapping) else [None]
+    if not all(isinstance(columns, Iterable) and not isinstance(columns, str | bytes) for columns in lists):
+        raise VaultError("column_keys must be a dict of columns by key: write it as in {'labs': ['crea', 'sod']}.")
     groups = {key: list(columns) for key, columns in column_keys.items()}
     given = [column for columns in groups.values() for column in columns]
     for column in (*names, *given):
         if column not in names:
             raise VaultError(f"column_keys names {column!r}, which the table lacks: correct the name.")
         if given.count(column) != 1:
+            rows = "; it holds the labels of the rows (reset_index(drop=True))" if column.startswith("__index") else ""
             raise VaultError(
                 f"The column {column!r} is under {given.count(column)} keys, it must be under exactly one: name it in "
-                f"one group (that of the footer key for everybody who may open the file), or drop it."
+                f"one group (that of the footer key for everybody who may open the file), or drop it{rows}."
             )
     return groups
 
@@ -183,7 +215,8 @@ def read_as(path: str | Path, keys: Mapping[str, bytes], columns: Sequence[str] 
             checks.choice(name, "columns", names, error=VaultError) for name in (names if columns is None else columns)
         ]
         try:
-            return file.read(columns=wanted, use_threads=False).select(wanted).to_pandas()
+            content = file.read(columns=wanted, use_threads=False).select(wanted)
+            return content.to_pandas(integer_object_nulls=True)  # or whole numbers beside a missing one become floats
         except ColumnAccessError:
             raise ColumnAccessError(_denied(file, wanted, service)) from None
 

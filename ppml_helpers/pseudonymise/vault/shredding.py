@@ -11,6 +11,7 @@ import contextlib
 import operator
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,11 @@ class ShredStore:
         if not isinstance(records, Mapping):
             raise VaultError(f"records is a {type(records).__name__}, it must be a dict of records by patient.")
         ready = [(_label(patient), _content(patient, record)) for patient, record in records.items()]
+        label, times = Counter(label for label, _ in ready).most_common(1)[0] if ready else ("", 0)
+        if times > 1:
+            raise VaultError(
+                f"records holds patient {label!r} {times} times, typed in other ways: give one record each."
+            )
         with self._opened() as files:
             for label, content in ready:
                 key = self._data_key(files, label)

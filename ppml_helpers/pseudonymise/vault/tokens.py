@@ -104,14 +104,14 @@ class TokenVault:
     def identify(self, tokens: Iterable[str], reason: str) -> pd.Series | np.ndarray:
         """Return the identifier behind each token, and log who asked, when, why and for how many.
 
-        If one of the tokens is not of this vault, nothing is told or logged.
+        Capitals in a token do not matter. If one of the tokens is not of this vault, nothing is told or logged.
         """
         reason = identifiers.checked_text(reason, "reason", VaultError)
-        texts = identifiers.checked(tokens, "tokens", VaultError)
+        texts = [text.lower() for text in identifiers.checked(tokens, "tokens", VaultError)]
         with self._told() as connection, _transaction(connection):
             identifier = dict(_select(connection, "token, identifier", "token", list(dict.fromkeys(texts))))
-            if unknown := [text for text in texts if text not in identifier]:
-                raise VaultError(f"{unknown[0]!r} is no token of {self.path.name}: look where it came from.")
+            if unknown := [place for place, text in enumerate(texts) if text not in identifier]:
+                raise VaultError(f"tokens[{unknown[0]}] is no token of {self.path.name}: look where it came from.")
             connection.execute(
                 "INSERT INTO access VALUES (?, ?, ?, ?)",
                 (datetime.now(UTC).isoformat(timespec="seconds"), self.who, reason, len(identifier)),
