@@ -20,7 +20,8 @@ where ``_judge_1(answer) -> Reply`` returns ``right("...")`` or ``wrong("...")``
 ``as_choice(answer, ("yes", "no"))`` read the answer, and whatever they or the judge raise becomes
 "The answer to 05.1 is a number above 0; ...". The dots (`...`) and None never reach a judge.
 A room that serves two chapters gives the exercises of both, and ``TITLE = {"02": "...", "02b": "..."}``.
-Import what a judge computes with (torch, accounting) inside it, so that this package stays quick to import.
+Import what a judge computes with (torch, accounting) inside it, so that this package stays quick to import. A room
+whose exercises cannot be imported is named in a sentence where they would stand; those of the others go on.
 """
 
 from __future__ import annotations
@@ -130,10 +131,11 @@ def progress() -> Progress:
     """
     saved = store.read()
     chapters, titles = {}, {}
+    remarks = [remark for remark in (saved.remark, *_collected()[1]) if remark]
     for number, (title, exercises) in _chapters().items():
         chapters[number] = Count(sum(exercise.name in saved.done for exercise in exercises), len(exercises))
         titles[number] = title
-    return Progress(chapters, titles, saved.remark)
+    return Progress(chapters, titles, " ".join(remarks))
 
 
 @dataclass(frozen=True)
@@ -177,15 +179,30 @@ def rooms() -> list[str]:
 
 
 def _chapters() -> dict[str, tuple[str, tuple[Exercise, ...]]]:
-    """Collect title and exercises of each chapter that has some, in the order of the chapters."""
+    """Return title and exercises of each chapter that has some, in the order of the chapters."""
+    return _collected()[0]
+
+
+def _collected() -> tuple[dict[str, tuple[str, tuple[Exercise, ...]]], list[str]]:
+    """Collect the exercises of every room, and a sentence for each room that cannot be loaded, whatever the reason."""
     found: dict[str, tuple[str, tuple[Exercise, ...]]] = {}
+    broken = []
     for room in rooms():
-        module = importlib.import_module(f"ppml_helpers.{room}.exercises")
-        for exercise in module.EXERCISES:
-            chapter = exercise.name.split(".")[0]
-            title = module.TITLE if isinstance(module.TITLE, str) else module.TITLE[chapter]
-            found[chapter] = (title, (*found.get(chapter, ("", ()))[1], exercise))
-    return dict(sorted(found.items()))
+        try:
+            module = importlib.import_module(f"ppml_helpers.{room}.exercises")
+            own = [(exercise.name.split(".")[0], exercise) for exercise in module.EXERCISES]
+            titles = module.TITLE if isinstance(module.TITLE, dict) else {chapter: module.TITLE for chapter, _ in own}
+            of = {chapter: titles[chapter] for chapter, _ in own}
+        except Exception as error:
+            said = " ".join(str(error).split())
+            broken.append(
+                f"The exercises of ppml_helpers.{room} cannot be loaded ({type(error).__name__}: {said}): mend that "
+                f"room, or get an intact copy of it."
+            )
+            continue
+        for chapter, exercise in own:
+            found[chapter] = (of[chapter], (*found.get(chapter, ("", ()))[1], exercise))
+    return dict(sorted(found.items())), broken
 
 
 def _find(name: str) -> Exercise:
@@ -194,7 +211,8 @@ def _find(name: str) -> Exercise:
         raise ExerciseError(f'There is no exercise {name!r}: write the name in quotes, as in "{name:04.1f}".')
     chapter = str(name).split(".")[0].strip()
     if chapter not in chapters:
-        raise ExerciseError(f"There is no exercise {name!r}: the chapters with exercises are {', '.join(chapters)}.")
+        known = f"There is no exercise {name!r}: the chapters with exercises are {', '.join(chapters)}."
+        raise ExerciseError(" ".join([known, *_collected()[1]]))
     exercises = {exercise.name: exercise for exercise in chapters[chapter][1]}
     if str(name).strip() not in exercises:
         raise ExerciseError(f"There is no exercise {name!r}: chapter {chapter} has {', '.join(exercises)}.")

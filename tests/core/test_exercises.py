@@ -36,6 +36,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def test_names_belong_to_their_chapter():
+    assert exercises._collected()[1] == [], "each room can be loaded"
     for number, (title, chapter) in exercises._chapters().items():
         assert title
         assert [exercise.name for exercise in chapter] == [f"{number}.{k + 1}" for k in range(len(chapter))]
@@ -106,6 +107,19 @@ def test_an_unknown_exercise_names_those_that_there_are(name, words):
     for ask in (lambda: check(name, 1), lambda: hint(name)):
         with pytest.raises(ExerciseError, match=words):
             ask()
+
+
+@pytest.mark.parametrize("room", ["private_training", "what_leaks"])
+def test_a_room_that_cannot_be_loaded_is_named_and_the_others_go_on(monkeypatch, room):
+    module = sys.modules[f"ppml_helpers.{room}.exercises"]
+    monkeypatch.setitem(sys.modules, module.__name__, None)  # its import fails
+    theirs, others = ("05.1", "01.1") if room == "private_training" else ("01.1", "00.1")
+    said = f"The exercises of ppml_helpers.{room} cannot be loaded (ModuleNotFoundError"
+    assert check(others, ...).kind == "open"
+    assert str(progress_bar()).splitlines()[-1].startswith(said)
+    with pytest.raises(ExerciseError) as told:
+        check(theirs, 1)
+    assert said in str(told.value)
 
 
 def test_a_judge_that_fails_is_an_answer_that_cannot_be_read(monkeypatch):
