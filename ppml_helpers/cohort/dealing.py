@@ -141,7 +141,7 @@ def hospitals(patients: pd.DataFrame, n: int, seed: int, skew: float, by: str = 
             f"n = {n} hospitals for {len(patients)} patients leaves fewer than {SMALLEST_HOSPITAL} each: "
             f"take at most {len(patients) // SMALLEST_HOSPITAL} hospitals or more patients."
         )
-    where = _deal(as_objects(patients[by]).astype(str), n, rng, skew)
+    where = _deal(np.array([str(diagnosis) for diagnosis in as_objects(patients[by])]), n, rng, skew)
     note = (
         f"This hospital is simulated: {n} hospitals were made by dealing the patients by {by} "
         f"(seed {seed}, skew {skew:g}); the real centres are not in the data."

@@ -184,7 +184,7 @@ def features(
     DataError
         If a column is unknown to the schema or missing from the table, or holds a value its role forbids.
     """
-    if isinstance(columns, str):  # its letters are no columns
+    if isinstance(columns, str) or not isinstance(columns, Iterable | None):  # its letters are no columns
         columns = [columns]
     chosen = list(schema.columns if columns is None else columns)
     for name in chosen:

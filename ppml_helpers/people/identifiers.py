@@ -26,7 +26,9 @@ MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
 
 # Characters that nobody sees and that come along when text is copied or a file is read: soft hyphen, zero-width space,
 # marks of direction, word joiner, byte order mark. The two joiners of Persian and Indian names are none of them.
-_UNSEEN = "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+_UNSEEN = "".join(
+    map(chr, [0xAD, 0x61C, 0x180E, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF])
+)
 
 
 def new_key() -> bytes:
@@ -43,17 +45,22 @@ def check_key(key: Any, name: str, error: type[KitError], exactly: int | None = 
         raise error(f"{name} has {len(key)} bytes, it must have exactly {exactly}: {mend}.")
     if len(key) < SHORTEST_KEY:
         raise error(f"{name} has {len(key)} bytes, it must have at least {SHORTEST_KEY}: {mend}.")
-    if len(set(key)) == 1:
-        raise error(f"{name} repeats one byte, a key must be random: {mend}.")
-    if _is_text(key):  # of 32 random bytes one in 10**13 would be
+    if len(set(key)) < SHORTEST_KEY // 2:
+        raise error(f"{name} repeats the same few bytes, a key must be random: {mend}.")
+    if _is_text(key):
         raise error(f"{name} is text, as a password is, and can be guessed; a key must be random bytes: {mend}.")
     return key
 
 
 def _is_text(key: bytes) -> bool:
-    """Tell whether somebody typed the key, filled up with zeros or not."""
+    """Tell whether somebody typed the key, in any encoding, filled up with zeros or not.
+
+    Of random keys one in 10**10 looks like that if it has 32 bytes, and one in 300,000 if it has 16.
+    """
+    filled = key.replace(b"\0", b"")
+    typed = sum(32 <= byte < 127 or byte in b"\t\r\n" for byte in filled)
     try:
-        return key.strip(b"\0\r\n").decode().isprintable()
+        return len(filled) - typed <= len(key) // 16 or filled.decode("utf-8-sig").strip().isprintable()
     except UnicodeDecodeError:
         return False
 

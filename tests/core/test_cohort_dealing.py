@@ -91,7 +91,7 @@ def test_every_patient_is_in_exactly_one_hospital(patients, n, skew) -> None:
 
 
 def test_hospital_names_go_beyond_z(patients) -> None:
-    names = list(cohort.hospitals(patients, 28, 0, 0))
+    names = list(cohort.hospitals(patients.assign(dzgroup=[[1]] * len(patients)), 28, 0, 0))  # lists have names too
     assert names[0] == "Hospital A (simulated)"
     assert names[25:] == ["Hospital Z (simulated)", "Hospital AA (simulated)", "Hospital AB (simulated)"]
 

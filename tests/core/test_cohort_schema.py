@@ -166,6 +166,7 @@ def _with(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
     ("change", "columns", "words"),
     [
         (lambda t: t, ["age", "shoe size"], "column = 'shoe size' is not on offer"),
+        (lambda t: t, 5, "column = 5 is not on offer"),
         (lambda t: t, [], "No column was chosen"),
         (lambda t: t.drop(columns="hospdead"), ["age"], "lacks the column 'hospdead'"),
         (_with("hospdead", 2), None, "hospdead = 2.* in row 2.*label must be 0 or 1"),
