@@ -53,7 +53,7 @@ class SyntheticExplorer(Explorer):
         """Return the promise, the columns kept and the rows made."""
         rows = [(f"{n:,}", n) for n in ROWS]
         return {
-            "epsilon": log_slider("epsilon", 1.0, -1.5, 1.5, 0.1),
+            "epsilon": log_slider("epsilon", 1.0, -1, 1, 0.1),
             "columns": W.SelectionSlider(options=COLUMNS, value=12, description="columns kept", **LOOK),
             "rows": W.SelectionSlider(options=rows, value=7_000, description="rows made", **LOOK),
         }

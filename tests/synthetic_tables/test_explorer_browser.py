@@ -33,5 +33,5 @@ def test_each_knob_gets_its_own_picture(explorer: lab.ExplorerView) -> None:
     short = explorer.settled(lambda now: changed(few, now) and "and 500 rows" in now.alt, quiet=0.3)
     explorer.slider("epsilon").press("Home")
     least = explorer.settled(lambda now: changed(short, now) and explorer.says_its_epsilon(now), quiet=0.3)
-    assert "With epsilon 0.03" in least.alt
+    assert "With epsilon 0.1 for 2 columns" in least.alt
     explorer.screenshot("synthetic_explorer_least")
