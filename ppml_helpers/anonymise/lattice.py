@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ppml_helpers import checks
 from ppml_helpers.anonymise.demand import Demand, checked_demand, checked_weights, most_rows
 from ppml_helpers.anonymise.frequencies import Frequencies, Lost, Node, Secret
-from ppml_helpers.anonymise.hierarchy import Hierarchy
+from ppml_helpers.anonymise.hierarchy import Hierarchy, distinct
 from ppml_helpers.anonymise.models import (
     Distance,
     Diversity,
@@ -321,4 +321,4 @@ def _hierarchy(column: pd.Series, hierarchies: Mapping[Any, Any]) -> Hierarchy:
             f"There is no hierarchy for {column.name!r}: add one to `hierarchies`, at least Hierarchy.suppression."
         )
     hierarchy = Hierarchy.of(hierarchies[column.name], column.name)
-    return hierarchy.with_missing() if column.isna().any() else hierarchy
+    return hierarchy.with_missing() if (distinct(column)[0] < 0).any() else hierarchy

@@ -24,7 +24,7 @@ Whole = NDArray[np.int64]
 Real = NDArray[np.float64]
 Diversity = Literal["distinct", "entropy"]
 Distance = Literal["equal", "ordered"]
-_ORDERED = ("numbers", "dates", "dates with a time zone", "values of the type Timedelta")
+_ORDERED = {"numbers", "dates", "dates with a time zone", "values of the type Timedelta"}
 
 
 def classes(df: pd.DataFrame, qi: Iterable[Hashable]) -> Whole:
@@ -193,7 +193,8 @@ def sensitive_codes(values: pd.Series, distance: Distance) -> tuple[Whole, int]:
         return codes, len(found)
     dtype = values.dtype
     ordered = isinstance(dtype, pd.CategoricalDtype) and dtype.ordered
-    if not ordered and any(columns.kind(value) not in _ORDERED for value in found):
+    kinds = {columns.kind(value) for value in found}
+    if not ordered and (len(kinds) > 1 or not kinds <= _ORDERED):
         raise AnonymityError(
             f"Column {values.name!r} ({dtype}) has no order, which the ordered distance needs: use numbers, dates or "
             f"an ordered pandas Categorical, or distance='equal'."

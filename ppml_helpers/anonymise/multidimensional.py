@@ -280,11 +280,11 @@ def _ordered_values(column: pd.Series) -> tuple[pd.Index, bool]:
 def _hierarchy_values(column: pd.Series, hierarchy: Any) -> tuple[pd.Index, bool]:
     """Return the base values of a hierarchy, numbers and dates by size, names so that siblings are neighbours."""
     hierarchy = Hierarchy.of(hierarchy, column.name)
-    hierarchy.find(column, column.name)  # refuses values that it lacks
+    missing = bool((hierarchy.find(column, column.name) < 0).any())
     base = hierarchy.values
     order = np.lexsort([hierarchy.codes(level) for level in range(hierarchy.height + 1)])
     values = base[order[~base.isna()[order]]].infer_objects()
-    return values if numbers_of(values) is None else values.sort_values(), bool(base.hasnans or column.isna().any())
+    return values if numbers_of(values) is None else values.sort_values(), bool(base.hasnans) or missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -342,7 +342,7 @@ class Boxes:
         low, high = (ends[np.ix_(box, places)].astype(float) for ends in (self.low, self.high))
         unsaid = high == [axis.last if axis.texts[-1] == MISSING else np.nan for axis in axes]
         low[unsaid], high[unsaid] = -np.inf, np.inf
-        known = np.column_stack([people[axis.name].notna() for axis in axes]).astype(bool)
+        known = np.column_stack([distinct(people[axis.name])[0] >= 0 for axis in axes])
         points = np.column_stack([axis.codes(people[axis.name]) for axis in axes])
         count = np.zeros(len(box), np.int64)
         for told, some in groups_of(known):

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppml_helpers.anonymise import classes, k_anonymity, l_diversity, mondrian, t_closeness
+from ppml_helpers.anonymise import Hierarchy, Lattice, classes, k_anonymity, l_diversity, mondrian, risk, t_closeness
+from ppml_helpers.columns import plain
 from ppml_helpers.errors import AnonymityError
 
 ORACLE = Path(__file__).resolve().parent / "oracle"
@@ -144,6 +145,7 @@ ARROW = {
     "decimal": pa.array([Decimal("1.50"), Decimal("2"), None, Decimal("1.5")]),
     "date32": pa.array([date(1993, 1, 2), date(1993, 1, 1), None, date(1993, 1, 2)]),
     "null": pa.nulls(4),
+    "NaN that Arrow holds to be there": pa.array([2.5, 1.0, math.nan, 2.5]),
 }
 
 
@@ -153,7 +155,12 @@ def test_what_pandas_can_hold_but_not_index_is_counted_all_the_same(column) -> N
     table = pd.DataFrame({"q": held, "s": list("abca")})
     only = isinstance(column, pa.NullArray)
     assert classes(table, ["q"]).tolist() == ([0, 0, 0, 0] if only else [0, 1, 2, 0])
-    assert sorted(mondrian(table, ["q"], 1).table["s"]) == list("aabc")
+    base = sorted({plain(value) for value in table["q"]} - {None})
+    lattice = Lattice(table, ["q"], {"q": Hierarchy.suppression(base or ["none"])})
+    for one in (mondrian(table, ["q"], 1), lattice.apply(lattice.solve(1))):
+        assert sorted(one.table["s"]) == list("aabc")
+        assert one.table["q"].tolist().count("missing") == (4 if only else 1)
+        assert risk(one, table).marketer == pytest.approx(1 / 4 if only else (1 / 3 + 1 / 3 + 1 / 2 + 1 / 4) / 4)
     assert l_diversity(table.assign(all=1), ["all"], "q") == (0 if only else 2)
 
 
@@ -220,11 +227,13 @@ def test_bad_tables_and_columns_are_refused(small: pd.DataFrame, change: Callabl
         (t_closeness, "dx", "ordered", "'dx' .*has no order"),
         (t_closeness, "named", "ordered", "has no order"),
         (t_closeness, "gap", "ordered", "misses 1 of 6"),
+        (t_closeness, "zones", "ordered", "has no order"),
     ],
 )
 def test_a_wrong_secret_or_measure_is_refused(
     small: pd.DataFrame, measure: Callable, secret: object, how: str, names: str
 ) -> None:
     table = small.assign(named=small["dx"].astype("category"), gap=[1, np.nan, 2, 3, 4, 5])
+    table["zones"] = pd.Series([pd.Timestamp("1993", tz=zone) for zone in (None, "UTC") * 3], dtype=object)
     with pytest.raises(AnonymityError, match=names):
         measure(table, ["age"], secret, how)
