@@ -104,11 +104,16 @@ def plain_dates(values: pd.Series) -> pd.Series:
 
 
 def without_traces(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose columns list no value that none of its rows has.
+    """Return a table whose columns and labels list no value that none of its rows has.
 
-    A category that no row has any more, and the dictionary of an Arrow column, name what was left out.
+    A category that no row has any more, the dictionary of an Arrow column and the levels of an index name what was
+    left out.
     """
     clean = table.copy(deep=False)
+    if isinstance(clean.index, pd.MultiIndex):
+        clean.index = clean.index.remove_unused_levels()
+    elif isinstance(clean.index, pd.CategoricalIndex):
+        clean.index = clean.index.remove_unused_categories()
     for name in table.columns:
         kind = table[name].dtype
         if isinstance(kind, pd.CategoricalDtype):

@@ -223,6 +223,10 @@ def test_the_extract_lists_nobody_who_was_left_out(patients, people) -> None:
     assert list(part["race"].cat.categories) == ["white"]
     assert set(part["postcode"].cat.categories) == set(people.loc[some.index, "postcode"])
     assert not pa.types.is_dictionary(part["ca"].dtype.pyarrow_dtype)
+    for labels in (pd.CategoricalIndex(patients.index), pd.MultiIndex.from_arrays([patients.index, patients.index])):
+        labelled = room.deidentified(patients.set_axis(labels).loc[some.index.tolist()], people.set_axis(labels))
+        known = labelled.index.levels[0] if labels.nlevels > 1 else labelled.index.categories
+        assert list(known) == some.index.tolist()
     assert part.attrs == {"fictional": room.PARTLY_FICTIONAL}
 
 

@@ -142,6 +142,7 @@ REFUSED = {
     "complex": [1j, 2j, 3j],
     "sparse": pd.arrays.SparseArray([0, 0, 1]),
     "text and number": ["Anna", 5, 6],
+    "dates of NumPy": pd.Series([np.datetime64("2020"), np.datetime64("2020-01-01"), None], dtype=object),
     "text and bytes": ["Anna", b"x", "y"],
     "two kinds of dates": pd.Series([pd.Timestamp("2020"), pd.Timestamp("2020", tz="CET"), None], dtype=object),
 }
@@ -329,6 +330,7 @@ def test_any_flipped_byte_in_any_region_is_refused(path: Path) -> None:
         ({"keys": ANALYST}, "keys has no key named 'who'"),
         ({"keys": {**KEYS, "a:b": KEYS["who"]}}, "'a:b' cannot name a key"),
         ({"footer_key": "nobody"}, "keys has no key named 'nobody'"),
+        ({"footer_key": ["open"]}, "keys has no key named .'open'."),
         ({"table": pd.DataFrame({"a,b": [1]})}, "'a,b' cannot name a column"),
         ({"table": pd.DataFrame({"a": [[1], [2]]})}, "column 'a' holds list"),
         ({"table": pd.DataFrame([[1, 2]], columns=["a", "a"])}, "two columns named 'a'"),

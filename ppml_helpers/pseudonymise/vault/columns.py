@@ -92,7 +92,7 @@ def write_encrypted(
     content = _as_arrow(table)
     groups = _groups(content.schema.names, column_keys)
     for name in (*groups, footer_key):
-        if name not in keys:
+        if name not in list(keys):  # a list compares, where a dict would hash
             raise VaultError(f"keys has no key named {name!r}, every group and the footer need one: add it to keys.")
     configuration = pe.EncryptionConfiguration(
         footer_key,
@@ -149,10 +149,10 @@ def _as_arrow(table: Any) -> pa.Table:
 
 def _culprit(table: pd.DataFrame) -> VaultError:
     """Name the column that Arrow or Parquet refuses; never a value of it, as their own messages do."""
-    for place, name in enumerate(table.columns):
-        column = pd.DataFrame({"it": table.iloc[:, place].array})
+    for name in table.columns:
         try:
-            pq.write_table(pa.Table.from_pandas(column), pa.BufferOutputStream())
+            column = pa.Table.from_pandas(pd.DataFrame(table[[name]]), preserve_index=False)
+            pq.write_table(column, pa.BufferOutputStream())
         except Exception:  # whatever it is, this is the column
             return _unfit(f"The column {name!r}")
     return _unfit("The index")
