@@ -12,6 +12,7 @@ import argparse
 import base64
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -470,6 +471,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("run").add_argument("notebooks", nargs="+", type=Path)
     commands.add_parser("learner").add_argument("out", type=Path)
     options = parser.parse_args(arguments)
+    # After Ctrl-C nbclient leaves tasks behind, and asyncio would print a traceback for each, about nothing of ours.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
         if options.command == "run":
             return 1 if _run_all(options.notebooks) else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 from pathlib import Path
@@ -152,3 +154,19 @@ def test_a_folder_that_cannot_be_written_to_leaves_no_half_file(tmp_path: Path) 
     finally:
         tmp_path.chmod(0o700)
     assert path.read_bytes() == before
+
+
+def test_tasks_that_are_left_behind_after_ctrl_c_print_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupted(paths: object) -> int:
+        loop = asyncio.new_event_loop()
+        loop.create_future().set_exception(RuntimeError("left behind"))  # nobody asks for it
+        loop.close()
+        raise KeyboardInterrupt
+
+    caplog.set_level("ERROR", logger="asyncio")  # and is put back afterwards
+    monkeypatch.setattr(course, "_run_all", interrupted)
+    assert course.main(["run", "x.ipynb"]) == 130
+    gc.collect()
+    assert caplog.text == ""
