@@ -11,7 +11,7 @@ import lab
 import nbformat
 import psutil
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from ppml_helpers import processes
 
@@ -40,6 +40,26 @@ def test_the_printed_address_opens_the_first_chapter_and_nothing_stands_in_the_w
     first.page.wait_for_timeout(1000 * max(0.0, SETTLING - (time.monotonic() - opened)))
     assert first.complaints.all_inner_texts() == []
     assert (first.errors, first.foreign) == ([], [])  # it asks no other host
+
+
+def test_what_goes_deeper_opens_by_keyboard_and_a_solution_by_a_click(first: lab.NotebookPage) -> None:
+    def cell(kind: str, text: str) -> Locator:
+        return first.panel.locator(f".jp-{kind}Cell", has_text=text).first
+
+    inside = cell("Code", "usable = list(cohort.SUPPORT2.columns)")
+    expect(inside).to_be_hidden()
+    cell("Markdown", "Deeper: what is missing?").click()
+    first.page.keyboard.press("ArrowRight")
+    expect(inside).to_be_visible()
+    first.screenshot("deeper")
+
+    solved = cell("Code", '00.1", share, record=False')
+    cell("Markdown", "00.1 Warm-up").scroll_into_view_if_needed()
+    solution = first.panel.locator(".jp-CodeCell:has(.jp-InputPlaceholder)").first
+    solution.scroll_into_view_if_needed()
+    expect(solved).to_be_hidden()
+    solution.locator(".jp-InputPlaceholder").click()
+    expect(solved).to_be_visible()
 
 
 def test_the_first_explorer_moves(first: lab.NotebookPage) -> None:
