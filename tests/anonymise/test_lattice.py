@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ppml_helpers.anonymise import Hierarchy, Lattice, Released, Solution, support2_hierarchies
+from ppml_helpers.anonymise import Hierarchy, Lattice, Released, Solution, k_anonymity, support2_hierarchies
 from ppml_helpers.anonymise.frequencies import Frequencies
 from ppml_helpers.errors import AnonymityError
 
@@ -400,6 +400,21 @@ def test_progress_rises_to_1_and_what_is_stopped_loses_nothing_done(
     assert work == "precompute" or again == done
 
 
+@pytest.mark.parametrize("wish", [{}, {"l": 3}, {"weights": {"q0": 0, "q1": 0, "q2": 3}}, {"suppression_limit": 0}])
+def test_a_search_counts_few_of_many_nodes_and_never_one_twice(wish: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"q{number}" for number in range(7)]
+    table = pd.DataFrame(
+        {name: rng.integers(0, 64, 1000) for name in names} | {"secret": rng.choice(list("abcd"), 1000)}
+    )
+    lattice = Lattice(table, names, dict.fromkeys(names, Hierarchy.bands(0, 63, (4, 8, 16))), "secret")
+    counted, real = [], Frequencies.lost
+    monkeypatch.setattr(Frequencies, "lost", lambda self, *of: [counted.append(of[0]), real(self, *of)][1])
+    solution = lattice.solve(5, **{"suppression_limit": 0.05} | wish)
+    assert len(counted) == len(set(counted)) < lattice.nodes / 40
+    assert lattice.apply(solution).suppressed == solution.suppressed
+
+
 def test_more_combinations_than_fit_a_64_bit_number() -> None:
     rng = np.random.default_rng(1)
     names = [f"q{i}" for i in range(12)]
@@ -497,3 +512,5 @@ def test_the_benchmark_works_out_the_same_loss_from_the_released_table_alone(mon
     assert released.suppressed > 0
     assert benchmark.loss(released.table, levels, len(table)) == pytest.approx(solution.loss)
     pd.testing.assert_frame_equal(benchmark.ours(table, levels, 5).table, released.table)
+    small = benchmark.numbers(300, 2)
+    assert (benchmark.searched(*small).k, k_anonymity(benchmark.cut(*small).table, list(small[0]))) == (5, 5)

@@ -31,7 +31,8 @@ def recursive(points: np.ndarray, k: int, secret: np.ndarray, diversity: int) ->
             better = abs(2 * int(after.sum()) - len(rows)) < abs(2 * int(before.sum()) - len(rows))
             left = after if better else before
             halves = rows[left], rows[~left]
-            if all(len(half) >= k and len(set(secret[half])) >= diversity for half in halves):
+            distinct = min(pd.Series(secret[half]).nunique() for half in halves)  # a missing one is no value
+            if min(map(len, halves)) >= k and (diversity == 1 or distinct >= diversity):
                 return cut(halves[0]) + cut(halves[1])
         return [sorted(rows.tolist())]
 
@@ -46,7 +47,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
     for number in range(axes):
         values = draw(st.lists(st.integers(0, draw(st.integers(0, 9))), min_size=rows, max_size=rows))
         columns[f"q{number}"] = values
-    columns["secret"] = draw(st.lists(st.sampled_from("abc"), min_size=rows, max_size=rows))
+    columns["secret"] = draw(st.lists(st.sampled_from([*"abc", None]), min_size=rows, max_size=rows))
     return pd.DataFrame(columns)
 
 
@@ -65,14 +66,14 @@ def full_axes(table: pd.DataFrame, qi: list[str]) -> dict[str, Hierarchy]:
 @settings(max_examples=60, deadline=None)
 def test_equals_the_textbook_recursion(table: pd.DataFrame, k: int, diversity: int) -> None:
     qi = [name for name in table if name != "secret"]
-    k, diversity = min(k, len(table)), min(diversity, table["secret"].nunique())
+    k, diversity = min(k, len(table)), max(1, min(diversity, table["secret"].nunique()))
     released = mondrian(table, qi, k, full_axes(table, qi), "secret", diversity)
     # Two boxes never have the same labels here, so classes are boxes.
     mine = pd.Series(released.kept).groupby(classes(released.table, qi)).agg(sorted).tolist()
     expected = recursive(table[qi].to_numpy(), k, table["secret"].to_numpy(), diversity)
     assert sorted(mine) == sorted(expected)
     assert k_anonymity(released.table, qi) >= k
-    assert l_diversity(released.table, qi, "secret") >= diversity
+    assert diversity == 1 or l_diversity(released.table, qi, "secret") >= diversity
 
 
 @given(tables(), st.integers(1, 6), st.randoms(use_true_random=False))
