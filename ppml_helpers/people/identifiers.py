@@ -60,7 +60,7 @@ def _is_text(key: bytes) -> bool:
     filled = key.replace(b"\0", b"")
     typed = sum(32 <= byte < 127 or byte in b"\t\r\n" for byte in filled)
     try:
-        return len(filled) - typed <= len(key) // 16 or filled.decode("utf-8-sig").strip().isprintable()
+        return len(filled) - typed <= len(key) // 16 or filled.decode().strip("\ufeff\t\r\n").isprintable()
     except UnicodeDecodeError:
         return False
 
