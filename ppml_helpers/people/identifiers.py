@@ -55,7 +55,7 @@ def check_key(key: Any, name: str, error: type[KitError], exactly: int | None = 
 def _is_text(key: bytes) -> bool:
     """Tell whether somebody typed the key, in any encoding, filled up with zeros or not.
 
-    Of random keys one in 10**10 looks like that if it has 32 bytes, and one in 300,000 if it has 16.
+    Of random keys of 32 bytes fewer than one in 10**10 look like that, of 16 bytes fewer than one in 100,000.
     """
     filled = key.replace(b"\0", b"")
     typed = sum(32 <= byte < 127 or byte in b"\t\r\n" for byte in filled)
