@@ -1,26 +1,26 @@
-"""Exercises of chapter 02: minimise and pseudonymise."""
+"""Exercises of chapter 02, minimise and pseudonymise; those of 02b stand in `erasure_exercises`."""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Callable, Iterator
-from functools import cache
 
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_number, close, right, wrong
+from ppml_helpers.pseudonymise import erasure_exercises, minimise
 
-TITLE = "Minimise and pseudonymise"
+TITLE = {"02": "Minimise and pseudonymise", "02b": erasure_exercises.TITLE}
 
 QUASI_IDENTIFIERS = ("age", "sex", "race", "edu", "income")
 """The columns of the task that other lists hold too."""
 
 SALT = "qa-1993:"
 RECORD_NUMBERS = ("92-04711", "93-00815", "93-31337")
-"""The answer to 02.5: invented record numbers of an invented clinic."""
+"""The answer to 02.4: invented record numbers of an invented clinic."""
 
-_MOST_COLUMNS, _MOST_COST = 5, 0.013  # what 02.3 allows: less than the five that the chapter prints
+_MOST_COLUMNS, _MOST_COST = 5, 0.009  # what 02.3 allows
 _SPACE, _RATE = 26**2 * 10**6, 2e6  # of 02.1
-_KEYS_KEPT, _DATA_KEPT = 30, 365  # days, of 02.4
 
 
 # 02.1 ---------------------------------------------------------------------------------------------------------------
@@ -143,27 +143,98 @@ def _mistake(give: Callable[[bytes, str, str], str]) -> str:
         )
     if len(first) < 22:
         return f"{len(first)} characters are too few: with many patients two of them would share one. Keep all 64."
+    return _about_key(give, first, domain, identifier) or _about_message(give)
+
+
+def _about_key(give: Callable[[bytes, str, str], str], first: str, domain: str, identifier: str) -> str:
+    """Return what is wrong with how the key goes in, or nothing."""
     if _is_hash_of(first, _glued(_KEY, domain, identifier)):
         return (
             "The key is glued to the message and hashed. SHA-256 was not made for that: whoever sees the hash of key + "
             "message can extend the message without the key. Use hmac.new."
         )
+    if _is_swapped(give, first, domain, identifier):
+        return (
+            "The identifier stands where HMAC's key belongs, as if key and message had changed places: there it is "
+            "filled up with zero bytes, and HMAC promises nothing about a secret message. hmac.new takes the key first."
+        )
+    ignored = [at for at in range(len(_KEY)) if _merges(give(key, domain, identifier) for key in _with_other(at))]
+    if ignored:
+        return (
+            f"{len(ignored)} of the key's 32 bytes may change and the pseudonym stays (the first of them: byte "
+            f"{ignored[0]}). The fewer count, the sooner all keys are tried: use the whole key, as it is."
+        )
+    if give(_KEY[::-1], domain, identifier) == first or give(bytes(sorted(_KEY)), domain, identifier) == first:
+        return "The same bytes in another order are another key, and give the same pseudonym: use the key as it is."
+    return ""
+
+
+def _with_other(at: int) -> Iterator[bytes]:
+    """Give the key with other bytes in one place: each bit changed, and what functions for texts drop or change."""
+    for byte in sorted({_KEY[at], *(_KEY[at] ^ (1 << bit) for bit in range(8)), *b"\0\t\n\r aA\xff"}):
+        yield _KEY[:at] + bytes([byte]) + _KEY[at + 1 :]
+
+
+def _merges(pseudonyms: Iterator[str]) -> bool:
+    """Tell whether two of them are the same."""
+    made = list(pseudonyms)
+    return len(set(made)) < len(made)
+
+
+def _is_swapped(give: Callable[[bytes, str, str], str], first: str, domain: str, identifier: str) -> bool:
+    """Tell whether the message stands in the place of HMAC's key.
+
+    HMAC fills a short key up with zero bytes (RFC 2104): so one more of them changes a message and no key.
+    """
+    try:
+        if give(_KEY + b"\0", domain, identifier) == first:
+            return False
+    except NotAnAnswer:  # a key of 33 bytes may be refused
+        pass
+    forms = (_KEY, _KEY.hex().encode(), str(_KEY).encode())
+    made = (hmac.digest(m, form, "sha256").hex() for m in _messages(domain, identifier) for form in forms)
+    return first.lower() in made or give(_KEY, "a", "b") == give(_KEY, "a", "b\0")
+
+
+def _about_message(give: Callable[[bytes, str, str], str]) -> str:
+    """Return what is wrong with the message, or nothing."""
     if any(give(_KEY, *one) == give(_KEY, *two) for one, two in _look_alikes()):
         return (
             "Domain and identifier run into each other: ('ab', 'c') and ('a', 'bc'), or the same with your separator "
             "inside, give one message and so one pseudonym. Put the length of the domain in front, and a "
             "mark behind the length."
         )
-    if give(_KEY, "a", identifier) == give(_KEY, "a\0", identifier):
+    if give(_KEY, "a", "9990000018") == give(_KEY, "a\0", "9990000018"):
         return (
             "The domain is part of HMAC's key: 'a' and 'a' with a zero byte behind it give one pseudonym, since HMAC "
             "fills a short key up with zero bytes. Put the domain into the message, its length in front."
         )
-    if give(_KEY, "A", "b") == give(_KEY, "a", "b") or give(_KEY, "a", "B") == give(_KEY, "a", "b"):
-        return "'A' and 'a' get one pseudonym: capitals are lost. Take the texts as they are."
-    if give(_KEY, domain, "Ä-1") == give(_KEY, domain, "Ö-1"):
-        return "'Ä-1' and 'Ö-1' get one pseudonym: characters are dropped. Encode the text as UTF-8."
+    for one, two, lost in _MERGED:
+        if give(_KEY, "a", one) == give(_KEY, "a", two) or give(_KEY, one, "a") == give(_KEY, two, "a"):
+            return f"{one!r} and {two!r} get one pseudonym: {lost}. Take the texts as they are."
     return ""
+
+
+_LONG = "9" * 300
+_MERGED = (
+    ("\u00c4-1", "\u00d6-1", "characters are dropped; encode the text as UTF-8"),
+    ("\U0001f600", "\U0001f601", "characters are dropped; encode the text as UTF-8"),
+    *(("7", text, "blanks around are dropped") for text in (" 7", "7 ", "7\n", "\t7", "7\u00a0", "7\ufeff")),
+    ("1 2", "12", "blanks are dropped"),
+    ("A", "a", "capitals are lost"),
+    ("\u00df", "ss", "capitals are lost"),
+    ("\u00e9", "e\u0301", "two writings of one character are made one (Unicode NFC or NFD)"),
+    ("\ufb01", "fi", "characters that look alike are made one (Unicode NFKC)"),
+    ("\u2460", "1", "characters that look alike are made one (Unicode NFKC)"),
+    ("\u00e9", "e", "accents are dropped"),
+    ("07", "7", "leading zeros are dropped"),
+    ("7-1", "71", "punctuation is dropped"),
+    ("7\0", "7", "zero bytes at the end are dropped"),
+    ("\0" + "7", "7", "zero bytes in front are dropped"),
+    (_LONG + "1", _LONG + "2", "the end of a long text is dropped"),
+    ("1" + _LONG, "2" + _LONG, "the beginning of a long text is dropped"),
+)
+"""Pairs of texts that careless handling makes one, and what is lost."""
 
 
 def _overlap(one: str, other: str, length: int = 12) -> bool:
@@ -195,22 +266,6 @@ def _look_alikes() -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
 # 02.3 ---------------------------------------------------------------------------------------------------------------
 
 
-@cache
-def auc_of(columns: tuple[str, ...]) -> float:
-    """Return the mean 5-fold AUC of logistic regression on these columns, for the chapter's study patients."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold, cross_val_score
-
-    from ppml_helpers import cohort
-
-    patients = cohort.load_patients()
-    study = patients.loc[cohort.split(*cohort.features(patients), seed=0).X_train.index]
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    X, y = cohort.features(study, columns=columns)
-    model = LogisticRegression(max_iter=1000, tol=1e-6)
-    return float(cross_val_score(model, X, y, cv=folds, scoring="roc_auc").mean())
-
-
 def _as_texts(answer: object) -> list[str]:
     """Read an answer as a list of texts; whatever cannot be listed is answered by the frame."""
     if isinstance(answer, str | bytes | dict):
@@ -235,8 +290,6 @@ def _as_columns(answer: object) -> list[str]:
 
 
 def _judge_3(answer: object) -> Reply:
-    from ppml_helpers import cohort
-
     names = _as_columns(answer)
     if not names:
         return wrong("Without any column nothing can be predicted.")
@@ -245,42 +298,28 @@ def _judge_3(answer: object) -> Reply:
         return wrong(f"{named[0]!r} is a quasi-identifier: other lists hold it too, and records can be linked by it.")
     if len(set(names)) > _MOST_COLUMNS:
         return wrong(f"These are {len(set(names))} columns, and the board allows {_MOST_COLUMNS}.")
-    cost = auc_of(tuple(cohort.SUPPORT2.columns)) - auc_of(tuple(sorted(set(names))))
+    chosen = tuple(sorted(set(names)))
+    cost = minimise.cost_of(chosen, "design")
     if cost > _MOST_COST:
-        return wrong(f"That costs {cost:.4f} of AUC, and at most {_MOST_COST} is allowed: exchange or add a column.")
-    return right(f"{len(set(names))} of 26 columns, no quasi-identifier, and it costs {max(cost, 0):.3f} of AUC.")
+        return wrong(
+            f"On `design` that costs {cost:.4f} of AUC, and at most {_MOST_COST} is allowed: exchange or add a column."
+        )
+    return right(
+        f"{len(chosen)} of 26 columns, no quasi-identifier, and {cost:.3f} of AUC lost on `design`, where you chose. "
+        f"Measured once on `study`, which the choice has not seen: {minimise.cost_of(chosen, 'study'):.3f}. Report "
+        "that one."
+    )
 
 
 # 02.4 ---------------------------------------------------------------------------------------------------------------
 
 
-def _judge_4(answer: object) -> Reply:
-    value = as_number(answer)
-    if close(value, _KEYS_KEPT, 1):
-        return right(
-            "For 30 days last night's copy of the key store still holds the patient's key, and the data is in every "
-            "backup. Then the last copy of the key is gone; the data backups may stay for the year."
-        )
-    if close(value, _DATA_KEPT, 1):
-        return wrong("That is how long you wait without any keys of their own. What is a data backup without the key?")
-    if close(value, 0, 0.5):
-        return wrong("The key is gone from the live store. Is it gone from last night's backup of that store?")
-    if close(value, _KEYS_KEPT + _DATA_KEPT, 1):
-        return wrong("The two periods run at the same time: they do not add up.")
-    if close(value, _DATA_KEPT - _KEYS_KEPT, 1):
-        return wrong("Nothing has to be subtracted. Who can read the patient on day 29, and with which two files?")
-    return wrong("Reading the patient takes two things: their data and their key. Until when is there a copy of both?")
-
-
-# 02.5 ---------------------------------------------------------------------------------------------------------------
-
-
 def leaked() -> list[str]:
-    """Return the pseudonyms that 02.5 hands to the learner."""
+    """Return the pseudonyms that 02.4 hands to the learner."""
     return [hashlib.sha256(f"{SALT}{number}".encode()).hexdigest() for number in RECORD_NUMBERS]
 
 
-def _judge_5(answer: object) -> Reply:
+def _judge_4(answer: object) -> Reply:
     if isinstance(answer, dict):
         answer = list(answer) if set(answer) & set(RECORD_NUMBERS) else list(answer.values())
     given = _as_texts(answer)
@@ -329,29 +368,21 @@ EXERCISES = (
         name="02.3",
         expects="a list of column names, such as ['scoma', 'hday']",
         hints=(
-            "The picture of this chapter drops the columns in the order of their cost.",
-            "What is left at the right end of it? Begin with the five of the table, and exchange one column.",
-            'fold_aucs(study, ["scoma", "hday"]).mean() measures a choice of your own.',
+            "The picture of this chapter drops the columns in the order of their cost. What is left at its right end?",
+            "Begin with the last five, and exchange one of them for another.",
+            'fold_aucs(design, ["scoma", "hday"]).mean() measures a choice; `study` is for the report alone.',
         ),
         judge=_judge_3,
     ),
     Exercise(
         name="02.4",
-        expects="a number of days, 0 or more",
-        hints=(
-            "The data of the patient is in many backups. What does one need to read it?",
-            "The key was in the key store until the erasure, and so in its backups.",
-        ),
-        judge=_judge_4,
-    ),
-    Exercise(
-        name="02.5",
         expects="a list of record numbers, such as ['92-00001']",
         hints=(
             'Make every candidate: f"{year}-{number:05d}" for years 90 to 99 and numbers 0 to 99999.',
             "Hash salt + candidate, and look whether the result is in `leaked`.",
             "dictionary_attack does it, with a hasher of your own that puts the salt in front.",
         ),
-        judge=_judge_5,
+        judge=_judge_4,
     ),
+    *erasure_exercises.EXERCISES,
 )

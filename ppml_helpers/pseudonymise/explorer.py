@@ -1,8 +1,7 @@
-"""The explorer of chapter 02: how long a dictionary needs to open a table of pseudonyms."""
+"""The explorers of chapters 02 and 02b: how long pseudonyms hold, and who comes back from the backups."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import ipywidgets as W
@@ -13,11 +12,18 @@ from matplotlib.figure import Figure
 from ppml_helpers import checks, figures
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress
-from ppml_helpers.pseudonymise import cracking_time
-from ppml_helpers.pseudonymise.cracking_time import HASH_FUNCTIONS, IDENTIFIERS, METHODS, YEAR, Opened, span_in_words
+from ppml_helpers.pseudonymise import cracking_time, erasure
+from ppml_helpers.pseudonymise.cracking_time import (
+    CARD,
+    HASH_FUNCTIONS,
+    IDENTIFIERS,
+    METHODS,
+    ORDINARY_CORE,
+    YEAR,
+    Opened,
+    time_in_words,
+)
 from ppml_helpers.words import percent
-
-CORES = (1, 10, 100, 1_000, 10_000)
 
 _AXIS = (1e-3, 1e10)  # seconds
 _MARKS = (
@@ -27,22 +33,22 @@ _MARKS = (
 
 
 class PseudonymExplorer(Explorer):
-    """Measure how fast this machine hashes, open the pseudonyms if that is quick, and extrapolate if it is not.
+    """Open the pseudonyms if that is quick, and say how long it takes an attacker if it is not.
 
-    The speed is measured on one core, in processor time, once for each hash function. Because it varies a little from
-    run to run, picture and sentence use its power of ten only; `result.speed` has the measured figures.
+    The attack is run on this machine. The times are those of the attacker's hardware: of cores of a stated speed, or
+    of a graphics card whose speed is published.
 
     Parameters
     ----------
     people : DataFrame
         What `identities.identities` returned: `birth_date`, `mrn` and `national_id` are used.
-    speed : dict of str to float, optional
-        Hashes a second measured on another core, for "SHA-256" and "scrypt"; otherwise this machine is measured.
+    core : dict of str to float, optional
+        Hashes a second of one core, for "SHA-256" and "scrypt"; `measured_speed()` gives those of this machine.
     """
 
     title = "How long do the pseudonyms hold?"
 
-    def __init__(self, people: pd.DataFrame, speed: Mapping[str, float] | None = None) -> None:
+    def __init__(self, people: pd.DataFrame, core: Mapping[str, float] = ORDINARY_CORE) -> None:
         self._people = checks.table(
             people,
             "people",
@@ -50,97 +56,93 @@ class PseudonymExplorer(Explorer):
             error=ExplorerError,
             mend="give what identities.identities(patients) returns",
         )
-        self._speed = {
-            name: checks.number(each, f"speed[{name!r}]", 0, above=True, error=ExplorerError)
-            for name, each in (speed or {}).items()
-        }
+        if not isinstance(core, Mapping) or set(core) != set(HASH_FUNCTIONS):
+            raise ExplorerError(f"core must be a speed for {' and '.join(HASH_FUNCTIONS)}: measured_speed() gives it.")
+        for name, speed in core.items():
+            checks.number(speed, f"core[{name!r}]", 0, above=True, error=ExplorerError)
+        self._attackers = cracking_time.attackers(core)
         super().__init__()
 
     def controls(self) -> dict[str, W.Widget]:
-        """Return identifier, method and the cores of the attacker."""
-        cores = [(f"{n:,}", n) for n in CORES]
+        """Return identifier, method and attacker."""
         return {
             "identifier": W.Dropdown(options=list(IDENTIFIERS), description="identifier", **LOOK),
             "method": W.Dropdown(options=list(METHODS), description="method", **LOOK),
-            "cores": W.SelectionSlider(options=cores, description="attacker's cores", **LOOK),
+            "attacker": W.SelectionSlider(options=list(self._attackers), description="attacker has", **LOOK),
         }
 
-    def compute(self, progress: Progress, identifier: str, method: str, cores: int) -> Opened:
-        """Measure, attack for real where that is quick, and work out the time for all methods."""
-        for name in HASH_FUNCTIONS:
-            if name not in self._speed:
-                progress(0.0, "measuring the speed of this machine")
-                self._speed[name] = cracking_time.measured_speed(name)
-        what, way, records = IDENTIFIERS[identifier], METHODS[method], len(self._people)
-        seconds = {
-            name: cracking_time.time_needed(each, what.size, records, cores, self._speed)
-            for name, each in METHODS.items()
-        }
-        attack = None
-        if cracking_time.is_quick(what, way):
-            attack = cracking_time.crack(
-                self._people, what, way, lambda share, said: progress(0.05 + 0.95 * share, said)
-            )
-        return Opened(what, method, cores, records, seconds, dict(self._speed), attack)
+    def compute(self, progress: Progress, identifier: str, method: str, attacker: str) -> Opened:
+        """Attack for real where that is quick, and work out the time of all methods."""
+        what, way, speed = IDENTIFIERS[identifier], METHODS[method], self._attackers[attacker]
+        records = len(self._people)
+        seconds = {name: cracking_time.time_needed(each, what.size, records, speed) for name, each in METHODS.items()}
+        quick = cracking_time.is_quick(what, way)
+        attack = cracking_time.crack(self._people, what, way, progress) if quick else None
+        return Opened(what, method, attacker, records, seconds, speed, attack)
 
     def draw(self, figure: Figure, result: Opened) -> None:
         """Draw the time of every method on one axis, with the marks that people think in."""
         (axis,) = figure.subplots(1, 1, squeeze=False)[0]
         figures.style(axis)
-        for row, (name, span) in enumerate(result.seconds.items()):
-            _draw_row(axis, len(METHODS) - 1 - row, span, present=name == result.method)
+        for row, name in enumerate(METHODS):
+            _draw_row(axis, len(METHODS) - 1 - row, name, result)
         axis.set(xscale="log", xlim=_AXIS, ylim=(-0.7, len(METHODS) - 0.4))
         axis.set_xticks([at for at, _ in _MARKS], [label for _, label in _MARKS])
         axis.minorticks_off()
         axis.set_yticks(range(len(METHODS)), list(METHODS)[::-1])
-        axis.set_xlabel("time to try every possibility (bar: the measured speed, to its power of ten)")
+        axis.set_xlabel(f"time to try every possibility, at {_rate(result)}")
         axis.set_title(
-            f"{_count(result.identifier.size)} {result.identifier.name}, {_cores(result.cores)}: {_how(result)}",
+            f"{_count(result.identifier.size)} {result.identifier.name}, {result.attacker}: {_how(result)}",
             fontsize=10,
             loc="right",
         )
 
     def say(self, result: Opened) -> str:
         """Say how long the present pseudonyms hold, and whether that was run or extrapolated."""
-        what, span, way = result.identifier, result.seconds[result.method], METHODS[result.method]
+        what, seconds, way = result.identifier, result.seconds[result.method], METHODS[result.method]
         every = f"all {_count(what.size)} {what.name}"
         run = ""
         if result.attack is not None:
             share = f"{percent(result.attack.recovered)} of {result.records:,} pseudonyms were opened"
-            key = "a key of the attacker's own" if span is None else way.name
+            key = way.name if way.hash_function else "a key of the attacker's own"
             tried = result.attack.tried  # it ends as soon as everybody is found
             some = every if tried == what.size else f"{tried:,} of {what.size:,} {what.name}"
-            run = _sentence_case(f"{some} were hashed just now on one core of this machine ({key}), and {share}")
-        if span is None:
+            run = _sentence_case(f"{some} were hashed just now on this machine ({key}), and {share}. ")
+        if way.hash_function is None:
             return (
-                (f"{run}. " if run else "")
-                + "With HMAC there is no dictionary without the key, and no number of cores can try 2^256 keys; "
+                f"{run}With HMAC there is no dictionary without the key, and no number of cores can try 2^256 keys; "
                 "whoever holds the key can still go back."
             )
         times = f"for each of {result.records:,} salts " if way.own_salts else ""
-        needed = f"trying {every} {times}takes {_cores(result.cores)} {span_in_words(*span)} ({result.method})"
-        if run:
-            return f"{run}; {needed}."
-        return f"{_sentence_case(needed)}, extrapolated from the speed measured on one core."
+        if seconds is None:
+            speed = f"how fast {result.attacker} computes it with these settings is not published"
+            return f"{run}{_sentence_case(speed)} ({result.method})."
+        return (
+            f"{run}Trying {every} {times}takes {result.attacker} {time_in_words(seconds)} ({result.method}), computed "
+            f"from {_rate(result)}."
+        )
 
 
-def _draw_row(axis: Axes, row: int, span: tuple[float, float] | None, present: bool) -> None:
-    """Draw one method: its time, or an arrow and a reason where the time is off the axis."""
+def _draw_row(axis: Axes, row: int, name: str, result: Opened) -> None:
+    """Draw one method: its time, or an arrow and a reason where the time is off the axis or not known."""
+    seconds, present = result.seconds[name], name == result.method
     colour = figures.COLOURS["leak" if present else "baseline"]
     weight = "bold" if present else "normal"
-    if span is None or span[0] > _AXIS[1]:
-        off = f"{span_in_words(*span)}: too many to list" if span else "no dictionary without the key ($2^{256}$ keys)"
+    if seconds is None or seconds > _AXIS[1]:
+        off = f"{time_in_words(seconds)}: too many to list" if seconds else "no speed is published for this"
+        if METHODS[name].hash_function is None:
+            off = "no dictionary without the key ($2^{256}$ keys)"
         axis.annotate(off, (0.985, row), xycoords=("axes fraction", "data"), ha="right", va="center", weight=weight)
-        axis.plot(1, row, ">", transform=axis.get_yaxis_transform(), color=colour, markersize=10, clip_on=False)
+        if off[:8] != "no speed":
+            axis.plot(1, row, ">", transform=axis.get_yaxis_transform(), color=colour, markersize=10, clip_on=False)
         return
-    low, high = (max(end, 1.3 * _AXIS[0]) for end in span)
-    axis.plot([low, high], [row, row], "-", color=colour, linewidth=5, alpha=0.45, solid_capstyle="butt")
+    at = max(seconds, 1.3 * _AXIS[0])
     look = {"color": colour, "markerfacecolor": colour if present else "white", "markersize": 9}
-    axis.plot(math.sqrt(low * high), row, "<" if span[1] < _AXIS[0] else "o", **look)
-    early = high < 1e5  # so that the words keep inside the axis
+    axis.plot(at, row, "<" if seconds < _AXIS[0] else "o", **look)
+    early = at < 1e5  # so that the words keep inside the axis
     axis.annotate(
-        span_in_words(*span),
-        (high if early else low, row),
+        time_in_words(seconds),
+        (at, row),
         (10 if early else -10, 0),
         textcoords="offset points",
         ha="left" if early else "right",
@@ -150,20 +152,88 @@ def _draw_row(axis: Axes, row: int, span: tuple[float, float] | None, present: b
     )
 
 
+def _rate(result: Opened) -> str:
+    """Say from which speed the times come."""
+    name = METHODS[result.method].hash_function
+    if name not in result.speed:
+        name = "SHA-256"
+    if result.attacker == CARD:
+        return f"{result.speed[name] / 1e9:.2g} billion {name} a second, as published"
+    cores = float(result.attacker.split()[0].replace(",", ""))
+    return f"{float(f'{result.speed[name] / cores:.2g}'):,.0f} {name} a second and core"
+
+
 def _how(result: Opened) -> str:
-    """Say on the picture whether the present point was run or extrapolated."""
+    """Say on the picture whether the present point was run or computed."""
     if result.attack is not None:
         return f"run just now, {percent(result.attack.recovered)} opened"
-    return "nothing to try" if result.seconds[result.method] is None else "extrapolated"
+    if METHODS[result.method].hash_function is None:
+        return "nothing to try"
+    return "not published" if result.seconds[result.method] is None else "computed"
 
 
 def _count(number: int) -> str:
     return f"{number:,}" if number < 10**12 else f"2^{number.bit_length() - 1}"
 
 
-def _cores(number: int) -> str:
-    return "1 core" if number == 1 else f"{number:,} cores"
-
-
 def _sentence_case(text: str) -> str:
     return text[0].upper() + text[1:]
+
+
+class ErasureExplorer(Explorer):
+    """Erase the patients whose time is up, day by day, and ask who comes back from the backups that are kept.
+
+    Parameters
+    ----------
+    erased : Series of datetime64
+        The day on which each patient was erased.
+    today : Timestamp
+        When somebody takes every backup that is still kept, before the next is made.
+    """
+
+    title = "Who comes back from the backups?"
+
+    def __init__(self, erased: pd.Series, today: pd.Timestamp) -> None:
+        self._days = erasure.days_since(erased, today)
+        super().__init__()
+
+    def controls(self) -> dict[str, W.Widget]:
+        """Return how patients are erased, and how many nights each kind of backup is kept."""
+        nights = [(f"{kept} nights" if kept else "none kept", kept) for kept in erasure.NIGHTS]
+        return {
+            "erase": W.Dropdown(options=list(erasure.WAYS), description="to erase", **LOOK),
+            "data_kept": W.SelectionSlider(options=nights, value=365, description="data backups", **LOOK),
+            "keys_kept": W.SelectionSlider(options=nights, value=90, description="key backups", **LOOK),
+        }
+
+    def compute(self, progress: Progress, erase: str, data_kept: int, keys_kept: int) -> erasure.Returned:
+        """Tell who is still in a backup, with a key."""
+        return erasure.come_back(self._days, erase, data_kept, keys_kept)
+
+    def draw(self, figure: Figure, result: erasure.Returned) -> None:
+        """Draw the patients by how long ago they were erased, those who come back filled."""
+        (axis,) = figure.subplots(1, 1, squeeze=False)[0]
+        figures.style(axis)
+        edges = range(0, int(self._days.max()) + 8, 7)
+        drawn = (result.days[~result.readable], result.days[result.readable])
+        _, _, (gone, back) = axis.hist(drawn, bins=edges, stacked=True, color=["white", figures.COLOURS["leak"]])
+        for bar in (*gone, *back):
+            bar.set(edgecolor=figures.COLOURS["baseline"], linewidth=0.6)
+        for name, kept, height in (("data backups", result.data_kept, 0.93), ("key backups", result.keys_kept, 0.8)):
+            if kept <= edges[-1]:
+                axis.axvline(kept, color=figures.COLOURS["promise"], linestyle="--", linewidth=1)
+                axis.annotate(f" {name} end", (kept, height), xycoords=("data", "axes fraction"), fontsize=10)
+        axis.set(xlim=(0, edges[-1]), xlabel="days since the patient was erased", ylabel="patients, by week")
+        axis.set_ylim(0, 1.35 * axis.get_ylim()[1])
+        n, all_ = int(result.readable.sum()), len(result.days)
+        axis.set_title(f"filled: can be read again, {n:,} of {all_:,}", fontsize=10, loc="right")
+
+    def say(self, result: erasure.Returned) -> str:
+        """Say how many come back, and until when."""
+        n, all_ = int(result.readable.sum()), len(result.days)
+        kept = f"data backups of {result.data_kept} nights, key backups of {result.keys_kept}"
+        last = f", the last of them {int(result.days[result.readable].max())} days after the erasure" if n else ""
+        return (
+            f"To erase: {result.erase}. Whoever takes every backup ({kept}) reads {n:,} of {all_:,} erased patients "
+            f"again ({percent(n / all_)}){last}."
+        )

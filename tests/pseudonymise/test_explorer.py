@@ -1,4 +1,4 @@
-"""The explorer of chapter 02, without a browser."""
+"""The explorers of chapters 02 and 02b, without a browser, and the picture of both (`drawing`)."""
 
 from __future__ import annotations
 
@@ -10,66 +10,71 @@ from readable import assert_readable
 
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import ProgressBar, Stopped
-from ppml_helpers.pseudonymise import cracking_time
-from ppml_helpers.pseudonymise.explorer import PseudonymExplorer
-
-SPEED = {"SHA-256": 2.5e6, "scrypt": 20.0}
+from ppml_helpers.pseudonymise import cracking_time, erasure
+from ppml_helpers.pseudonymise.cracking_time import CARD
+from ppml_helpers.pseudonymise.drawing import draw_shares
+from ppml_helpers.pseudonymise.explorer import ErasureExplorer, PseudonymExplorer
 
 
 @pytest.fixture(scope="module")
 def explorer(people: pd.DataFrame) -> PseudonymExplorer:
-    """An explorer for a core of known speed."""
-    return PseudonymExplorer(people, SPEED)
+    """An explorer for a core of the ordinary speed."""
+    return PseudonymExplorer(people)
+
+
+SALTED, SLOW = "a salt per record, known", "slow hash (scrypt)"
 
 
 @pytest.mark.parametrize(
-    ("identifier", "method", "said", "drawn"),
+    ("identifier", "method", "attacker", "said", "drawn"),
     [
-        ("birth date", "plain SHA-256", " 100 % of 9,105 pseudonyms were opened", "run just now, 100 % opened"),
-        ("birth date", "HMAC, secret key", "whoever holds the key can still go back", "run just now, 0 % opened"),
-        ("national id, all", "a salt per record, known", "9,105 salts takes 1 core 9.6 to", "extrapolated"),
-        ("birth date", "slow hash (scrypt)", "6.1 minutes to 1 hour", "extrapolated"),
-        ("random 128-bit number", "plain SHA-256", "2^128 random 128-bit numbers takes", "too many to list"),
-        ("random 128-bit number", "HMAC, secret key", "2^256 keys", "nothing to try"),
+        ("birth date", "plain SHA-256", "1 core", " 100 % of 9,105 pseudonyms were opened", "now, 100 % opened"),
+        ("birth date", "HMAC, secret key", CARD, "whoever holds the key can still go back", "now, 0 % opened"),
+        (
+            "national id, all",
+            SALTED,
+            "1 core",
+            "9,105 salts takes 1 core 48 days",
+            "2,000,000 SHA-256 a second and core",
+        ),
+        ("national id, all", SALTED, "10,000 cores", "10,000 cores 6.9 minutes", "2,000,000 SHA-256 a second and core"),
+        ("national id, all", SALTED, CARD, "1 graphics card 22 minutes", "6.3 billion SHA-256 a second, as published"),
+        ("birth date", SLOW, "1 core", "20 minutes", "at 30 scrypt a second and core"),
+        ("birth date", SLOW, CARD, "with these settings is not published (slow", "no speed is published for this"),
+        ("random 128-bit number", "plain SHA-256", "1 core", "2^128 random 128-bit numbers takes", "too many to list"),
+        ("random 128-bit number", "HMAC, secret key", CARD, "2^256 keys", "nothing to try"),
     ],
 )
-def test_sentence_and_picture_say_what_was_run_and_what_is_extrapolated(
-    explorer: PseudonymExplorer, identifier: str, method: str, said: str, drawn: str
+def test_sentence_and_picture_say_what_was_run_and_from_which_speed_the_rest_comes(
+    explorer: PseudonymExplorer, identifier: str, method: str, attacker: str, said: str, drawn: str
 ) -> None:
-    sentence = explorer.set(identifier=identifier, method=method, cores=1).sentence
+    sentence = explorer.set(identifier=identifier, method=method, attacker=attacker).sentence
     assert said in sentence
-    ran = explorer.result.attack is not None
-    assert ("were hashed just now" in sentence) == ran
-    assert sentence.endswith("extrapolated from the speed measured on one core.") != (ran or "HMAC" in method)
+    assert ("were hashed just now" in sentence) == (explorer.result.attack is not None)
     (axis,) = explorer._figure.axes
-    words = [*(text.get_text() for text in axis.texts), axis.get_title(loc="right")]
+    words = [*(text.get_text() for text in axis.texts), axis.get_title(loc="right"), axis.get_xlabel()]
     assert drawn in "\n".join(words)
     assert sum("no dictionary without the key" in text for text in words) == 1
 
 
-def test_a_sentence_of_a_quick_setting_does_not_depend_on_the_machine(people: pd.DataFrame) -> None:
-    said = set()
-    for speed in (1.1e5, 9e5, 2.5e6, 9e7):
-        explorer = PseudonymExplorer(people[:100], {"SHA-256": speed, "scrypt": 20.0})
-        said.add(explorer.say(explorer.compute(lambda *_: None, "birth date", "plain SHA-256", 1)))
-    assert len(said) == 1
+def test_nothing_that_it_says_or_draws_comes_from_a_clock(people: pd.DataFrame, monkeypatch) -> None:
+    def no_clock() -> float:
+        raise AssertionError("a clock was read")
 
-
-def test_speed_is_measured_once(people: pd.DataFrame, monkeypatch) -> None:
-    calls = []
-    monkeypatch.setattr(cracking_time, "measured_speed", lambda name: calls.append(name) or 1e6)
+    monkeypatch.setattr(cracking_time.time, "perf_counter", no_clock)
     explorer = PseudonymExplorer(people[:10])
-    explorer.set(method="slow hash (scrypt)").set(cores=10).set(identifier="national id, all")
-    assert calls == ["SHA-256", "scrypt"]
+    for method in cracking_time.METHODS:
+        result = explorer.compute(lambda *_: None, "record number", method, "1 core") if method == SLOW else None
+        assert "core" in explorer.say(result or explorer.compute(lambda *_: None, "national id, all", method, "1 core"))
 
 
 def test_every_setting_can_be_drawn_without_a_warning(people: pd.DataFrame, monkeypatch) -> None:
     monkeypatch.setattr(cracking_time, "is_quick", lambda *_: False)
-    explorer = PseudonymExplorer(people, SPEED)
+    explorer = PseudonymExplorer(people)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for identifier, cores in (("birth date", 1), ("birth date", 10_000), ("random 128-bit number", 100)):
-            explorer.set(identifier=identifier, method="HMAC, secret key", cores=cores)
+        for identifier, attacker in (("birth date", "1 core"), ("birth date", CARD), ("random 128-bit number", CARD)):
+            explorer.set(identifier=identifier, method="HMAC, secret key", attacker=attacker)
             assert_readable(explorer)
 
 
@@ -78,7 +83,7 @@ def test_an_attack_can_be_stopped(explorer: PseudonymExplorer) -> None:
         raise Stopped(what)
 
     with pytest.raises(Stopped, match="tried"):
-        explorer.compute(impatient, identifier="birth date", method="plain SHA-256", cores=1)
+        explorer.compute(impatient, identifier="birth date", method="plain SHA-256", attacker="1 core")
 
 
 def test_what_is_no_table_of_people_or_no_speed_is_refused(people: pd.DataFrame) -> None:
@@ -86,7 +91,8 @@ def test_what_is_no_table_of_people_or_no_speed_is_refused(people: pd.DataFrame)
         ((people.iloc[:0],), "no rows"),
         ((people.drop(columns="mrn"),), "lacks the column 'mrn'"),
         ((None,), r"give what identities\.identities\(patients\) returns"),
-        ((people, {"SHA-256": 0}), r"speed\['SHA-256'\] = 0 must be a finite number above 0"),
+        ((people, {"SHA-256": 0, "scrypt": 1}), r"core\['SHA-256'\] = 0 must be a finite number above 0"),
+        ((people, {"SHA-256": 1e6}), r"measured_speed\(\) gives it"),
     ):
         with pytest.raises(ExplorerError, match=words):
             PseudonymExplorer(*given)
@@ -99,3 +105,26 @@ def test_the_progress_bar_of_the_notebook_moves_and_leaves_one_stable_line() -> 
     data = bar._repr_mimebundle_()
     assert data["text/plain"] == "Hashing (a progress bar while it runs)"
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == bar._box.model_id
+
+
+def test_the_erasure_explorer_says_and_draws_who_comes_back(people: pd.DataFrame) -> None:
+    ends, today = people["admission_date"] + pd.DateOffset(years=5), pd.Timestamp("1998-07-01")
+    explorer = ErasureExplorer(ends[ends <= today], today)
+    expected = {
+        (erasure.DELETE, 365, 0): (ends <= today).sum(),
+        (erasure.SHRED, 365, 90): ((ends <= today) & (ends > today - pd.Timedelta(90, "D"))).sum(),
+        (erasure.SHRED, 365, 0): 0,
+        (erasure.MASTER, 365, 365): 0,
+    }
+    for (erase, data_kept, keys_kept), back in expected.items():
+        explorer.set(erase=erase, data_kept=data_kept, keys_kept=keys_kept)
+        assert f"reads {back:,} of {(ends <= today).sum():,} erased patients again" in explorer.sentence
+        assert explorer._figure.axes[0].get_title(loc="right").startswith(f"filled: can be read again, {back:,} of")
+        assert_readable(explorer)
+
+
+def test_the_picture_of_two_shares_says_them_all() -> None:
+    picture = draw_shares({"plain": (1.0, 0.31), "HMAC": (0.0, 0.31)}, ("dictionary", "register"), "patients named")
+    assert picture.alt == "Patients named: dictionary, and register. plain: 100 % and 31 %; HMAC: 0 % and 31 %."
+    drawn = [text.get_text() for text in picture.figure.axes[0].texts]
+    assert drawn == ["100 %", "0 %", "31 %", "31 %"]

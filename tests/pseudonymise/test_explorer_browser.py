@@ -1,4 +1,4 @@
-"""Chapter 2 as a learner meets it: run the cells up to the explorer, then turn the pseudonym explorer's knobs."""
+"""Chapter 02 as a learner meets it: run the cells up to the explorer, then turn the pseudonym explorer's knobs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def test_all_is_said_labelled_and_reached_by_tab(explorer: lab.ExplorerView) -> 
 
 
 @pytest.mark.parametrize("key", ["End", "ArrowLeft", "Home"])
-def test_the_keyboard_moves_the_attackers_cores(explorer: lab.ExplorerView, key: str) -> None:
+def test_the_keyboard_moves_the_attacker(explorer: lab.ExplorerView, key: str) -> None:
     explorer.choose("identifier", "national id, all")
     explorer.choose("method", "scrypt")
     before = explorer.settled(lambda now: "(slow hash (scrypt))" in now.alt)
-    explorer.slider("cores").press(key)
-    said = f"takes {explorer.readout('cores')} core"
+    explorer.slider("attacker").press(key)
+    said = explorer.readout("attacker")
     explorer.settled(lambda now: changed(before, now) and said in now.alt)
 
 
