@@ -237,7 +237,7 @@ def pick(released: Released, extract: pd.DataFrame, sensitive: str) -> Example:
     counts = counts.reshape(-1, len(names))
     size, everywhere = counts.sum(axis=1), counts.sum(axis=0)
     harm = SENSITIVE[sensitive].harm
-    telling = np.ones(len(names), dtype=bool) if harm is None else np.asarray(names == harm)
+    telling = np.array([harm is None or (not pd.isna(name) and name == harm) for name in names])
     share = np.where(telling, counts / size[:, None], -1)
     most = share.argmax(axis=1)
     chosen = np.lexsort((-size, everywhere[most], -share.max(axis=1)))[0]

@@ -1,10 +1,10 @@
-"""Attribute disclosure: what a released table tells about a person whose class is known, without naming a row.
+"""What a released table tells without naming a row: a secret of somebody's class, and who is in the table.
 
 A **class** is the set of rows that share the values of the quasi-identifiers. The attacker knows a person's class, not
 their row (k-anonymity sees to that), and reads the sensitive column of the class. The attacks are those that
-l-diversity (Machanavajjhala et al. 2007) and t-closeness (Li et al. 2007) answer.
+l-diversity (Machanavajjhala et al. 2007) and t-closeness (Li et al. 2007) answer. `listed` asks less: who is in it.
 
-Conventions of all functions: a missing quasi-identifier is a value of its own. A missing sensitive value is
+Conventions of all that look at a secret: a missing quasi-identifier is a value of its own. A missing sensitive value is
 unknown: a class that holds one leaves the attacker in doubt, and nobody can be said to have guessed it.
 """
 
@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ppml_helpers import checks
 from ppml_helpers.anonymise.models import Holdings, Whole, checked_columns, class_numbers, holdings, value_codes
+from ppml_helpers.anonymise.multidimensional import Boxes
+from ppml_helpers.anonymise.released import Released, check_released
 from ppml_helpers.errors import AnonymityError
 
 
@@ -121,6 +124,40 @@ def skew(table: pd.DataFrame, qi: Sequence[Hashable], sensitive: Hashable, value
     )
     base_rate = having.sum() / known.sum()
     return Skew(float(base_rate), float((having[known > 0] / known[known > 0]).max() / base_rate))
+
+
+def listed(released: Released, people: pd.DataFrame) -> NDArray[np.bool_]:
+    """Say of each person whether the release has a class that they fit: who fits none is not in it.
+
+    The membership attack on a table. Everybody in the release fits a class; of the others fewer do, the narrower the
+    classes are. The attacker reads the labels only.
+
+    Parameters
+    ----------
+    released : Released
+        From `Lattice.apply` or `mondrian`.
+    people : DataFrame
+        With the original values of all quasi-identifiers.
+
+    Returns
+    -------
+    ndarray of bool, shape (people,)
+
+    Raises
+    ------
+    AnonymityError
+        If the release has no rows, or the people lack a quasi-identifier or hold a value unknown to it.
+    """
+    check_released(released, some=True)
+    names = checked_columns(people, released.qi, name="The table of people")
+    if isinstance(released.recoder, Boxes):
+        boxes = released.recoder
+        box = boxes.find(people)  # the only one whose labels they can fit
+        points = np.column_stack([axis.codes(people[axis.name]) for axis in boxes.axes])
+        return ((boxes.low[box] <= points) & (points <= boxes.high[box])).all(axis=1)
+    both = [released.table[names], released.recode(people[names])]
+    number = class_numbers(pd.concat(both, ignore_index=True)[name] for name in names)
+    return np.isin(number[len(both[0]) :], number[: len(both[0])])
 
 
 class _Read(NamedTuple):

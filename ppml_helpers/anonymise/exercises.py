@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ppml_helpers.exercises.frame import Exercise, Reply, as_number, close, right, wrong
@@ -10,40 +12,38 @@ from ppml_helpers.exercises.frame import Exercise, Reply, as_number, close, righ
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ppml_helpers.anonymise import Hierarchy
-    from ppml_helpers.people.identities import Register
+    from ppml_helpers.anonymise import Hierarchy, Released
 
 TITLE = "Anonymise"
 
+KNOWS = ("age", "sex", "race", "postcode", "dzgroup")  # what the chapter's neighbour knows
 _RISK = 0.08  # the prosecutor risk that 03.1 allows
-_TIMES = 4  # how much more often than in the table 03.2 allows dementia to be in a class
-_KNOWS = ("age", "sex", "race", "edu", "income", "dzgroup")  # quasi-identifiers of 03.3
-_K, _LIMIT = 10, 0.05  # of 03.3
+_TIMES = 3  # how much more often than in the table 03.2 allows metastatic cancer to be in a class
+_K, _LIMIT = 5, 0.05  # of 03.3
 _GROUPS = 4  # labels that 03.3 allows between the diagnoses and "*"
-_NEEDED = 0.65  # the AUC that 03.3 asks for; the given groups reach 0.57
-_QI = ("age", "sex", "race", "edu", "income", "postcode", "admission")  # of the two releases of 03.4
-_PERSON = 70724  # of 03.4, on the register
-_CHARGES = (100, 5_000_000)  # dollars; no stay cost less or more
+_NEEDED = 0.65  # the AUC that 03.3 asks for
+_CERTAIN = 0.01  # share of the patients with metastases for whom 03.3 lets it be certain
+_K_HANDED, _L_HANDED, _COLUMNS_HANDED = 11, 2, 3  # of the table that is handed out
+_FEWEST_WORDS = 3  # of what still leaks, in 03.5
+_NOTHING = ("nothing", "none", "no leak", "not applicable", "n/a")
 
 
 class _Hospital(NamedTuple):
-    """The chapter's tables: the patients to release, those who come later, and the register."""
+    """The chapter's tables: the patients to release, and those who come later."""
 
     table: pd.DataFrame
     later: pd.DataFrame
-    register: Register
 
 
+@cache
 def _hospital() -> _Hospital:
     from ppml_helpers import cohort
     from ppml_helpers.people import identities
 
     patients = cohort.load_patients()
-    people = identities.identities(patients)
-    extract = identities.deidentified(patients, people)
+    extract = identities.deidentified(patients, identities.identities(patients))
     split = cohort.split(*cohort.features(patients), seed=0)
-    table, later = extract.loc[split.X_train.index], extract.loc[split.X_test.index]
-    return _Hospital(table, later, identities.register(people))
+    return _Hospital(extract.loc[split.X_train.index], extract.loc[split.X_test.index])
 
 
 def _judge_1(answer: object) -> Reply:
@@ -69,13 +69,9 @@ def _judge_1(answer: object) -> Reply:
     return wrong(f"k = {value:g} keeps the rule, and costs more than it must. Look for the smallest k that does.")
 
 
-def _dementia() -> float:
-    """Share of the chapter's patients who have dementia."""
-    from ppml_helpers import cohort
-
-    patients = cohort.load_patients()
-    chosen = cohort.split(*cohort.features(patients), seed=0).X_train.index
-    return float(patients.loc[chosen, "dementia"].mean())
+def _metastatic() -> float:
+    """Share of the chapter's patients who have metastatic cancer."""
+    return float((_hospital().table.ca == "metastatic").mean())
 
 
 def _judge_2(answer: object) -> Reply:
@@ -84,12 +80,12 @@ def _judge_2(answer: object) -> Reply:
         return wrong("t = 1 asks for nothing: no two distributions are farther apart.")
     if value in (2, 3, 4):
         return wrong("That looks like an l, or a factor. t is a distance between two shares, from 0 to 1.")
-    base = _dementia()
+    base = _metastatic()
     truth = (_TIMES - 1) * base
     if close(value, truth, 0.003):
         return right(
             f"A class may exceed the table's {base:.3f} by t, so {base:.3f} + {truth:.3f} = {_TIMES} x {base:.3f}. "
-            f"No l promises that: a class of five is 2-diverse with two patients who have dementia."
+            f"No l promises that: a class of five is 2-diverse with four patients who have metastases."
         )
     if close(value, _TIMES * base, 0.003):
         return wrong(
@@ -97,7 +93,9 @@ def _judge_2(answer: object) -> Reply:
             f"not 0: take {base:.3f} off."
         )
     if close(value, base, 0.003):
-        return wrong("That is the share in the table. With this t it may double in a class: what may it do four times?")
+        return wrong(
+            f"That is the share in the table. With this t it may double in a class: how large for {_TIMES} times?"
+        )
     if close(value, 100 * truth, 0.3):
         return wrong("The idea is right; give it as a share of 1, not in percent.")
     if not 0 <= value <= 1:
@@ -117,7 +115,6 @@ class _Design(NamedTuple):
 
     given_up: bool  # whether the optimum says nothing of the diagnosis
     auc: float
-    loss: float
     certain: float  # share of the patients with metastatic cancer for whom that is certain
 
 
@@ -125,15 +122,13 @@ def _optimum(hospital: _Hospital, mine: Hierarchy) -> _Design:
     from ppml_helpers.anonymise import Lattice, model_auc, support2_hierarchies
     from ppml_helpers.anonymise.bench import certain
 
-    qi = list(_KNOWS)
-    slim = hospital.table.drop(columns=["postcode", "admission"])
-    lattice = Lattice(slim, qi, {**support2_hierarchies(slim), "dzgroup": mine})
+    qi = list(KNOWS)
+    lattice = Lattice(hospital.table, qi, {**support2_hierarchies(hospital.table), "dzgroup": mine})
     solution = lattice.solve(_K, _LIMIT)
     released = lattice.apply(solution)
     return _Design(
         given_up=solution.node["dzgroup"] == mine.height,
-        auc=model_auc(released, slim, hospital.later),
-        loss=solution.loss,
+        auc=model_auc(released, hospital.table, hospital.later, qi),
         certain=certain(released.table, qi, "ca"),
     )
 
@@ -151,10 +146,12 @@ def _judge_3(answer: object) -> Reply:
     from ppml_helpers.anonymise import Hierarchy
     from ppml_helpers.errors import AnonymityError
 
-    if isinstance(answer, dict) and answer and all(isinstance(name, str) for name in answer):
+    groups = answer[0] if isinstance(answer, list | tuple) and len(answer) == 1 else answer
+    if isinstance(groups, dict) and groups and all(isinstance(name, str) for name in groups):
         return wrong("Those are groups. Make a hierarchy of them: Hierarchy.groups(DIAGNOSES, groups).")
     try:
-        mine = Hierarchy.of(answer, "dzgroup")
+        listed = isinstance(answer, list | tuple)
+        mine = Hierarchy(answer, "dzgroup") if listed else Hierarchy.of(answer, "dzgroup")
     except AnonymityError as error:
         return wrong(str(error))
     if (broken := _broken_rule(mine)) is not None:
@@ -163,7 +160,7 @@ def _judge_3(answer: object) -> Reply:
     yours = _optimum(hospital, mine)
     if yours.given_up:
         return wrong(
-            f"The search gives the diagnosis up again (AUC {yours.auc:.2f}): with these groups too many patients would "
+            f"The search gives the diagnosis up (AUC {yours.auc:.2f}): with these groups too many patients would "
             f"stand in small classes. Make the groups fewer, or more alike in size."
         )
     if yours.auc < _NEEDED:
@@ -171,12 +168,16 @@ def _judge_3(answer: object) -> Reply:
             f"The diagnosis survives, but tells the model little: AUC {yours.auc:.2f}, and {_NEEDED} is wanted. Put "
             f"together the diagnoses whose stays end alike."
         )
+    if yours.certain > _CERTAIN:
+        return wrong(
+            f"AUC {yours.auc:.2f}, but metastatic cancer is certain for {100 * yours.certain:.0f} % of those who have "
+            f"it: every patient with colon or lung cancer has it, so these two must share a group with others."
+        )
     given = _optimum(hospital, _given_groups())
     return right(
-        f"AUC {yours.auc:.2f} instead of {given.auc:.2f} at the same k and limit, with a loss of {yours.loss:.2f} "
-        f"instead of {given.loss:.2f}. Metastatic cancer is certain for {100 * yours.certain:.0f} % of those who have "
-        f"it. One caution: groups that were fitted to these patients' deaths tell about them, so take them from a "
-        f"publication."
+        f"AUC {yours.auc:.2f} where the given groups have {given.auc:.2f}, and metastatic cancer is certain for "
+        f"{100 * yours.certain:.0f} % of those who have it in place of {100 * given.certain:.0f} %. One caution: "
+        f"groups that were fitted to these patients' deaths tell about them, so take them from a publication."
     )
 
 
@@ -201,60 +202,115 @@ def _broken_rule(mine: Hierarchy) -> str | None:
     return None
 
 
-class _Neighbour(NamedTuple):
-    """What the two releases of 03.4 say of the neighbour; charges in dollars."""
-
-    own: float
-    by_age: pd.Series  # charges in the neighbour's class of the first release, by age and sex
-    by_place: pd.Series  # the same of the second, by district
+def two_days() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the two tables of 03.4: the one that was handed out, and the same a day later with one patient more."""
+    handed, newcomer = _handed_out()
+    return handed.table, _shuffled(handed, newcomer)
 
 
-def _neighbour() -> _Neighbour:
-    from ppml_helpers.anonymise import Lattice, support2_hierarchies
+@cache
+def _handed_out() -> tuple[Released, pd.DataFrame]:
+    """Return the release of the chapter's end, and a patient who came later."""
+    from ppml_helpers.anonymise import mondrian
+    from ppml_helpers.anonymise.support2 import minimised
 
     hospital = _hospital()
-    qi = list(_QI)
-    wide = Lattice(hospital.table, qi, support2_hierarchies(hospital.table))
-    person = hospital.register.table.loc[[_PERSON], ["age", "sex", "postcode"]]
-    classes = []
-    for weights, known in (({"age": 9, "sex": 3}, ["age", "sex"]), ({"postcode": 9, "admission": 3}, ["postcode"])):
-        released = wide.apply(wide.solve(5, weights=dict.fromkeys(qi, 0) | weights))
-        alike = (released.table[known] == released.recode(person)[known].iloc[0]).all(axis=1)
-        classes.append(released.table.loc[alike, "charges"])
-    own = hospital.table.loc[hospital.register.truth[_PERSON], "charges"]
-    return _Neighbour(float(own), *classes)
+    study, seven, hierarchies = minimised(hospital.table)
+    kept = [*seven[:_COLUMNS_HANDED], "hospdead"]
+    handed = mondrian(study[kept], kept[:-1], _K_HANDED, hierarchies, sensitive="hospdead", l=_L_HANDED)
+    return handed, hospital.later[kept].iloc[[0]]
+
+
+def _shuffled(handed: Released, newcomer: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    both = pd.concat([pd.DataFrame(handed.table), pd.DataFrame(handed.recode(newcomer))], ignore_index=True)
+    return both.sample(frac=1, random_state=0, ignore_index=True)
 
 
 def _judge_4(answer: object) -> Reply:
-    value = as_number(answer)
-    if close(value, _PERSON, 0.5):
-        return wrong("That is the neighbour's number on the register. What did the stay cost?")
-    if not _CHARGES[0] <= value <= _CHARGES[1]:
+    handed, newcomer = _handed_out()
+    names = list(handed.table.columns)
+    [own] = _as_text(handed.recode(newcomer)[names].itertuples(index=False))
+    rows = _rows(answer, names)
+    if isinstance(rows, str):
+        return wrong(rows)
+    if not rows:
         return wrong(
-            f"No stay of this table cost {value:.6g} dollars: look for the neighbour's row in `joined`, and there at "
-            f"the column charges."
+            "No row is left. Patients of one class have the same values, so a row of Tuesday also stands in Monday's "
+            "table: count how often, on each day."
         )
-    known = _neighbour()
-    if close(value, known.own, 1):
+    if len(rows) > 1:
+        return wrong(f"{len(rows):,} rows, and one patient came. Take the row that stands there once more than before.")
+    [row] = rows
+    if row == own:
+        end = "died in hospital" if newcomer["hospdead"].iloc[0] else "left hospital alive"
         return right(
-            f"{known.own:,.0f} dollars, and with the row comes the rest: the diagnosis, whether the cancer had spread, "
-            f"whether there was an order not to resuscitate. In the first release {len(known.by_age)} patients have "
-            f"that age and sex, in the second {len(known.by_place)} that district; one is in both. (The neighbour is "
-            f"made up: whose row it is, nobody learns here.)"
+            f"Whoever knows that somebody came in that day knows now that they {end}, though each of the two tables "
+            f"keeps k = {_K_HANDED} and l = {_L_HANDED}. The promise of a table ends with the next one."
         )
-    if close(value, known.own, 0.02 * known.own):
-        return wrong("That is the right row, but give the charges to the dollar.")
-    for alike, what, other in (
-        (known.by_age, "age and sex", "second release and its district"),
-        (known.by_place, "district", "first release with its age and sex"),
-    ):
-        if (alike - value).abs().min() <= 1:
-            return wrong(f"That is somebody of the neighbour's {what}. The {other} rule them out: use both.")
-        if min(abs(value - alike.mean()), abs(value - alike.median())) <= 1:
-            return wrong(
-                f"That is an average over everybody of the neighbour's {what}: all that one release alone tells."
-            )
-    return wrong("That is the bill of neither class. Recode the neighbour with by_age.recode and by_place.recode.")
+    if row[:-1] == own[:-1]:
+        return wrong("That is the right class, with the other outcome. Which of its two counts grew by one?")
+    return wrong("That row stands in both tables equally often. Compare how often each row occurs on the two days.")
+
+
+def _rows(answer: object, names: list[str]) -> list[tuple[str, ...]] | str:
+    """Return the rows that an answer to 03.4 holds, as text, or the sentence that it gets."""
+    import pandas as pd
+
+    if isinstance(answer, pd.Series) and list(answer.index.names) == names:  # counts of rows
+        answer = answer.index
+    if isinstance(answer, pd.Series | dict):
+        answer = pd.DataFrame([dict(answer)])
+    if isinstance(answer, pd.DataFrame):
+        there = set(names) <= set(answer.columns)
+        rows = list(answer[names].itertuples(index=False)) if there else [()]
+    elif isinstance(answer, pd.Index | list | tuple):
+        rows = list(answer)
+        rows = [tuple(rows)] if rows and not isinstance(rows[0], list | tuple) else rows
+    else:
+        return f"A row is wanted: a table of one row, a dict or a tuple, and this is a {type(answer).__name__}."
+    if any(len(row) != len(names) for row in rows):
+        return f"Give the whole row, with all of its columns: {', '.join(names)}."
+    return _as_text(rows)
+
+
+def _as_text(rows: Iterable[Iterable[object]]) -> list[tuple[str, ...]]:
+    from ppml_helpers.anonymise.hierarchy import label_of
+
+    return [tuple(label_of(value) for value in row) for row in rows]
+
+
+def _judge_5(answer: object) -> Reply:
+    from ppml_helpers.anonymise import Checklist
+    from ppml_helpers.anonymise.checklist import QUESTIONS
+
+    if not isinstance(answer, Checklist):
+        return wrong("That is no page. Write `filled = page.answer(purpose=..., recipient=..., ...)`.")
+    counted, said = answer.measured, answer.answers
+    if answer.missing:
+        return wrong(f"{len(answer.missing)} of {len(QUESTIONS)} answers are missing: {', '.join(answer.missing)}.")
+    if counted.get("k", 0) < _K_HANDED or counted.get("l", 0) < _L_HANDED:
+        return wrong(
+            f"This release keeps k = {counted.get('k')} and l = {counted.get('l')}: begin with the page above."
+        )
+    if counted.get("columns not declared") != "none":
+        return wrong(f"Undeclared: {counted.get('columns not declared')}. Every column of this release is declared.")
+    if twice := [name for name in QUESTIONS if list(said.values()).count(said[name]) > 1]:
+        return wrong(f"{' and '.join(twice[:2])} have the same answer. They ask two things.")
+    names = str(counted.get("declared quasi-identifiers")).replace(" and ", ", ").split(", ")
+    if unexplained := [name for name in names if name not in said["why_columns"]]:
+        return wrong(f"why_columns does not say what {unexplained[0]} is for. Name each column, or release without it.")
+    leaks = said["still_leaks"].lower().strip(" .")
+    if leaks.startswith(_NOTHING) or len(leaks.split()) < _FEWEST_WORDS:
+        return wrong(
+            "Every table of rows tells something. Look at the table of attacks: who is in it, an only one of a class, "
+            "the next release. Write what it tells, and to whom."
+        )
+    return right(
+        "The page is complete: somebody can read in a minute what leaves, why, and who answers for it. "
+        "`filled.save()` keeps it for the last chapter."
+    )
 
 
 EXERCISES = (
@@ -271,8 +327,8 @@ EXERCISES = (
         name="03.2",
         expects="a t, a number from 0 to 1",
         hints=(
-            "With two values, the equal distance is how far the class's share of dementia lies from the table's.",
-            "slim.dementia.mean() is the table's share. Four times that share is how far above it?",
+            "A class may exceed the table's share of a value by at most t.",
+            "(table.ca == 'metastatic').mean() is the table's share. Three times that share is how far above it?",
         ),
         judge=_judge_2,
     ),
@@ -282,18 +338,28 @@ EXERCISES = (
         hints=(
             "Hierarchy.groups(DIAGNOSES, {name: [diagnoses], ...}) adds the '*' by itself.",
             "Small groups fill small classes: with coma alone in a group, too many patients would be left out.",
-            "patients.groupby('dzgroup').hospdead.mean() shows which diagnoses end alike. Put together what is close.",
+            "table.groupby('dzgroup').hospdead.mean() shows which diagnoses end alike. Put together what is close.",
         ),
         judge=_judge_3,
     ),
     Exercise(
         name="03.4",
-        expects="the charges of a stay in dollars, a number",
+        expects="the row that is new, with all its columns",
         hints=(
-            "by_age.recode(neighbour) gives the neighbour's labels in the first release, by_place.recode the second's.",
-            "In `joined`, the columns of the first release end in ' 1', those of the second in ' 2'.",
-            "Compare 'age 1', 'sex 1' and 'postcode 2' with those labels: one row is left.",
+            "Both tables hold the same rows many times over: a class is made of them.",
+            "monday.value_counts() says how often each row occurs. Do the same for tuesday.",
+            "tuesday.value_counts().sub(monday.value_counts(), fill_value=0) is 0 for all rows but one.",
         ),
         judge=_judge_4,
+    ),
+    Exercise(
+        name="03.5",
+        expects="a Checklist with every question answered",
+        hints=(
+            "page.missing lists the questions by name; page.answer(purpose='...', ...) returns a page with answers.",
+            "why_columns has to name each column. For still_leaks read the table of attacks once more.",
+            "decision is one of 'release', 'do not release', 'ask first'; date is a day such as '2026-11-28'.",
+        ),
+        judge=_judge_5,
     ),
 )

@@ -14,6 +14,7 @@ from ppml_helpers import figures, words
 from ppml_helpers.anonymise.bench import (
     KS,
     LIMITS,
+    LINKED,
     QUASI_IDENTIFIERS,
     SENSITIVE,
     SHOWN,
@@ -35,7 +36,8 @@ TS = (1.0, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05)
 WEIGHTS = (0, 1, 3)
 FICTIONAL = ("postcode", "admission")
 
-_SIZE = (7.0, 5.3)  # inches
+_SIZE = (7.0, 4.15)  # inches: with the knobs above it fits a screen of 768 pixels
+_SAME = 0.5  # share of the listed patients who must have the register's values under their own label
 _GREY = "#555555"  # darker than the baseline's colour, for text
 
 
@@ -58,7 +60,8 @@ class AnonymityExplorer(Explorer):
     Raises
     ------
     ExplorerError
-        If only one of the two is given, the table lacks a column or has fewer than 300 patients, or the ks do not rise.
+        If only one of the two is given, the table lacks a column or has fewer than 300 patients, its row labels are not
+        those that the register's truth names, or the ks do not rise.
     """
 
     title = "What anonymising costs, and what still leaks"
@@ -75,6 +78,7 @@ class AnonymityExplorer(Explorer):
             )
         if extract is not None:
             check_tables(extract, register)
+            _check_labels(extract, register)
         self._given = extract, register, checked_ks(ks)
         self._bench: Bench | None = None
         super().__init__()
@@ -85,26 +89,27 @@ class AnonymityExplorer(Explorer):
         ks = self._given[2]
         percent = [(f"{100 * limit:g} %", limit) for limit in LIMITS]
         names = [(sensitive.name, column) for column, sensitive in SENSITIVE.items()]
+        wide = {"style": LOOK["style"], "layout": {"width": "290px"}}
         short = {"style": {"description_width": "20px"}, "layout": {"width": "250px"}}
-        small = {"style": {"description_width": "70px"}, "layout": {"width": "140px"}}
+        small = {"style": {"description_width": "70px"}, "layout": {"width": "132px"}}
         return {
             "k": W.SelectionSlider(options=ks, value=5 if 5 in ks else ks[0], description="k", **short),
             "l": W.SelectionSlider(options=LS, value=1, description="l", **short),
             "t": W.SelectionSlider(options=TS, value=1.0, description="t", **short),
-            "limit": W.SelectionSlider(options=percent, value=0.05, description="suppress up to", **LOOK),
-            "sensitive": W.Dropdown(options=names, description="sensitive", **LOOK),
+            "limit": W.SelectionSlider(options=percent, value=0.05, description="suppress up to", **wide),
+            "sensitive": W.Dropdown(options=names, value="ca", description="sensitive", **wide),
             **{name: W.Dropdown(options=WEIGHTS, value=1, description=name, **small) for name in QUASI_IDENTIFIERS},
         }
 
     def arrange(self, knobs: dict[str, W.Widget]) -> W.Widget:
         """Lay out the knobs in rows: what a class must keep, what may be left out, and what matters."""
         row = {"flex_flow": "row wrap"}
+        patience = W.HTML("<small>another one takes seconds: a bar shows how far</small>")
         return W.VBox(
             [
                 W.HBox([knobs["k"], knobs["l"], knobs["t"]], layout=row),
-                W.HBox([knobs["limit"], knobs["sensitive"]], layout=row),
-                W.HTML("How much each column matters to you (0: not important):"),
-                W.HBox([knobs[name] for name in QUASI_IDENTIFIERS], layout=row),
+                W.HBox([knobs["limit"], knobs["sensitive"], patience], layout=row),
+                W.HBox([W.HTML("weight of"), *(knobs[name] for name in QUASI_IDENTIFIERS)], layout=row),
             ]
         )
 
@@ -132,11 +137,11 @@ class AnonymityExplorer(Explorer):
     def draw(self, figure: Figure, result: Anonymised) -> None:
         """Draw what is found and what is lost over k, and one class before and after."""
         figure.set_layout_engine("none")
-        _draw_leak(figure.add_axes((0.095, 0.49, 0.385, 0.46)), result)
-        use = figure.add_axes((0.6, 0.725, 0.375, 0.225))
-        loss = figure.add_axes((0.6, 0.49, 0.375, 0.16), sharex=use)
+        _draw_leak(figure.add_axes((0.095, 0.46, 0.385, 0.475)), result)
+        use = figure.add_axes((0.6, 0.7, 0.375, 0.235))
+        loss = figure.add_axes((0.6, 0.46, 0.375, 0.17), sharex=use)
         _draw_use(use, loss, result)
-        _draw_example(figure.add_axes((0.0, 0.0, 1.0, 0.39)), result)
+        _draw_example(figure.add_axes((0.0, 0.0, 1.0, 0.35)), result)
 
     def say(self, result: Anonymised) -> str:
         """Say what is asked, what is released, who is still found and what it is good for."""
@@ -151,6 +156,20 @@ class AnonymityExplorer(Explorer):
             f"and a model trained on the release predicts death in hospital with AUC {present.auc:.2f} against "
             f"{raw.auc:.2f} ({present.auc_alone:.2f} against {raw.auc_alone:.2f} from age, sex and race alone)."
         )
+
+
+def _check_labels(extract: pd.DataFrame, register: identities.Register) -> None:
+    """Refuse an extract that lost its row labels (sorted and numbered anew): every right name would count as wrong."""
+    listed = register.truth[register.truth.isin(extract.index)]
+    if extract.index.is_unique and len(listed):
+        known = list(LINKED)
+        theirs = register.table.loc[listed.index, known].astype(str).to_numpy()
+        if (theirs == extract.loc[listed, known].astype(str).to_numpy()).all(axis=1).mean() >= _SAME:
+            return
+    raise ExplorerError(
+        "the row labels of the extract are not those that the register's truth names, and no name could be told right "
+        "from wrong: give the extract with the labels that it was made with, without reset_index."
+    )
 
 
 def _draw_leak(axis: Axes, result: Anonymised) -> None:
@@ -209,12 +228,12 @@ def _draw_example(axis: Axes, result: Anonymised) -> None:
     places = (0.088, 0.183, 0.273, 0.385, 0.513, 0.652)
     heads = [f"{name}*" if name in FICTIONAL else name for name in QUASI_IDENTIFIERS]
     for x, head in zip(places, [*heads, sensitive.name], strict=True):
-        axis.text(x, 0.93, head, fontsize=10, weight="bold", va="center")
+        axis.text(x, 0.94, head, fontsize=10, weight="bold", va="center")
     for row, (_, patient) in enumerate(example.before.iterrows()):
         for x, name in zip(places, columns, strict=True):
             written = _written(patient[name], sensitive.words)
-            axis.text(x, 0.81 - 0.115 * row, written, fontsize=10, va="center")
-    axis.text(0.012, 0.81, "before", fontsize=10, va="center", color=_GREY)
+            axis.text(x, 0.815 - 0.12 * row, written, fontsize=10, va="center")
+    axis.text(0.012, 0.815, "before", fontsize=10, va="center", color=_GREY)
     axis.plot([0.01, 0.99], [0.385, 0.385], color=figures.COLOURS["baseline"], linewidth=1)
     axis.text(0.012, 0.31, "after", fontsize=10, va="center", color=_GREY)
     after = [*(example.after[name] for name in QUASI_IDENTIFIERS), _counted(example, sensitive)]
@@ -224,7 +243,7 @@ def _draw_example(axis: Axes, result: Anonymised) -> None:
     shown = "one patient alone" if example.patients == 1 else f"{example.patients} patients{of}"
     note = f"The class that tells most ({shown}).   * fictional"
     models = "The models behind the AUC curves are trained once and kept while only k moves."
-    axis.text(0.012, 0.1, f"{note}\n{models}", fontsize=10, va="center", color=_GREY)
+    axis.text(0.012, 0.115, f"{note}\n{models}", fontsize=10, va="center", color=_GREY)
 
 
 def _written(value: Any, words: Mapping[Any, str]) -> str:

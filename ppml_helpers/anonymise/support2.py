@@ -6,14 +6,57 @@ data would tell which values occur, and could not recode a register or new patie
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pandas as pd
 
+from ppml_helpers import cohort
+from ppml_helpers.anonymise.choosing import useful_columns
 from ppml_helpers.anonymise.hierarchy import TOP, Hierarchy
 from ppml_helpers.cohort import INCOMES, RACES
 from ppml_helpers.errors import AnonymityError
 from ppml_helpers.people.identities import REGIONS
 
 YEARS_OF_SCHOOL = 40  # the most that `cohort` accepts
+PERSONAL = ("age", "sex", "race", "edu", "income")
+"""Columns of the model that registers and neighbours hold too."""
+
+
+class Minimised(NamedTuple):
+    """A table made ready to be released.
+
+    Attributes
+    ----------
+    study : DataFrame
+        The patients to release: two thirds of the table.
+    columns : list of str
+        Seven medical columns, the most useful first. The other third chose them.
+    hierarchies : dict of str to Hierarchy
+        The diagnoses, in the order in which stays ended among that other third.
+    """
+
+    study: pd.DataFrame
+    columns: list[str]
+    hierarchies: dict[str, Hierarchy]
+
+
+def minimised(table: pd.DataFrame) -> Minimised:
+    """Choose seven of the medical columns on a third of a table; the rest is to be released (see chapter 03).
+
+    Parameters
+    ----------
+    table : DataFrame
+        Patients with `hospdead` and the columns of `cohort.SUPPORT2`.
+
+    Returns
+    -------
+    Minimised
+    """
+    inner = cohort.split(*cohort.features(table), seed=0, test_share=1 / 3)
+    choosing, study = table.loc[inner.X_test.index], table.loc[inner.X_train.index]
+    medical = [name for name in cohort.SUPPORT2.columns if name not in PERSONAL]
+    ends = choosing.groupby("dzgroup")[cohort.SUPPORT2.label].mean().sort_values().index
+    return Minimised(study, useful_columns(choosing, 7, medical), {"dzgroup": Hierarchy.suppression(ends)})
 
 
 def support2_hierarchies(extract: pd.DataFrame) -> dict[str, Hierarchy]:

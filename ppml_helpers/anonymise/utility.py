@@ -7,11 +7,12 @@ the fourth that a user feels: a lower information loss is no better model if the
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 
 from ppml_helpers import checks, cohort
 from ppml_helpers.anonymise.demand import checked_weights
@@ -21,6 +22,7 @@ from ppml_helpers.anonymise.multidimensional import Boxes, numbers_of
 from ppml_helpers.anonymise.released import Released, check_released
 from ppml_helpers.errors import AnonymityError
 
+_TENTHS = 10  # groups of patients in which forecasts are compared with what happened
 _MOST_NAMES = 32  # on an axis with more, a box is known by its place in their order
 
 
@@ -68,12 +70,63 @@ def discernibility(released: Released) -> int:
     return int((sizes**2).sum()) + released.suppressed * released.n
 
 
+class Quality(NamedTuple):
+    """How well forecasts fit what happened.
+
+    Attributes
+    ----------
+    auc : float
+        Area under the ROC curve; 0.5 is guessing.
+    log_loss : float
+        Mean of -log of the probability given to what really happened, in nats; 0 is perfect.
+    calibration : float
+        Test patients in tenths by their forecast: mean gap between the mean forecast and the share of deaths, from 0
+        (a forecast of 30 % is right 30 times in 100) to 1.
+    """
+
+    auc: float
+    log_loss: float
+    calibration: float
+
+
+def quality(deaths: Iterable[int], forecast: Iterable[float]) -> Quality:
+    """Compare forecasts with what happened.
+
+    Parameters
+    ----------
+    deaths : array_like of int, shape (patients,)
+        0 or 1, both of them.
+    forecast : array_like of float, shape (patients,)
+        Probability of death.
+
+    Returns
+    -------
+    Quality
+    """
+    deaths, forecast = np.asarray(deaths, dtype=float), np.asarray(forecast, dtype=float)
+    tenths = np.array_split(np.argsort(forecast, kind="stable"), min(_TENTHS, len(deaths)))
+    gaps = [abs(forecast[part].mean() - deaths[part].mean()) * len(part) for part in tenths]
+    return Quality(
+        float(roc_auc_score(deaths, forecast)), float(log_loss(deaths, forecast)), float(sum(gaps) / len(deaths))
+    )
+
+
 def model_auc(
     released: Released,
     extract_train: pd.DataFrame,
     extract_test: pd.DataFrame,
     columns: Iterable[str] | None = None,
 ) -> float:
+    """Return the AUC of the model of `model_quality`, with its arguments and errors."""
+    return model_quality(released, extract_train, extract_test, columns).auc
+
+
+def model_quality(
+    released: Released,
+    extract_train: pd.DataFrame,
+    extract_test: pd.DataFrame,
+    columns: Iterable[str] | None = None,
+) -> Quality:
     """Train a model of death in hospital on a release, and test it on patients who were not in it.
 
     Logistic regression (scikit-learn's, penalty C = 1), which has no random part. It is trained on the released rows,
@@ -82,9 +135,9 @@ def model_auc(
     kinder). All test patients count, also those whose class would have been suppressed.
 
     Features of a label: for numbers and dates the mean of the base values under it, on a scale from -1 to 1, and 0 for
-    "missing"; for names one feature for each label. Features of a Mondrian box: the middle of numbers and dates; for
-    names the share of each, or their place in the order if there are more than 32. Other columns become those of
-    `cohort.features`.
+    "missing"; for names one feature for each label. Features of a Mondrian box: the middle of numbers and dates,
+    prepared as `cohort.features` prepares a value where it knows the column; for names the share of each, or their
+    place in the order if there are more than 32. Other columns become those of `cohort.features`.
 
     Parameters
     ----------
@@ -98,8 +151,8 @@ def model_auc(
 
     Returns
     -------
-    float
-        Area under the ROC curve on `extract_test`; 0.5 is guessing.
+    Quality
+        On `extract_test`.
 
     Raises
     ------
@@ -121,7 +174,7 @@ def model_auc(
         _, row, count = np.unique(group, return_index=True, return_counts=True)
         X, y, weight = X[row], y[row], count.astype(float)
     model = LogisticRegression(max_iter=1000).fit(X, y, sample_weight=weight)
-    return float(roc_auc_score(y_test, model.decision_function(X_test)))
+    return quality(y_test, model.predict_proba(X_test)[:, 1])
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -171,8 +224,11 @@ def _box_features(boxes: Boxes, name: Hashable) -> Real:
     axis, low, high = boxes.axes[place], boxes.low[:, place], boxes.high[:, place]
     if axis.numbers is not None:
         final = len(axis.numbers) - 1  # a missing value has the code after it, and no number
-        ends = _scaled(axis.numbers[np.minimum(np.column_stack([low, high]), final)], axis.numbers)
-        return np.where(low > final, 0.0, ends.mean(axis=1))[:, None]
+        middle = axis.numbers[np.minimum(np.column_stack([low, high]), final)].mean(axis=1)
+        if isinstance(cohort.SUPPORT2.columns.get(name), cohort.Number):
+            values = pd.DataFrame({name: np.where(low > final, np.nan, middle), cohort.SUPPORT2.label: 0})
+            return cohort.features(values, [name])[0].to_numpy()
+        return np.where(low > final, 0.0, _scaled(middle, axis.numbers))[:, None]
     if axis.last >= _MOST_NAMES:
         return ((low + high) / axis.last - 1)[:, None]
     code = np.arange(axis.last + 1)

@@ -19,8 +19,14 @@ def slider(explorer: lab.ExplorerView, name: str) -> Locator:
 
 
 def test_all_is_said_labelled_and_reached_by_tab(explorer: lab.ExplorerView) -> None:
-    assert explorer.whole("anonymity_explorer").natural_height > 500
+    assert explorer.whole("anonymity_explorer").natural_height > 400
     explorer.usable(10, first=slider(explorer, "k"))
+
+
+def test_knobs_picture_and_the_class_below_fit_a_screen_of_768_pixels(explorer: lab.ExplorerView) -> None:
+    picture, first = (part.bounding_box() for part in (explorer.root.locator("img").first, explorer.controls()[0]))
+    assert picture["y"] + picture["height"] - first["y"] < 768 - 150  # 150: JupyterLab's own bars
+    assert "another one takes seconds" in explorer.look().text
 
 
 @pytest.mark.parametrize("key", ["Home", "ArrowRight", "End", "ArrowLeft"])
@@ -34,10 +40,10 @@ def test_the_keyboard_moves_k(explorer: lab.ExplorerView, key: str) -> None:
 
 def test_another_attribute_and_another_weight_get_their_own_picture(explorer: lab.ExplorerView) -> None:
     before = explorer.look()
-    explorer.choose("sensitive", "cancer")
-    explorer.settled(lambda now: changed(before, now) and "metastatic cancer" in now.alt)
+    explorer.choose("sensitive", "dementia")
+    explorer.settled(lambda now: changed(before, now) and "with dementia" in now.alt)
     slider(explorer, "k").press("End")
-    at_100 = explorer.settled(lambda now: "At k = 100, " in now.alt and "metastatic cancer" in now.alt)
+    at_100 = explorer.settled(lambda now: "At k = 100, " in now.alt and "with dementia" in now.alt)
     explorer.choose("age", "3")
     explorer.settled(lambda now: changed(at_100, now))
     explorer.screenshot("anonymity_explorer_age")
