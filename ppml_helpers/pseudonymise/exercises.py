@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_number, close, right, wrong
 from ppml_helpers.pseudonymise import erasure_exercises, minimise
@@ -155,8 +156,8 @@ def _about_key(give: Callable[[bytes, str, str], str], first: str, domain: str, 
         )
     if _is_swapped(give, first, domain, identifier):
         return (
-            "The identifier stands where HMAC's key belongs, as if key and message had changed places: there it is "
-            "filled up with zero bytes, and HMAC promises nothing about a secret message. hmac.new takes the key first."
+            "Key and message have changed places, at least in part: HMAC's key must be the secret key alone, and "
+            "domain and identifier its message. HMAC promises nothing of a secret message: hmac.new(key, ...)."
         )
     ignored = [at for at in range(len(_KEY)) if _merges(give(key, domain, identifier) for key in _with_other(at))]
     if ignored:
@@ -182,18 +183,51 @@ def _merges(pseudonyms: Iterator[str]) -> bool:
 
 
 def _is_swapped(give: Callable[[bytes, str, str], str], first: str, domain: str, identifier: str) -> bool:
-    """Tell whether the message stands in the place of HMAC's key.
+    """Tell whether HMAC gets something else than the secret as its key.
 
-    HMAC fills a short key up with zero bytes (RFC 2104): so one more of them changes a message and no key.
+    Two signs: the same keys reach HMAC whatever the secret is; or texts that differ in a zero byte at the end meet, as
+    keys do, which HMAC fills up with zero bytes (RFC 2104).
     """
-    try:
-        if give(_KEY + b"\0", domain, identifier) == first:
-            return False
-    except NotAnAnswer:  # a key of 33 bytes may be refused
-        pass
+    heard = []
+    for key in (_KEY, _OTHER_KEY):
+        with _overheard() as keys:
+            give(key, domain, identifier)
+        heard.append(keys)
     forms = (_KEY, _KEY.hex().encode(), str(_KEY).encode())
     made = (hmac.digest(m, form, "sha256").hex() for m in _messages(domain, identifier) for form in forms)
-    return first.lower() in made or give(_KEY, "a", "b") == give(_KEY, "a", "b\0")
+    if (heard[0] and heard[0] == heard[1]) or first.lower() in made:
+        return True
+    return give(_KEY, "a", "b") == give(_KEY, "a", "b\0") and not _is_key_of_hmac(give)
+
+
+def _is_key_of_hmac(give: Callable[[bytes, str, str], str]) -> bool:
+    """Tell whether a zero byte behind the key makes no difference, as it must if that is HMAC's key."""
+    try:
+        return give(_KEY + b"\0", "a", "b") == give(_KEY, "a", "b")
+    except NotAnAnswer:  # a key of 33 bytes may be refused
+        return False
+
+
+@contextmanager
+def _overheard() -> Iterator[list[bytes]]:
+    """Note the key of each HMAC that Python's `hmac` makes meanwhile."""
+    heard: list[bytes] = []
+    real = {name: getattr(hmac, name) for name in ("new", "digest", "HMAC")}
+
+    def listening(make: Callable[..., object]) -> Callable[..., object]:
+        def call(key: bytes, *rest: object, **named: object) -> object:
+            heard.append(bytes(key))
+            return make(key, *rest, **named)
+
+        return call
+
+    try:
+        for name, make in real.items():
+            setattr(hmac, name, listening(make))
+        yield heard
+    finally:
+        for name, make in real.items():
+            setattr(hmac, name, make)
 
 
 def _about_message(give: Callable[[bytes, str, str], str]) -> str:

@@ -153,7 +153,12 @@ SWAPPED = [
     lambda k, d, i: hmac.new(repr((d, i)).encode(), k, hashlib.sha256).hexdigest(),
     lambda k, d, i: mac(f"{d!r} and {i}".encode(), k),  # a message of their own
     lambda k, d, i: mac(f"{len(d)}:{d}{i}".encode(), k)[:32],
+    lambda k, d, i: mac(f"<{d!r} and {i!r}>".encode(), k),  # and one that ends in no text of theirs
+    lambda k, d, i: hmac.new(key=i.encode(), msg=k + d.encode(), digestmod="sha256").hexdigest(),
+    lambda k, d, i: hmac.HMAC(json.dumps([i, d]).encode(), k, "sha256").hexdigest(),
+    lambda k, d, i: mac(d.encode(), k + i.encode()),
     lambda k, d, i: mac(k + i.encode(), d),
+    lambda k, d, i: other_library(f"{len(d)}|{d}{i}".encode(), k),
 ]
 NOT_AS_IT_IS = [
     (str.strip, "blanks around are dropped"),
@@ -197,9 +202,8 @@ WRONG = [
     ("02.2", lambda k, d: mac(k, d), "stopped with TypeError"),
     ("02.2", lambda k, d, i: mac(k, d) + mac(k, i), "A long piece of it is the same"),
     ("02.2", lambda k, d, i: mac(k + d.encode(), i), "part of HMAC's key"),
-    ("02.2", lambda k, d, i: mac(d.encode(), k + i.encode()), "part of HMAC's key"),
     *(("02.2", lambda k, d, i, of=of: length_first(of(k), d, i), "of the key's 32 bytes") for of in PARTS_OF_THE_KEY),
-    *(("02.2", answer, "where HMAC's key belongs") for answer in SWAPPED),
+    *(("02.2", answer, "have changed places") for answer in SWAPPED),
     *(("02.2", lambda k, d, i, of=of: length_first(k, d, of(i)), words) for of, words in NOT_AS_IT_IS),
     *(("02.2", lambda k, d, i, of=of: length_first(k, of(d), i), words) for of, words in NOT_AS_IT_IS),
     ("02.2", lambda k, d, i: Pseudonymiser(k, d).of([i])[0], "blanks around are dropped"),  # the kit's own, on purpose
