@@ -337,26 +337,34 @@ class Boxes:
 
         A missing value, of a person or in a box, rules nobody out. A name that an axis lacks is in no box.
         """
-        places = [[axis.name for axis in self.axes].index(name) for name in on]
+        places = [place for place, axis in enumerate(self.axes) if axis.name in on]
+        places.sort(key=lambda place: -self.axes[place].last)  # the first is bisected, so it should tell most
         axes = [self.axes[place] for place in places]
-        low, high = (ends[np.ix_(box, places)].astype(float) for ends in (self.low, self.high))
-        unsaid = high == [axis.last if axis.texts[-1] == MISSING else np.nan for axis in axes]
-        low[unsaid], high[unsaid] = -np.inf, np.inf
+        low, high = (ends[np.ix_(box, places)] for ends in (self.low, self.high))
+        said = high != [axis.last if axis.texts[-1] == MISSING else -1 for axis in axes]
         known = np.column_stack([distinct(people[axis.name])[0] >= 0 for axis in axes])
         points = np.column_stack([axis.codes(people[axis.name]) for axis in axes])
         count = np.zeros(len(box), np.int64)
-        for told, some in groups_of(known):
-            count += _within(points[np.ix_(some, told)], low[:, told], high[:, told]) if told.any() else len(some)
+        for known_too, others in groups_of(known):
+            for told, some in groups_of(said):
+                both = told & known_too
+                within = _within(points[np.ix_(others, both)], low[np.ix_(some, both)], high[np.ix_(some, both)])
+                count[some] += within
         return count
 
 
-def _within(points: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> Whole:
+def _within(points: NDArray[np.float64], low: Whole, high: Whole) -> Whole:
     """Return how many points lie in each box, ends included; those along the first axis are found by bisection."""
+    if not points.shape[1]:
+        return np.full(len(low), len(points))
     points = points[np.argsort(points[:, 0], kind="stable")]  # NaN last
     first = np.searchsorted(points[:, 0], low[:, 0], side="left")
     final = np.searchsorted(points[:, 0], high[:, 0], side="right")
-    count = np.empty(len(low), np.int64)
+    count = final - first
     for number, (start, end) in enumerate(zip(first, final, strict=True)):
-        here = points[start:end, 1:]
-        count[number] = ((here >= low[number, 1:]) & (here <= high[number, 1:])).all(axis=1).sum()
+        within = np.ones(end - start, bool)
+        for axis in range(1, points.shape[1]):
+            here = points[start:end, axis]
+            within &= (here >= low[number, axis]) & (here <= high[number, axis])
+        count[number] = np.count_nonzero(within)
     return count

@@ -189,27 +189,49 @@ def fitting(rows: Whole, people: Whole) -> tuple[Whole, Whole]:
     Rows and people are taken by which of their values are missing, so that each pair of such groups is one join.
     """
     count, places = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
-    for known, some in groups_of(rows >= 0):
-        for known_too, others in groups_of(people >= 0):
-            key, other = _keys(rows[some][:, known & known_too], people[others][:, known & known_too])
-            size = int(max(key.max(), other.max())) + 1
-            count[some] += np.bincount(other, minlength=size)[key]
-            places[some] += np.bincount(other, others, size).astype(np.int64)[key]
+    groups, groups_too = groups_of(rows >= 0), groups_of(people >= 0)
+    if len(groups) * len(groups_too) > len(rows):
+        return _one_by_one(rows, people)
+    for known, some in groups:
+        for known_too, others in groups_too:
+            both = known & known_too
+            keys = _distinct_rows(np.concatenate([rows[np.ix_(some, both)], people[np.ix_(others, both)]]))
+            mine, theirs, size = keys[: len(some)], keys[len(some) :], int(keys.max()) + 1
+            count[some] += np.bincount(theirs, minlength=size)[mine]
+            places[some] += np.bincount(theirs, others, size).astype(np.int64)[mine]
     return count, places
+
+
+def _one_by_one(rows: Whole, people: Whole) -> tuple[Whole, Whole]:
+    """Return what `fitting` does where hardly two rows miss the same values."""
+    telling = np.argsort(-people.max(axis=0))  # columns of many values first: they leave few people to look at
+    found = np.zeros((len(rows), 2), np.int64)
+    for number, row in enumerate(rows):
+        fits = np.arange(len(people))
+        for column in telling[row[telling] >= 0]:
+            values = people[fits, column]
+            fits = fits[(values == row[column]) | (values < 0)]
+        found[number] = len(fits), fits.sum()
+    return found[:, 0], found[:, 1]
 
 
 def groups_of(known: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], Whole]]:
     """Return each pattern of a table of truth values, and the rows that have it."""
-    patterns, of = np.unique(known, axis=0, return_inverse=True)
-    return [(pattern, np.flatnonzero(of == number)) for number, pattern in enumerate(patterns)]
+    of = _distinct_rows(known.astype(np.int64))
+    rows = np.split(np.argsort(of, kind="stable"), np.cumsum(np.bincount(of))[:-1])
+    return [(known[some[0]], some) for some in rows]
 
 
-def _keys(first: Whole, second: Whole) -> tuple[Whole, Whole]:
-    """Give each distinct row of two tables of numbers a number that equal rows of both share."""
-    keys = np.zeros(len(first) + len(second), np.int64)
-    for column in np.concatenate([first, second]).T:
-        keys = pd.factorize(keys * (int(column.max()) + 1) + column)[0]
-    return keys[: len(first)], keys[len(first) :]
+def _distinct_rows(table: Whole) -> Whole:
+    """Give each distinct row of a table of numbers a number of its own."""
+    keys, size = np.zeros(len(table), np.int64), 1
+    for column in table.T:
+        width = int(column.max()) + 1
+        if size * width > 2**62:  # number anew those that occur, or a product would leave 64 bits
+            keys = pd.factorize(keys)[0]
+            size = int(keys.max()) + 1
+        keys, size = keys * width + column, size * width
+    return pd.factorize(keys)[0]
 
 
 def _columns(table: pd.DataFrame, register: pd.DataFrame, on: Sequence[Hashable] | Hashable) -> tuple[Hashable, ...]:
@@ -263,5 +285,5 @@ def _named(position: NDArray[np.int64], rows: pd.Index, people: pd.Index) -> pd.
     """Return the register's label for each row that has one candidate."""
     labels = pd.Series(people.to_flat_index().take(np.maximum(position, 0)), index=rows, name="person")
     if pd.api.types.is_integer_dtype(labels.dtype):
-        labels = labels.astype("Int64")  # whole numbers stay whole beside a missing one
+        labels = labels.astype("UInt64" if labels.dtype.kind == "u" else "Int64")  # whole numbers stay whole beside a missing one
     return labels.mask(position < 0)
