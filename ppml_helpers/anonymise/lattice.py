@@ -172,7 +172,8 @@ class Lattice:
         suppression_limit : float
             Share of rows that may be left out, 0 to 1. All rows left out is no solution.
         l : int or float
-            Values of the sensitive attribute a class must hold; a whole number if `diversity` is "distinct".
+            Known values of the sensitive attribute a class must hold (a missing entry is none); a whole number if
+            `diversity` is "distinct".
         t : float
             How far a class's distribution may be from that of the released rows, 0 to 1.
         diversity : {"distinct", "entropy"}

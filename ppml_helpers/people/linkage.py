@@ -285,5 +285,6 @@ def _named(position: NDArray[np.int64], rows: pd.Index, people: pd.Index) -> pd.
     """Return the register's label for each row that has one candidate."""
     labels = pd.Series(people.to_flat_index().take(np.maximum(position, 0)), index=rows, name="person")
     if pd.api.types.is_integer_dtype(labels.dtype):
-        labels = labels.astype("UInt64" if labels.dtype.kind == "u" else "Int64")  # whole numbers stay whole beside a missing one
+        # Whole numbers stay whole beside a missing one.
+        labels = labels.astype("UInt64" if labels.dtype.kind == "u" else "Int64")
     return labels.mask(position < 0)
