@@ -154,7 +154,9 @@ def listed(released: Released, people: pd.DataFrame) -> NDArray[np.bool_]:
         boxes = released.recoder
         box = boxes.find(people)  # the only one whose labels they can fit
         points = np.column_stack([axis.codes(people[axis.name]) for axis in boxes.axes])
-        return ((boxes.low[box] <= points) & (points <= boxes.high[box])).all(axis=1)
+        low, high = boxes.low[box], boxes.high[box]
+        anything = high - low == [axis.last for axis in boxes.axes]  # the label "*" rules nobody out
+        return (anything | ((low <= points) & (points <= high))).all(axis=1)
     both = [released.table[names], released.recode(people[names])]
     number = class_numbers(pd.concat(both, ignore_index=True)[name] for name in names)
     return np.isin(number[len(both[0]) :], number[: len(both[0])])

@@ -28,7 +28,7 @@ from ppml_helpers.anonymise.bench import (
 )
 from ppml_helpers.anonymise.hierarchy import TOP
 from ppml_helpers.errors import ExplorerError
-from ppml_helpers.explorer import LOOK, Explorer, Progress
+from ppml_helpers.explorer import Explorer, Progress
 from ppml_helpers.people import identities
 
 LS = (1, 2, 3, 4, 5, 6, 8)
@@ -89,7 +89,8 @@ class AnonymityExplorer(Explorer):
         ks = self._given[2]
         percent = [(f"{100 * limit:g} %", limit) for limit in LIMITS]
         names = [(sensitive.name, column) for column, sensitive in SENSITIVE.items()]
-        wide = {"style": LOOK["style"], "layout": {"width": "290px"}}
+        wide = {"style": {"description_width": "105px"}, "layout": {"width": "270px"}}
+        short_name = {"style": {"description_width": "70px"}, "layout": {"width": "240px"}}
         short = {"style": {"description_width": "20px"}, "layout": {"width": "250px"}}
         small = {"style": {"description_width": "70px"}, "layout": {"width": "132px"}}
         return {
@@ -97,7 +98,7 @@ class AnonymityExplorer(Explorer):
             "l": W.SelectionSlider(options=LS, value=1, description="l", **short),
             "t": W.SelectionSlider(options=TS, value=1.0, description="t", **short),
             "limit": W.SelectionSlider(options=percent, value=0.05, description="suppress up to", **wide),
-            "sensitive": W.Dropdown(options=names, value="ca", description="sensitive", **wide),
+            "sensitive": W.Dropdown(options=names, value="ca", description="sensitive", **short_name),
             **{name: W.Dropdown(options=WEIGHTS, value=1, description=name, **small) for name in QUASI_IDENTIFIERS},
         }
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppml_helpers.anonymise import disclosure_attack
+from ppml_helpers.anonymise import Hierarchy, Lattice, disclosure_attack, mondrian
 from ppml_helpers.errors import AnonymityError
 
 QI = ["age", "sex"]
@@ -76,6 +76,31 @@ def test_numbers_and_truth_values_may_be_sensitive():
     assert disclosure_attack.homogeneity(table.astype({"died": bool}), QI, "died", value=True) == 2 / 3
 
 
+# ------------------------------------------------------------------------------------------------- who is in the table
+
+
+def fits(label: str, value: object) -> bool:
+    """Whether a value may stand under a label of a released table, read as anybody would."""
+    if label in ("*", str(value)):
+        return True
+    low, *high = label.split("-")
+    return bool(high) and int(low) <= value <= int(high[0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_listed_is_what_somebody_reads_off_the_labels(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame({"age": rng.integers(20, 80, 40), "sex": rng.choice(["f", "m"], 40), "dx": "A"})
+    people = pd.DataFrame({"age": rng.integers(15, 90, 200), "sex": rng.choice(["f", "m"], 200)})
+    ladders = {"age": Hierarchy.bands(0, 99, (10, 20)), "sex": Hierarchy.suppression(["f", "m"])}
+    lattice = Lattice(table, QI, ladders)
+    for released in (mondrian(table, QI, 3), mondrian(table, QI, 30), lattice.apply(lattice.solve(3, 0.2))):
+        rows = released.table[QI].drop_duplicates().to_numpy()
+        expected = [any(all(map(fits, row, person)) for row in rows) for person in people.to_numpy()]
+        assert disclosure_attack.listed(released, people).tolist() == expected
+        assert disclosure_attack.listed(released, table.iloc[released.kept]).all()  # nobody of the table is missed
+
+
 # -------------------------------------------------------------------------------------------------------- bad input
 
 
@@ -87,6 +112,8 @@ def test_numbers_and_truth_values_may_be_sensitive():
         (lambda: disclosure_attack.homogeneity(TABLE.assign(dx=None), QI, "dx"), "All values of 'dx' are missing"),
         (lambda: disclosure_attack.background_knowledge(TABLE, QI, "dx", -1), "excluded = -1"),
         (lambda: disclosure_attack.skew(TABLE, QI, "dx", None), "No row has None"),
+        (lambda: disclosure_attack.listed(TABLE, TABLE), "not a Released"),
+        (lambda: disclosure_attack.listed(mondrian(TABLE, QI, 2), TABLE[["age"]]), "lacks the column 'sex'"),
     ],
 )
 def test_bad_input_gets_one_sentence(call, words):

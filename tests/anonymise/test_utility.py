@@ -19,7 +19,9 @@ from ppml_helpers.anonymise import (
     Released,
     discernibility,
     model_auc,
+    model_quality,
     ncp,
+    quality,
     support2_hierarchies,
 )
 from ppml_helpers.anonymise.multidimensional import mondrian
@@ -152,6 +154,31 @@ def test_values_that_training_never_saw(split: Split) -> None:
     few = Split(split.train[split.train["race"].isin(["white", "black"])], split.test)
     lattice = Lattice(few.train, ["sex", "race"], support2_hierarchies(split.train))
     assert 0.4 < few.auc(lattice.apply(lattice.solve(1))) < 0.65
+
+
+def test_quality_by_hand() -> None:
+    """Twenty patients in ten pairs: each pair's forecast is off by 0.1, and each ends half in death."""
+    deaths, forecast = np.tile([0, 1], 10), np.repeat(np.r_[[0.4] * 5, [0.6] * 5], 2)
+    found = quality(deaths, forecast)
+    expected = -np.mean(np.log(np.where(deaths == 1, forecast, 1 - forecast)))
+    assert (found.auc, found.log_loss, found.calibration) == pytest.approx((0.5, expected, 0.1))
+    assert quality([0, 1, 1], [0.0, 1.0, 1.0]) == pytest.approx((1, 0, 0), abs=1e-9)
+    assert quality([0, 1], [0.2, 0.7]).calibration == pytest.approx(0.25)  # fewer than ten are a group each
+
+
+def test_the_middle_of_a_box_is_prepared_as_a_value_is(split: Split) -> None:
+    columns = ["crea", "hrt"]  # one with a logarithm
+    train, test = (table.dropna(subset=columns) for table in split)
+    released = mondrian(train, columns, 50)
+
+    def middles(labels: pd.DataFrame) -> pd.DataFrame:
+        ends = {name: labels[name].str.split("-", expand=True).astype(float) for name in columns}
+        return pd.DataFrame({name: both.mean(axis=1) for name, both in ends.items()}).assign(hospdead=0)
+
+    sides = middles(released.table), middles(released.recode(test))
+    features = [cohort.features(side, columns)[0] for side in sides]
+    outcome = train["hospdead"].iloc[released.kept]
+    assert model_quality(released, train, test).auc == fitted(features[0], outcome, features[1], test["hospdead"])
 
 
 # ---------------------------------------------------------------------------------------------------- bad input
