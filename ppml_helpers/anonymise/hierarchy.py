@@ -336,10 +336,10 @@ def distinct(column: pd.Series, name: Any = None) -> tuple[np.ndarray, pd.Index]
     return codes, values
 
 
-def same_kind(values: Iterable[Any], known: Iterable[Any], name: Any, whose: str) -> None:
+def same_kind(values: Sequence[Any], known: Iterable[Any], name: Any, whose: str) -> None:
     """Refuse values that cannot be among the known ones because they are of another kind, such as text for numbers."""
     kinds: dict[str, Any] = {}
-    for value in known:
+    for value in known if len(values) else ():
         if value is not None:
             kinds.setdefault(kind(value), value)
     for value in values:

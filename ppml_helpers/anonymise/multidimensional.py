@@ -229,9 +229,9 @@ class _Axis:
         A name that the axis does not have, and a missing value where it has none, is NaN.
         """
         number, found = distinct(column, self.name)
-        same_kind(found, self.values, self.name, "the release has")
         place = np.array([self._place.get(value, np.nan) for value in found], dtype=float)
         strange = np.isnan(place)
+        same_kind(found[strange], self.values, self.name, "the release has")
         if strange.any() and self.numbers is not None:
             place[strange] = self.values.searchsorted(found[strange].infer_objects()) - 0.5
         return np.append(place, len(self.values) if self.texts[-1] == MISSING else np.nan)[number]
