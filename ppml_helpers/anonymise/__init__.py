@@ -1,4 +1,4 @@
-"""Chapter 03: hierarchies, k-anonymity and its kin, risk and utility, and the attacks on a release."""
+"""Chapter 03: hierarchies, k-anonymity and its kin, risk and utility, attacks on a release, and its checklist."""
 
 import lazy_loader
 
