@@ -85,6 +85,23 @@ def test_cells_go_in_place_of_rows(rows: list, k: int) -> None:
         assert made.table.isna().equals(table.isna() | made.blank[table.columns])
 
 
+@pytest.mark.parametrize("backend", ["numpy_nullable", "pyarrow"])
+def test_columns_of_any_kind_are_treated_alike(backend: str) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"age": rng.integers(20, 60, 60), "crea": rng.normal(1, 0.3, 60), "sex": ["f", "m", None] * 20}
+    )
+    other = table.convert_dtypes(dtype_backend=backend)
+    assert suppress_cells(other, ["age", "sex"], 3).blank.equals(suppress_cells(table, ["age", "sex"], 3).blank)
+    for treat in (
+        lambda some: rounded(some.crea, 0.1),
+        lambda some: rounded(some.age, 5),
+        lambda some: top_coded(some.age, 50),
+        lambda some: microaggregate(some, ["age", "crea"], 4).crea,
+    ):
+        assert np.allclose(treat(other).astype(float), treat(table))
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
