@@ -105,9 +105,8 @@ def _with_nbval(paths: list[str]) -> tuple[str, ...]:
 # browser of its own where it needs one. A chapter is a file too: a kernel, results and temporary files of its own.
 _WORKERS = f"--numprocesses={min(os.cpu_count() or 1, 4)}"
 _PARALLEL = (_WORKERS, "--dist=loadfile")
-# These wait for processes, pages and time-outs half of the time. tests/conftest.py says who goes with whom: a file of
-# faults is a group, and the browser tests are two, with a JupyterLab each.
-_WAITING = (f"--numprocesses={min(2 * (os.cpu_count() or 1), 8)}", "--dist=loadgroup", "--no-loadscope-reorder")
+# These wait for processes, time-outs and folders most of the time.
+_WAITING = (f"--numprocesses={min(2 * (os.cpu_count() or 1), 8)}", "--dist=loadfile", "--no-loadscope-reorder")
 
 # The plugins that the tests use, by name: to find them out itself, pytest loads every one that is installed, and reads
 # all files of their packages, each time it starts, which takes longer than many a stage.
@@ -130,15 +129,17 @@ def _stages(only: str | None) -> Iterator[Stage | Result]:
     if only in (None, "unit"):
         others = [f"--ignore-glob=*_{kind}.py" for kind in ("faults", "browser")]
         yield Stage("unit", (*_PARALLEL, *others, f"--ignore={TESTS / 'notebooks'}", str(TESTS)))
+    if only in (None, "faults"):
+        yield Stage("faults", (*_WAITING, *_files("faults")))
     if only in (None, "notebooks"):
         yield Stage("notebooks: hygiene", (_WORKERS, "--dist=worksteal", str(TESTS / "notebooks")))
         yield _chapters(sorted(places.NOTEBOOKS.glob("*.ipynb")))
-    waiting = {"faults": _files("faults"), "browser": _files("browser")}
-    if only in (None, "browser") and (missing := provide_chromium()):
-        del waiting["browser"]
-        yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
-    if kinds := [kind for kind in waiting if only in (None, kind)]:
-        yield Stage(" and ".join(kinds), (*_WAITING, *[path for kind in kinds for path in waiting[kind]]))
+    if only in (None, "browser"):
+        missing = provide_chromium()
+        if missing:
+            yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
+        else:
+            yield Stage("browser", (*_PARALLEL, *_files("browser")))
 
 
 def _files(kind: str) -> list[str]:

@@ -20,14 +20,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a browser, and what damages, kills or cuts off something, by the names of the files."""
-    pages = sorted({item.path for item in items if item.path.stem.endswith("_browser")})
     for item in items:
-        group = str(item.path)
         for kind in ("browser", "faults"):
             if item.path.stem.endswith(f"_{kind}"):
                 item.add_marker(kind)
-        if item.path in pages:
-            group = f"browser {pages.index(item.path) % 2}"
-        item.add_marker(pytest.mark.xdist_group(group))
-    # First what takes longest, or one core works long after the others.
-    items.sort(key=lambda item: item.path not in pages and item.path.stem not in LONG)
+    items.sort(key=lambda item: item.path.stem not in LONG)  # first, or one core works long after the others

@@ -188,17 +188,13 @@ def test_the_stages_hold_every_chapter_to_its_outputs(tmp_path: Path, monkeypatc
     monkeypatch.setattr(places, "NOTEBOOKS", tmp_path)
     monkeypatch.setattr(checks, "provide_chromium", lambda: "none here")
     names = [stage.name for stage in checks._stages(None)]
-    assert names == ["unit", "notebooks: hygiene", "notebooks: chapters", "browser", "faults"]
+    assert names == ["unit", "faults", "notebooks: hygiene", "notebooks: chapters", "browser"]
     chapters = list(checks._stages("notebooks"))[1]
     assert "--nbval" in chapters.arguments
     assert not [word for word in chapters.arguments if "lax" in word]
     for stage, stems in ((chapters, ["00_a", "05_b", "07_c"]), (list(checks._quick())[-1], ["00_a", "05_b"])):
         assert [Path(word).stem for word in stage.arguments if word.endswith(".ipynb")] == stems
     assert [stage.name for stage in checks._stages("unit")] == ["unit"]
-    monkeypatch.setattr(checks, "provide_chromium", str)
-    both, faults, browser = (list(checks._stages(only))[-1] for only in (None, "faults", "browser"))
-    assert (both.name, faults.name, browser.name) == ("faults and browser", "faults", "browser")
-    assert {*both.arguments} == {*faults.arguments, *browser.arguments}
 
 
 def test_a_path_among_pytests_arguments_is_told_from_a_word() -> None:
