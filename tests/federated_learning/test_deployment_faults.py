@@ -36,23 +36,14 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals as on Linux and
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = {"num-server-rounds": 2, "evaluate-every": 2, "seed": 7}
 
-# A hospital that says every few seconds that it is there: Flower forgets it after 20 s in place of 60, no sooner.
-OFTEN_HEARD = """
-from flwr.supercore import heartbeat
-from flwr.supernode import cli, fleet_http_connection
-heartbeat.HEARTBEAT_DEFAULT_INTERVAL = fleet_http_connection.HEARTBEAT_DEFAULT_INTERVAL = 10
-cli.flower_supernode()
-"""
 PROGRAM = """
 import json, os, signal, sys
 from ppml_helpers.errors import FederationError
-from ppml_helpers.federated_learning import commands, hospitals
+from ppml_helpers.federated_learning import hospitals
 from ppml_helpers.federated_learning.deployment import Deployment
 from ppml_helpers.federated_learning.results import RunStopped
 
-often_heard, config = sys.argv[1], json.loads(sys.argv[2])
-usual = commands.hospital
-commands.hospital = lambda *about: [sys.executable, "-P", "-c", often_heard, *usual(*about)[1:]]
+config = json.loads(sys.argv[1])
 
 def tell(**seen):
     print(json.dumps(seen), flush=True)
@@ -85,7 +76,7 @@ def three() -> tuple[hospitals.Hospital, ...]:
 
 @pytest.fixture(scope="module")
 def program() -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", PROGRAM, OFTEN_HEARD, json.dumps(CONFIG)]
+    command = [sys.executable, "-c", PROGRAM, json.dumps(CONFIG)]
     running = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     yield running
     running.kill()
