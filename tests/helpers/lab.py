@@ -446,7 +446,7 @@ class ExplorerView:
         """What is to be seen now."""
         return View(**self.root.evaluate(_LOOK))
 
-    def settled(self, ready: Callable[[View], bool] = lambda view: True, quiet: float = 0.1) -> View:
+    def settled(self, ready: Callable[[View], bool] = lambda view: True, quiet: float = 0.5) -> View:
         """Wait until `ready` holds and nothing has changed for `quiet` seconds; return what is to be seen."""
         deadline = time.monotonic() + PATIENCE
         last, since = self.look(), time.monotonic()
