@@ -130,7 +130,7 @@ def _as_arrow(table: Any) -> pa.Table:
     counted = isinstance(plain.index, pd.RangeIndex) and plain.index.start == 0 and plain.index.step == 1
     try:
         content = pa.Table.from_pandas(plain, preserve_index=None if counted else True)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError):
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
         raise _culprit(table) from None
     for field in content.schema:
         check_name(field.name, "column")
