@@ -76,8 +76,9 @@ def background_knowledge(
     """Share of rows whose value is certain to an attacker who can rule out so many other values.
 
     The attacker is the worst one: those they can rule out are the right ones ("she has no cancer, I would know").
-    So a row is certain if its class has at most ``excluded + 1`` values. For an attribute of two values, ruling out
-    one is knowing the other: the share is 1 then, except where values are missing.
+    So a row is certain if its class has at most ``excluded + 1`` values. A missing one is no value, as l counts: it
+    hides nobody from an attacker who takes everybody in the class for ill. For an attribute of two values, ruling out
+    one is knowing the other: the share is 1 then, except in classes of which nothing is known.
 
     Parameters
     ----------
@@ -93,8 +94,9 @@ def background_knowledge(
     """
     excluded = checks.whole(excluded, "excluded", 0, error=AnonymityError)
     read = _read(table, qi, sensitive)
-    doubt = np.bincount(read.held.group[read.held.value == len(read.values)], minlength=len(read.held.size)) > 0
-    certain = ((np.bincount(read.held.group) <= 1 + excluded) & ~doubt)[read.row_class]
+    known = read.held.group[read.held.value < len(read.values)]
+    values = np.bincount(known, minlength=len(read.held.size))  # in each class
+    certain = ((values > 0) & (values <= 1 + excluded))[read.row_class]
     asked = slice(None) if value is None else read.row_value == _place(read, value, sensitive)
     return float(certain[asked].mean())
 
