@@ -35,7 +35,7 @@ def whole(
         number = None
     if number is None or number < least or (most is not None and number > most):
         rule = f"from {least:,} to {most:,}" if most is not None else f"of at least {least:,}"
-        raise error(f"{name} = {_shown(value)} must be a whole number {rule}: {mend}.")
+        raise error(f"{name} = {shown(value)} must be a whole number {rule}: {mend}.")
     return number
 
 
@@ -57,11 +57,11 @@ def number(
         given = math.inf
     low_enough = math.isfinite(given) and (given > low if above else given >= low)
     if not (low_enough and (given < high if below else given <= high)):
-        raise error(f"{name} = {_shown(value)} must be a finite number{_range(low, high, above, below)}: {mend}.")
+        raise error(f"{name} = {shown(value)} must be a finite number{_range(low, high, above, below)}: {mend}.")
     return given
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """Return a value as a person would type it, in one short line."""
     try:
         line = " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())
@@ -90,7 +90,7 @@ def choice(value: Any, name: str, options: Iterable[Any], *, error: type[KitErro
     offered = list(options)
     given = value.item() if isinstance(value, np.generic) else value
     if not any(type(given) is type(option) and given == option for option in offered):
-        raise error(f"{name} = {_shown(value)} is not on offer: choose one of {', '.join(map(repr, offered))}.")
+        raise error(f"{name} = {shown(value)} is not on offer: choose one of {', '.join(map(repr, offered))}.")
     return given
 
 

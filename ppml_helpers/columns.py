@@ -7,7 +7,9 @@ on the way (2**53 and 2**53 + 1 stay two).
 from __future__ import annotations
 
 import datetime
+from collections.abc import Hashable, Iterable
 from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -85,3 +87,38 @@ def kind(value: Any) -> str:
     if isinstance(value, pd.Timestamp):
         return "dates" if value.tzinfo is None else "dates with a time zone"
     return f"values of the type {type(value).__name__}"
+
+
+def as_objects(values: pd.Series) -> np.ndarray:
+    """Return a column as Python's own objects, None where a value is missing, whatever pandas type holds it."""
+    return values.astype(object).where(values.notna().to_numpy(), None).to_numpy()
+
+
+def is_one_of(values: pd.Series, levels: Iterable[Any]) -> np.ndarray:
+    """Tell of each value whether it is one of the levels; a missing one is none, and so is a list."""
+    known = set(levels)
+    return np.array([isinstance(value, Hashable) and value in known for value in as_objects(values)], dtype=bool)
+
+
+def as_numbers(values: pd.Series, text: bool = True) -> np.ndarray:
+    """Return a column as floats, whatever pandas type holds it: NaN where it is missing or no number.
+
+    Text that reads as a number is one, unless `text` is False. A date is none, although pandas would count its
+    nanoseconds.
+    """
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iufb":
+        return values.to_numpy(dtype=float)
+    return np.array([_as_number(value, text) for value in as_objects(values)], dtype=float)
+
+
+def _as_number(value: Any, text: bool) -> float:
+    if isinstance(value, str) and (not text or "_" in value):
+        return np.nan
+    if not isinstance(value, str | Real | Decimal | np.bool_):
+        return np.nan
+    try:
+        return float(value)
+    except ValueError:  # text that is no number
+        return np.nan
+    except OverflowError:  # 10**400 is an int that no float can hold
+        return np.inf

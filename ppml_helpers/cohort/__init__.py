@@ -11,6 +11,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             *("Column", "check_patients", "expected_sha256", "load_patients"),
         ],
         "schema": ["SUPPORT2", "Category", "Number", "Schema", "features"],
-        "dealing": ["Split", "hospitals", "split"],
+        "dealing": ["Split", "checked_split", "hospitals", "outcome_words", "split"],
     },
 )

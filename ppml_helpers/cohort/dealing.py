@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ppml_helpers import checks
-from ppml_helpers.cohort.table import as_numbers, as_objects, refuse_values
-from ppml_helpers.errors import DataError, TrainingDataError
+from ppml_helpers.cohort.schema import SUPPORT2
+from ppml_helpers.cohort.table import refuse_values
+from ppml_helpers.columns import as_numbers, as_objects
+from ppml_helpers.errors import DataError, KitError, TrainingDataError
 
 SMALLEST_HOSPITAL = 20  # patients on average: fewer teach a model nothing and make any figure identifying
+
+_LARGEST = 1e18  # squares of hundreds of such features add up to a finite number in single precision
+_UNSCALED = 10.0  # mean distance from 0; of a standardised column it is at most 1
 
 
 class Split(NamedTuple):
@@ -46,10 +52,18 @@ def split(X: pd.DataFrame, y: pd.Series, seed: int, test_share: float = 0.25) ->
     ------
     TrainingDataError
         If X holds a value that is no finite number, labels are not 0/1 or all equal, X and y do not belong
-        together, either label has fewer than two patients, or `seed` or `test_share` is out of range.
+        together, a patient has two rows by the index, either label has fewer than two patients, or `seed` or
+        `test_share` is out of range.
     """
     rng = np.random.default_rng(checks.whole(seed, "seed", 0, error=TrainingDataError))
-    X, y = _checked_training_data(X, y)
+    X, y = _checked_part(X, y, "", TrainingDataError)
+    repeated = X.index[X.index.duplicated()]
+    if len(repeated):
+        rows, patient = (X.index == repeated[0]).sum(), checks.shown(repeated[0])
+        raise TrainingDataError(
+            f"X has {rows} rows of {patient} by its index, and some of one patient's rows would be tested on: keep one "
+            "row a patient, or number the rows anew if they are different patients."
+        )
     test_share = checks.number(
         test_share, "test_share", 0, 1, above=True, below=True, error=TrainingDataError, mend="try the usual 0.25"
     )
@@ -63,38 +77,134 @@ def split(X: pd.DataFrame, y: pd.Series, seed: int, test_share: float = 0.25) ->
     return Split(X.iloc[train], X.iloc[test], y.iloc[train], y.iloc[test])
 
 
-def _checked_training_data(X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
+def checked_split(split: Split, error: type[KitError] = TrainingDataError) -> Split:
+    """Return somebody's own split in the form on which every part of the kit can train, or say what is wrong with it.
+
+    Columns are found by their names. Values are never filled, clipped, or recoded: text, NaN, and what cannot be
+    squared in the single precision of networks are refused.
+
+    Parameters
+    ----------
+    split : Split
+        Its parts may be arrays too, such as ``Split(*train_test_split(X, y))`` of scikit-learn.
+    error : type of KitError
+        What to raise.
+
+    Returns
+    -------
+    Split
+        Tables of float64 with the same columns in the same order, and labels of int64 with the same index.
+
+    Warns
+    -----
+    UserWarning
+        If a column's values are far from the range -1 to 1: clipped gradients then hardly see the other columns.
+
+    Raises
+    ------
+    KitError
+        Of the given class, if a part is no table, X and y do not belong together, the columns of both tables differ, a
+        value is no finite number, a label is not 0 or 1 or the only one of its part, or patients are in both parts.
+    """
+    if not isinstance(split, Split):
+        raise error(
+            f"the patients were given as a {type(split).__name__}, not a Split: give cohort.split(X, y, seed=0), or "
+            "Split(X_train, X_test, y_train, y_test) of your own tables."
+        )
+    X, y = _checked_part(split.X_train, split.y_train, "_train", error)
+    X_test, y_test = _checked_part(split.X_test, split.y_test, "_test", error)
+    for one, other, where in ((X, X_test, "X_test"), (X_test, X, "X_train")):
+        missing = one.columns.difference(other.columns, sort=False)
+        if len(missing):
+            raise error(f"{where} lacks the column {missing[0]!r}: give both tables the same columns.")
+    X_test = X_test[X.columns]
+    _refuse_the_same_people(X, X_test, error)
+    size = X.abs().mean()
+    if size.max() > _UNSCALED:
+        warnings.warn(
+            f"The column {size.idxmax()!r} was not scaled: its values are {size.max():,.4g} from 0 on average. Bring "
+            "each to -1 to 1 by public bounds (cohort.features with your own Schema): else clipping hides the others, "
+            "and what looks like the price of privacy is that of scale.",
+            stacklevel=2,
+        )
+    return Split(X, X_test, y, y_test)
+
+
+def outcome_words(split: Split) -> str:
+    """Return what the labels of a split say, to follow "predicts": the words of the Schema, else the label's name."""
+    y = split.y_train
+    name = getattr(y, "name", None)
+    words = getattr(y, "attrs", {}).get("outcome") or (SUPPORT2.outcome if name == SUPPORT2.label else None)
+    return words or ("the label 1" if name is None else str(name))
+
+
+def _checked_part(X: pd.DataFrame, y: pd.Series, part: str, error: type[KitError]) -> tuple[pd.DataFrame, pd.Series]:
+    """Return features as float64 and labels as int64, with one index."""
+    X = X.toarray() if hasattr(X, "toarray") else X  # a sparse matrix
     for name, given, most in (("X", X, 2), ("y", y, 1)):
         if np.ndim(given) not in (1, most):
-            raise TrainingDataError(
-                f"{name} has {np.ndim(given)} dimensions, it must have {most}: pass the pair that `features` returned, "
-                f"of a table the one column."
+            raise error(
+                f"{name}{part} has {np.ndim(given)} dimensions, it must have {most}: pass the pair that `features` "
+                f"returned, of a table the one column."
             )
-    X = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
+    index = next((given.index for given in (X, y) if isinstance(given, pd.DataFrame | pd.Series)), None)
+    X = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X, index=index if len(X) == len(y) else None)
     y = y if isinstance(y, pd.Series) else pd.Series(np.asarray(y), index=X.index if len(X) == len(y) else None)
     if len(X) != len(y) or not X.index.equals(y.index):
-        raise TrainingDataError(
-            f"X has {len(X)} rows and y has {len(y)}, and their indices must be the same: "
+        raise error(
+            f"X{part} has {len(X)} rows and y{part} has {len(y)}, and their indices must be the same: "
             f"pass the pair that `features` returned."
         )
-    for column, name in enumerate(X.columns):
-        wrong = ~np.isfinite(as_numbers(X.iloc[:, column]))
-        if wrong.any():
-            raise TrainingDataError(
-                f"X holds {X.iloc[:, column][wrong].iloc[0]!s} in column {name!r}, every feature must be a finite "
-                f"number: fill or drop it before you split."
-            )
-    labels = as_numbers(y)
+    twice = X.columns[X.columns.duplicated()]
+    if len(twice):
+        raise error(f"X{part} has two columns named {twice[0]!r}, names must be unique: rename one.")
+    X = pd.DataFrame({name: _finite(X[name], part, error) for name in X.columns}, index=X.index, columns=X.columns)
+    labels = as_numbers(y, text=False)
     odd = ~np.isin(labels, (0, 1))
     if odd.any():
-        raise TrainingDataError(f"y holds the label {y[odd].iloc[0]!s}, labels must be 0 or 1: recode them.")
-    deaths = int(labels.sum())
-    if min(deaths, len(y) - deaths) < 2:
-        raise TrainingDataError(
-            f"y has {len(y) - deaths} patients with label 0 and {deaths} with label 1, both need at least two "
-            f"(one to train, one to test): take more patients."
+        raise error(
+            f"y{part} holds the label {checks.shown(y[odd].iloc[0])}, labels must be 0 or 1: recode them, such as by "
+            "y = (y == 'dead').astype(int)."
         )
-    return X, y
+    deaths = int(labels.sum())
+    least = 1 if part else 2  # of the whole table: one to train, one to test
+    if min(deaths, len(y) - deaths) < least:
+        raise error(
+            f"y{part} has {len(y) - deaths} patients with label 0 and {deaths} with label 1, both need at least "
+            f"{least}: take more patients."
+        )
+    known = pd.Series(labels.astype(np.int64), index=y.index, name=y.name)
+    known.attrs = dict(y.attrs)
+    return X, known
+
+
+def _finite(values: pd.Series, part: str, error: type[KitError]) -> np.ndarray:
+    """Return a feature as floats; squares of it, too, are finite in the single precision of networks."""
+    numbers = as_numbers(values, text=False)
+    wrong = ~(np.abs(numbers) <= _LARGEST)
+    if wrong.any():
+        odd = checks.shown(values[wrong].iloc[0])
+        raise error(
+            f"X{part} holds {odd} in column {values.name!r}, every feature must be a finite number of at most "
+            f"{_LARGEST:g}: fill, encode, or drop it before you split (cohort.features with your own Schema does)."
+        )
+    return numbers
+
+
+def _refuse_the_same_people(X: pd.DataFrame, X_test: pd.DataFrame, error: type[KitError]) -> None:
+    """Refuse patients in both parts, whatever their index says: rows are more often equal across than within a part.
+
+    People who are alike by chance are as often alike within the training part as across.
+    """
+    rows, others = (pd.util.hash_pandas_object(part, index=False).to_numpy() for part in (X, X_test))
+    twins = pd.Series(rows).duplicated(keep=False).sum()
+    alike = (twins + 3) / (len(rows) + 6)  # no twin seen is no proof that there are none
+    again, expected = int(np.isin(others, rows).sum()), alike * len(others)
+    if again > expected + 5 * np.sqrt(expected * (1 - alike) * (1 + len(others) / len(rows))):
+        raise error(
+            f"{again:,} of {len(others):,} patients of X_test have the very features of a patient of X_train, and by "
+            f"chance about {expected:,.0f} would: test on patients who were not trained on."
+        )
 
 
 def hospitals(patients: pd.DataFrame, n: int, seed: int, skew: float, by: str = "dzgroup") -> dict[str, pd.DataFrame]:

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from ppml_helpers import checks
-from ppml_helpers.cohort.table import DIAGNOSES, INCOMES, RACES, as_numbers, as_objects, is_one_of, refuse_values
+from ppml_helpers.cohort.table import DIAGNOSES, INCOMES, RACES, refuse_values
+from ppml_helpers.columns import as_numbers, as_objects, is_one_of
 from ppml_helpers.errors import DataError
 
 
@@ -102,10 +103,13 @@ class Schema:
         The columns a model may see.
     label : str
         The column to predict, 0 or 1.
+    outcome : str
+        What the label 1 means, to follow "predicts" in a sentence: "death in hospital". The label's name by default.
     """
 
     columns: Mapping[str, Number | Category]
     label: str
+    outcome: str = ""
 
 
 _PAGE = "fill-in value of the study's data page (hbiostat.org/data/repo/supportdesc)"
@@ -148,6 +152,7 @@ SUPPORT2 = Schema(
         }
     ),
     label="hospdead",
+    outcome="death in hospital",
 )
 
 
@@ -197,7 +202,9 @@ def features(
         role = schema.columns[name]
         make = _from_number if isinstance(role, Number) else _from_category
         blocks.update(make(patients[name], role))
-    return pd.DataFrame(blocks, index=patients.index), _label(patients[schema.label])
+    y = _label(patients[schema.label])
+    y.attrs["outcome"] = schema.outcome or schema.label
+    return pd.DataFrame(blocks, index=patients.index), y
 
 
 def _from_number(values: pd.Series, role: Number) -> dict[str, np.ndarray]:

@@ -9,17 +9,17 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from numbers import Real
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ppml_helpers import checks
+from ppml_helpers.columns import as_numbers, is_one_of
 from ppml_helpers.errors import DataError
 
 DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"
@@ -189,8 +189,10 @@ def check_patients(patients: pd.DataFrame, name: str = "the table") -> None:
     missing = [column for column in COLUMNS if column not in there]
     if missing:
         raise DataError(
-            f"{name} lacks the column {missing[0]!r} ({len(missing)} of {len(COLUMNS)} are missing): "
-            f"give it all columns of data/DATA_CARD.md, or if it is the kit's own, {REBUILD}."
+            f"{name} lacks the column {missing[0]!r} ({len(missing)} of SUPPORT2's {len(COLUMNS)} are missing): if the "
+            "table is your own, read it with pandas.read_csv and say what its columns mean, "
+            "cohort.features(table, schema=cohort.Schema(...)); "
+            f"if it is to be SUPPORT2, give it all columns of data/DATA_CARD.md, or {REBUILD}."
         )
     if patients.empty:
         raise DataError(f"{name} holds no patient: at least one row is needed; if it is the kit's own, {REBUILD}.")
@@ -213,58 +215,28 @@ def _refuse_repeated(names: pd.Series, name: str) -> None:
 
 def _check_column(values: pd.Series, rule: Column, name: str) -> None:
     absent = values.isna().to_numpy()
+    refuse = partial(refuse_values, values, name=name, mend=_mend(name))
     if rule.required and absent.any():
-        refuse_values(values, absent, "every patient must have a value here", name)
+        refuse(absent, "every patient must have a value here")
     if rule.levels:
-        refuse_values(values, ~absent & ~is_one_of(values, rule.levels), f"must be one of {rule.levels}", name)
+        refuse(~absent & ~is_one_of(values, rule.levels), f"must be one of {rule.levels}")
         return
     numbers = as_numbers(values)
-    refuse_values(values, np.isnan(numbers) & ~absent, f"must be a number in {rule.unit}", name)
+    refuse(np.isnan(numbers) & ~absent, f"must be a number in {rule.unit}")
     outside = (numbers < rule.low) | (numbers > rule.high)
     if values.name in _YES_NO:
-        refuse_values(values, ~absent & ~np.isin(numbers, (0, 1)), "must be 0 or 1", name)
-    refuse_values(values, outside, f"must lie between {rule.low:g} and {rule.high:g} {rule.unit}", name)
+        refuse(~absent & ~np.isin(numbers, (0, 1)), "must be 0 or 1")
+    refuse(outside, f"must lie between {rule.low:g} and {rule.high:g} {rule.unit}")
 
 
-def as_objects(values: pd.Series) -> np.ndarray:
-    """Return a column as Python's own objects, None where a value is missing, whatever pandas type holds it."""
-    return values.astype(object).where(values.notna().to_numpy(), None).to_numpy()
-
-
-def is_one_of(values: pd.Series, levels: Iterable[Any]) -> np.ndarray:
-    """Tell of each value whether it is one of the levels; a missing one is none, and so is a list."""
-    known = set(levels)
-    return np.array([isinstance(value, Hashable) and value in known for value in as_objects(values)], dtype=bool)
-
-
-def as_numbers(values: pd.Series) -> np.ndarray:
-    """Return a column as floats, whatever pandas type holds it: NaN where it is missing or no number.
-
-    Text that reads as a number is one. A date is none, although pandas would count its nanoseconds.
-    """
-    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iufb":
-        return values.to_numpy(dtype=float)
-    return np.array([_as_number(value) for value in as_objects(values)], dtype=float)
-
-
-def _as_number(value: Any) -> float:
-    if not isinstance(value, str | Real | Decimal | np.bool_) or (isinstance(value, str) and "_" in value):
-        return np.nan
-    try:
-        return float(value)
-    except ValueError:  # text that is no number
-        return np.nan
-    except OverflowError:  # 10**400 is an int that no float can hold
-        return np.inf
-
-
-def refuse_values(values: pd.Series, wrong: np.ndarray, rule: str, name: str = "the table") -> None:
+def refuse_values(
+    values: pd.Series, wrong: np.ndarray, rule: str, *, name: str = "the table", mend: str = "correct it there"
+) -> None:
     """Refuse a column by the first value that is wrong."""
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise DataError(
-            f"{name}: {values.name} = {values.iloc[row]!s} in row {row + 1} is impossible, {rule}: {_mend(name)}."
-        )
+        value = checks.shown(values.iloc[row])
+        raise DataError(f"{name}: {values.name} = {value} in row {row + 1} is impossible, {rule}: {mend}.")
 
 
 def _mend(file: str | Path) -> str:

@@ -20,7 +20,7 @@ import pandas as pd
 from faker import Faker
 
 from ppml_helpers import checks
-from ppml_helpers.cohort.table import as_numbers, as_objects, is_one_of
+from ppml_helpers.columns import as_numbers, as_objects, is_one_of
 from ppml_helpers.errors import IdentityError
 from ppml_helpers.people.country import REGIONS, draw_postcodes
 from ppml_helpers.people.fictional import (

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from sklearn.datasets import load_breast_cancer
+from sklearn.model_selection import train_test_split
 
 from ppml_helpers import cohort
-from ppml_helpers.errors import DataError, TrainingDataError
+from ppml_helpers.errors import DataError, ExplorerError, TrainingDataError
 
 
 def test_split_is_stratified_seeded_and_complete(patients) -> None:
@@ -45,16 +50,19 @@ def test_split_of_any_size(deaths, lives, share, seed) -> None:
     ("change", "words"),
     [
         (lambda X, y: (X.mask(X == 3), y, 0), "nan in column 'x'.*finite number"),
-        (lambda X, y: (X.astype(object).replace(3.0, "three"), y, 0), "three in column 'x'"),
+        (lambda X, y: (X.astype(object).replace(3.0, "three"), y, 0), "'three' in column 'x'"),
         (lambda X, y: (X, y + 1, 0), "label 2.*must be 0 or 1"),
         (lambda X, y: (X, y * 0, 0), "8 patients with label 0 and 0 with label 1"),
-        (lambda X, y: (X.head(0), y.head(0), 0), "both need at least two"),
+        (lambda X, y: (X.head(0), y.head(0), 0), "both need at least 2"),
         (lambda X, y: (X, y.head(5), 0), "8 rows and y has 5"),
         (lambda X, y: (X, y.to_frame(), 0), "y has 2 dimensions, it must have 1"),
         (lambda X, y: (np.zeros((8, 1, 1)), y, 0), "X has 3 dimensions, it must have 2"),
         (lambda X, y: (X.assign(x=pd.Timestamp("1993-01-01")), y, 0), "1993-01-01 .*in column 'x'"),
         (lambda X, y: (X.assign(x=pd.array([*range(7), None], "Int64")), y, 0), "<NA> in column 'x'"),
         (lambda X, y: (X, y.set_axis(range(1, 9)), 0), "indices must be the same"),
+        (lambda X, y: (X.set_axis([0] * 8), y.set_axis([0] * 8), 0), "8 rows of 0 by its index.*one patient's rows"),
+        (lambda X, y: (X.assign(x="3"), y, 0), "'3' in column 'x'"),
+        (lambda X, y: (X, y.map({0: "alive", 1: "dead"}), 0), r"label 'alive', .*y == 'dead'"),
         (lambda X, y: (X, y, -1), "seed = -1"),
         (lambda X, y: (X, y, 0, 1), "test_share = 1 "),
     ],
@@ -64,6 +72,107 @@ def test_split_takes_arrays_and_refuses_what_cannot_be_trained_on(change, words)
     assert len(cohort.split(X.to_numpy(), y.to_numpy(), 0).X_train) == 6
     with pytest.raises(TrainingDataError, match=words):
         cohort.split(*change(X, y))
+
+
+# ------------------------------------------------------------------------------------------- a split of one's own
+
+
+@pytest.fixture(scope="module")
+def tumours() -> tuple[pd.DataFrame, pd.Series]:
+    X, y = load_breast_cancer(as_frame=True, return_X_y=True)
+    return (X - X.mean()) / X.std(), y
+
+
+def _parts(X, y) -> cohort.Split:
+    return cohort.Split(*train_test_split(X, y, test_size=0.4, random_state=0))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X, y: (X.to_numpy(), y.to_numpy()),
+        lambda X, y: (X, y.to_numpy()),
+        lambda X, y: (X.to_numpy(), y),
+        lambda X, y: (X.convert_dtypes(dtype_backend="pyarrow"), y.astype("category")),
+        lambda X, y: (X.astype(object), y == 1),
+        lambda X, y: (csr_array(X.to_numpy()), y.astype("Int8")),
+    ],
+)
+def test_a_split_of_arrays_or_of_any_pandas_type_is_the_same_split(tumours, change) -> None:
+    expected, checked = _parts(*tumours), cohort.checked_split(_parts(*change(*tumours)))
+    for given_part, part in zip(expected, checked, strict=True):
+        np.testing.assert_array_equal(part.to_numpy(), given_part.to_numpy())
+    assert {str(kind) for kind in checked.X_train.dtypes} == {"float64"}
+    assert checked.y_train.dtype == np.int64
+    for X, y in ((checked.X_train, checked.y_train), (checked.X_test, checked.y_test)):
+        assert X.index.equals(y.index)
+
+
+def test_columns_are_found_by_their_names(tumours) -> None:
+    split = _parts(*tumours)
+    turned = cohort.checked_split(split._replace(X_test=split.X_test[split.X_test.columns[::-1]]))
+    pd.testing.assert_frame_equal(turned.X_test, split.X_test)
+
+
+def _far(X: pd.DataFrame, value: object) -> pd.DataFrame:
+    return X.astype({"mean area": object}).assign(**{"mean area": [value, *X["mean area"][1:]]})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: tuple(s), "given as a tuple, not a Split"),
+        (lambda s: s._replace(X_train=s.X_train.assign(ward="north")), "X_train holds 'north' in column 'ward'"),
+        (lambda s: s._replace(X_test=s.X_test.assign(age=1.0)), "X_train lacks the column 'age'"),
+        (lambda s: s._replace(X_test=s.X_test.iloc[:, 1:]), "X_test lacks the column 'mean radius'"),
+        (lambda s: s._replace(X_test=s.X_test.to_numpy()), "X_test lacks the column 'mean radius'"),
+        (lambda s: s._replace(X_test=_far(s.X_test, np.nan)), "X_test holds nan in column 'mean area'"),
+        (lambda s: s._replace(X_train=_far(s.X_train, 1e39)), r"X_train holds 1e\+39 in column 'mean area'"),
+        (lambda s: s._replace(X_train=_far(s.X_train, -1e20)), r"-1e\+20 in column 'mean area'"),
+        (lambda s: s._replace(X_train=_far(s.X_train, "7")), "'7' in column 'mean area'"),
+        (lambda s: s._replace(X_train=s.X_train.iloc[:, [0, 0]]), "two columns named 'mean radius'"),
+        (lambda s: s._replace(y_train=s.y_train[::-1]), "indices must be the same"),
+        (lambda s: s._replace(y_test=s.y_test * 0), "both need at least 1"),
+        (lambda s: s._replace(y_train=s.y_train + 1), "y_train holds the label 2"),
+        (lambda s: s._replace(X_test=s.X_train.reset_index(drop=True), y_test=[*s.y_train]), "very features"),
+        (
+            lambda s: s._replace(X_test=s.X_train[:40].to_numpy(), X_train=s.X_train.to_numpy(), y_test=s.y_train[:40]),
+            "40 of 40 patients of X_test have the very features",
+        ),
+    ],
+)
+def test_a_split_on_which_nobody_can_train_is_refused_in_a_sentence(tumours, change, words) -> None:
+    with pytest.raises(ExplorerError, match=words):
+        cohort.checked_split(change(_parts(*tumours)), error=ExplorerError)
+
+
+@pytest.mark.parametrize(("levels", "columns"), [(6, 4), (2, 2), (12, 3), (10, 5)])
+@pytest.mark.parametrize("test_size", [0.1, 0.5, 0.9])
+def test_people_alike_by_chance_may_be_in_both_parts(levels, columns, test_size) -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X, y = rng.integers(0, levels, (400, columns)).astype(float), rng.integers(0, 2, 400)
+        cohort.checked_split(cohort.Split(*train_test_split(X, y, test_size=test_size, random_state=seed)))
+
+
+def test_features_that_nobody_scaled_are_said_to_be_so(tumours) -> None:
+    X, y = load_breast_cancer(as_frame=True, return_X_y=True)
+    with pytest.warns(UserWarning, match=r"'worst area' was not scaled: its values are 8\d\d.* from 0 on average"):
+        cohort.checked_split(_parts(X, y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cohort.checked_split(_parts(*tumours))
+
+
+def test_what_is_predicted_is_said_in_the_words_of_the_table(patients, tumours) -> None:
+    X, y = cohort.features(patients, "age")
+    own = cohort.Schema({"age": cohort.SUPPORT2.columns["age"]}, "death", "death within six years")
+    assert cohort.outcome_words(cohort.split(X, y, 0)) == "death in hospital"
+    assert cohort.outcome_words(cohort.checked_split(_parts(X, y))) == "death in hospital"
+    assert cohort.outcome_words(cohort.checked_split(cohort.split(X, y.rename(None), 0))) == "death in hospital"
+    assert cohort.outcome_words(cohort.split(*cohort.features(patients, schema=own), 0)) == "death within six years"
+    assert cohort.outcome_words(_parts(*tumours)) == "target"
+    assert cohort.outcome_words(_parts(*(part.to_numpy() for part in tumours))) == "the label 1"
 
 
 # -------------------------------------------------------------------------------------------------- hospitals

@@ -107,10 +107,10 @@ def few(patients) -> pd.DataFrame:
     ("column", "value", "words"),
     [
         ("age", 230, r"age = 230.* in row 4 .*between 18 and 120 years"),
-        ("age", "old", "age = old in row 4 .*must be a number in years"),
+        ("age", "old", "age = 'old' in row 4 .*must be a number in years"),
         ("age", np.nan, "age = nan in row 4 .*must have a value"),
         ("hospdead", 2, "hospdead = 2 in row 4 .*must be 0 or 1"),
-        ("sex", "unknown", "sex = unknown in row 4 .*must be one of"),
+        ("sex", "unknown", "sex = 'unknown' in row 4 .*must be one of"),
         ("dzgroup", None, "dzgroup = nan|dzgroup = None"),
         ("temp", 98.6, "temp = 98.6 in row 4 .*between 20 and 46 degrees C"),
         ("sno", 1, "sno=1 is given to two patients"),
