@@ -1,11 +1,12 @@
-"""How much privacy a noisy training spends: epsilon from noise, noise from epsilon, and what epsilon promises.
+"""How much privacy a noisy training spends: epsilon from noise, noise from epsilon, and what an attacker can do.
 
-Everything here is for the Gaussian mechanism repeated ``steps`` times, each time on a Poisson sample of the patients
-(every patient is in a batch with probability ``sample_rate``), for tables that differ by one patient added or removed.
+Everything here is for the Gaussian mechanism repeated ``steps`` times, each time on a Poisson sample of the rows
+(every row is in a batch with probability ``sample_rate``), for tables that differ by one person added or removed. A
+person has one row, or up to ``rows`` of them, each clipped by itself.
 No answer is ever below the truth: full batches (``sample_rate`` 1) use the exact formula, rounded up, and sampled
-batches take the smallest of three upper bounds (dp-accounting's privacy loss distributions and Renyi divergences, and
-the full batch: being left out of some batches cannot make a patient more visible). A parameter outside its range is
-refused with a `PrivacyParameterError`.
+batches take the smallest of several upper bounds (dp-accounting's privacy loss distributions and Renyi divergences,
+and the full batch: being left out of some batches cannot make a person more visible). A parameter outside its range
+is refused with a `PrivacyParameterError`.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 from importlib import resources
 from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
 from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
-from dp_accounting.pld import privacy_loss_distribution
+from dp_accounting.pld import privacy_loss_distribution as pld
 from dp_accounting.rdp import RdpAccountant
+from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import expit, log_ndtr, ndtr
+from scipy.special import expit, log_ndtr, ndtr, ndtri
+from scipy.stats import binom
 
 from ppml_helpers import checks
 from ppml_helpers.errors import PrivacyParameterError
@@ -32,8 +36,8 @@ DELTA = 1e-5
 
 _ROUND_UP = 1 + 1e-9  # the exact formula is computed in floating point: err on the safe side
 _SLACK = 4e-16  # what one floating-point operation may lose, generously
-_NOISE_RANGE = (1e-2, 1e7)  # noise multipliers that are ever searched
-_LEAST_NOISE_FOR_PLD = 0.2  # below it the privacy loss spreads so widely that its grid would not fit into memory
+_NOISE_RANGE = (1e-4, 1e7)  # noise multipliers that are ever searched
+_MOST_STEPS_FOR_PLD = 10**6  # composing more takes minutes, and each step's rounding up adds to the answer
 _LEAST_RENYI_SIGNAL = 3e-5  # sample rate over noise, below which Renyi divergences are lost in rounding
 # Whole orders only: the series for fractional ones does not always converge, and complains on stderr.
 _RENYI_ORDERS = (*range(2, 33), *range(36, 65, 4), 80, 96, 128, 192, 256, 384, 512, 1024)
@@ -45,9 +49,11 @@ class SampledGaussian(NamedTuple):
     noise_multiplier: float
     sample_rate: float
     steps: int
+    rows: int = 1
+    """Most rows that one person has in the table, each clipped to the clipping norm and sampled by itself."""
 
 
-def epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: float = DELTA) -> float:
+def epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: float = DELTA, rows: int = 1) -> float:
     """Return an epsilon such that the training is (epsilon, delta)-differentially private.
 
     Parameters
@@ -55,11 +61,13 @@ def epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: floa
     noise_multiplier : float
         Standard deviation of the noise in units of the clipping norm. 0 gives infinity: no noise, no promise.
     sample_rate : float
-        Probability, in (0, 1], that a given patient is in a given batch; 1 means full batches.
+        Probability, in (0, 1], that a given row is in a given batch; 1 means full batches.
     steps : int
         Number of noisy steps, at least 1.
     delta : float
         In (0, 1).
+    rows : int
+        Most rows that one person has. The promise is made to the person, for all of their rows together.
 
     Returns
     -------
@@ -69,29 +77,30 @@ def epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: floa
     References
     ----------
     Full batches: Balle and Wang (2018), Theorem 8; Dong, Roth and Su (2022), Corollary 1 (T steps of noise sigma are
-    one of mu = sqrt(T)/sigma). Sampled batches: Koskela et al. (2020) and Doroshenko et al. (2022) for privacy loss
-    distributions; Mironov, Talwar and Zhang (2019) for Renyi divergences.
+    one of mu = sqrt(T)/sigma) and Theorem 2.14 (k rows: k times mu). Sampled batches: Koskela et al. (2020) and
+    Doroshenko et al. (2022) for privacy loss distributions; Mironov, Talwar and Zhang (2019) for Renyi divergences;
+    Ganesh (2024), "Tight group-level DP guarantees for DP-SGD with sampling via mixture of Gaussians mechanisms".
     """
-    check_training(noise_multiplier=noise_multiplier, sample_rate=sample_rate, steps=steps, delta=delta)
-    if noise_multiplier == 0:
-        return math.inf
-    return _epsilon(float(noise_multiplier), float(sample_rate), int(steps), float(delta))
+    return compose([SampledGaussian(noise_multiplier, sample_rate, steps, rows)], delta)
 
 
-def noise_multiplier(target_epsilon: float, sample_rate: float, steps: int, delta: float = DELTA) -> float:
+def noise_multiplier(
+    target_epsilon: float, sample_rate: float, steps: int, delta: float = DELTA, rows: int = 1
+) -> float:
     """Return the least noise multiplier found for which ``epsilon(...)`` is at most ``target_epsilon``.
 
     Parameters
     ----------
     target_epsilon : float
         Above 0. Infinity gives 0: no promise, no noise.
-    sample_rate, steps, delta
+    sample_rate, steps, delta, rows
         As in `epsilon`.
 
     Returns
     -------
     float
-        Never below the least one that `epsilon` accepts, and for targets of 0.01 or more at most 0.2 % above it.
+        Never below the least one that `epsilon` accepts, and at most 0.2 % above it, for targets from 0.01 to 10,000;
+        sampled batches never get less than 0.01.
 
     Raises
     ------
@@ -103,39 +112,122 @@ def noise_multiplier(target_epsilon: float, sample_rate: float, steps: int, delt
     The settings of the course's explorers come from a table made by `build_noise_table`, because one search takes
     about a second for sampled batches; every other setting is searched once and remembered.
     """
-    check_training(sample_rate=sample_rate, steps=steps, delta=delta)
+    check_training(sample_rate=sample_rate, steps=steps, delta=delta, rows=rows)
     check_target(target_epsilon)
     if math.isinf(target_epsilon):
         return 0.0
     setting = (float(target_epsilon), float(sample_rate), int(steps), float(delta))
-    return _noise_table().get(_key(*setting)) or _noise_multiplier(*setting)
+    known = _noise_table().get(_key(*setting)) if rows == 1 else None
+    return known or _noise_multiplier(*setting, int(rows))
 
 
 def compose(trainings: Iterable[SampledGaussian], delta: float = DELTA) -> float:
-    """Return the epsilon of publishing all these trainings on the same patients.
+    """Return the epsilon of publishing all these trainings on the same patients, each with noise of its own.
 
     Parameters
     ----------
     trainings : iterable of SampledGaussian
-        Each with its noise multiplier, sample rate and steps. None at all costs 0.
+        Each with its noise multiplier, sample rate, steps and rows a person. None at all costs 0.
     delta : float
         In (0, 1), for all of them together.
 
     Returns
     -------
     float
-        An upper bound: exact (rounded up) if all use full batches, `epsilon` of all their steps if they differ in
-        nothing else, and by Renyi divergences otherwise.
+        An upper bound: exact (rounded up) if all use full batches; else the least of what privacy loss distributions,
+        Renyi divergences and adding up give. It holds for independent noise only: models that share noise do not
+        compose at all.
     """
     check_training(delta=delta)
-    trainings = [SampledGaussian(*training) for training in trainings]
-    for training in trainings:
-        check_training(**training._asdict(), delta=delta)
-    return _composed(tuple(sorted(trainings)), float(delta)) if trainings else 0.0
+    return _composed(_checked(trainings), float(delta))
 
 
-def membership_accuracy(epsilon: float, delta: float = DELTA) -> float:
-    """Return how often, at best, a guess "was in the data" or "was not" can be right when both are equally likely.
+def exact_accuracy(trainings: Iterable[SampledGaussian], prior: float = 0.5) -> float:
+    """Return how often, at best, a guess "was in the data" or "was not" is right against these very trainings.
+
+    One pair (epsilon, delta) is a summary of a mechanism. The mechanism's whole curve is tighter at the attacker's
+    best point.
+
+    Parameters
+    ----------
+    trainings : iterable of SampledGaussian
+        All that is published.
+    prior : float
+        How likely membership was before, in [0, 1].
+
+    Returns
+    -------
+    float
+        From the larger of `prior` and its rest (nothing learnt) to 1. Exact for full batches, an upper bound else.
+
+    References
+    ----------
+    Dong, Roth and Su (2022), equation 6 and Proposition 3: the most that (right accusations) - e^epsilon (wrong ones)
+    can be is delta(epsilon).
+    """
+    _number(prior, "prior", 0, 1, mend="0.5 is as likely as not")
+    curve = _curve(_checked(trainings))
+    if prior in (0, 1):
+        return 1.0
+    return float((1 - prior) + prior * curve(np.array([math.log1p(-prior) - math.log(prior)]))[0])
+
+
+def exact_power(trainings: Iterable[SampledGaussian], false_positive_rate: float) -> float:
+    """Return the largest share of members that an attacker on these trainings can name at this rate of false alarms.
+
+    Parameters
+    ----------
+    trainings : iterable of SampledGaussian
+        All that is published.
+    false_positive_rate : float
+        Share of non-members wrongly named members, in [0, 1].
+
+    Returns
+    -------
+    float
+        Exact for full batches, an upper bound else.
+
+    References
+    ----------
+    Dong, Roth and Su (2022), equation 6 (full batches) and Proposition 3 (from all pairs of epsilon and delta).
+    """
+    _number(false_positive_rate, "false_positive_rate", 0, 1, mend="0.01 is 1 % false alarms")
+    parts = _checked(trainings)
+    if any(part.noise_multiplier == 0 for part in parts) or false_positive_rate == 1:
+        return 1.0
+    mu = _signal(parts)
+    gaussian = float(ndtr(ndtri(false_positive_rate) + mu))
+    if all(part.sample_rate == 1 for part in parts):
+        return gaussian
+    epsilons = np.linspace(-1, 1, 2_001) * max(1e-6, _composed(parts, 1e-9))
+    return min(gaussian, float((np.exp(epsilons) * false_positive_rate + _curve(parts)(epsilons)).min()))
+
+
+def odds(prior: float, power: float, false_positive_rate: float) -> float:
+    """Return how likely somebody whom an attacker names a member was one.
+
+    Parameters
+    ----------
+    prior : float
+        Share of members among those whom the attacker considers, in [0, 1].
+    power : float
+        Share of members whom the attacker names, in [0, 1].
+    false_positive_rate : float
+        Share of the others whom the attacker names too, in [0, 1].
+
+    Returns
+    -------
+    float
+        In [0, 1]; the prior itself if nobody is ever named. (Bayes' rule.)
+    """
+    for value, name in ((prior, "prior"), (power, "power"), (false_positive_rate, "false_positive_rate")):
+        _number(value, name, 0, 1, mend="it is a share")
+    named = prior * power + (1 - prior) * false_positive_rate
+    return prior * power / named if named > 0 else float(prior)
+
+
+def membership_accuracy(epsilon: float, delta: float = DELTA, prior: float = 0.5) -> float:
+    """Return how often, at best, a guess "was in the data" or "was not" can be right under a promise.
 
     Parameters
     ----------
@@ -143,18 +235,24 @@ def membership_accuracy(epsilon: float, delta: float = DELTA) -> float:
         At least 0; infinity is no promise.
     delta : float
         In [0, 1).
+    prior : float
+        How likely membership was before, in [0, 1]; by default both answers are equally likely.
 
     Returns
     -------
     float
-        A probability from 0.5 (coin) to 1, for every attacker whatever else they know.
+        A probability, for every attacker whatever else they know; for the default prior from 0.5 (coin) to 1.
 
     References
     ----------
-    Kairouz, Oh and Viswanath (2015), Theorem 2.1: the least error of a test is (1 - delta) / (1 + e^epsilon).
+    Kairouz, Oh and Viswanath (2015), Theorem 2.1: for equal priors the least error is (1 - delta) / (1 + e^epsilon).
     """
     _check_promise(epsilon, delta)
-    return 1.0 - (1.0 - delta) * float(expit(-epsilon))
+    _number(prior, "prior", 0, 1, mend="0.5 is as likely as not")
+    corner = (1.0 - delta) * float(expit(-epsilon))  # here the two lines of the region meet
+    # Right guesses are linear in the attack, so the best one is a corner: accuse nobody, everybody, or this one.
+    ends = prior * delta + (1 - prior), prior + (1 - prior) * delta
+    return max(*ends, 1.0 - corner)
 
 
 def membership_power(epsilon: float, delta: float, false_positive_rate: float) -> float:
@@ -187,22 +285,6 @@ def membership_power(epsilon: float, delta: float, false_positive_rate: float) -
     return max(0.0, min(1.0, multiplied + delta, many_alarms))
 
 
-def gaussian_membership_accuracy(noise_multiplier: float, steps: int) -> float:
-    """Return the best guess's accuracy against full-batch training itself, which promises more than its epsilon says.
-
-    One pair (epsilon, delta) is a summary of the mechanism. The mechanism's own trade-off curve, known exactly for
-    full batches, is tighter at the attacker's best point.
-
-    From 0.5 (nothing to be seen) to 1.0 (no noise); both answers are equally likely beforehand.
-
-    References
-    ----------
-    Dong, Roth and Su (2022), equation 6: the trade-off of N(0,1) against N(mu,1), with mu = sqrt(T)/sigma.
-    """
-    check_training(noise_multiplier=noise_multiplier, steps=steps)
-    return 1.0 if noise_multiplier == 0 else float(ndtr(math.sqrt(steps) / noise_multiplier / 2))
-
-
 def build_noise_table(
     epsilons: Iterable[float], sample_rates_and_steps: Iterable[tuple[float, int]], delta: float = DELTA
 ) -> dict[str, float]:
@@ -214,32 +296,58 @@ def build_noise_table(
 
 # The computation behind it ---------------------------------------------------------------------------------------
 
+Trainings = tuple[SampledGaussian, ...]
+
+
+def _checked(trainings: Iterable[SampledGaussian]) -> Trainings:
+    """Return the trainings in plain numbers, equal ones as one with all their steps, in one order."""
+    try:
+        given = [SampledGaussian(*training) for training in trainings]
+    except TypeError as error:
+        raise PrivacyParameterError(
+            f"trainings = {trainings!r:.100} must be a list of SampledGaussian(noise_multiplier, sample_rate, steps): "
+            "give one for each release."
+        ) from error
+    steps: dict[tuple[float, float, int], int] = {}
+    for training in given:
+        check_training(**training._asdict())
+        setting = float(training.noise_multiplier), float(training.sample_rate), int(training.rows)
+        steps[setting] = steps.get(setting, 0) + int(training.steps)
+    return tuple(SampledGaussian(sigma, q, count, rows) for (sigma, q, rows), count in sorted(steps.items()))
+
+
+def _signal(parts: Trainings) -> float:
+    """Return mu of these trainings on full batches: how many standard deviations a person moves what is released."""
+    return math.sqrt(sum(part.steps * (part.rows / part.noise_multiplier) ** 2 for part in parts))
+
 
 @lru_cache(maxsize=4096)
-def _epsilon(sigma: float, sample_rate: float, steps: int, delta: float) -> float:
-    if sample_rate == 1:
-        return _exact_epsilon(math.sqrt(steps) / sigma, delta)
-    return _sampled_epsilon(sigma, sample_rate, steps, delta, cells=10_000)
-
-
-@lru_cache(maxsize=256)
-def _composed(trainings: tuple[SampledGaussian, ...], delta: float) -> float:
-    if any(training.noise_multiplier == 0 for training in trainings):
+def _composed(parts: Trainings, delta: float, cells: int = 10_000) -> float:
+    """Return the least of the upper bounds; more cells are slower and a little tighter."""
+    if any(part.noise_multiplier == 0 for part in parts):
         return math.inf
-    if all(training.sample_rate == 1 for training in trainings):
-        mu = math.sqrt(sum(training.steps / training.noise_multiplier**2 for training in trainings))
-        return _exact_epsilon(mu, delta)
-    if len({training[:2] for training in trainings}) == 1:
-        sigma, sample_rate, _ = trainings[0]
-        return _epsilon(float(sigma), float(sample_rate), sum(training.steps for training in trainings), delta)
-    return _rdp_epsilon(trainings, delta)
+    if not parts:
+        return 0.0
+    bounds = [_exact_epsilon(_signal(parts), delta)]
+    if all(part.sample_rate == 1 for part in parts):
+        return bounds[0]
+    if len(parts) > 1:
+        bounds.append(sum(_composed((part,), delta / len(parts), cells) for part in parts))
+    if all(part.rows == 1 or part.sample_rate == 1 for part in parts):
+        bounds.append(_renyi_epsilon(parts, delta))
+    # A grid made for a rough answer may be too wide for the true one: go on as long as that helps.
+    while (rough := min(bounds)) > 0 and len(bounds) < 9:
+        bounds.append(_pld_epsilon(parts, delta, _grid(rough, parts, cells)))
+        if bounds[-1] > 0.8 * rough:
+            break
+    return min(bounds)
 
 
 def _exact_epsilon(mu: float, delta: float) -> float:
     """Invert delta(epsilon) = Phi(mu/2 - epsilon/mu) - e^epsilon Phi(-mu/2 - epsilon/mu)."""
 
     def excess(candidate: float) -> float:
-        return _gaussian_delta(candidate, mu) - delta
+        return float(_gaussian_delta(candidate, mu)) - delta
 
     if excess(0.0) <= 0:
         return 0.0
@@ -249,39 +357,71 @@ def _exact_epsilon(mu: float, delta: float) -> float:
     return brentq(excess, 0.0, high, xtol=1e-15, rtol=1e-14) * _ROUND_UP + 1e-14
 
 
-def _gaussian_delta(epsilon: float, mu: float) -> float:
+def _gaussian_delta(epsilon: float | NDArray[np.float64], mu: float) -> NDArray[np.float64]:
     """Return delta(epsilon) of the Gaussian mechanism, rounded up, from logarithms so that no term overflows."""
     first, second = log_ndtr(mu / 2 - epsilon / mu), epsilon + log_ndtr(-mu / 2 - epsilon / mu)
-    lost = _SLACK * (4 + epsilon)  # the two terms nearly cancel when mu is tiny
-    return float(math.exp(first) * (lost - math.expm1(min(second - first, 0.0))))
+    lost = _SLACK * (4 + np.abs(epsilon))  # the two terms nearly cancel when mu is tiny
+    return np.exp(first) * (lost - np.expm1(np.minimum(second - first, 0.0)))
 
 
-def _sampled_epsilon(sigma: float, sample_rate: float, steps: int, delta: float, cells: int) -> float:
-    """Return the smallest of three upper bounds; more cells are slower and a little tighter."""
-    rough = min(
-        _exact_epsilon(math.sqrt(steps) / sigma, delta),
-        _rdp_epsilon([SampledGaussian(sigma, sample_rate, steps)], delta),
-    )
-    return min(rough, _pld_epsilon(sigma, sample_rate, steps, delta, _grid(rough, sigma, cells))) if rough > 0 else 0.0
+def _curve(parts: Trainings) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Return epsilon -> delta(epsilon), also below 0: the most that right accusations exceed e^epsilon wrong ones."""
+    if not parts:
+        return lambda epsilons: np.maximum(0.0, -np.expm1(epsilons))
+    if any(part.noise_multiplier == 0 for part in parts):
+        return np.ones_like
+    mu = _signal(parts)
+    loss, lost = None, 0.0
+    if any(part.sample_rate < 1 for part in parts):
+        loss, lost = _loss(parts, _grid(_composed(parts, 1e-5), parts, 10_000)), _lost(parts)
+
+    def deltas(epsilons: NDArray[np.float64]) -> NDArray[np.float64]:
+        sizes, places = np.unique(np.abs(epsilons), return_inverse=True)  # the library wants them in order
+        most = _gaussian_delta(sizes, mu)
+        if loss is not None:
+            most = np.minimum(most, np.asarray(loss.get_delta_for_epsilon(sizes)) + lost)
+        most = most[places]
+        # With and without may change places: an attack on one is an attack on the other.
+        return np.where(epsilons >= 0, most, 1 - np.exp(np.minimum(epsilons, 0)) * (1 - most))
+
+    return deltas
 
 
-def _pld_epsilon(sigma: float, sample_rate: float, steps: int, delta: float, grid: float) -> float:
-    if sigma < _LEAST_NOISE_FOR_PLD:
-        return math.inf
-    lost = max(1e-12, 4e-16 * steps)  # composing by Fourier transform rounds: probability that may go missing
-    if delta <= lost:
-        return math.inf
-    loss = privacy_loss_distribution.from_gaussian_mechanism(
-        sigma, sampling_prob=sample_rate, value_discretization_interval=grid, use_connect_dots=True
-    )
-    return float(loss.self_compose(steps).get_epsilon_for_delta(delta - lost))
+def _pld_epsilon(parts: Trainings, delta: float, grid: float) -> float:
+    loss = _loss(parts, grid) if delta > _lost(parts) else None
+    return math.inf if loss is None else float(loss.get_epsilon_for_delta(delta - _lost(parts)))
 
 
-def _rdp_epsilon(trainings: Iterable[SampledGaussian], delta: float) -> float:
+def _lost(parts: Trainings) -> float:
+    """Return a probability that may go missing: composing by Fourier transform rounds."""
+    return max(1e-12, 4e-16 * sum(part.steps for part in parts))
+
+
+@lru_cache(maxsize=64)
+def _loss(parts: Trainings, grid: float) -> pld.PrivacyLossDistribution | None:
+    """Return an upper bound of the privacy loss on a grid, or None where that would take minutes."""
+    if max(part.steps for part in parts) > _MOST_STEPS_FOR_PLD:
+        return None
+    return reduce(lambda so_far, one: so_far.compose(one), (_loss_of(part, grid) for part in parts))
+
+
+def _loss_of(part: SampledGaussian, grid: float) -> pld.PrivacyLossDistribution:
+    sigma, q, steps, rows = part
+    on_grid = {"value_discretization_interval": grid, "use_connect_dots": True}
+    if q == 1:
+        return pld.from_gaussian_mechanism(sigma / (rows * math.sqrt(steps)), **on_grid)
+    if rows == 1:
+        return pld.from_gaussian_mechanism(sigma, sampling_prob=q, **on_grid).self_compose(steps)
+    many = np.arange(rows + 1)  # so many of the person's rows are in the batch
+    mixture = pld.from_mixture_gaussian_mechanism(sigma, many, binom.pmf(many, rows, q), **on_grid)
+    return mixture.self_compose(steps)
+
+
+def _renyi_epsilon(parts: Trainings, delta: float) -> float:
     accountant = RdpAccountant(_RENYI_ORDERS)
-    for sigma, sample_rate, steps in trainings:
+    for sigma, sample_rate, steps, rows in parts:
         # Tiny divergences drown in rounding and come out as 0: those of less noise are computable, and no smaller.
-        computable = min(sigma, sample_rate / _LEAST_RENYI_SIGNAL)
+        computable = min(sigma / rows, sample_rate / _LEAST_RENYI_SIGNAL)
         accountant.compose(_event(computable, sample_rate), steps)
     return float(accountant.get_epsilon(delta))
 
@@ -291,27 +431,36 @@ def _event(sigma: float, sample_rate: float) -> GaussianDpEvent | PoissonSampled
     return gaussian if sample_rate == 1 else PoissonSampledDpEvent(sample_rate, gaussian)
 
 
-def _grid(rough_epsilon: float, sigma: float, cells: int) -> float:
+def _grid(rough_epsilon: float, parts: Trainings, cells: int) -> float:
     """Return the width of the privacy loss grid: a wider one is faster, and never too optimistic."""
-    fits_in_memory = 2e-5 / min(sigma, 20.0)  # about a million cells for the losses of one step
-    return min(max(rough_epsilon / cells, fits_in_memory), 1e-3)
+    sigma = min(part.noise_multiplier / part.rows for part in parts)
+    # The losses of one step spread over some 10/sigma, or 1/sigma^2 where there is little noise: half a million cells.
+    fits_in_memory = 4e-5 / min(sigma, 20.0) * max(1.0, 0.2 / sigma)
+    if any(part.rows > 1 and part.sample_rate < 1 for part in parts):
+        fits_in_memory *= 12  # a mixture's losses are inverted point by point
+    return min(max(rough_epsilon / cells, fits_in_memory), max(1e-3, fits_in_memory))
 
 
 @lru_cache(maxsize=4096)
-def _noise_multiplier(target: float, sample_rate: float, steps: int, delta: float) -> float:
-    """Search the least noise; the answer is checked by `_epsilon` itself, so it cannot promise too much."""
+def _noise_multiplier(target: float, sample_rate: float, steps: int, delta: float, rows: int = 1) -> float:
+    """Search the least noise; the answer is checked by the fine grid itself, so it cannot promise too much."""
+
+    def cost(sigma: float, cells: int = 10_000) -> float:
+        return _composed((SampledGaussian(sigma, sample_rate, steps, rows),), delta, cells)
+
     if sample_rate == 1:
-        return _least_noise(lambda sigma: _exact_epsilon(math.sqrt(steps) / sigma, delta), target, *_NOISE_RANGE, 1e-9)
-    enough = _noise_multiplier(target, 1.0, steps, delta)  # sampling only helps
-    sigma = _least_noise(
-        lambda sigma: _sampled_epsilon(sigma, sample_rate, steps, delta, cells=1_000), target, 1e-2, enough, 1e-4
-    )
-    while _epsilon(sigma, sample_rate, steps, delta) > target:
+        return _least_noise(lambda sigma: _exact_epsilon(math.sqrt(steps) * rows / sigma, delta), target, *_NOISE_RANGE)
+    enough = _noise_multiplier(target, 1.0, steps, delta, rows)  # sampling only helps
+    sigma = _least_noise(lambda sigma: cost(sigma, cells=1_000), target, min(1e-2, enough), enough, 1e-4)
+    while cost(sigma) > target:
         sigma *= 1 + 1e-4
-    return sigma
+    # The coarse grid can be far off at tiny epsilons: halve again on the fine one where it is.
+    return sigma if cost(sigma * 0.999) > target else _least_noise(cost, target, sigma / 2, sigma, 1e-3)
 
 
-def _least_noise(cost: Callable[[float], float], target: float, low: float, high: float, precision: float) -> float:
+def _least_noise(
+    cost: Callable[[float], float], target: float, low: float, high: float, precision: float = 1e-9
+) -> float:
     """Halve [low, high] on a log scale; return its upper end, which always meets the target."""
     if cost(high) > target:
         if high >= _NOISE_RANGE[1]:
@@ -342,7 +491,7 @@ _number = partial(checks.number, error=PrivacyParameterError)
 
 
 def check_training(
-    noise_multiplier: float = 1.0, sample_rate: float = 1.0, steps: int = 1, delta: float = DELTA
+    noise_multiplier: float = 1.0, sample_rate: float = 1.0, steps: int = 1, rows: int = 1, *, delta: float = DELTA
 ) -> None:
     """Refuse parameters of a training that mean nothing, or are so extreme that no bound could be trusted."""
     noise = _number(noise_multiplier, "noise_multiplier", 0, 1e12, mend="it counts clipping norms of noise")
@@ -350,7 +499,24 @@ def check_training(
         _number(noise, "noise_multiplier", 1e-6, mend="less is too little to compute with, and 0 is none")
     _number(sample_rate, "sample_rate", 1e-9, 1, mend="it is the chance to be in a batch")
     checks.whole(steps, "steps", 1, 10**9, error=PrivacyParameterError, mend="it counts noisy steps")
+    checks.whole(rows, "rows", 1, 1_000, error=PrivacyParameterError, mend="it counts the rows of one person")
     _number(delta, "delta", 1e-100, 1, below=True, mend="stay below one in the number of patients, such as 1e-5")
+
+
+def check_delta(delta: float, patients: int) -> None:
+    """Refuse a delta of one in the number of patients or more: publishing somebody's record at random would keep it.
+
+    Raises
+    ------
+    PrivacyParameterError
+        For such a delta, with the largest power of ten that would do.
+    """
+    check_training(delta=delta)
+    if delta * patients >= 1:
+        raise PrivacyParameterError(
+            f"delta = {delta:g} is one in {1 / delta:,.0f} and there are {patients:,} patients: publishing one record "
+            f"at random would keep such a promise, so choose {10 ** (math.ceil(-math.log10(patients)) - 1):g} or less."
+        )
 
 
 def check_target(target_epsilon: float) -> None:
