@@ -14,6 +14,7 @@ from ppml_helpers.words import percent
 
 PATIENTS = (300, 1_000, 3_000)
 
+_FEWEST = 100
 _LEFT_OUT = 200  # half of them are non-members: with fewer, 1 % false alarms would be less than one patient
 _FLOOR = 1e-3  # lowest share on the logarithmic axes: 0.1 %
 _SHADES = (figures.COLOURS["leak"], "#7A3600", "#F0A368", "#B8B0A8")  # one meaning, apart in grey too
@@ -33,16 +34,11 @@ class AttackExplorer(Explorer):
     title = "What makes a model give away who trained it"
 
     def __init__(self, split: cohort.Split, seed: int = 0) -> None:
-        if not isinstance(split, cohort.Split):
-            raise ExplorerError(
-                f"the explorer needs a Split, and this is of type {type(split).__name__}: "
-                "give it what cohort.split(X, y, seed=0) returns."
-            )
-        for name, patients, least in (("training", split.y_train, PATIENTS[0]), ("test", split.y_test, _LEFT_OUT)):
-            checks.whole(
-                len(patients), f"the number of {name} patients", least, error=ExplorerError, mend="give a larger table"
-            )
-        self._split, self._seed = split, seed
+        self._split, self._seed = cohort.checked_split(split, ExplorerError), seed
+        self._outcome = cohort.outcome_words(split)
+        mend = "give a larger table, or split it with another test_share"
+        for name, patients, least in (("training", split.y_train, _FEWEST), ("test", split.y_test, _LEFT_OUT)):
+            checks.whole(len(patients), f"the number of {name} patients", least, error=ExplorerError, mend=mend)
         super().__init__()
 
     def controls(self) -> dict[str, W.Widget]:
@@ -72,7 +68,7 @@ class AttackExplorer(Explorer):
         """Say use and leak in one sentence."""
         at, plain = result.surprise.at_1_in_100, result.confidence.at_1_in_100
         return (
-            f"A {result.model} trained on {result.patients:,} patients predicts death with AUC "
+            f"A {result.model} trained on {result.patients:,} patients predicts {self._outcome} with AUC "
             f"{result.auc_test:.2f} for new patients ({result.auc_train:.2f} for those it was trained on); "
             f"at 1 % false alarms the surprise attack finds {_percent(at.tpr)} of the members "
             f"(95 % interval {_percent(at.tpr_interval.low)} to {_percent(at.tpr_interval.high)}, for the members "

@@ -50,10 +50,10 @@ def test_a_number_beyond_the_public_bounds_is_in_the_outer_level_and_missing_in_
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("sex", "unknown", "sex = unknown in row 2 is impossible, it is none of the 2 public levels"),
+        ("sex", "unknown", "sex = 'unknown' in row 2 is impossible, it is none of the 2 public levels"),
         ("age", None, r"age = .* every row must have a value"),
-        ("age", "old", r"age = old in row 2 is impossible, must be a finite number"),
-        ("postcode", "QZ1 1", "postcode = QZ1 1 in row 2"),
+        ("age", "old", r"age = 'old' in row 2 is impossible, must be a finite number"),
+        ("postcode", "QZ1 1", "postcode = 'QZ1 1' in row 2"),
     ],
 )
 def test_what_is_no_public_level_is_named(patients: pd.DataFrame, name: str, value: object, words: str) -> None:

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -125,11 +126,26 @@ def test_a_small_table_offers_only_the_patients_it_has_and_a_smaller_one_is_refu
     assert small.values == {"model": "forest", "leaf": LEAVES[0], "patients": 975}
     with pytest.raises(ExplorerError):
         small.set(patients=1000)
-    for size, words in ((390, r"training patients = 29\d .* at least 300"), (600, "test patients = 150 .*least 200")):
+    for size, words in ((130, r"training patients = 9\d .* at least 100"), (600, "test patients = 150 .*test_share")):
         with pytest.raises(ExplorerError, match=words):
             of(size)
-    with pytest.raises(ExplorerError, match=r"this is of type DataFrame: give it what cohort\.split\("):
+    with pytest.raises(ExplorerError, match=r"given as a DataFrame, not a Split: give cohort\.split\("):
         AttackExplorer(data.X_train)
+
+
+def test_a_small_table_of_somebody_elses_is_attacked_and_its_own_outcome_said():
+    rng = np.random.default_rng(0)
+    heart = pd.DataFrame({"age": rng.integers(29, 78, 303), "chol": rng.integers(126, 564, 303)})
+    ill = pd.Series(rng.random(303) < heart["age"] / 100, name="num").astype(int)
+    roles = {"age": cohort.Number("y", 20, 90, 55, "adults"), "chol": cohort.Number("mg/dL", 100, 600, 240, "chart")}
+    schema = cohort.Schema(roles, "num", "a narrowed artery")
+    data = cohort.split(*cohort.features(heart.assign(num=ill), schema=schema), seed=0, test_share=0.66)
+    turned = data._replace(X_test=data.X_test[["chol", "age"]])
+    sentences = [AttackExplorer(given).set(model="logistic").sentence for given in (data, turned)]
+    assert "predicts a narrowed artery with AUC" in sentences[0]
+    assert sentences[0] == sentences[1]  # columns are found by name
+    plain = cohort.Split(*(part.to_numpy() for part in data))
+    assert "predicts the label 1 with AUC" in AttackExplorer(plain).set(model="logistic").sentence
 
 
 def test_attacks_that_find_nobody_can_be_drawn_on_logarithmic_axes():
