@@ -152,7 +152,15 @@ def scores(model: Any, X: Any, y: ArrayLike) -> Scores:
     classes = list(getattr(model, "classes_", []))
     if classes != [0, 1]:
         raise AttackError(f"{type(model).__name__} has classes {classes}, not [0, 1]; fit it on labels 0 and 1 first.")
-    return true_class_confidence(model.predict_proba(X), y)
+    try:
+        chance = model.predict_proba(X)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise AttackError(
+            f"{type(model).__name__} cannot score these records ({reason}): give them as it was trained, a table with "
+            "the same columns."
+        ) from None
+    return true_class_confidence(chance, y)
 
 
 def membership_attack(
@@ -191,7 +199,7 @@ def membership_attack(
             raise AttackError(f"{name} holds {len(given)} scores; an attack is measured on at least {_FEWEST} a side.")
     _checked_confidence(confidence)
     checks.whole(resamples, "resamples", 100, error=AttackError, mend="an interval needs as many")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.whole(seed, "seed", 0, error=AttackError))
     if equal_sizes:
         size = min(len(members), len(others))
         members, others = (rng.permutation(given)[:size] for given in (members, others))
@@ -266,9 +274,9 @@ def exact_interval(successes: int, trials: int, confidence: float = 0.95) -> Int
     Interval
     """
     _checked_confidence(confidence)
-    if not 0 <= successes <= trials or trials < 1:
-        raise AttackError(f"{successes} of {trials} is no proportion; give successes from 0 to at least one trial.")
-    ends = binomtest(int(successes), int(trials)).proportion_ci(confidence, method="exact")
+    trials = checks.whole(trials, "trials", 1, error=AttackError)
+    successes = checks.whole(successes, "successes", 0, trials, error=AttackError)
+    ends = binomtest(successes, trials).proportion_ci(confidence, method="exact")
     return Interval(float(ends.low), float(ends.high))
 
 
@@ -280,6 +288,8 @@ def _numbers(name: str, values: ArrayLike) -> Scores:
         raise AttackError(f"{name} must hold numbers, one a record; this is a {type(values).__name__}.") from None
     if array.ndim != 1 or array.size == 0:
         raise AttackError(f"{name} has shape {array.shape}; give one number a record, in one dimension.")
+    if np.ma.is_masked(values):
+        raise AttackError(f"{name} hides values behind a mask; every record needs a number: leave those records out.")
     if not np.isfinite(array).all():
         odd = array[~np.isfinite(array)]
         raise AttackError(f"{name} holds {len(odd)} values such as {odd[0]}; every record needs a finite number.")

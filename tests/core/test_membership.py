@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from scipy.stats import norm
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import LinearSVC
 
 from ppml_helpers import membership
@@ -139,6 +144,21 @@ def test_scores_of_a_model_are_its_confidence_in_the_truth():
 
 GOOD = np.linspace(0, 1, 20)
 
+WARDS = pd.DataFrame({"ward": ["north", "south"] * 20, "age": np.arange(40.0)})
+SICK = (WARDS["age"] % 3 == 0).astype(int)
+
+
+def piped(records: pd.DataFrame = WARDS) -> Pipeline:
+    return make_pipeline(ColumnTransformer([("w", OneHotEncoder(), ["ward"])]), LogisticRegression()).fit(records, SICK)
+
+
+def test_scores_takes_records_as_the_model_does_text_categories_and_sparse():
+    expected = membership.scores(piped(), WARDS, SICK)
+    held = WARDS.astype({"ward": "category"})
+    np.testing.assert_array_equal(membership.scores(piped(held), held, SICK), expected)
+    sparse = csr_array(OneHotEncoder().fit_transform(WARDS[["ward"]]))
+    np.testing.assert_allclose(membership.scores(LogisticRegression().fit(sparse, SICK), sparse, SICK), expected)
+
 
 @pytest.mark.parametrize(
     ("call", "words"),
@@ -149,7 +169,15 @@ GOOD = np.linspace(0, 1, 20)
         (lambda: membership.membership_attack(GOOD, GOOD, resamples=5), "resamples = 5 .*: an interval needs as many"),
         (lambda: membership.membership_attack(GOOD, GOOD, confidence=95), "confidence = 95 .*: 0.95 is usual"),
         (lambda: membership.operating_point(GOOD, GOOD, 0), "fpr = 0"),
-        (lambda: membership.exact_interval(3, 2), "3 of 2"),
+        *((lambda fpr=fpr: membership.operating_point(GOOD, GOOD, fpr), "fpr = ") for fpr in ("x", None, 1)),
+        *((lambda c=c: membership.membership_attack(GOOD, GOOD, confidence=c), "confidence = ") for c in ("x", None)),
+        *((lambda s=s: membership.membership_attack(GOOD, GOOD, seed=s), "seed = ") for s in (-1, "a", 1.5)),
+        *((lambda k=k: membership.membership_attack(GOOD, GOOD, resamples=k), "resamples = ") for k in (1e3, "x", 99)),
+        (lambda: membership.exact_interval(3, 2), "successes = 3 must be a whole number from 0 to 2"),
+        (lambda: membership.exact_interval("3", 10), "successes = '3'"),
+        (lambda: membership.exact_interval(3.7, 10), "successes = 3.7"),
+        (lambda: membership.membership_attack(np.ma.array(GOOD, mask=np.arange(len(GOOD)) > 5), GOOD), "behind a mask"),
+        (lambda: membership.scores(piped(), WARDS[["age"]], SICK), r"cannot score these records \(.*same columns"),
         (lambda: membership.true_class_confidence([0.1, 0.2], [0, 2]), "y holds 2"),
         (lambda: membership.true_class_confidence([0.1, 1.2], [0, 1]), "1.2"),
         (lambda: membership.true_class_confidence([0.1], [0, 1]), "1 probabilities for 2 labels"),
