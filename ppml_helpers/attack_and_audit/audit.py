@@ -33,6 +33,7 @@ SHARES = (0.5, 0.25, 0.1, 1.0)
 """Shares of the canaries that `epsilon_lower_bound` guesses, unless told; fixed before any score is seen."""
 
 _CONFIDENCE = 0.95
+_TIES = 0xD2C5_0B0E_6F1A_4C37_9E88_71A3_5B20_F64D  # seeds the shuffle of ties alone: nobody tosses coins by it
 _CODE = 4.0  # value of a canary's own column: clipped from the first step on, and not learnt by heart before the last
 _MOST_CELLS = 50_000_000  # of the audited table, which takes about 30 bytes a cell while it is trained on
 _MOST_CANARIES = 1_000_000  # for ten times as many, the bound itself would take about a minute
@@ -184,13 +185,14 @@ def epsilon_lower_bound(
     The best number of guesses depends on the scores, and choosing it by them would invalidate the confidence.
     Without `guesses`, the numbers are tried that are the shares `SHARES` of the canaries (rounded down to even ones).
     They depend on m alone, and each gets an equal part of the allowed error (Bonferroni), so that the largest of the
-    bounds is valid. Ties in the scores are broken by a shuffle that knows neither the coins nor the canaries' order.
+    bounds is valid. Ties in the scores are broken by a shuffle that knows neither the coins nor the canaries' order,
+    from a stream of its own: coins that somebody tossed by a small seed have nothing in common with it.
     """
     confidence, delta = _level(confidence, delta)
     score, coin = _checked_scores(scores, included)
     plan = _planned(len(score), guesses)
     _refuse_too_few(len(score), confidence, delta, plan)
-    order = np.lexsort((np.random.default_rng(0).random(len(score)), score))
+    order = np.lexsort((np.random.default_rng(_TIES).random(len(score)), score))
     results = []
     for number in plan:
         low, high = order[: number - number // 2], order[len(order) - number // 2 :]
@@ -280,13 +282,12 @@ def audit_sweep(
 
     Notes
     -----
-    Each bound is valid at its confidence. All of them together are not: they share coins and noise, and are wrong
-    together when they are wrong.
+    Each bound is valid at its confidence. All of them together are not: they share coins, and each model's noise is
+    its own.
     """
+    pairs = _checked_settings(settings)
     trial = _tossed(X, y, canaries, delta, seed)
-    noises = [_noise(recipe, epsilon, divisor, trial.delta) for epsilon, divisor in settings]
-    if not noises:
-        raise AuditError("settings is empty; give at least one pair of epsilon and noise divisor.")
+    noises = [_noise(recipe, epsilon, divisor, trial.delta) for epsilon, divisor in pairs]
     used = [noise for _, noise in noises]
     models = train(trial.table, trial.labels, recipe, used, [int(seed)] * len(used), progress=progress)
     each = [Models(tuple(w[k : k + 1] for w in models.weights), models.hidden) for k in range(len(used))]
@@ -484,11 +485,25 @@ def _level(confidence: float, delta: float) -> tuple[float, float]:
     )
 
 
+def _checked_settings(settings: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return pairs of epsilon and noise divisor."""
+    given = list(settings) if isinstance(settings, Sequence) and not isinstance(settings, str) else [settings]
+    if not given:
+        raise AuditError("settings is empty; give at least one pair of epsilon and noise divisor.")
+    for pair in given:
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+            raise AuditError(
+                f"settings holds {checks.shown(pair)}, which is no pair of epsilon and noise divisor: give a list such "
+                "as [(1.0, 1.0), (1.0, 8.0)]."
+            )
+    return given
+
+
 def _checked_scores(scores: ArrayLike, included: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
     """Return scores and coins as arrays, or say why they cannot be audited."""
     try:
         score, coin = np.asarray(scores, dtype=np.float64), np.asarray(included, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise AuditError(f"scores and included must be numbers ({error}); give one of each a canary.") from error
     if score.ndim != 1 or score.shape != coin.shape:
         raise AuditError(

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ppml_helpers import accounting, checks, figures
 from ppml_helpers.attack_and_audit.comparison import BUG, Audited, Audits, compared, complete
-from ppml_helpers.cohort import Split
+from ppml_helpers.cohort import Split, checked_split
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress, log_slider
 
@@ -53,10 +53,7 @@ class AuditExplorer(Explorer):
     title = "Promised against measured"
 
     def __init__(self, split: Split, delta: float = accounting.DELTA) -> None:
-        if not isinstance(split, Split):
-            raise ExplorerError(
-                f"the explorer was given a {type(split).__name__}, not a Split: give it cohort.split(X, y, seed=0)."
-            )
+        split = checked_split(split, ExplorerError)
         many, mend = len(split.X_train), "give it a larger table"
         checks.whole(many, "the number of training patients", _FEWEST, error=ExplorerError, mend=mend)
         accounting.check_training(delta=delta)

@@ -26,6 +26,7 @@ Members = NDArray[np.bool_]
 FEW_SHADOWS = 64
 """With fewer shadow models, a variance for each record is worse than one for all (Carlini et al. 2022, section VI)."""
 
+_LARGEST = 1e100  # log-odds whose squares add up to a finite number, however many
 _LEAST_VARIANCE = 1e-6  # a record that all shadow models score alike would otherwise be told apart with certainty
 
 
@@ -199,6 +200,12 @@ def _checked(
     target_scores: ArrayLike, shadow_scores: ArrayLike, shadow_member: ArrayLike
 ) -> tuple[Scores, Scores, Members]:
     target, scores = finite("target_scores", target_scores, 1), finite("shadow_scores", shadow_scores, 2)
+    for name, values in (("target_scores", target), ("shadow_scores", scores)):
+        if abs(values).max() > _LARGEST:
+            raise AttackError(
+                f"{name} holds {values.flat[abs(values).argmax()]:g}; log-odds beyond {_LARGEST:g} cannot be squared: "
+                "give scores of a model that is less sure, or clip them."
+            )
     member = checked_members(shadow_member)
     if scores.shape[1] != len(target):
         raise AttackError(
@@ -226,7 +233,7 @@ def finite(name: str, values: ArrayLike, dimensions: int | None = None) -> NDArr
     """Return finite numbers, or say what is wrong with them."""
     try:
         array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise AttackError(f"{name} must hold numbers, one a record; this is a {type(values).__name__}.") from None
     if array.size == 0 or array.ndim == 0 or dimensions not in (None, array.ndim):
         wanted = {1: "one number a record", 2: "one row a model, one column a record"}.get(dimensions, "some numbers")

@@ -289,7 +289,7 @@ def vulnerability(scores: ArrayLike, member: ArrayLike, fpr: float = 0.01) -> Vu
 
 
 def _paired(scores: ArrayLike, member: ArrayLike) -> tuple[Scores, Members]:
-    chosen, given = lira.checked_members(member), np.asarray(scores, dtype=float)
+    chosen, given = lira.checked_members(member), lira.finite("scores", scores, 2)
     if chosen.shape != given.shape:
         raise AttackError(f"Members have shape {chosen.shape} and scores {given.shape}; both are (models, records).")
     return given, chosen

@@ -136,6 +136,7 @@ def without_leak(given: Shadows, seed: int = 1) -> Shadows:
 
     The scores stay the same. Attacks on it find nothing, however much the models leak.
     """
+    checks.whole(seed, "seed", 0, error=AttackError)
     coins = np.random.default_rng(seed).random((len(given.member) // 2, given.member.shape[1])) < 0.5
     return Shadows(given.member ^ np.repeat(coins, 2, axis=0), given.scores)
 

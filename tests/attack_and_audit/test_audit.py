@@ -133,6 +133,24 @@ def test_perfect_scores_reach_what_is_possible_and_equal_or_reversed_ones_nothin
     assert audit.epsilon_lower_bound(np.where(balanced, math.inf, -math.inf), 1 - balanced, DELTA).epsilon_lower == 0
 
 
+@pytest.mark.parametrize("scores", [np.zeros(1000), (np.random.default_rng(5).random(1000) < 0.9).astype(float)])
+@pytest.mark.parametrize(
+    "toss",
+    [
+        lambda rng: rng.random(1000) > 0.5,
+        lambda rng: rng.random(1000) < 0.5,
+        lambda rng: rng.integers(0, 2, 1000),
+        lambda rng: rng.permutation(np.arange(1000) % 2),
+    ],
+)
+def test_ties_show_nothing_whatever_seed_tossed_the_coins(scores, toss):
+    """A shuffle by `default_rng(0)`, as it was once, had 500 of 500 right about coins of that seed."""
+    for seed in range(4):
+        found = audit.epsilon_lower_bound(scores, toss(np.random.default_rng(seed)), DELTA)
+        assert found.epsilon_lower == 0
+        assert abs(found.correct - found.guesses / 2) < 4.5 * math.sqrt(found.guesses) / 2
+
+
 def test_the_best_possible_bound_without_delta_has_a_closed_form():
     for m, tries in ((10, 3), (40, 4), (200, 4)):  # a tenth of 10 canaries is no guess "in" and one "out"
         right = (0.05 / tries) ** (1 / m)  # all m are right with probability right ** m
@@ -158,6 +176,7 @@ SCORES = list(range(100))
     ("scores", "included", "options", "says"),
     [
         ([math.nan, *SCORES[1:]], COINS, {}, "score of canary 0 is NaN"),
+        ([10**400, *SCORES[1:]], COINS, {}, "must be numbers"),
         (SCORES[:50], COINS, {}, r"scores have shape \(50,\) and included \(100,\)"),
         (SCORES, [2, *COINS[1:]], {}, "included holds 2"),
         (SCORES, [1] * 85 + [0] * 15, {}, "85 of 100 canaries were in, which no fair coin"),
@@ -365,8 +384,23 @@ def test_a_sweep_gives_what_each_audit_alone_gives(some):
         assert (found.promised, found.actual) == (alone.promised, alone.actual)
         assert found.best_possible == alone.best_possible
         assert len(found.models.weights[0]) == 1
-    with pytest.raises(AuditError, match="settings is empty"):
-        audit.audit_sweep(*some, LOGISTIC, [], canaries=100)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ([], "settings is empty"),
+        ((1.0, 1.0), r"settings holds 1.0, which is no pair"),
+        ([1.0, 2.0], r"give a list such as \[\(1.0, 1.0\)"),
+        (None, "settings holds None"),
+        (["ab"], "settings holds 'ab'"),
+        ([(1.0, 2.0, 3.0)], "no pair"),
+        ([(1.0, "8")], "noise_divisor = '8'"),
+    ],
+)
+def test_settings_that_are_no_pairs_are_refused(some, settings, says):
+    with pytest.raises(AuditError, match=says):
+        audit.audit_sweep(*some, LOGISTIC, settings, canaries=100)
 
 
 def test_rare_codes_are_at_right_angles_to_patients_and_each_other():

@@ -161,12 +161,23 @@ def test_a_stopped_audit_keeps_the_runs_that_are_done(split: cohort.Split, train
 
 
 def test_unfit_splits_are_refused(split: cohort.Split) -> None:
-    with pytest.raises(ExplorerError, match="given a str, not a Split"):
+    with pytest.raises(ExplorerError, match="given as a str, not a Split"):
         AuditExplorer("split")
     with pytest.raises(ExplorerError, match="the number of training patients = 299 must be"):
         AuditExplorer(split._replace(X_train=split.X_train.iloc[:299], y_train=split.y_train.iloc[:299]))
     with pytest.raises(PrivacyParameterError, match=r"delta = 2\.0"):
         AuditExplorer(split, delta=2.0)
+    with pytest.raises(ExplorerError, match="ward"):
+        AuditExplorer(split._replace(X_train=split.X_train.assign(ward="north"), X_test=split.X_test.assign(ward="n")))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_arrays_and_columns_in_another_order_give_the_same_audits(split: cohort.Split) -> None:
+    few = split._replace(X_train=split.X_train.iloc[:400], y_train=split.y_train.iloc[:400])
+    ours = AuditExplorer(few).set(canaries=100).result
+    turned = AuditExplorer(few._replace(X_test=few.X_test[few.X_test.columns[::-1]])).set(canaries=100).result
+    arrays = AuditExplorer(cohort.Split(*(part.to_numpy() for part in few))).set(canaries=100).result
+    assert ours.auc == turned.auc == arrays.auc
 
 
 def test_a_small_table_and_another_delta_are_said_and_used(split: cohort.Split) -> None:

@@ -166,3 +166,16 @@ def test_a_model_that_gives_no_scores_is_refused(model, changed, said):
     X, y = table()
     with pytest.raises(AttackError, match=said):
         lira.scores_of(model, **{"X": X, "y": y, **changed})
+
+
+@pytest.mark.parametrize("attack", [lira.online, lira.offline])
+def test_log_odds_that_cannot_be_squared_are_refused_and_smaller_ones_are_not(attack):
+    rng = np.random.default_rng(0)
+    member = np.arange(8)[:, None] % 2 == np.arange(50) % 2
+    target, scores = rng.normal(size=50), rng.normal(size=(8, 50))
+    for scale in (1e-9, 1e6, 1e95):
+        assert np.isfinite(attack(scale * target, scale * scores, member)).all()
+    with pytest.raises(AttackError, match=r"target_scores holds .* beyond 1e\+100"):
+        attack(1e200 * target, scores, member)
+    with pytest.raises(AttackError, match="shadow_scores holds"):
+        attack(target, 1e200 * scores, member)

@@ -403,6 +403,8 @@ def test_scores_that_do_not_belong_to_the_members_are_refused():
             measure(scores[:4], member)
         with pytest.raises(AttackError, match="nan"):
             measure(np.where(scores > 0, np.nan, scores), member)
+        with pytest.raises(AttackError, match="must hold numbers"):
+            measure([["a", "b"]], [[True, False]])
 
 
 def test_the_other_attacks_do_not_wait_for_pytorch():
