@@ -8,6 +8,7 @@ fill-in values from the study's own data page. Each patient's row is prepared fr
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -43,6 +44,8 @@ class Number:
         signs that are dangerous on both sides.
     normal : (float, float), optional
         The normal range, for "sides".
+    missing : tuple
+        Codes that stand for a missing value in the table, such as ("?", -9).
     """
 
     unit: str
@@ -52,6 +55,7 @@ class Number:
     why: str
     shape: Literal["line", "log", "share", "sides"] = "line"
     normal: tuple[float, float] | None = None
+    missing: tuple[object, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse knowledge that contradicts itself."""
@@ -66,6 +70,7 @@ class Number:
             raise DataError(
                 f"Shape 'sides' needs a normal range inside ({self.low}, {self.high}), not {self.normal}: give one."
             )
+        _check_codes(self.missing)
 
 
 @dataclass(frozen=True)
@@ -81,16 +86,25 @@ class Category:
         Where the names come from.
     ordered : bool
         True: the levels are steps of one scale and become one feature from -1 to 1; missing becomes 0.
+    missing : tuple
+        Codes that stand for a missing value in the table, such as ("unknown", 9).
     """
 
     levels: tuple[str, ...]
     why: str
     ordered: bool = False
+    missing: tuple[object, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse fewer than two levels, or one level twice."""
         if len(self.levels) < 2 or len(set(self.levels)) < len(self.levels):
             raise DataError(f"Levels {self.levels} must be two or more different names: correct the role.")
+        _check_codes(self.missing)
+
+
+def _check_codes(codes: tuple[object, ...]) -> None:
+    if not isinstance(codes, tuple | list):  # ("?") is no tuple, and the letters of "unknown" are no codes
+        raise DataError(f"missing = {checks.shown(codes)} must be a tuple of codes: write ({checks.shown(codes)},).")
 
 
 @dataclass(frozen=True)
@@ -105,11 +119,25 @@ class Schema:
         The column to predict, 0 or 1.
     outcome : str
         What the label 1 means, to follow "predicts" in a sentence: "death in hospital". The label's name by default.
+    tight : bool
+        Whether bounds are tight on purpose, so that nothing is said of values outside.
     """
 
     columns: Mapping[str, Number | Category]
     label: str
     outcome: str = ""
+    tight: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is no role, and the label among the features."""
+        for name, role in dict(self.columns).items():
+            if not isinstance(role, Number | Category):
+                raise DataError(
+                    f"The column {name!r} has {checks.shown(role)} for a role: give it a cohort.Number or a "
+                    "cohort.Category."
+                )
+        if self.label in self.columns:
+            raise DataError(f"The label {self.label!r} is among the columns that a model may see: take it out of them.")
 
 
 _PAGE = "fill-in value of the study's data page (hbiostat.org/data/repo/supportdesc)"
@@ -153,6 +181,7 @@ SUPPORT2 = Schema(
     ),
     label="hospdead",
     outcome="death in hospital",
+    tight=True,
 )
 
 
@@ -188,7 +217,18 @@ def features(
     ------
     DataError
         If a column is unknown to the schema or missing from the table, or holds a value its role forbids.
+
+    Warns
+    -----
+    UserWarning
+        How many values of a column were clipped, if the schema's bounds are not `tight` on purpose: perhaps a code
+        such as -9 stands for a missing value. These are counts of patients, for the eyes of those who hold the table.
     """
+    if not isinstance(schema, Schema):
+        raise DataError(
+            f"schema is of type {type(schema).__name__}, it must be a cohort.Schema: give Schema(columns={{...}}, "
+            "label=...)."
+        )
     if isinstance(columns, str) or not isinstance(columns, Iterable | None):  # its letters are no columns
         columns = [columns]
     chosen = list(schema.columns if columns is None else columns)
@@ -199,19 +239,24 @@ def features(
     checks.table(patients, "patients", [*chosen, schema.label], error=DataError, mend="load them first")
     blocks: dict[str, np.ndarray] = {}
     for name in chosen:
-        role = schema.columns[name]
-        make = _from_number if isinstance(role, Number) else _from_category
-        blocks.update(make(patients[name], role))
+        role, values = schema.columns[name], patients[name]
+        made = _from_number(values, role, schema.tight) if isinstance(role, Number) else _from_category(values, role)
+        for feature in made.keys() & blocks.keys():
+            raise DataError(f"Two features would be named {feature!r}, one of them of {name!r}: rename that column.")
+        blocks.update(made)
     y = _label(patients[schema.label])
     y.attrs["outcome"] = schema.outcome or schema.label
     return pd.DataFrame(blocks, index=patients.index), y
 
 
-def _from_number(values: pd.Series, role: Number) -> dict[str, np.ndarray]:
+def _from_number(values: pd.Series, role: Number, tight: bool) -> dict[str, np.ndarray]:
     name = str(values.name)
-    given = values.notna().to_numpy()
     numbers = as_numbers(values)
-    refuse_values(values, given & ~np.isfinite(numbers), "must be a finite number")
+    codes = as_numbers(pd.Series(role.missing, dtype=object))
+    given = values.notna().to_numpy() & ~is_one_of(values, role.missing) & ~np.isin(numbers, codes)
+    _refuse(values, given & ~np.isfinite(numbers), "must be a finite number", role)
+    if not tight:
+        _tell_of_clipped(name, numbers[given], role)
     numbers = np.clip(np.where(given, numbers, role.fill), role.low, role.high)
     if role.shape == "sides":
         below, above = role.normal
@@ -229,16 +274,45 @@ def _from_number(values: pd.Series, role: Number) -> dict[str, np.ndarray]:
 
 def _from_category(values: pd.Series, role: Category) -> dict[str, np.ndarray]:
     name = str(values.name)
-    given = values.notna().to_numpy()
-    refuse_values(values, given & ~is_one_of(values, role.levels), f"must be one of {role.levels}")
-    names = as_objects(values)
+    given = values.notna().to_numpy() & ~is_one_of(values, role.missing)
+    _refuse(values, given & ~is_one_of(values, role.levels), f"must be one of {role.levels}", role)
+    names = np.where(given, as_objects(values), None)
     if role.ordered:
         steps = dict(zip(role.levels, np.linspace(-1, 1, len(role.levels)), strict=True))
         return {name: np.array([steps.get(level, 0.0) for level in names])}
     return {f"{name}: {level}": (names == level).astype(float) for level in role.levels[1:]}
 
 
+def _refuse(values: pd.Series, wrong: np.ndarray, rule: str, role: Number | Category) -> None:
+    """Refuse a value that its role forbids; it may be a code for a missing one."""
+    if wrong.any():
+        code = f"{type(role).__name__}(..., missing=({checks.shown(values[wrong].iloc[0])},))"
+        mend = f"correct it in your table, or if it stands for a missing value say so in the role, {code}"
+        refuse_values(values, wrong, rule, mend=mend)
+
+
+def _tell_of_clipped(name: str, numbers: np.ndarray, role: Number) -> None:
+    """Warn of values outside the public bounds: they may be codes, or the bounds wrong."""
+    outside = numbers[(numbers < role.low) | (numbers > role.high)]
+    if len(outside):
+        found, counts = np.unique(outside, return_counts=True)
+        warnings.warn(
+            f"{name}: {len(outside):,} of {len(numbers):,} values lie outside the public bounds {role.low:g} to "
+            f"{role.high:g} and were moved to the nearer bound, most often {found[counts.argmax()]:g}. If that stands "
+            f"for a missing value, give the role missing=({found[counts.argmax()]:g},); if the bounds are tight on "
+            f"purpose, give Schema(..., tight=True).",
+            stacklevel=4,
+        )
+
+
 def _label(values: pd.Series) -> pd.Series:
     numbers = as_numbers(values)
-    refuse_values(values, ~np.isin(numbers, (0, 1)), "the label must be 0 or 1")
+    column, absent = f"table[{values.name!r}]", values.isna().to_numpy()
+    wrong = ~np.isin(numbers, (0, 1)) & ~absent
+    if wrong.any():
+        test = f"== {checks.shown(values[wrong].iloc[0])}" if np.isnan(numbers[wrong][0]) else "> 0"
+        mend = f"recode it first, such as {column} = ({column} {test}).astype(int)"
+        refuse_values(values, wrong, "the label must be 0 or 1", mend=mend)
+    drop = f"drop the rows without one, table.dropna(subset=[{values.name!r}])"
+    refuse_values(values, absent, "every patient needs a label", mend=drop)
     return pd.Series(numbers.astype(np.int64), index=values.index, name=values.name)

@@ -166,7 +166,7 @@ def test_features_that_nobody_scaled_are_said_to_be_so(tumours) -> None:
 
 def test_what_is_predicted_is_said_in_the_words_of_the_table(patients, tumours) -> None:
     X, y = cohort.features(patients, "age")
-    own = cohort.Schema({"age": cohort.SUPPORT2.columns["age"]}, "death", "death within six years")
+    own = cohort.Schema({"age": cohort.SUPPORT2.columns["age"]}, "death", "death within six years", tight=True)
     assert cohort.outcome_words(cohort.split(X, y, 0)) == "death in hospital"
     assert cohort.outcome_words(cohort.checked_split(_parts(X, y))) == "death in hospital"
     assert cohort.outcome_words(cohort.checked_split(cohort.split(X, y.rename(None), 0))) == "death in hospital"

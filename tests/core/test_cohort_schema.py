@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -121,7 +123,9 @@ def test_shapes_by_hand() -> None:
         },
         index=list("vwxyz"),
     )
-    X, y = cohort.features(table, schema=schema)
+    with pytest.warns(UserWarning, match="lie outside the public bounds") as told:
+        X, y = cohort.features(table, schema=schema)
+    assert [str(warning.message).split(":")[0] for warning in told] == ["line", "log", "share", "sides"]
     expected = {
         "line": [-1, 1, 0.5, 0, 1],
         "log": [-1, 1, 0, 0, -1],
@@ -152,7 +156,7 @@ number_roles = st.builds(
 @given(role=number_roles, values=st.lists(st.none() | st.floats(-1e12, 1e12), min_size=1, max_size=20))
 def test_any_number_lands_between_minus_one_and_one(role, values) -> None:
     table = pd.DataFrame({"x": pd.Series(values, dtype=float), "y": 0})
-    X, _ = cohort.features(table, schema=cohort.Schema({"x": role}, "y"))
+    X, _ = cohort.features(table, schema=cohort.Schema({"x": role}, "y", tight=True))
     assert np.isfinite(X.to_numpy()).all()
     assert np.abs(X.to_numpy()).max() <= 1
 
@@ -170,6 +174,7 @@ def _with(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
         (lambda t: t, [], "No column was chosen"),
         (lambda t: t.drop(columns="hospdead"), ["age"], "lacks the column 'hospdead'"),
         (_with("hospdead", 2), None, "hospdead = 2.* in row 2.*label must be 0 or 1"),
+        (lambda t: t.assign(hospdead=pd.array([0, None, 1], "Int64")), "age", r"<NA> in row 2.*table\.dropna\("),
         (_with("age", np.inf), None, "age = inf in row 2.*finite number"),
         (_with("age", "old"), None, "age = 'old' in row 2.*finite number"),
         (_with("age", pd.Timestamp("1930-01-01")), None, "age = .*1930-01-01 .* in row 2.*finite number"),
@@ -195,6 +200,9 @@ def test_a_table_or_a_value_that_the_roles_forbid_is_refused(patients, change, c
         (cohort.Number, ("u", 0, 5, 1, "w", "sides"), "normal range"),
         (cohort.Number, ("u", 0, 5, 1, "w", "sides", (2, 9)), "normal range"),
         (cohort.Number, ("u", 0, 5, 1, "w", "curve"), "shape = 'curve' is not on offer"),
+        (cohort.Number, ("u", 0, 5, 1, "w", "line", None, "?"), r"missing = '\?' must be a tuple"),
+        (cohort.Schema, ({"a": (0, 5)}, "y"), r"column 'a' has \(0, 5\) for a role"),
+        (cohort.Schema, ({"y": cohort.Number("u", 0, 5, 1, "w")}, "y"), "label 'y' is among the columns"),
         (cohort.Category, (("one",), "w"), "two or more different names"),
         (cohort.Category, (("twice", "twice"), "w"), "two or more different names"),
     ],
@@ -202,3 +210,71 @@ def test_a_table_or_a_value_that_the_roles_forbid_is_refused(patients, change, c
 def test_a_role_that_contradicts_itself_is_refused(role, arguments, words) -> None:
     with pytest.raises(DataError, match=words):
         role(*arguments)
+
+
+# ------------------------------------------------------------------------------------------------ a table of one's own
+
+HEART = cohort.Schema(
+    {
+        "age": cohort.Number("years", 20, 90, 55, "adults"),
+        "sex": cohort.Category((0, 1), "as coded", missing=(9,)),
+        "chol": cohort.Number("mg/dL", 100, 600, 240, "laboratory", missing=("?", -9)),
+    },
+    label="num",
+    outcome="a narrowed artery",
+)
+
+
+@pytest.fixture
+def heart() -> pd.DataFrame:
+    """A look-alike of the heart-disease tables that people bring: 303 rows, "?" and -9 for what is missing."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"age": rng.integers(29, 78, 303), "sex": rng.integers(0, 2, 303)})
+    return table.assign(chol=rng.integers(126, 564, 303), num=rng.integers(0, 2, 303))
+
+
+@pytest.mark.parametrize(
+    ("code", "dtype"), [("?", object), (-9, "int64"), (-9, float), ("-9", "str"), (-9, "Int64"), (-9, "category")]
+)
+def test_a_code_for_a_missing_value_is_a_missing_value(heart, code, dtype) -> None:
+    coded = heart.assign(chol=[code, *heart["chol"][1:]]).astype({"chol": dtype})
+    coded["sex"] = [9, *heart["sex"][1:]]
+    holes = heart.assign(chol=[None, *heart["chol"][1:]], sex=[None, *heart["sex"][1:]])
+    pd.testing.assert_frame_equal(*(cohort.features(table, schema=HEART)[0] for table in (coded, holes)))
+
+
+def test_values_clipped_to_a_public_bound_are_counted_for_whoever_holds_the_table(heart) -> None:
+    heart.loc[:60, "age"] = -9
+    with pytest.warns(UserWarning, match=r"age: 61 of 303 .* bounds 20 to 90 .* most often -9\. .*missing=\(-9,\)"):
+        cohort.features(heart, schema=HEART)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cohort.features(heart, schema=replace(HEART, tight=True))
+        cohort.features(heart, ["sex", "chol"], schema=HEART)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.assign(num=np.arange(303) % 5), r"num = 2 in row 3 .*\['num'\] = \(table\['num'\] > 0\)"),
+        (lambda t: t.assign(num=np.where(t.num, "dead", "alive")), r"\(table\['num'\] == '(dead|alive)'\)\.astype"),
+        (
+            lambda t: t.assign(age=["unknown", *t.age[1:]]),
+            r"age = 'unknown' .*Number\(\.\.\., missing=\('unknown',\)\)",
+        ),
+        (lambda t: t.assign(sex=t.sex.astype(str)), r"sex = '[01]' in row 1 .*one of \(0, 1\): correct .*Category\("),
+    ],
+)
+def test_a_mend_speaks_of_the_users_table_and_not_of_the_kits_file(heart, change, words) -> None:
+    with pytest.raises(DataError, match=words) as refused:
+        cohort.features(change(heart), schema=HEART)
+    assert "git" not in str(refused.value)
+
+
+def test_no_feature_is_lost_to_another_of_its_name(heart) -> None:
+    sides = cohort.Number("mmHg", 80, 220, 130, "bedside", "sides", (100, 140))
+    both = cohort.Schema({"age": sides, "age low": HEART.columns["age"]}, "num")
+    with pytest.raises(DataError, match="Two features would be named 'age low'"):
+        cohort.features(heart.assign(**{"age low": 50}).assign(age=100), schema=both)
+    with pytest.raises(DataError, match=r"schema is of type dict, it must be a cohort\.Schema"):
+        cohort.features(heart, schema={"age": (20, 90)})

@@ -82,6 +82,12 @@ def test_a_damaged_file(own, damage, words) -> None:
         _assert_refused(words, own)  # its own path is held to the checksum too
 
 
+def test_a_table_of_ones_own_is_sent_to_features_with_a_schema(tmp_path) -> None:
+    pd.DataFrame({"age": [60, 70], "creatinine": [1.0, None], "death": [0, 1]}).to_csv(tmp_path / "flchain.csv")
+    words = r"flchain\.csv lacks the column 'sno' \(46 of SUPPORT2's 48 .*your own.*cohort\.features\(table, schema="
+    _assert_refused(words, tmp_path / "flchain.csv")
+
+
 def test_a_lost_file_or_a_folder_in_its_place(own) -> None:
     own.unlink()
     _assert_refused(r"does not exist: restore it with `git checkout -- data/support2\.csv\.gz`, or with network run")
