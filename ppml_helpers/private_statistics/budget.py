@@ -10,12 +10,13 @@ import html
 import math
 import warnings
 from collections.abc import Hashable, Iterable
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ppml_helpers import checks
+from ppml_helpers import checks, columns
 from ppml_helpers.errors import BudgetError, PrivacyParameterError
 
 _SHOWN = 8  # questions that a ledger shows one by one
@@ -42,7 +43,8 @@ class Budget:
     """A privacy budget that refuses the question it cannot pay.
 
     Costs add up (basic composition). Questions about disjoint parts of the patients do not: one patient is in one part
-    only, so the parts of one column together cost what the dearest part costs (parallel composition).
+    only, so the parts of one column together cost what the dearest part costs (parallel composition). That takes one
+    row a patient: somebody with two stays can be in two parts, and then questions about parts add up like any others.
 
     Parameters
     ----------
@@ -88,7 +90,8 @@ class Budget:
     @property
     def left(self) -> Cost:
         """What a question about all patients may still cost."""
-        return Cost(*(max(0.0, all_ - spent) for all_, spent in zip(self._total, self.spent, strict=True)))
+        amounts = zip(self._total, self.spent, strict=True)
+        return Cost(*(0.0 if _is_over(all_, spent) else all_ - spent for all_, spent in amounts))
 
     def spend(
         self, epsilon: float, delta: float = 0.0, what: str = "", part: tuple[str, Hashable] | None = None
@@ -103,7 +106,8 @@ class Budget:
             What is asked, for the ledger.
         part : (str, hashable), optional
             A column and one of its values, for example ``("dzgroup", "Coma")``: the question looks at no other
-            patients. A patient has one value in each column, so parts of the same column are disjoint.
+            patients. A patient has one value in each column, so parts of the same column are disjoint. The values of a
+            column are of one kind, text, numbers, dates, or intervals (`pandas.Interval`) that do not overlap.
 
         Returns
         -------
@@ -113,23 +117,38 @@ class Budget:
         Raises
         ------
         BudgetError
-            If more than what is left would be spent, or `part` is not a pair. Nothing is spent then.
+            If more than what is left would be spent, `part` is not a pair, or it may share patients with another part
+            of its column. Nothing is spent then.
         """
         name = str(what) or f"question {len(self._entries) + 1}"
         entry = Entry(name, *_priced(epsilon, delta), _pair(part))
-        after = zip(Cost._fields, _cost([*self._entries, entry]), self._total, strict=True)
-        over = [which for which, cost, all_ in after if cost > all_ * (1 + _ROUNDING)]
-        if over:
-            raise BudgetError(self._refusal(entry, over[0]))
+        _refuse_overlap(entry.part, [earlier.part for earlier in self._entries if earlier.part])
+        for field in Cost._fields:
+            all_, spent, more = getattr(self._total, field), getattr(self.spent, field), self._more(entry, field)
+            # At the end not even a crumb fits: ever so many of them, each too small to change a sum, are no crumb.
+            if more > 0 and (_is_over(all_, spent) or math.fsum((spent, more)) > all_ * (1 + _ROUNDING)):
+                raise BudgetError(self._refusal(entry, field, more))
         self._entries.append(entry)
         return entry.epsilon
 
-    def _refusal(self, entry: Entry, name: str) -> str:
-        wanted, all_ = getattr(entry, name), getattr(self._total, name)
-        before, after = getattr(self.spent, name), getattr(_cost([*self._entries, entry]), name)
-        more = f", {after - before:.4g} more than its column has paid already" if entry.part else ""
+    def _more(self, entry: Entry, field: str) -> float:
+        """Return by how much an entry raises what was spent, however small beside it."""
+        if entry.part is None:
+            return getattr(entry, field)
+        amounts: dict[Hashable, list[float]] = {}
+        for earlier in self._entries:
+            if earlier.part and earlier.part[0] == entry.part[0]:
+                amounts.setdefault(earlier.part[1], []).append(getattr(earlier, field))
+        dearest = max(amounts.values(), key=math.fsum, default=[])
+        own = amounts.get(entry.part[1], [])
+        return math.fsum([getattr(entry, field), *own, *(-amount for amount in dearest)])
+
+    def _refusal(self, entry: Entry, field: str, more: float) -> str:
+        wanted, left, all_ = (getattr(amount, field) for amount in (entry, self.left, self._total))
+        digits = next((d for d in range(4, 17) if float(f"{more:.{d}g}") > float(f"{left:.{d}g}")), 17)
+        beyond = f", {more:.{digits}g} more than its column has paid already" if entry.part else ""
         return (
-            f"{entry.what!r} costs {name} {wanted:.4g}{more}, but {getattr(self.left, name):.4g} of {all_:.4g} "
+            f"{entry.what!r} costs {field} {wanted:.{digits}g}{beyond}, but {left:.{digits}g} of {all_:.4g} "
             f"is left: ask for less, or not at all."
         )
 
@@ -188,10 +207,14 @@ def checked_bounds(low: float, high: float, values: Iterable[float] | None = Non
         checks.number(bound, name, error=PrivacyParameterError, mend="take it from public knowledge")
     if not low < high:
         raise PrivacyParameterError(f"The bounds ({low:g}, {high:g}) are not in order; low is below high: swap them?")
-    try:
-        numbers = np.array([] if values is None else list(values), dtype=float)
-    except (TypeError, ValueError):
-        raise PrivacyParameterError("The values are not all numbers; only numbers can be clamped to bounds.") from None
+    given = pd.Series([] if values is None else values if isinstance(values, pd.Series) else list(values), dtype=None)
+    numbers = columns.as_numbers(given, text=False)
+    odd = np.isnan(numbers) & given.notna().to_numpy()
+    if odd.any():
+        raise PrivacyParameterError(
+            f"The values hold {checks.shown(given[odd].iloc[0])}, and only numbers can be clamped to bounds: convert "
+            "the column first, for example by pandas.to_numeric."
+        )
     if not np.isnan(numbers).all():
         _warn_of_looking(low, high, np.nanmin(numbers), np.nanmax(numbers))
     return float(low), float(high)
@@ -231,22 +254,44 @@ def _sum(everyone: list[Entry], field: str, parts: dict[str, dict[Hashable, list
 
 
 def _pair(part: object) -> tuple[str, Hashable] | None:
+    """Return a part whose value equals what it should equal, and refuse one that would not be counted right."""
     if part is None:
         return None
-    if not (isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str) and isinstance(part[1], Hashable)):
+    if not (isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)):
         raise BudgetError(
             f"part is {part!r}; a part is a column and one of its values: give a pair such as ('dzgroup', 'Coma')."
         )
-    value = part[1]
-    try:
-        hash(value)
-    except TypeError:  # a tuple of lists calls itself hashable
-        raise BudgetError(
-            f"part is {part!r}; its value cannot be told from others: give text or a whole number."
-        ) from None
-    if pd.api.types.is_scalar(value) and pd.isna(value):  # each NaN would be a part of its own, and cost nothing more
+    value = columns.plain(part[1])
+    if value is None or value != value:  # each NaN would be a part of its own, and cost nothing more
         raise BudgetError(f"part is {part!r}; a missing value equals nothing, not even itself: name it 'missing'.")
-    return part
+    if not isinstance(value, str | Real | pd.Timestamp | pd.Interval):
+        raise BudgetError(
+            f"part is {part!r}; its value cannot be told from others: give text, a number, a date or a pandas.Interval."
+        )
+    return part[0], value
+
+
+def _refuse_overlap(part: tuple[str, Hashable] | None, earlier: Iterable[tuple[str, Hashable]]) -> None:
+    """Refuse a part that may hold patients of another part of its column."""
+    for column, value in earlier:
+        if part is None or column != part[0] or value == part[1]:
+            continue
+        kinds = [columns.kind(one) for one in (value, part[1])]
+        if kinds[0] != kinds[1]:
+            raise BudgetError(
+                f"the part {column} = {part[1]!r} is of another kind than {value!r}, which was paid for ({kinds[1]}, "
+                f"{kinds[0]}): the same patients may be meant twice, so write all values of a column in one way."
+            )
+        if isinstance(value, pd.Interval) and value.overlaps(part[1]):
+            raise BudgetError(
+                f"the part {column} = {part[1]} overlaps {value}, which was paid for: cut the column once, "
+                "or ask without part."
+            )
+
+
+def _is_over(all_: float, spent: float) -> bool:
+    """Whether nothing is left but rounding."""
+    return spent >= all_ * (1 - _ROUNDING)
 
 
 def _priced(epsilon: float, delta: float) -> Cost:

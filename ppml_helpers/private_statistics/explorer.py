@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import ipywidgets as W
@@ -12,22 +13,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ppml_helpers import checks, figures
-from ppml_helpers.cohort import DIAGNOSES, SUPPORT2, load_patients
+from ppml_helpers.cohort import SUPPORT2, Schema, load_patients
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress, log_slider
-from ppml_helpers.private_statistics.noise import AGES, COMPARISONS, Answer, BudgetResult, answered
+from ppml_helpers.private_statistics.noise import Answer, BudgetResult, Questions, answered, prepared
 from ppml_helpers.words import in_100, listed
 
 SHARES = ("count", "mean", "comparison")
-"""The knobs that share out the budget: deaths by diagnosis, mean age, death rates of two groups."""
+"""The knobs that share out the budget: counts by name, a mean, the rates of two groups."""
 
 LEAST, MOST = 5, 90
 """Percent of the budget that one query can get: three queries that all get something."""
 
 PATIENTS = (300, 1_000, 3_000)
-_FEWEST = 300
-_SIZE = (7.0, 5.4)  # inches
+_FEWEST = 100
+_WIDTH, _HEIGHT, _ROW = 7.0, 3.3, 0.17  # inches; with the knobs and the sentence it fits a screen of 768 pixels
 _GREY = "#555555"  # darker than the baseline's colour, for text
+_TITLE = {"fontsize": 10, "loc": "left"}
 
 
 class BudgetExplorer(Explorer):
@@ -40,14 +42,20 @@ class BudgetExplorer(Explorer):
     Parameters
     ----------
     patients : DataFrame, optional
-        A table with the columns of SUPPORT2 that are asked; by default the patients of the course.
+        One row a patient; by default the patients of the course. A table of your own comes with its `schema`.
     seed : int
         Which patients are drawn when fewer than all take part. The same ones are in every larger draw.
+    schema : Schema
+        What is publicly known: the label (0 or 1), lists of names, bounds. The bounds are not read off the table.
+    count, mean : str, optional
+        Which of the schema's columns of names to count by, and of which number to give the mean; the first of each
+        kind by default. Two groups to compare are two names of a column.
 
     Raises
     ------
     ExplorerError
-        If the table lacks a column, a value or 300 patients, or the seed is no whole number from 0.
+        If the table lacks a column or 100 patients, holds a value that the schema does not know, or the seed is no
+        whole number from 0.
 
     Notes
     -----
@@ -55,11 +63,12 @@ class BudgetExplorer(Explorer):
     the discrete Laplace (two-sided geometric) one, ``P(z) ~ exp(-epsilon |z| / sensitivity)``; what is released is
     never below 0. The queries, and what one patient can change:
 
-    - count: those who died, by diagnosis. A patient is in one of the eight counts and changes it by 1 (parallel
-      composition: one epsilon for all eight).
-    - mean: of the ages in whole years, clipped to 18 to 98. The number of patients is not taken as public: half of the
-      epsilon goes to the sum of (age - 58), which one patient changes by at most 40, half to the number (at least 1
-      after noise); the mean is 58 plus their ratio, clipped to 18 to 98.
+    - count: those who died, by diagnosis (those with label 1, by name). A patient is in one of the counts and changes
+      it by 1 (parallel composition: one epsilon for all of them).
+    - mean: of the ages in whole years, clipped to 18 to 98 (of a number within its public bounds, in round steps, see
+      `noise.Grid`). The number of patients is not taken as public: half of the epsilon goes to the sum of (age - 58),
+      which one patient changes by at most 40, half to the number (at least 1 after noise); the mean is 58 plus their
+      ratio, clipped to 18 to 98.
     - comparison: those who died and those who survived in each of two groups that share no patient; four counts, of
       which a patient changes one by 1, and from them two rates (a group that comes out empty has rate 0).
 
@@ -73,24 +82,39 @@ class BudgetExplorer(Explorer):
     Bands and flips depend on the true table: they are for its holder. A split that was chosen because of them, like
     anything chosen by looking at the patients, is not covered by the promise; choose it on other patients or on
     published figures.
+
+    References
+    ----------
+    The nearest relative is ViP (Nanayakkara, Bater, He, Hullman and Rogers 2022, "Visualizing privacy-utility
+    trade-offs in differentially private data releases"), which also shares out a budget and shows how releases spread.
     """
 
     title = "Sharing out a privacy budget"
 
-    def __init__(self, patients: pd.DataFrame | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        patients: pd.DataFrame | None = None,
+        seed: int = 0,
+        schema: Schema = SUPPORT2,
+        count: str | None = None,
+        mean: str | None = None,
+    ) -> None:
         checks.whole(seed, "seed", 0, error=ExplorerError)
-        self._table = _needed(load_patients() if patients is None else patients)
+        self._asked = Questions.of(schema, count, mean)
+        self._table = prepared(load_patients() if patients is None else patients, self._asked, _FEWEST)
         self._order = np.random.default_rng(seed).permutation(len(self._table))
         self._memory: tuple[dict[str, int], dict[str, float]] = ({}, {})  # shares as shown, and before rounding
         super().__init__()
-        self._figure.set_size_inches(*_SIZE)
+        self._figure.set_size_inches(_WIDTH, _HEIGHT + _ROW * max(0, len(self._asked.levels) - 8))
 
     def controls(self) -> dict[str, W.Widget]:
         """Return the budget, the number of patients, the three shares, and the groups to compare."""
         everybody = len(self._table)
         counts = [(f"{n:,}", n) for n in PATIENTS if n < everybody] + [(f"all {everybody:,}", everybody)]
         percents = [(f"{percent} %", percent / 100) for percent in range(LEAST, MOST + 1)]
-        names = {"count": "deaths", "mean": "mean age", "comparison": "comparison"}
+        groups = list(self._asked.comparisons)
+        usual = "women and men" if "women and men" in groups else groups[0]
+        names = {"count": "counts", "mean": "mean", "comparison": "comparison"}
         look = {"style": {"description_width": "80px"}, "layout": {"width": "265px"}}
         start = {"count": 0.4, "mean": 0.2, "comparison": 0.4}
         shares = {
@@ -102,20 +126,15 @@ class BudgetExplorer(Explorer):
             "epsilon": log_slider("epsilon", 1.0, -2, 1, 0.1),
             "patients": W.SelectionSlider(options=counts, value=some, description="patients", **LOOK),
             **shares,
-            "groups": W.Dropdown(options=list(COMPARISONS), value="women and men", description="compare", **LOOK),
+            "groups": W.Dropdown(options=groups, value=usual, description="compare", **LOOK),
         }
 
     def arrange(self, knobs: dict[str, W.Widget]) -> W.Widget:
         """Lay out the knobs in rows: how much and for how many, how it is shared, and what is compared."""
         row = {"flex_flow": "row wrap"}
-        return W.VBox(
-            [
-                W.HBox([knobs["epsilon"], knobs["patients"]], layout=row),
-                W.HTML("Shares of the budget, always 100 % together:"),
-                W.HBox([knobs[name] for name in SHARES], layout=row),
-                knobs["groups"],
-            ]
-        )
+        said = W.HTML("Shares of the budget, always 100 % together:", layout={"width": "380px"})
+        rows = ([knobs["epsilon"], knobs["patients"]], [said, knobs["groups"]], [knobs[name] for name in SHARES])
+        return W.VBox([W.HBox(some, layout=row) for some in rows])
 
     def set(self, *unnamed: Any, **values: Any) -> BudgetExplorer:
         """Turn knobs and wait for the picture; shares that are not named are worked out, in whole percent."""
@@ -139,38 +158,46 @@ class BudgetExplorer(Explorer):
         """Compute the true answers, the bands of their noise, the risk and the flips."""
         shares = {name: round(100 * share) for name, share in zip(SHARES, (count, mean, comparison), strict=True)}
         progress(0.3, "computing the bands of the noise")
-        return answered(self._table.iloc[self._order[:patients]], epsilon, shares, COMPARISONS[groups])
+        table = self._table.iloc[self._order[:patients]]
+        return answered(table, epsilon, shares, self._asked.comparisons[groups], self._asked)
 
     def draw(self, figure: Figure, result: BudgetResult) -> None:
-        """Draw the band of each answer, beside it what it tells about one patient, and below it the conclusion."""
+        """Draw the band of each answer, what each tells about one patient, and below them the conclusion."""
         figure.set_layout_engine("none")
-        _draw_deaths(figure.add_axes((0.25, 0.57, 0.335, 0.365)), result)
-        _draw_age(figure.add_axes((0.25, 0.43, 0.335, 0.045)), result)
-        _draw_rates(figure.add_axes((0.25, 0.255, 0.335, 0.085)), result)
-        _draw_risk(figure.add_axes((0.655, 0.255, 0.3, 0.635)), result)
+        high = figure.get_figheight()
+
+        def panel(left: float, bottom: float, width: float, tall: float) -> Axes:  # in inches
+            return figure.add_axes((left / _WIDTH, bottom / high, width / _WIDTH, tall / high))
+
+        rows = _ROW * max(8, len(result.asked.levels))
+        _draw_counts(panel(1.72, 1.7, 1.5, rows), result)
+        _draw_mean(panel(1.72, 1.06, 1.5, 0.16), result)
+        _draw_risk(panel(4.95, high - 1.24, 1.75, 0.95), result)
+        _draw_rates(panel(4.95, 1.06, 1.75, 0.4), result)
         truth, comma, flips = _conclusion(result).partition(", ")
-        figure.text(0.012, 0.155, truth + comma, fontsize=10, va="center")
-        figure.text(0.012, 0.12, f"{flips}.", fontsize=10, va="center", weight="bold")
+        truth = truth + comma if len(truth) < 98 else _short(truth, 90)
+        figure.text(0.012, 0.6 / high, truth, fontsize=10, va="bottom")
+        figure.text(0.012, 0.42 / high, f"{flips}.", fontsize=10, va="bottom", weight="bold")
         note = (
             "Blue: at least 95 % of the releases of an answer. Grey line: the truth, which only the holder sees.\n"
             "So this picture is for the data holder alone: to publish it would break the promise."
         )
-        figure.text(0.012, 0.02, note, fontsize=10, va="bottom", linespacing=1.3)
+        figure.text(0.012, 0.04 / high, note, fontsize=10, va="bottom", linespacing=1.2)
 
     def say(self, result: BudgetResult) -> str:
         """Say the split, how exact each answer is, how much each gives away, and how often the conclusion flips."""
-        percents, others = ([f"{result.shares[name]} %" for name in SHARES], result.comparison.people)
-        guesses = [in_100(result.guesses[name]) for name in SHARES]
+        percents, names = [f"{result.shares[name]} %" for name in SHARES], result.comparison.names
+        guesses, asked = [in_100(result.guesses[name]) for name in SHARES], result.asked
         first, second = map(_range, result.rates)
         margin = f"within {result.margin:,} of the truth" if result.margin else "exactly right"
         conclusion = _conclusion(result)
         return (
             f"With epsilon {result.epsilon:.2g} for {result.patients:,} patients, shared {listed(percents)} among "
-            f"deaths by diagnosis, mean age and a comparison, at least 95 % of releases have a count {margin}, "
-            f"the mean age at {_years(result.age)} (truth {result.age.true:.1f}), and the share who died at {first} of "
-            f"the {others[0]} and at {second} of the {others[1]}; a guess about whether one patient is in the data is "
-            f"right at most {listed(guesses)} times in 100 from one answer alone and "
-            f"{in_100(result.guesses['all'])} from all three (a coin: 50); {conclusion[0].lower()}{conclusion[1:]}."
+            f"{asked.noun} by {asked.by}, mean {asked.mean} and a comparison, at least 95 % of releases have a count "
+            f"{margin}, a mean of {_mean(result)} {asked.role.unit} (truth {result.mean.true:.{_digits(result)}f}), "
+            f"and rates of {first} ({names[0]}) and {second} ({names[1]}); whether one patient is in the data is "
+            f"guessed right at most {listed(guesses)} times in 100 from one answer and "
+            f"{in_100(result.guesses['all'])} from all (a coin: 50); {conclusion[0].lower()}{conclusion[1:]}."
         )
 
     # Shares that add up ------------------------------------------------------------------------------------------
@@ -229,22 +256,6 @@ def _percent_of(name: str, share: Any) -> int:
     return percent
 
 
-def _needed(patients: Any) -> pd.DataFrame:
-    """Return the columns that are asked, and refuse a table that cannot answer."""
-    mend = "give what cohort.load_patients returns"
-    columns = ["age", SUPPORT2.label, *dict.fromkeys(comparison.column for comparison in COMPARISONS.values())]
-    checks.table(patients, "patients", columns, error=ExplorerError, mend=mend)
-    for name in columns:
-        if name != "race" and patients[name].isna().any():  # a patient without race is in no group
-            raise ExplorerError(f"patients has missing values in the column {name!r}: {mend}.")
-    for name, public in ((SUPPORT2.label, {0, 1}), ("dzgroup", set(DIAGNOSES))):
-        odd = set(patients[name].unique()) - public
-        if odd:
-            raise ExplorerError(f"patients has {odd.pop()!s} in the column {name!r}, not on its public list: {mend}.")
-    checks.whole(len(patients), "the number of patients", _FEWEST, error=ExplorerError, mend="take more")
-    return patients[columns].reset_index(drop=True)
-
-
 # --------------------------------------------------------------------------------------------------------------
 # The picture and the words
 # --------------------------------------------------------------------------------------------------------------
@@ -264,54 +275,56 @@ def _draw_bands(axis: Axes, answers: list[Answer], names: list[str]) -> None:
     axis.grid(False, axis="y")
 
 
-def _draw_deaths(axis: Axes, result: BudgetResult) -> None:
+def _draw_counts(axis: Axes, result: BudgetResult) -> None:
     answers = [Answer(*row) for row in result.deaths.itertuples(index=False)]
-    _draw_bands(axis, answers, list(result.deaths.index))
+    _draw_bands(axis, answers, [_short(name) for name in result.deaths.index])
     axis.set_xlim(0, 1.25 * result.deaths["true"].max() + 1)  # by the truth alone, to compare splits by eye
     axis.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-    axis.set_title(f"deaths by diagnosis: each ± {result.margin:,}", fontsize=10, loc="left")
+    axis.set_title(_short(f"{result.asked.noun} by {result.asked.by}", 19) + f": ± {result.margin:,}", **_TITLE)
 
 
-def _draw_age(axis: Axes, result: BudgetResult) -> None:
-    _draw_bands(axis, [result.age], [_years(result.age)])
-    axis.set(xlim=AGES, xticks=(20, 40, 60, 80))
-    axis.set_title("mean age, between 18 and 98", fontsize=10, loc="left")
+def _draw_mean(axis: Axes, result: BudgetResult) -> None:
+    role = result.asked.role
+    _draw_bands(axis, [result.mean], [_mean(result)])
+    axis.set(xlim=(role.low, role.high))
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.set_title(f"mean {_short(result.asked.mean, 9)} ({_short(role.unit, 9)})", **_TITLE)
 
 
 def _draw_rates(axis: Axes, result: BudgetResult) -> None:
     named = zip(result.comparison.names, result.rates, strict=True)
-    _draw_bands(axis, list(result.rates), [f"{name} {_range(rate)}" for name, rate in named])
+    _draw_bands(axis, list(result.rates), [f"{_short(name, 8)} {_range(rate)}" for name, rate in named])
     axis.set(xlim=(0, 1))
     axis.set_xticks((0, 0.5, 1), ("0", "50 %", "100 %"))
-    axis.set_title("comparison: share who died", fontsize=10, loc="left")
+    axis.set_title(f"share who {_short(result.asked.verb, 14)}", **_TITLE)
 
 
 def _draw_risk(axis: Axes, result: BudgetResult) -> None:
     """Draw the best guess on membership that each answer allows, and all of them, with the coin marked on each."""
     figures.style(axis)
     parts = {**result.epsilons, "all": result.epsilon}
-    names = {"count": "deaths", "mean": "mean age", "comparison": "comparison", "all": "together, the sum"}
     places = np.arange(len(parts))[::-1]
     promise = [result.guesses[name] for name in parts]
-    axis.barh(places, promise, height=0.3, color="white", edgecolor="black", linestyle="--", linewidth=1.2)
-    axis.barh(places, 0.5, height=0.3, color=figures.COLOURS["baseline"])
-    for place, (name, epsilon), guess in zip(places, parts.items(), promise, strict=True):
-        axis.text(0.0, place + 0.2, f"{names[name]}: epsilon {epsilon:.2g}", fontsize=10, va="bottom")
+    axis.barh(places, promise, height=0.6, color="white", edgecolor="black", linestyle="--", linewidth=1.2)
+    axis.barh(places, 0.5, height=0.6, color=figures.COLOURS["baseline"])
+    for place, guess in zip(places, promise, strict=True):
         axis.text(0.02, place, f"{in_100(guess)} in 100", fontsize=10, va="center", weight="bold")
-    axis.set(xlim=(0, 1.02), ylim=(-0.4, len(parts) - 0.35), yticks=[])
-    axis.set_xticks((0, 0.5, 1), ("0", "50 %", "100 %"))
-    axis.set_xlabel("right guesses (grey: a coin)", fontsize=10)
-    axis.set_title("is one patient in the data?\nright at most", fontsize=10, loc="left")
+    labels = {"count": "counts", "mean": "mean", "comparison": "comparison", "all": "together"}
+    axis.set_yticks(places, [f"{labels[name]}: {epsilon:.2g}" for name, epsilon in parts.items()])
+    axis.set(xlim=(0, 1.02), ylim=(-0.5, len(parts) - 0.5))
+    axis.set_xticks((0, 0.5, 1), ("0", "coin: 50", "100"))
+    axis.grid(False, axis="y")
+    axis.set_title("is one patient in the data? right at most", x=-0.6, **_TITLE)
 
 
 def _conclusion(result: BudgetResult) -> str:
     """Say which group has the higher death rate, and how often a release does not show it."""
-    people, rates = result.comparison.people, result.rates
+    people, rates, verb = result.comparison.people, result.rates, result.asked.verb
     if result.higher is None:
-        return f"The same share of the {people[0]} and of the {people[1]} died, so that there is no conclusion to flip"
+        return f"The same share of the {' and of the '.join(people)} {verb}, so that there is no conclusion to flip"
     more, less = result.higher, 1 - result.higher
     return (
-        f"A larger share of the {people[more]} died than of the {people[less]} "
+        f"A larger share of the {people[more]} {verb} than of the {people[less]} "
         f"({_apart(rates[more].true, rates[less].true)}), which flips or ties in {_of_releases(result.flips)}"
     )
 
@@ -329,9 +342,20 @@ def _apart(first: float, second: float) -> str:
     return f"{100 * first:.{digits}f} against {100 * second:.{digits}f} %"
 
 
-def _years(age: Answer) -> str:
-    digits = 2 if age.high - age.low < 0.2 else 1
-    return f"{age.low:.{digits}f} to {age.high:.{digits}f} years"
+def _digits(result: BudgetResult) -> int:
+    """Return how many digits after the point tell the ends of the band of the mean apart."""
+    width = max(result.mean.high - result.mean.low, 1e-6 * (result.asked.role.high - result.asked.role.low))
+    return max(1, -math.floor(math.log10(width / 2)))
+
+
+def _mean(result: BudgetResult) -> str:
+    digits = _digits(result)
+    return f"{result.mean.low:.{digits}f} to {result.mean.high:.{digits}f}"
+
+
+def _short(text: str, most: int = 18) -> str:
+    """Cut a name that does not fit the picture; the sentence says it whole."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _range(rate: Answer) -> str:

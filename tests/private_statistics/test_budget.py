@@ -68,18 +68,56 @@ def test_what_is_no_promise_is_refused_and_spends_nothing(epsilon: Any, delta: A
     assert budget.entries == ()
 
 
-@pytest.mark.parametrize(
-    ("part", "words"),
-    [
-        ("Coma", "a part is a column and one of its values"),
-        (("dzgroup", (["Coma"],)), "cannot be told from others"),
-        *[(("income", nothing), "name it 'missing'") for nothing in (math.nan, np.float64("nan"), pd.NA, None)],
-    ],
-)
+def test_after_the_end_not_even_a_crumb_is_paid_however_small() -> None:
+    """A hundred answers at 1e-20 each change no sum in floating point, and each is an answer."""
+    budget = Budget(1.0)
+    budget.spend(0.6)
+    budget.spend(0.4, part=("sex", "female"))
+    for part in (None, ("sex", "female"), ("dzgroup", "Coma")):
+        with pytest.raises(BudgetError, match=r"costs epsilon 1e-20.*, but 0 of 1 is left"):
+            budget.spend(1e-20, part=part)
+    budget.spend(0.4, part=("sex", "male"))  # costs nothing more
+    assert budget.left == Cost(0, 0)
+
+
+def test_a_refusal_shows_as_many_digits_as_tell_the_price_from_what_is_left() -> None:
+    budget, tenth = Budget(1.0), np.float32(0.1)  # a little more than 0.1
+    for _ in range(9):
+        budget.spend(tenth)
+    with pytest.raises(BudgetError, match=r"costs epsilon 0\.1, but 0\.09999999 of 1 is left"):
+        budget.spend(tenth)
+
+
+PARTS = {
+    "no pair": ("Coma", "a part is a column and one of its values"),
+    "a list": (("dzgroup", ["Coma"]), "cannot be told from others"),
+    "a pair of values": (("dzgroup", (math.nan, "Coma")), "cannot be told from others"),
+    "text for a number": (("dnr", "1"), "of another kind than 1, which was paid for"),
+    "overlapping": (("age", pd.Interval(60, 98)), r"overlaps \(18, 65\], which was paid for: cut the column once"),
+    "a number in an interval": (("age", 63), "of another kind than Interval"),
+    **{str(type(gap)): (("income", gap), "name it 'missing'") for gap in (math.nan, np.float64("nan"), pd.NA, None)},
+}
+
+
+@pytest.mark.parametrize(("part", "words"), PARTS.values(), ids=PARTS)
 def test_a_part_that_would_not_be_counted_right_is_refused(part: Any, words: str) -> None:
     """Each NaN, for one, would be a part of its own: asked again and again, it would cost nothing more."""
+    budget = Budget(1.0)
+    for paid in (("dnr", 1), ("age", pd.Interval(18, 65))):
+        budget.spend(0.3, part=paid)
     with pytest.raises(BudgetError, match=words):
-        Budget(1.0).spend(0.9, part=part)
+        budget.spend(0.3, part=part)
+    assert len(budget.entries) == 2
+
+
+def test_one_value_written_in_two_types_is_one_part_and_intervals_that_meet_are_two() -> None:
+    budget = Budget(1.0)
+    for value in (1, np.int64(1), True, 1.0):
+        budget.spend(0.2, part=("dnr", value))
+    assert budget.spent.epsilon == pytest.approx(0.8)
+    for ends in ((18, 65), (65, 98)):
+        budget.spend(0.2, part=("age", pd.Interval(*ends)))
+    assert budget.spent.epsilon == pytest.approx(1.0)
 
 
 def test_the_ledger_is_shown_as_text_and_as_a_table_and_a_long_one_short() -> None:
@@ -106,6 +144,7 @@ def test_public_bounds_come_back_without_a_word_and_others_with_a_warning() -> N
         warnings.simplefilter("error")
         assert checked_bounds(18, 98, [20, 30.5, math.nan]) == (18.0, 98.0)
         assert checked_bounds(0, 1, []) == checked_bounds(0, 1) == (0.0, 1.0)
+        assert checked_bounds(0, 1, pd.Series([0.5, pd.NA, None], dtype=object)) == (0.0, 1.0)
     for bounds, word in (
         ((20, 98), "low = 20 is the smallest value of"),
         ((18, 30.5), "high = 30.5 is the largest value of"),
@@ -117,7 +156,13 @@ def test_public_bounds_come_back_without_a_word_and_others_with_a_warning() -> N
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [((98, 18), "not in order"), ((18, math.inf), "high = inf"), ((0, 1, ["a"]), "only numbers can be clamped")],
+    [
+        ((98, 18), "not in order"),
+        ((18, math.inf), "high = inf"),
+        ((0, 1, ["a"]), "hold 'a', and only numbers can be clamped"),
+        ((0, 1, pd.Series(["0.5"])), "hold '0.5', and only numbers"),
+        ((0, 1, pd.Series(pd.to_datetime(["2020-01-01"]))), "hold Timestamp.*, and only numbers"),
+    ],
 )
 def test_what_cannot_bound_is_refused(arguments: tuple, words: str) -> None:
     with pytest.raises(PrivacyParameterError, match=words):

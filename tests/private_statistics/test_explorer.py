@@ -10,9 +10,11 @@ import pytest
 from readable import assert_readable
 
 from ppml_helpers import cohort
+from ppml_helpers.cohort import Category, Number, Schema
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.private_statistics import explorer as widget
-from ppml_helpers.private_statistics.explorer import COMPARISONS, LEAST, MOST, SHARES, BudgetExplorer
+from ppml_helpers.private_statistics.explorer import LEAST, MOST, SHARES, BudgetExplorer
+from ppml_helpers.private_statistics.noise import COMPARISONS
 
 START = {"epsilon": 1.0, "patients": 1000, "count": 0.4, "mean": 0.2, "comparison": 0.4, "groups": "women and men"}
 
@@ -123,15 +125,40 @@ def test_what_cannot_be_is_refused_and_changes_nothing(explorer: BudgetExplorer,
 def test_unfit_tables_and_a_group_of_nobody_are_refused(patients: pd.DataFrame) -> None:
     few = patients.iloc[:400]
     for table, words in (
-        (few.assign(age=few.age.mask(few.index == 3)), "has missing values in the column 'age'"),
-        (few.assign(dzgroup="flu"), "has flu in the column 'dzgroup', not on its public list"),
-        (few.iloc[:299], "patients = 299 must be a whole number of at least 300"),
+        (few.assign(age=few.age.mask(few.index == 3)), r"has age = nan, it must be a finite number: .*value \(60\)"),
+        (few.assign(age=few.age.astype(str)), "has age = '.*', it must be a finite number"),
+        (few.assign(hospdead="yes"), "has hospdead = 'yes', it must be 0 or 1"),
+        (few.assign(dzgroup="flu"), "has dzgroup = 'flu', it must be one of ARF"),
+        (few.drop(columns="race"), "lacks the column 'race'"),
+        (few.iloc[:99], "patients = 99 must be a whole number of at least 100"),
     ):
         with pytest.raises(ExplorerError, match=words):
             BudgetExplorer(table)
     explorer = BudgetExplorer(patients[patients.race != "asian"].iloc[:400])
     with pytest.raises(ExplorerError, match="none of these 400 patients is one of the Asian patients"):
         explorer.set(groups="Asian and white")
+
+
+def test_a_table_of_ones_own_is_shown_in_its_own_words() -> None:
+    """Counts by a column of eleven long names, a mean in small steps; and a mistake is told of this very table."""
+    wards = tuple(f"ward {place} of the old building" for place in range(11))
+    roles = {"ward": Category(wards, "the house"), "albumin in blood": Number("g/dL", 1.5, 4.5, 3.5, "bedside")}
+    schema = Schema(roles, label="back", outcome="a second stay within thirty days")
+    rng = np.random.default_rng(6)
+    columns = {"ward": rng.choice(wards, 150), "albumin in blood": rng.normal(3.2, 0.5, 150)}
+    own = pd.DataFrame({**columns, "back": rng.random(150) < 0.4})
+    explorer = BudgetExplorer(own, schema=schema)
+    result, sentence = explorer.result, explorer.sentence
+    assert list(result.deaths["true"]) == [own.back[own.ward == ward].sum() for ward in wards]
+    assert result.mean.true == pytest.approx(own["albumin in blood"].clip(1.5, 4.5).mean(), abs=0.002)
+    assert f"mean of {result.mean.low:.1f} to {result.mean.high:.1f} g/dL" in sentence
+    assert "among a second stay within thirty days by ward, mean albumin in blood and a comparison" in sentence
+    assert "of the patients with ward = ward 0 of the old building" in sentence
+    assert "died" not in sentence
+    assert "deaths" not in sentence
+    assert_readable(explorer, least_texts=26)
+    with pytest.raises(ExplorerError, match="has ward = 'attic', it must be one of ward 0"):
+        BudgetExplorer(own.assign(ward="attic"), schema=schema)
 
 
 def test_equal_rates_leave_no_conclusion_to_flip(patients: pd.DataFrame) -> None:
@@ -151,8 +178,9 @@ def test_the_sentence_says_the_numbers(explorer: BudgetExplorer) -> None:
     sentence = explorer.sentence
     assert sentence.startswith("With epsilon 0.3 for 1,000 patients, shared 40 %, 20 % and 40 % among deaths by ")
     assert f"within {result.margin} of the truth" in sentence
-    assert f"{result.age.low:.1f} to {result.age.high:.1f} years (truth {result.age.true:.1f})" in sentence
-    assert "at most 53, 51 and 53 times in 100 from one answer alone and 57 from all three (a coin: 50)" in sentence
+    mean = result.mean
+    assert f"a mean of {mean.low:.1f} to {mean.high:.1f} years (truth {mean.true:.1f})" in sentence
+    assert "right at most 53, 51 and 53 times in 100 from one answer and 57 from all (a coin: 50)" in sentence
     assert "a larger share of the patients with COPD died than of the patients with CHF (6.9 against 5.6 %)" in sentence
     assert f"which flips or ties in {100 * result.flips:.0f} of 100 releases." in sentence
     said = [widget._of_releases(share) for share in (9e-4, 0.0034)]
@@ -181,9 +209,9 @@ def test_a_seed_draws_other_patients(patients: pd.DataFrame) -> None:
 
 def test_the_picture_shows_bands_truth_and_promise(explorer: BudgetExplorer) -> None:
     result = explorer.set(**START).result
-    deaths, age, rates, risk = explorer._figure.axes
+    deaths, mean, risk, rates = explorer._figure.axes
     answers = [widget.Answer(*row) for row in result.deaths.itertuples(index=False)]
-    for axis, shown in ((deaths, answers), (age, [result.age]), (rates, list(result.rates))):
+    for axis, shown in ((deaths, answers), (mean, [result.mean]), (rates, list(result.rates))):
         bands = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axis.patches]
         np.testing.assert_allclose(bands, [(answer.low, answer.high) for answer in shown])
         truths = [line.get_xdata()[0] for line in axis.lines if len(line.get_xdata()) == 1]

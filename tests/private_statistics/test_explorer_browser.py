@@ -9,7 +9,7 @@ from lab import changed
 CHAPTER = "04_private_statistics.ipynb"
 EXPLORER = "BudgetExplorer("
 NEEDS = ("patients = cohort.load_patients()",)
-SHARES = ("deaths", "mean age", "comparison")
+SHARES = ("counts", "mean", "comparison")
 
 
 def percents(explorer: lab.ExplorerView) -> list[int]:
@@ -27,6 +27,11 @@ def test_all_is_said_labelled_and_reached_by_tab(explorer: lab.ExplorerView) -> 
     explorer.usable(7, first=explorer.slider("epsilon"))  # six knobs, and the number box of epsilon
 
 
+def test_knobs_picture_and_sentence_fit_a_screen_of_768_pixels(explorer: lab.ExplorerView) -> None:
+    first, said = (part.bounding_box() for part in (explorer.controls()[0], explorer.root.get_by_role("status").first))
+    assert said["y"] + said["height"] - first["y"] < 768 - 150  # 150: JupyterLab's own bars
+
+
 @pytest.mark.parametrize("name", SHARES)
 def test_the_keyboard_moves_a_share_and_the_others_follow(explorer: lab.ExplorerView, name: str) -> None:
     for key, end in (("End", "90 %"), ("ArrowLeft", None), ("Home", "5 %"), ("ArrowRight", None)):
@@ -41,7 +46,7 @@ def test_the_keyboard_moves_a_share_and_the_others_follow(explorer: lab.Explorer
 def test_dragging_to_and_fro_ends_where_it_says_and_adds_up(explorer: lab.ExplorerView) -> None:
     for pixels in (60, -45):
         before = explorer.look()
-        explorer.drag("deaths", pixels)
+        explorer.drag("counts", pixels)
         explorer.settled(lambda now, old=before: changed(old, now) and says_its_shares(explorer, now), quiet=0.5)
 
 

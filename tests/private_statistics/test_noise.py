@@ -10,12 +10,16 @@ import pandas as pd
 import pytest
 
 from ppml_helpers import cohort
+from ppml_helpers.cohort import SUPPORT2, Category, Number, Schema
+from ppml_helpers.errors import ExplorerError
 from ppml_helpers.private_statistics.noise import (
     COMPARISONS,
     STEPS,
     BudgetResult,
+    Grid,
+    Questions,
     answered,
-    mean_age,
+    bounded_mean,
     noise_cdf,
     noise_margin,
     noisy_rate,
@@ -32,7 +36,7 @@ def patients() -> pd.DataFrame:
 
 
 def of(table: pd.DataFrame, n: int = 1000, epsilon: float = 1.0, groups: str = "women and men", **shares: int):
-    return answered(table[:n], epsilon, SHARES | shares, COMPARISONS[groups])
+    return answered(table[:n], epsilon, SHARES | shares, COMPARISONS[groups], Questions.of())
 
 
 def noise(generator: np.random.Generator, epsilon: float, size: int = DRAWS) -> np.ndarray:
@@ -102,7 +106,8 @@ def test_flips_are_exact_where_nothing_is_taken_together() -> None:
 @pytest.mark.parametrize("age", [58, 90])
 def test_the_mean_pays_for_the_sum_and_for_the_number(age: int) -> None:
     """The noise of the number moves a mean far from 58, and hardly one of 58."""
-    answer, generator = mean_age(pd.Series([float(age)] * 300), 0.5), np.random.default_rng(5)
+    answer = bounded_mean(pd.Series([float(age)] * 300), SUPPORT2.columns["age"], 0.5)
+    generator = np.random.default_rng(5)
     number = np.maximum(300 + noise(generator, 0.25), 1)
     released = np.clip(58 + (300 * (age - 58) + noise(generator, 0.25 / 40)) / number, 18, 98)
     low, high = np.quantile(released, (0.025, 0.975))
@@ -118,11 +123,38 @@ def test_the_truth_is_that_of_the_real_table(patients: pd.DataFrame) -> None:
     for diagnosis, row in result.deaths.iterrows():
         assert row.true == (died.dzgroup == diagnosis).sum()
         assert (row.low, row.high) == (max(row.true - result.margin, 0), row.true + result.margin)
-    assert result.age.true == pytest.approx(table.age.clip(18, 98).round().mean(), abs=1e-9)
+    assert result.mean.true == pytest.approx(table.age.clip(18, 98).round().mean(), abs=1e-9)
     for answer, sex in zip(result.rates, ("female", "male"), strict=True):
         assert answer.true == pytest.approx(table.hospdead[table.sex == sex].mean())
         assert answer.low <= answer.true <= answer.high
     assert result.patients == 300
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "grid"), [(18, 98, (58, 1, 40)), (1.5, 4.5, (3.0, 0.01, 150)), (0, 4000, (2000, 10, 200))]
+)
+def test_no_value_within_the_bounds_is_further_from_the_centre_than_the_grid_says(
+    low: float, high: float, grid: tuple
+) -> None:
+    found = Grid.of(Number("unit", low, high, high, "made up"))
+    assert found == pytest.approx(grid)
+    assert all(abs(np.rint((end - found.centre) / found.step)) <= found.reach for end in (low, high))
+
+
+def test_the_questions_come_from_the_schema_alone() -> None:
+    roles = {"alb": Number("g/dL", 1.5, 4.5, 3.5, "bedside"), "ward": Category(("north", "south", "hall"), "the house")}
+    schema = Schema(roles, label="back", outcome="a second stay")
+    asked = Questions.of(schema)
+    assert (asked.counted, asked.mean, asked.verb) == ("ward", "alb", "have a second stay")
+    assert list(asked.comparisons) == ["ward: north and south", "ward: north and hall"]
+    many = Schema({**roles, "bed": Category(tuple(map(str, range(13))), "the house")}, label="back")
+    for given, knobs, words in (
+        (schema, {"mean": "ward"}, "mean = 'ward' is not on offer: choose one of 'alb'"),
+        (many, {"counted": "bed"}, "has 13 names, and 12 fit"),
+        (Schema({"ward": roles["ward"]}, label="back"), {}, "has no Number, one is needed for mean"),
+    ):
+        with pytest.raises(ExplorerError, match=words):
+            Questions.of(given, **knobs)
 
 
 def simulated(table: pd.DataFrame, result: BudgetResult) -> dict:
@@ -157,7 +189,7 @@ def test_bands_and_flips_are_those_of_simulated_releases(patients: pd.DataFrame,
     seen = simulated(patients[: result.patients], result)
     noisy = math.sqrt(0.95 * 0.05 / DRAWS)
     assert np.mean(np.abs(seen["count"]) <= result.margin) > 0.95 - 5 * noisy
-    for answer, released in ((result.age, seen["age"]), *zip(result.rates, seen["rates"], strict=True)):
+    for answer, released in ((result.mean, seen["age"]), *zip(result.rates, seen["rates"], strict=True)):
         inside = (released >= answer.low - 1e-6) & (released <= answer.high + 1e-6)
         assert inside.mean() > 0.95 - 5 * noisy - 0.005  # neighbouring values may be taken together
         tight = answer.high - answer.low
