@@ -9,21 +9,27 @@ the shadow models of chapter 06.
 Notes
 -----
 The noise is ``torch.randn`` in floating point. That is right for teaching and for experiments, not for a release to
-an adversary: floating-point noise leaks (Mironov 2012), and a seed that somebody knows is no noise at all.
+an adversary: floating-point noise leaks (Mironov 2012), and a seed that somebody knows is no noise at all. Two releases
+that share their noise do not compose (two of them, extrapolated, are the model without noise), so the stream of a model
+depends on its seed and on all that makes it another release: the recipe and the noise multiplier. It cannot depend on
+the patients: train on others with another seed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from scipy.stats import rankdata
 from torch import Tensor
 
@@ -85,12 +91,13 @@ class Recipe:
 # to choose would itself spend privacy budget.
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "logistic regression": Recipe(steps=100, learning_rate=8.0, clipping_norm=0.3),
-        "MLP": Recipe(steps=100, learning_rate=1.0, clipping_norm=0.3, sample_rate=0.2, hidden=32),
+        "logistic regression": Recipe(steps=100, learning_rate=0.25, clipping_norm=2.0),
+        "MLP": Recipe(steps=100, learning_rate=0.0625, clipping_norm=2.0, sample_rate=0.2, hidden=32),
     }
 )
 
 
+_LARGEST = 1e12  # of a feature; gradients are computed in 32 bits, and their lengths from squares
 _WORTH_A_THREAD = 5e6  # multiplications a step below which one thread is faster than two
 _SECOND_DECAY, _TINY = 0.999, 1e-8  # Adam's (Kingma and Ba 2015); its first decay is the recipe's momentum
 
@@ -120,9 +127,23 @@ class Models:
             )
         return _logits(self.weights, table).numpy()
 
+    def risks(self, X: Table) -> np.ndarray:
+        """Return each model's probability of label 1, shape (M, n)."""
+        return expit(self.logits(X).astype(float))
+
+    def apart(self) -> list[Models]:
+        """Return the models one by one."""
+        return [Models(tuple(w[[i]] for w in self.weights), self.hidden) for i in range(len(self.weights[0]))]
+
     def vectors(self) -> np.ndarray:
         """Return each model's weights as one row: what an attacker who holds the model can read."""
         return np.hstack([weight.reshape(len(weight), -1).numpy() for weight in self.weights])
+
+    def log_loss(self, X: Table, y: Labels) -> np.ndarray:
+        """Return each model's mean log loss, in nats: it rewards risks that can be taken at their word."""
+        labels = checked(X, y)[1].numpy().astype(bool)
+        logits = self.logits(X).astype(float)
+        return np.logaddexp(0, np.where(labels, -logits, logits)).mean(axis=1)
 
     def auc(self, X: Table, y: Labels) -> np.ndarray:
         """Return each model's area under the ROC curve, for labels 0 and 1, both present."""
@@ -145,6 +166,7 @@ def train(
     *,
     member: Mask | None = None,
     adam: bool = False,
+    divisor: float | None = None,
     dtype: torch.dtype = torch.float32,
     progress: Progress = no_progress,
 ) -> Models:
@@ -160,11 +182,16 @@ def train(
     noise_multipliers : sequence of float, length M
         0 clips but adds no noise: the control.
     seeds : sequence of int, length M
-        Noise and starting weights of each model. Models with the same seed differ only in the size of their noise.
+        Noise and starting weights of each model. Equal seeds give equal starting weights; the noise is equal only if
+        recipe and noise multiplier are too, and then it is the same model.
     member : ndarray of bool, shape (M, n), optional
         Which model is trained on which patient, equally many each. By default every model is trained on all.
     adam : bool
         Whether to step by Adam instead of momentum. It too only processes noisy gradients further.
+    divisor : float, optional
+        The number of patients by which the noisy sums are divided (times the sample rate). The promise is made for
+        tables that differ by one patient, so it must not depend on the table: give a published or a rounded number.
+        By default it is the number of patients in the table, which is then told to whoever sees the model.
     dtype : torch.dtype
     progress : callable
         Called as ``progress(fraction, what)`` between steps; it may raise to end the training.
@@ -175,39 +202,47 @@ def train(
 
     Notes
     -----
-    All models of one call see the same Poisson batches, drawn from the first seed, each its own members among them.
-    Each model's own guarantee holds; publishing several of them composes. The expected batch is taken as public.
+    All models of one call see the same Poisson batches, each its own members among them. Each model's own guarantee
+    holds. Publishing several models of one call of full batches composes; with sampled batches it does not, since they
+    were drawn once for all: train models that are published together one by one, as `Sweep` does.
     """
     table, labels = (part.to(dtype) for part in checked(X, y, recipe))
+    if divisor is not None:
+        checks.number(
+            divisor, "divisor", 1, error=PrivacyParameterError, mend="it counts patients, about as many as given"
+        )
     scale = _noise_scales(noise_multipliers, seeds, recipe).to(dtype)
     if member is not None and (member.shape != (len(seeds), len(table)) or len(set(member.sum(axis=1))) > 1):
         raise TrainingDataError(
             f"member has shape {member.shape} for {len(seeds)} models and {len(table)} patients: give a row a model, "
             "equally many patients in each."
         )
+    patients = divisor or (len(table) if member is None else int(member[0].sum()))
+    weights = starting_weights(recipe.hidden, table.shape[1], seeds, dtype)
+    streams = [_stream("noise", recipe, *model, adam) for model in zip(noise_multipliers, seeds, strict=True)]
+    batches = _generator(_stream("batches", recipe, noise_multipliers[0], seeds[0], adam))
+    step_by = partial(_adam if adam else _momentum, recipe=recipe, expected_batch=recipe.sample_rate * patients)
     with _threads_for(recipe, *table.shape, models=len(seeds), shadows=member is not None):
-        return _train(table, labels, recipe, scale, seeds, member, adam, progress)
+        noise = _noise(sum(w[0].numel() for w in weights), streams, recipe.steps, scale) if scale.any() else None
+        return _train(table, labels, recipe, weights, noise, batches, member, step_by, progress)
 
 
 def _train(
     table: Tensor,
     labels: Tensor,
     recipe: Recipe,
-    scale: Tensor,
-    seeds: Sequence[int],
+    weights: Sequence[Tensor],
+    noise: Callable[[int], Tensor] | None,
+    batches: torch.Generator,
     member: Mask | None,
-    adam: bool,
+    step_by: Callable[[Tensor], Update],
     progress: Progress,
 ) -> Models:
-    weights = starting_weights(recipe.hidden, table.shape[1], seeds, table.dtype)
     shapes = [w.shape[1:] for w in weights]
     flat = torch.cat([w.flatten(1) for w in weights], dim=1)  # one row per model: one operation updates all weights
     average = torch.zeros_like(flat)
     gradients = _gradients(table, labels, recipe, shapes, member)
-    noise = _noise(flat.shape[1], seeds, recipe.steps, scale) if scale.any() else None
-    expected_batch = recipe.sample_rate * (len(table) if member is None else int(member[0].sum()))
-    update = (_adam if adam else _momentum)(flat, recipe, expected_batch)
-    batches = torch.Generator().manual_seed(int(seeds[0]) + 1_000_003)  # apart from the noise's stream
+    update = step_by(flat)
     first_averaged = min(round(recipe.steps * (1 - recipe.averaged)), recipe.steps - 1)
     for step in range(recipe.steps):
         chosen = None
@@ -365,14 +400,22 @@ def _unflatten(flat: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
 # Noise and steps -------------------------------------------------------------------------------------------------
 
 
-def _noise(size: int, seeds: Sequence[int], steps: int, scale: Tensor) -> Callable[[int], Tensor]:
-    """Return step -> noise of the models' scales, shape (M, size); a model's noise depends on its own seed alone."""
-    distinct = sorted(set(seeds))
-    generators = [torch.Generator().manual_seed(int(seed)) for seed in distinct]
-    drawn = torch.stack([torch.randn(steps, size, generator=g, dtype=scale.dtype) for g in generators], dim=1)
-    row = torch.tensor([distinct.index(seed) for seed in seeds])
-    column = scale[:, None]
-    return lambda step: drawn[step].index_select(0, row).mul_(column)
+def _stream(purpose: str, recipe: Recipe, noise_multiplier: float, seed: int, adam: bool) -> int:
+    """Return the seed of a random stream that no model of another setting draws from."""
+    named = repr((purpose, int(seed), float(noise_multiplier), bool(adam), [float(part) for part in astuple(recipe)]))
+    return int.from_bytes(hashlib.blake2b(named.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def _generator(stream: int) -> torch.Generator:
+    return torch.Generator().manual_seed(stream)
+
+
+def _noise(size: int, streams: Sequence[int], steps: int, scale: Tensor) -> Callable[[int], Tensor]:
+    """Return step -> noise of the models' scales, shape (M, size)."""
+    shape = steps, size
+    drawn = torch.stack([torch.randn(shape, generator=_generator(one), dtype=scale.dtype) for one in streams], dim=1)
+    drawn.mul_(scale[:, None])
+    return lambda step: drawn[step]
 
 
 Update = Callable[[Tensor, int], None]
@@ -425,7 +468,9 @@ def _noise_scales(noise_multipliers: Sequence[float], seeds: Sequence[int], reci
 
 @dataclass
 class Sweep:
-    """Test AUC over epsilon and seed, trained as needed and kept: a stopped sweep goes on where it was.
+    """Models over epsilon and seed, trained as needed and kept: a stopped sweep goes on where it was.
+
+    No two of them share noise or batches, so that publishing any of them costs what `accounting.compose` says.
 
     Parameters
     ----------
@@ -433,11 +478,14 @@ class Sweep:
     data : callable
         ``data(seed)`` returns X and y to train on, X and y to test on.
     delta : float
+    models, aucs : dict
+        By (epsilon, seed): each trained model, and its AUC on the test patients.
     """
 
     recipe: Recipe
     data: Callable[[int], tuple[Table, Labels, Table, Labels]]
     delta: float = accounting.DELTA
+    models: dict[tuple[float, int], Models] = field(default_factory=dict)
     aucs: dict[tuple[float, int], float] = field(default_factory=dict)
 
     def run(self, epsilons: Sequence[float], seeds: Sequence[int], progress: Progress = no_progress) -> pd.DataFrame:
@@ -453,6 +501,7 @@ class Sweep:
                 progress((number + fraction) / len(blocks), f"{len(self.aucs)} models trained")
 
             models = train(X_train, y_train, self.recipe, sigmas, [seed for _, seed in block], progress=tell)
+            self.models.update(zip(block, models.apart(), strict=True))
             self.aucs.update(zip(block, models.auc(X_test, y_test).tolist(), strict=True))
         rows = [[self.aucs[epsilon, seed] for seed in seeds] for epsilon in epsilons]
         return pd.DataFrame(rows, index=pd.Index(epsilons, name="epsilon"), columns=pd.Index(seeds, name="seed"))
@@ -463,11 +512,12 @@ class Sweep:
     def _blocks(
         self, missing: Sequence[tuple[float, int]], tables: Mapping[int, tuple[Table, Labels, Table, Labels]]
     ) -> list[list[tuple[float, int]]]:
-        """Group what is missing into blocks that fit the processor's cache: by training table or by batches."""
+        """Group what is missing into blocks that fit the processor's cache; a sampled model draws its own batches."""
+        if self.recipe.sample_rate < 1:
+            return [[model] for model in missing]
         groups: dict[int, list[tuple[float, int]]] = {}
         for epsilon, seed in missing:
-            together = id(tables[seed][0]) if self.recipe.sample_rate == 1 else seed
-            groups.setdefault(together, []).append((epsilon, seed))
+            groups.setdefault(id(tables[seed][0]), []).append((epsilon, seed))
         size = 64 if self.recipe.hidden == 0 else 10
         return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
 
@@ -489,6 +539,13 @@ def _numbers(X: Table, y: Labels) -> tuple[Tensor, Tensor]:
         bad = int((~np.isfinite(table).all(axis=0)).argmax())
         name = X.columns[bad] if isinstance(X, pd.DataFrame) else bad
         raise TrainingDataError(f"column {name!r} holds NaN or infinity; fill missing values with public values first.")
+    if table.size and np.abs(table).max() > _LARGEST:
+        row, far = np.unravel_index(np.abs(table).argmax(), table.shape)
+        name = X.columns[far] if isinstance(X, pd.DataFrame) else int(far)
+        raise TrainingDataError(
+            f"column {name!r} holds {table[row, far]:g}; values beyond {_LARGEST:g} do not survive their square in 32 "
+            "bits: scale the column by public bounds."
+        )
     return torch.from_numpy(table), torch.from_numpy(labels)
 
 

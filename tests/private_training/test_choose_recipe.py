@@ -47,14 +47,15 @@ def test_the_committed_search_was_a_full_one_over_the_present_grid(report: dict)
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_course_uses_the_best_or_one_as_good(report: dict, name: str) -> None:
+def test_the_course_uses_the_best(report: dict, name: str) -> None:
     ranked = report[name]
-    aucs = [entry["mean AUC"] for entry in ranked]
-    assert aucs == sorted(aucs, reverse=True)
-    assert aucs[0] > aucs[-1] + 0.005  # the choice mattered
-    used = [e for e in ranked if all(getattr(RECIPES[name], knob) == e[knob] for knob in grids()[name])]
-    assert len(used) == 1
-    assert used[0]["mean AUC"] >= aucs[0] - 0.001
+    losses = [entry["log loss"] for entry in ranked]
+    assert losses == sorted(losses)
+    assert losses[0] < losses[-1] - 0.05  # the choice mattered
+    best = ranked[0]
+    assert all(getattr(RECIPES[name], knob) == best[knob] for knob in grids()[name])
+    assert best["AUC"] > max(entry["AUC"] for entry in ranked) - 0.02  # usable risks cost little of the order
+    assert best["extreme"] < 0.05
 
 
 def test_the_script_runs_and_never_looks_at_the_patients(tmp_path: Path) -> None:
@@ -62,8 +63,8 @@ def test_the_script_runs_and_never_looks_at_the_patients(tmp_path: Path) -> None
     copy = tmp_path / "choose_recipe.py"
     shutil.copy(SCRIPT, copy)
     small = {
-        "logistic regression": {"steps": (100,), "learning_rate": (8.0,), "clipping_norm": (0.03, 0.3)},
-        "MLP": {"steps": (100,), "learning_rate": (1.0,), "clipping_norm": (0.3, 1.0)},
+        "logistic regression": {"steps": (100,), "learning_rate": (0.25,), "clipping_norm": (1.0, 2.0)},
+        "MLP": {"steps": (100,), "learning_rate": (0.0625,), "clipping_norm": (1.0, 2.0)},
     }
     run = (
         f"import sys; sys.argv = ['choose_recipe.py', '--quick']; sys.path.insert(0, {str(tmp_path)!r})\n"
@@ -85,5 +86,5 @@ def test_the_script_runs_and_never_looks_at_the_patients(tmp_path: Path) -> None
     written = json.loads((tmp_path / "results" / "choose_recipe.quick.json").read_text("utf-8"))
     assert written["quick"] is True
     assert [len(written[name]) for name in small] == [2, 2]
-    assert all(0.5 < entry["mean AUC"] < 1 for name in small for entry in written[name])
+    assert all(0.3 < entry["AUC"] < 1 for name in small for entry in written[name])
     assert not (tmp_path / "results" / "choose_recipe.json").exists()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 from torch import nn
 
 from ppml_helpers import accounting, cohort
@@ -356,3 +356,74 @@ def test_privacy_is_cheap_for_many_and_dear_for_few() -> None:
     assert cost < 0.008
     assert everybody - private(None, 0.3) < 0.035
     assert plain(300) - private(300, 1.0) > 0.05 + cost
+
+
+def test_the_risks_at_epsilon_1_can_be_used_as_numbers() -> None:
+    """Ranking hides what clipping does to a risk: its log loss and the share of near-certain ones are held too."""
+    recipe, (X_train, X_test, y_train, y_test) = RECIPES["logistic regression"], support()
+    fitted = LogisticRegression(max_iter=1000).fit(X_train, y_train).predict_proba(X_test)[:, 1]
+    told_all_the_same = log_loss(y_test, np.full(len(y_test), y_train.mean()))
+    sigma = [accounting.noise_multiplier(1.0, recipe.sample_rate, recipe.steps)] * 20
+    models = pt.train(X_train, y_train, recipe, sigma, range(20))
+    reached = models.log_loss(X_test, y_test)
+    assert reached[0] == pytest.approx(log_loss(y_test, models.risks(X_test)[0]), abs=1e-5)
+    assert reached.mean() < log_loss(y_test, fitted) + 0.02
+    assert reached.max() < 0.50 < told_all_the_same
+    assert (np.abs(models.risks(X_test) - 0.5) > 0.49).mean() < 0.05
+
+
+# ---------------------------------------------------------------------------------------------------- noise of its own
+
+
+def support() -> cohort.Split:
+    return cohort.split(*cohort.features(cohort.load_patients()), seed=0)
+
+
+def without_noise(train: Callable, sigmas: Sequence[float], seeds: Sequence[int]) -> np.ndarray:
+    """Extrapolate each pair of models of one seed to no noise at all: exact if they share it, worthless if not."""
+    low, high = (train([sigma] * len(seeds), seeds).vectors() for sigma in sigmas)
+    return (sigmas[0] * high - sigmas[1] * low) / (sigmas[0] - sigmas[1])
+
+
+@pytest.mark.parametrize("sample_rate", [1.0, 0.2])
+@pytest.mark.parametrize("shared", [False, True])
+def test_two_releases_are_worth_their_composition_to_an_attacker(
+    monkeypatch: pytest.MonkeyPatch, shared: bool, sample_rate: float
+) -> None:
+    """400 games; the attack wins them all where noise is shared, which is how we know that it could win."""
+    if shared:
+        monkeypatch.setattr(pt, "_stream", lambda purpose, recipe, sigma, seed, adam: seed)
+    X, y = table(rows=300)
+    X = np.column_stack([X, np.zeros(300)])
+    you = np.append(np.zeros(5), 3.0)  # a code that nobody else has
+    recipe, seeds = Recipe(20, 0.01, 0.3, sample_rate, momentum=0), list(range(200))
+    sigmas = [accounting.noise_multiplier(epsilon, sample_rate, 20) for epsilon in (0.03, 0.1)]
+    tables = {True: (np.vstack([X, you]), np.append(y, 1.0)), False: (X, y)}
+    seen = {}
+    for member, data in tables.items():
+
+        def one_by_one(noises: Sequence[float], seeds: Sequence[int], data: tuple = data) -> Models:
+            models = [pt.train(*data, recipe, [s], [seed], divisor=300) for s, seed in zip(noises, seeds, strict=True)]
+            return Models(tuple(map(torch.cat, zip(*(one.weights for one in models), strict=True))), 0)
+
+        seen[member] = without_noise(one_by_one, sigmas, seeds)[:, 5]  # without you, the code has weight 0
+    expected = pt.train(*tables[True], recipe, [0.0], [0], divisor=300).vectors()[0, 5]
+    right = np.mean([(seen[member] > expected / 4) == member for member in tables])
+    allowed = accounting.exact_accuracy([accounting.SampledGaussian(s, sample_rate, 20) for s in sigmas])
+    error = 3 * math.sqrt(0.25 / 400)
+    assert allowed < 0.55
+    if shared:
+        assert right > 0.9
+    else:
+        assert right <= allowed + error
+
+
+def test_no_two_models_of_a_sweep_share_noise_or_batches() -> None:
+    data = (*table(), *table(seed=1))
+    for recipe in (Recipe(10, 0.5, 0.5), SAMPLED):
+        sweep = sweep_of(recipe, [data])
+        sweep.run([1.0, 3.0, 10.0], [0, 1])
+        noiseless = pt.train(*data[:2], recipe, [0.0], [0]).vectors()[0]
+        noises = np.array([model.vectors()[0] - noiseless for model in sweep.models.values()])
+        alike = np.corrcoef(noises)[np.triu_indices(len(noises), 1)]
+        assert np.abs(alike).max() < 0.95
