@@ -98,7 +98,8 @@ def checked_split(split: Split, error: type[KitError] = TrainingDataError) -> Sp
     Warns
     -----
     UserWarning
-        If a column's values are far from the range -1 to 1: clipped gradients then hardly see the other columns.
+        If a column's values are far from the range -1 to 1: clipped gradients then hardly see the other columns. If the
+        index gives a training patient several rows: a promise to one row is a weaker one to that patient.
 
     Raises
     ------
@@ -119,14 +120,7 @@ def checked_split(split: Split, error: type[KitError] = TrainingDataError) -> Sp
             raise error(f"{where} lacks the column {missing[0]!r}: give both tables the same columns.")
     X_test = X_test[X.columns]
     _refuse_the_same_people(X, X_test, error)
-    size = X.abs().mean()
-    if size.max() > _UNSCALED:
-        warnings.warn(
-            f"The column {size.idxmax()!r} was not scaled: its values are {size.max():,.4g} from 0 on average. Bring "
-            "each to -1 to 1 by public bounds (cohort.features with your own Schema): else clipping hides the others, "
-            "and what looks like the price of privacy is that of scale.",
-            stacklevel=2,
-        )
+    _warn_of_rows_and_scale(X)
     return Split(X, X_test, y, y_test)
 
 
@@ -155,10 +149,17 @@ def _checked_part(X: pd.DataFrame, y: pd.Series, part: str, error: type[KitError
             f"X{part} has {len(X)} rows and y{part} has {len(y)}, and their indices must be the same: "
             f"pass the pair that `features` returned."
         )
+    if not X.shape[1]:
+        raise error(f"X{part} has no column: give it at least one feature.")
     twice = X.columns[X.columns.duplicated()]
     if len(twice):
         raise error(f"X{part} has two columns named {twice[0]!r}, names must be unique: rename one.")
     X = pd.DataFrame({name: _finite(X[name], part, error) for name in X.columns}, index=X.index, columns=X.columns)
+    return X, _checked_labels(y, part, error)
+
+
+def _checked_labels(y: pd.Series, part: str, error: type[KitError]) -> pd.Series:
+    """Return labels as int64 with what they are called."""
     labels = as_numbers(y, text=False)
     odd = ~np.isin(labels, (0, 1))
     if odd.any():
@@ -175,7 +176,7 @@ def _checked_part(X: pd.DataFrame, y: pd.Series, part: str, error: type[KitError
         )
     known = pd.Series(labels.astype(np.int64), index=y.index, name=y.name)
     known.attrs = dict(y.attrs)
-    return X, known
+    return known
 
 
 def _finite(values: pd.Series, part: str, error: type[KitError]) -> np.ndarray:
@@ -189,6 +190,26 @@ def _finite(values: pd.Series, part: str, error: type[KitError]) -> np.ndarray:
             f"{_LARGEST:g}: fill, encode, or drop it before you split (cohort.features with your own Schema does)."
         )
     return numbers
+
+
+def _warn_of_rows_and_scale(X: pd.DataFrame) -> None:
+    """Warn of what makes a promise weaker, or a training worse, than it looks."""
+    most = int(X.index.value_counts().max())
+    if most > 1:
+        warnings.warn(
+            f"One patient has {most} rows in X_train by its index, and an epsilon that protects a row protects that "
+            f"patient less: keep one row a patient, count {most} rows a patient, or number the rows anew if they are "
+            "different patients.",
+            stacklevel=3,
+        )
+    size = X.abs().mean()
+    if size.max() > _UNSCALED:
+        warnings.warn(
+            f"The column {size.idxmax()!r} was not scaled: its values are {size.max():,.4g} from 0 on average. Bring "
+            "each to -1 to 1 by public bounds (cohort.features with your own Schema): else clipping hides the others, "
+            "and what looks like the price of privacy is that of scale.",
+            stacklevel=3,
+        )
 
 
 def _refuse_the_same_people(X: pd.DataFrame, X_test: pd.DataFrame, error: type[KitError]) -> None:

@@ -131,6 +131,7 @@ def _far(X: pd.DataFrame, value: object) -> pd.DataFrame:
         (lambda s: s._replace(X_train=_far(s.X_train, -1e20)), r"-1e\+20 in column 'mean area'"),
         (lambda s: s._replace(X_train=_far(s.X_train, "7")), "'7' in column 'mean area'"),
         (lambda s: s._replace(X_train=s.X_train.iloc[:, [0, 0]]), "two columns named 'mean radius'"),
+        (lambda s: s._replace(X_test=s.X_test[[]]), "X_test has no column"),
         (lambda s: s._replace(y_train=s.y_train[::-1]), "indices must be the same"),
         (lambda s: s._replace(y_test=s.y_test * 0), "both need at least 1"),
         (lambda s: s._replace(y_train=s.y_train + 1), "y_train holds the label 2"),
@@ -155,13 +156,16 @@ def test_people_alike_by_chance_may_be_in_both_parts(levels, columns, test_size)
         cohort.checked_split(cohort.Split(*train_test_split(X, y, test_size=test_size, random_state=seed)))
 
 
-def test_features_that_nobody_scaled_are_said_to_be_so(tumours) -> None:
+def test_features_that_nobody_scaled_and_patients_of_several_rows_are_said_to_be_so(tumours) -> None:
     X, y = load_breast_cancer(as_frame=True, return_X_y=True)
     with pytest.warns(UserWarning, match=r"'worst area' was not scaled: its values are 8\d\d.* from 0 on average"):
         cohort.checked_split(_parts(X, y))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        cohort.checked_split(_parts(*tumours))
+        split = cohort.checked_split(_parts(*tumours))
+    again = [*split.y_train.index, *split.y_train.index[:1].repeat(14)]
+    with pytest.warns(UserWarning, match=r"One patient has 15 rows in X_train"):
+        cohort.checked_split(split._replace(X_train=split.X_train.loc[again], y_train=split.y_train.loc[again]))
 
 
 def test_what_is_predicted_is_said_in_the_words_of_the_table(patients, tumours) -> None:

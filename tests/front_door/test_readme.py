@@ -98,6 +98,15 @@ def test_the_patients_are_counted_right() -> None:
     assert f"{len(cohort.load_patients()):,} seriously ill adults" in README
 
 
+def test_a_table_of_ones_own_goes_the_way_that_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f"{29 + row % 50},{row % 2},{('?', -9, 200, 320, 250)[row % 5]},{row % 7}" for row in range(303)]
+    (tmp_path / "heart.csv").write_text("\n".join(["age,sex,chol,num", *rows]), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(re.search(r"```python\n(.+?AttackExplorer\(data\)\n)```", README, re.DOTALL)[1], names)
+    assert "predicts a narrowed artery" in names["AttackExplorer"](names["data"]).set(model="logistic").sentence
+
+
 def test_the_learner_edition_has_what_its_readme_leads_to_and_says_nothing_to_teachers(tmp_path: Path) -> None:
     course.write_learner_edition(tmp_path / "edition")
     text = (tmp_path / "edition" / "README.md").read_text("utf-8")
