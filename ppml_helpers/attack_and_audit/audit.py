@@ -34,7 +34,9 @@ SHARES = (0.5, 0.25, 0.1, 1.0)
 
 _CONFIDENCE = 0.95
 _TIES = 0xD2C5_0B0E_6F1A_4C37_9E88_71A3_5B20_F64D  # seeds the shuffle of ties alone: nobody tosses coins by it
-_CODE = 4.0  # value of a canary's own column: clipped from the first step on, and not learnt by heart before the last
+_CODE = (
+    24.0  # value of a canary's own column: its gradient is six times as long as the recipes clip, to see who forgets
+)
 _MOST_CELLS = 50_000_000  # of the audited table, which takes about 30 bytes a cell while it is trained on
 _MOST_CANARIES = 1_000_000  # for ten times as many, the bound itself would take about a minute
 _STEP = 0.25  # in which the search for a bound walks up

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -17,14 +18,12 @@ def _ada(X: Table, y: Labels, recipe: Recipe, noise_multipliers: Sequence[float]
 
 def _ben(X: Table, y: Labels, recipe: Recipe, noise_multipliers: Sequence[float], *rest: Any, **named: Any) -> Models:
     """Take small steps, which costs accuracy and no privacy: sound."""
-    return train(X, y, replace(recipe, learning_rate=1.0), noise_multipliers, *rest, **named)
+    return train(X, y, replace(recipe, learning_rate=recipe.learning_rate / 4), noise_multipliers, *rest, **named)
 
 
 def _cleo(X: Table, y: Labels, recipe: Recipe, noise_multipliers: Sequence[float], *rest: Any, **named: Any) -> Models:
-    """Never clip, and add the noise of somebody who does: broken."""
-    factor = 100.0  # no gradient is so long as a hundred clipping norms
-    loose = replace(recipe, clipping_norm=factor * recipe.clipping_norm)
-    return train(X, y, loose, [noise / factor for noise in noise_multipliers], *rest, **named)
+    """Take the standard deviation that is asked for as a variance: broken."""
+    return train(X, y, recipe, [math.sqrt(noise) for noise in noise_multipliers], *rest, **named)
 
 
 COLLEAGUES: Mapping[str, Callable[..., Models]] = MappingProxyType({"Ada": _ada, "Ben": _ben, "Cleo": _cleo})
