@@ -149,7 +149,7 @@ def scores(model: Any, X: Any, y: ArrayLike) -> Scores:
         raise AttackError(
             f"{type(model).__name__} has no predict_proba; use true_class_confidence on the probabilities it gives."
         )
-    classes = list(getattr(model, "classes_", []))
+    classes = np.asarray(getattr(model, "classes_", [])).tolist()
     if classes != [0, 1]:
         raise AttackError(f"{type(model).__name__} has classes {classes}, not [0, 1]; fit it on labels 0 and 1 first.")
     try:

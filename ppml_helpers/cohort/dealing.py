@@ -30,7 +30,7 @@ class Split(NamedTuple):
 
 
 def split(X: pd.DataFrame, y: pd.Series, seed: int, test_share: float = 0.25) -> Split:
-    """Split patients at random into a training and a test part with the same share of deaths.
+    """Split patients at random into a training and a test part with the same share of the label 1.
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from ppml_helpers import cohort, membership
+from ppml_helpers.errors import TrainingDataError
 
 Progress = Callable[[float, str], None]
 
@@ -51,6 +52,10 @@ def attacked(
 ) -> AttackedModel:
     """Train a "forest" or a "logistic" regression on the first so many patients, and attack it twice."""
     X, y = split.X_train.iloc[:patients], split.y_train.iloc[:patients]
+    if y.nunique() < 2:
+        raise TrainingDataError(
+            f"The first {len(y):,} patients all have the label {y.iloc[0]}, but a model needs both: take more."
+        )
     if model == "forest":
         fitted, name = _forest(X, y, leaf, seed, progress), f"forest (leaf of {leaf} or more)"
     else:

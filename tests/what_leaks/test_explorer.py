@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from ppml_helpers import cohort, figures, membership
-from ppml_helpers.errors import ExplorerError
+from ppml_helpers.errors import ExplorerError, TrainingDataError
 from ppml_helpers.explorer import Stopped
 from ppml_helpers.what_leaks.explorer import AttackExplorer, _percent, draw_attacks
 from ppml_helpers.what_leaks.model_attack import LEAVES, attacked, halves
@@ -131,6 +131,13 @@ def test_a_small_table_offers_only_the_patients_it_has_and_a_smaller_one_is_refu
             of(size)
     with pytest.raises(ExplorerError, match=r"given as a DataFrame, not a Split: give cohort\.split\("):
         AttackExplorer(data.X_train)
+
+
+@pytest.mark.parametrize("model", ["forest", "logistic"])
+def test_a_rare_outcome_that_nobody_of_the_first_patients_had_is_told(data, model):
+    rare = data._replace(y_train=pd.Series(0, index=data.y_train.index, name="rare"))
+    with pytest.raises(TrainingDataError, match="first 300 patients all have the label 0"):
+        attacked(rare, model, 20, 300)
 
 
 def test_a_small_table_of_somebody_elses_is_attacked_and_its_own_outcome_said():
