@@ -296,11 +296,12 @@ def _tell_of_clipped(name: str, numbers: np.ndarray, role: Number) -> None:
     outside = numbers[(numbers < role.low) | (numbers > role.high)]
     if len(outside):
         found, counts = np.unique(outside, return_counts=True)
+        code, times = found[counts.argmax()], counts.max()
         warnings.warn(
             f"{name}: {len(outside):,} of {len(numbers):,} values lie outside the public bounds {role.low:g} to "
-            f"{role.high:g} and were moved to the nearer bound, most often {found[counts.argmax()]:g}. If that stands "
-            f"for a missing value, give the role missing=({found[counts.argmax()]:g},); if the bounds are tight on "
-            f"purpose, give Schema(..., tight=True).",
+            f"{role.high:g} and were moved to the nearer bound, such as {code:g} ({times:,} times). If that stands for "
+            f"a missing value, give the role missing=({code:g},); if the bounds are tight on purpose, give "
+            "Schema(..., tight=True).",
             stacklevel=4,
         )
 
@@ -311,7 +312,7 @@ def _label(values: pd.Series) -> pd.Series:
     wrong = ~np.isin(numbers, (0, 1)) & ~absent
     if wrong.any():
         test = f"== {checks.shown(values[wrong].iloc[0])}" if np.isnan(numbers[wrong][0]) else "> 0"
-        mend = f"recode it first, such as {column} = ({column} {test}).astype(int)"
+        mend = f"recode it so that 1 is what you predict, such as {column} = ({column} {test}).astype(int)"
         refuse_values(values, wrong, "the label must be 0 or 1", mend=mend)
     drop = f"drop the rows without one, table.dropna(subset=[{values.name!r}])"
     refuse_values(values, absent, "every patient needs a label", mend=drop)
