@@ -552,6 +552,12 @@ def _numbers(X: Table, y: Labels) -> tuple[Tensor, Tensor]:
 def checked(X: Table, y: Labels, recipe: Recipe | None = None) -> tuple[Tensor, Tensor]:
     """Return features and labels as tensors, or say what is wrong with them or with the batches to draw from them."""
     table, labels = _numbers(X, y)
+    if recipe is not None and isinstance(X, pd.DataFrame) and X.index.has_duplicates:
+        most = X.index.value_counts()
+        raise TrainingDataError(
+            f"patient {most.index[0]!r} has {most.iloc[0]} rows by the index, and the promise is made to one row: keep "
+            f"one row a patient, or renumber the index and state accounting.epsilon(..., rows={most.iloc[0]})."
+        )
     strange = sorted(set(labels.unique().tolist()) - {0.0, 1.0}, key=str)
     if strange:
         raise TrainingDataError(f"labels hold {strange[0]!r}; they must be 0 or 1: recode them.")

@@ -5,13 +5,14 @@ Yousefpour et al. (2021), "Opacus: User-friendly differential privacy library in
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
 from ppml_helpers import accounting, checks
 from ppml_helpers.errors import PrivacyParameterError, TrainingDataError
@@ -19,7 +20,7 @@ from ppml_helpers.private_training.engine import Labels, Recipe, Table, checked,
 
 
 class OpacusRun(NamedTuple):
-    """A model trained by Opacus, and what its accountant says."""
+    """A model trained by Opacus, and what it spent by `accounting.epsilon`."""
 
     model: nn.Module
     epsilon: float
@@ -52,7 +53,9 @@ def train_with_opacus(
     delta: float = accounting.DELTA,
     seed: int = 0,
 ) -> OpacusRun:
-    """Train a model by Opacus' own ``make_private_with_epsilon`` with Poisson batches.
+    """Train a model by Opacus' own per-patient gradients, clipping and noise, with Poisson batches.
+
+    Training the same model again goes on from its weights, and the promises of both trainings compose.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def train_with_opacus(
     y : Series or ndarray, shape (n,)
         Labels 0 and 1, both present.
     model : torch.nn.Module
-        Gives log-odds, shape (n, 1); its layers must be ones that Opacus supports.
+        Gives log-odds, shape (n, 1); its layers must be ones that Opacus supports. It is trained in place.
     epsilon, delta : float
         The promise to keep.
     epochs : int
@@ -69,57 +72,103 @@ def train_with_opacus(
         Expected number of patients in a batch, at most n.
     clipping_norm, learning_rate : float
     seed : int
-        Of batches and noise.
+        Of batches and noise. Two models of one seed share both: give each one that is published a seed of its own.
 
     Returns
     -------
     OpacusRun
     """
-    from opacus import PrivacyEngine
-    from opacus.validators import ModuleValidator
-
     table, labels = checked(X, y)
-    checks.whole(batch_size, "batch_size", 1, len(table), error=TrainingDataError)
-    checks.whole(epochs, "epochs", 1, error=PrivacyParameterError, mend="it counts rounds over the patients")
+    batch_size = checks.whole(batch_size, "batch_size", 1, len(table), error=TrainingDataError)
+    epochs = checks.whole(epochs, "epochs", 1, error=PrivacyParameterError, mend="it counts rounds over the patients")
+    seed = checks.whole(seed, "seed", 0, 2**63 - 2, error=PrivacyParameterError)
     accounting.check_target(epsilon)
-    accounting.check_training(delta=delta)
+    accounting.check_delta(delta, len(table))
     Recipe(1, learning_rate, clipping_norm)
     for name, value in (("epsilon", epsilon), ("clipping_norm", clipping_norm)):
         if math.isinf(value):
             raise PrivacyParameterError(f"{name} is {value}; private training needs a finite one: give such a number.")
+    data = TensorDataset(table.float(), labels.float()[:, None])
+    _check_network(model, data.tensors[0][:2])
+    rate = batch_size / len(table)
+    steps = epochs * int(1 / rate + 1e-9)
+    sigma = accounting.noise_multiplier(epsilon, rate, steps, delta)
+    with warnings.catch_warnings():
+        # Expected here and said in the course: the noise is not cryptographic; inputs need no gradient of their own.
+        warnings.filterwarnings("ignore", "Secure RNG turned off|Full backward hook is firing")
+        _train(model, data, rate, steps, sigma, clipping_norm, learning_rate, seed)
+    return OpacusRun(model, accounting.epsilon(sigma, rate, steps, delta), sigma, rate, steps)
+
+
+def _train(
+    model: nn.Module,
+    data: TensorDataset,
+    rate: float,
+    steps: int,
+    sigma: float,
+    clipping_norm: float,
+    learning_rate: float,
+    seed: int,
+) -> None:
+    """Put together the parts of Opacus' PrivacyEngine, which would turn a batch of 200 of 300 into one of 150."""
+    from opacus import GradSampleModule
+    from opacus.data_loader import DPDataLoader
+    from opacus.optimizers import DPOptimizer
+
+    private = GradSampleModule(model)
+    try:
+        optimizer = DPOptimizer(
+            torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=learning_rate),
+            noise_multiplier=sigma,
+            max_grad_norm=clipping_norm,
+            expected_batch_size=rate * len(data),
+            generator=torch.Generator().manual_seed(seed + 1),
+        )
+        loader = DPDataLoader(data, sample_rate=rate, generator=torch.Generator().manual_seed(seed))
+        batches = (batch for _ in itertools.count() for batch in loader)
+        loss = nn.BCEWithLogitsLoss()
+        for batch, labels in itertools.islice(batches, steps):
+            optimizer.zero_grad()
+            loss(private(batch), labels).backward()
+            optimizer.step()
+    except ValueError as error:  # a layer that no record went through has no gradient to clip
+        raise PrivacyParameterError(
+            f"Opacus cannot bound each patient's gradient in this model ({error}): every layer must be used, or frozen."
+        ) from error
+    finally:
+        private.remove_hooks()
+        for parameter in model.parameters():
+            parameter.grad = None
+            for left in ("grad_sample", "summed_grad", "_forward_counter"):
+                if hasattr(parameter, left):
+                    delattr(parameter, left)
+
+
+def _check_network(model: nn.Module, records: torch.Tensor) -> None:
+    """Refuse a network that cannot be trained to the promise, before anything is searched or changed."""
+    from opacus.validators import ModuleValidator
+
+    if not isinstance(model, nn.Module):
+        raise PrivacyParameterError(f"model is of type {type(model).__name__}, it must be a torch.nn.Module: give one.")
     unsupported = ModuleValidator.validate(model, strict=False)
     if unsupported:
         raise PrivacyParameterError(f"Opacus cannot bound each patient's gradient in this model: {unsupported[0]}")
-    batches, noise = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed + 1)
-    data = TensorDataset(table.float(), labels.float()[:, None])
-    loader = DataLoader(data, batch_size=batch_size, generator=batches)
-    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
-    with warnings.catch_warnings():
-        # Expected here and said in the course: the noise is not cryptographic; inputs need no gradient of their own.
-        warnings.filterwarnings("ignore", "Secure RNG turned off|Full backward hook is firing|Optimal order is")
-        engine = PrivacyEngine(accountant="prv")
-        try:
-            model, optimizer, loader = engine.make_private_with_epsilon(
-                module=model,
-                optimizer=optimizer,
-                data_loader=loader,
-                target_epsilon=epsilon,
-                target_delta=delta,
-                epochs=epochs,
-                max_grad_norm=clipping_norm,
-                poisson_sampling=True,
-                noise_generator=noise,
-            )
-        except ValueError as error:  # its accountant works to 0.01, so that it finds no noise for a tiny epsilon
-            raise PrivacyParameterError(
-                f"epsilon is {epsilon:g}; Opacus finds no noise for it ({error}): ask for a larger epsilon."
-            ) from error
-        loss, steps = nn.BCEWithLogitsLoss(), 0
-        for _ in range(epochs):
-            for batch, batch_labels in loader:
-                optimizer.zero_grad()
-                loss(model(batch), batch_labels).backward()
-                optimizer.step()
-                steps += 1
-        spent = float(engine.get_epsilon(delta))
-    return OpacusRun(model, spent, float(optimizer.noise_multiplier), float(loader.sample_rate), steps)
+    if hasattr(model, "autograd_grad_sample_hooks"):
+        raise PrivacyParameterError(
+            "model is at work in another private training, which holds its gradients: build a new model for this one."
+        )
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise PrivacyParameterError("model has no parameter that can be trained: unfreeze a layer.")
+    try:
+        with torch.no_grad():
+            given = tuple(model(records).shape)
+    except RuntimeError as error:
+        raise PrivacyParameterError(
+            f"model does not take records of {records.shape[1]} columns in 32 bits ({error}): give its first layer as "
+            "many inputs, and float() it."
+        ) from error
+    if given != (len(records), 1):
+        raise PrivacyParameterError(
+            f"model gives shape {given} for {len(records)} records, it must give one log-odds each, {len(records), 1}: "
+            "end it with nn.Linear(..., 1)."
+        )

@@ -287,6 +287,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(trained: list) -> None:
 X, Y = table()
 SPOILT = pd.DataFrame(X, columns=list("abcde"))
 SPOILT.loc[7, "d"] = math.nan
+FRAME = pd.DataFrame(X)
 
 
 @pytest.mark.parametrize(
@@ -294,6 +295,14 @@ SPOILT.loc[7, "d"] = math.nan
     [
         (lambda: pt.train(SPOILT, Y, PLAIN, [0.0], [0]), "column 'd' holds NaN or infinity"),
         (lambda: pt.train(np.full((200, 5), "high"), Y, PLAIN, [0.0], [0]), "features and labels must be numbers"),
+        (
+            lambda: pt.train(SPOILT.assign(d=1e20), Y, PLAIN, [0.0], [0]),
+            r"column 'd' holds 1e\+20; values beyond 1e\+12",
+        ),
+        (
+            lambda: pt.train(FRAME.iloc[[0, 0, 0, *range(1, 200)]], Y[[0, 0, *range(200)]], PLAIN, [0.0], [0]),
+            "has 3 rows",
+        ),
         (lambda: pt.train(X, Y + 1, PLAIN, [0.0], [0]), r"labels hold 2\.0; they must be 0 or 1"),
         (lambda: pt.train(X, np.ones(200), PLAIN, [0.0], [0]), "labels hold a single class"),
         (lambda: pt.train(X, Y[1:], PLAIN, [0.0], [0]), r"features have shape \(200, 5\) and labels \(199,\)"),
@@ -321,6 +330,7 @@ def test_what_cannot_be_trained_on_or_scored_is_refused(step: Callable[[], objec
         (lambda: Recipe(5, 0.5, math.nan), "clipping_norm = nan"),
         (lambda: Recipe(5, 0.5, 1.0, sample_rate=1.5), r"sample_rate = 1\.5"),
         (lambda: Recipe(5, 0.5, 1.0, momentum=1), "momentum = 1"),
+        (lambda: pt.train(X, Y, PLAIN, [0.0], [0], divisor=0), "divisor = 0 must be a finite number of at least 1"),
         (lambda: Sweep(SAMPLED, lambda seed: (X, Y, X, Y)).run([0], [0]), "epsilon = 0"),
         (lambda: Sweep(SAMPLED, lambda seed: (X, Y, X, Y), delta=2).run([1.0], [0]), "delta = 2"),
     ],
@@ -328,6 +338,16 @@ def test_what_cannot_be_trained_on_or_scored_is_refused(step: Callable[[], objec
 def test_settings_that_mean_nothing_are_refused(step: Callable[[], object], sentence: str) -> None:
     with pytest.raises(PrivacyParameterError, match=sentence):
         step()
+
+
+def test_a_public_divisor_leaves_one_patient_no_other_way_in() -> None:
+    """Divided by its own n, a table of one more tells so by every step; divided by a public number it does not."""
+    recipe, zeros = Recipe(1, 1.0, 0.5, momentum=0, averaged=0), np.zeros(5)
+    more = np.vstack([X, zeros]), np.append(Y, 1.0)  # this patient moves the intercept alone
+    moved = [pt.train(*data, recipe, [0.0], [0], divisor=150).vectors()[0] for data in ((X, Y), more)]
+    np.testing.assert_allclose(moved[0][:5], moved[1][:5], atol=1e-7)
+    own = [pt.train(*data, recipe, [0.0], [0]).vectors()[0] for data in ((X, Y), more)]
+    assert np.abs(own[0][:5] - own[1][:5]).max() > 1e-4
 
 
 # ---------------------------------------------------------------------------------------------------- what must hold

@@ -110,21 +110,54 @@ def test_the_opacus_road_is_seeded() -> None:
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_the_stated_sample_rate_is_the_one_drawn() -> None:
-    """With 93 batches Opacus makes 92 steps an epoch (1 / (1 / 93) is below 93 in floating point)."""
-    X, y = table(rows=186)
-    run = train_with_opacus(X, y, network(5), epsilon=5.0, **{**ROAD, "epochs": 1, "batch_size": 2})
-    assert run.sample_rate == 1 / 93
-    assert run.steps == 92
-    # Opacus' own bookkeeping takes the rate for 1 / 92 then, and reports a little more than was spent.
-    assert accounting.epsilon(run.noise_multiplier, run.sample_rate, run.steps) <= 5.0 <= run.epsilon
+@pytest.mark.parametrize("asked", [50, 120, 200, np.int64(299), 300])
+def test_the_batch_that_was_asked_for_is_the_one_drawn_and_accounted(asked: int) -> None:
+    X, y = table(rows=300)
+    run = train_with_opacus(X, y, network(5), epsilon=1.0, **{**ROAD, "epochs": 2, "batch_size": asked})
+    assert run.sample_rate == asked / 300
+    assert run.steps == 2 * (300 // asked)
+    assert run.epsilon == accounting.epsilon(run.noise_multiplier, run.sample_rate, run.steps) <= 1.0
+
+
+@pytest.mark.parametrize("epsilon", [0.004, 300.0, 1000.0])
+def test_an_extreme_epsilon_gets_its_noise_soon(epsilon: float, capfd: pytest.CaptureFixture[str]) -> None:
+    run = train_with_opacus(*table(), network(5), epsilon=epsilon, **ROAD)
+    assert 0.9 * epsilon < run.epsilon <= epsilon
+    assert capfd.readouterr().err == ""
+
+
+def test_the_same_model_goes_on_from_its_weights() -> None:
+    X, y = table()
+    model = network(5)
+    first = train_with_opacus(X, y, model, epsilon=5.0, **ROAD).model.weight.detach().clone()
+    assert not torch.equal(train_with_opacus(X, y, model, epsilon=5.0, **ROAD, seed=1).model.weight, first)
+
+
+class HalfUsed(nn.Module):
+    """Two layers, of which the forward pass uses one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.idle = nn.Linear(5, 1), nn.Linear(5, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.used(x)
 
 
 @pytest.mark.parametrize(
     ("change", "error", "sentence"),
     [
         ({"epsilon": math.inf}, PrivacyParameterError, "epsilon is inf; private training needs a finite one"),
-        ({"epsilon": 0.004}, PrivacyParameterError, "epsilon is 0.004; Opacus finds no noise for it"),
+        ({"delta": 0.01}, PrivacyParameterError, "delta = 0.01 is one in 100 and there are 200 patients"),
+        ({"seed": 1.5}, PrivacyParameterError, "seed = 1.5 must be a whole number"),
+        ({"seed": 2**64}, PrivacyParameterError, "seed = 18446744073709551616 must be a whole number"),
+        ({"model": None}, PrivacyParameterError, "model is of type NoneType, it must be a torch.nn.Module"),
+        ({"model": nn.Linear(5, 2)}, PrivacyParameterError, "model gives shape (2, 2) for 2 records"),
+        ({"model": nn.Sequential(nn.Linear(5, 1), nn.Flatten(0))}, PrivacyParameterError, "model gives shape (2,)"),
+        ({"model": nn.Linear(6, 1)}, PrivacyParameterError, "model does not take records of 5 columns"),
+        ({"model": network(5).double()}, PrivacyParameterError, "model does not take records of 5 columns in 32"),
+        ({"model": network(5).requires_grad_(False)}, PrivacyParameterError, "model has no parameter that can be"),
+        ({"model": HalfUsed()}, PrivacyParameterError, "Opacus cannot bound each patient's gradient in this model ("),
         ({"epochs": 0}, PrivacyParameterError, "epochs = 0 must be a whole number of at least 1: it counts rounds"),
         ({"batch_size": 201}, TrainingDataError, "batch_size = 201 must be a whole number from 1 to 200"),
         ({"y": np.full(200, 2)}, TrainingDataError, "labels hold 2.0; they must be 0 or 1"),
