@@ -156,6 +156,17 @@ def test_people_alike_by_chance_may_be_in_both_parts(levels, columns, test_size)
         cohort.checked_split(cohort.Split(*train_test_split(X, y, test_size=test_size, random_state=seed)))
 
 
+def test_a_coarse_table_does_not_hide_members_nor_another_hospital_look_like_them(tumours) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 6, (200, 4)).astype(float), rng.integers(0, 2, 200)
+    with pytest.raises(TrainingDataError, match="very features"):
+        cohort.checked_split(cohort.Split(X, X[::-1], y, y[::-1]))
+    split = _parts(*tumours)
+    for part, never in ((split.X_train, slice(2)), (split.X_test, slice(100))):  # measured at one hospital, not there
+        part.iloc[never] = 0.0
+    cohort.checked_split(split)
+
+
 def test_features_that_nobody_scaled_and_patients_of_several_rows_are_said_to_be_so(tumours) -> None:
     X, y = load_breast_cancer(as_frame=True, return_X_y=True)
     with pytest.warns(UserWarning, match=r"'worst area' was not scaled: its values are 8\d\d.* from 0 on average"):
