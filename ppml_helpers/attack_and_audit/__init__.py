@@ -1,4 +1,4 @@
-"""Chapter 06: attacks by likelihood ratio with shadow models, inferred attributes, and an audit of epsilon."""
+"""Chapters 06 and 06b: attacks by likelihood ratio, an audit of epsilon; who is exposed, and inferred attributes."""
 
 import lazy_loader
 
@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "rare_code_canaries",
         ],
         "colleagues": ["COLLEAGUES"],
+        "drawing": ["draw_bands", "draw_found", "draw_person", "draw_roc"],
         "explorer": ["AuditExplorer"],
         "lira": ["logit_confidence", "scores_of"],
         "shadow": ["Shadows", "fit_shadows", "train_shadows"],
