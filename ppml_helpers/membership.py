@@ -337,7 +337,8 @@ def _held_out_advantage(
     gain = np.cumsum(found[::-1]) / half - np.cumsum(alarms[::-1]) / half_others
     values = np.unique(np.concatenate([members[:half], others[:half_others]]))[::-1]
     best = int(np.argmax(gain))
-    threshold = values[best : best + 2].mean()  # halfway to the next score below, as unseen scores lie between
+    near = values[best : best + 2]  # their sum may be infinite
+    threshold = (near / len(near)).sum()  # halfway to the next score below, as unseen scores lie between
     held, held_others = members[half:], others[half_others:]
     return _difference(
         int((held >= threshold).sum()), len(held), int((held_others >= threshold).sum()), len(held_others), confidence

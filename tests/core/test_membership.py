@@ -79,6 +79,14 @@ def test_the_advantage_is_measured_on_patients_that_did_not_choose_the_threshold
     assert np.mean(flattering) > 0.1
 
 
+def test_scores_at_the_end_of_what_a_float_can_hold_are_scores_like_others():
+    members, others = normal_scores(1, 200, 200)
+    plain, vast = (membership.membership_attack(members * by, others * by, resamples=100) for by in (1.0, 2.0**1021))
+    assert vast.advantage == plain.advantage > 0.2
+    assert vast.auc_interval == plain.auc_interval
+    assert vast.at_1_in_100.tpr == plain.at_1_in_100.tpr
+
+
 def test_the_advantage_approaches_that_of_the_best_threshold():
     result = membership.membership_attack(*normal_scores(1, 40_000, 40_000), resamples=100)
     assert result.advantage == pytest.approx(norm.cdf(0.5) - norm.cdf(-0.5), abs=0.015)
