@@ -80,8 +80,8 @@ def test_the_advantage_is_measured_on_patients_that_did_not_choose_the_threshold
 
 
 def test_scores_at_the_end_of_what_a_float_can_hold_are_scores_like_others():
-    members, others = normal_scores(1, 200, 200)
-    plain, vast = (membership.membership_attack(members * by, others * by, resamples=100) for by in (1.0, 2.0**1021))
+    members, others = (2 + norm.cdf(scores) for scores in normal_scores(1, 200, 200))  # two of them sum above 4
+    plain, vast = (membership.membership_attack(members * by, others * by, resamples=100) for by in (1.0, 2.0**1022))
     assert vast.advantage == plain.advantage > 0.2
     assert vast.auc_interval == plain.auc_interval
     assert vast.at_1_in_100.tpr == plain.at_1_in_100.tpr
