@@ -125,7 +125,9 @@ _YES_NO = frozenset(name for name, column in COLUMNS.items() if column.unit == "
 
 
 def load_patients(path: str | Path | None = None) -> pd.DataFrame:
-    """Load the patients and refuse a table that is damaged or impossible.
+    """Load the patients of SUPPORT2 and refuse a table that is damaged or impossible.
+
+    A table of your own needs no loader: give it to `features` with a Schema.
 
     Parameters
     ----------
