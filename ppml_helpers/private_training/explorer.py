@@ -1,166 +1,195 @@
-"""The explorer of private training: accuracy against epsilon, and what epsilon promises."""
+"""The explorer of private training: usefulness against what an attacker can do, and the membership game, live."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections.abc import Callable
+import html
+import warnings
+from collections.abc import Iterable
+from typing import Any
 
 import ipywidgets as W
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ppml_helpers import accounting, checks, figures
-from ppml_helpers.cohort import Split
+from ppml_helpers import accounting, checks, words
+from ppml_helpers.cohort import Split, checked_split
 from ppml_helpers.errors import ExplorerError
-from ppml_helpers.explorer import LOOK, Explorer, Progress, log_slider
-from ppml_helpers.private_training.curve import (
-    CURVE,
-    SEEDS,
-    EpsilonResult,
-    Tables,
-    cost,
-    drawn,
-    promise,
-    without_privacy,
-)
-from ppml_helpers.private_training.engine import RECIPES, Recipe, Sweep
-from ppml_helpers.words import in_100
+from ppml_helpers.explorer import Explorer, Progress, log_slider
+from ppml_helpers.private_training import drawing
+from ppml_helpers.private_training.choice import COLUMNS, DEPLOYED, MORE_DEPLOYED, Choice
+from ppml_helpers.private_training.curve import MEASURES
+from ppml_helpers.private_training.engine import RECIPES
+from ppml_helpers.private_training.setting import Asked, Desk, Shown, up
 
 SLIDER = tuple(10 ** (k / 10) for k in range(-20, 11))
 """Every epsilon that the slider can stand on."""
 
-PATIENTS = (300, 500, 1_000, 2_000, 4_000)
 CLIPPING_NORMS = (0.03, 0.1, 0.3, 1.0, 3.0)
+GAMES = (100, 200, 400, 1_000)
+ROWS = (1, 2, 5, 10)
+PRIORS = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9)
+WISHES = (0.5, 0.8, 0.9, 0.95)
+FEWEST_PATIENTS = 50
+
+_SIZE = (7.0, 3.6)  # inches: with the knobs above and the sentence below it fits a screen of 768 pixels
 
 
 class EpsilonExplorer(Explorer):
-    """Turn epsilon, the number of patients, the model and the clipping norm; every move trains real models.
+    """Choose epsilon and all that goes with it; every move trains real models and plays the membership game.
 
     Parameters
     ----------
     split : Split
-        Training and test patients (see `cohort.split`). The test patients stay the same throughout.
+        Training and test patients of any table (see `cohort.split`); the test patients stay the same throughout.
     delta : float
-        Of the promise.
+        Of the promise for one model.
+
+    Raises
+    ------
+    ExplorerError
+        If the split cannot be trained on (see `cohort.checked_split`), or has fewer than 50 training patients.
     """
 
-    title = "Accuracy against epsilon"
+    title = "What epsilon costs, and what it buys"
 
     def __init__(self, split: Split, delta: float = accounting.DELTA) -> None:
-        if not isinstance(split, Split):
-            raise ExplorerError(
-                f"the explorer was given a {type(split).__name__}, not a Split: give it cohort.split(X, y, seed=0)."
-            )
-        many, mend = len(split.X_train), "give it a larger table"
-        checks.whole(many, "the number of training patients", min(PATIENTS), error=ExplorerError, mend=mend)
-        accounting.check_training(delta=delta)
-        self._split, self._delta = split, delta
-        self._data: dict[int, Callable[[int], Tables]] = {}
-        self._sweeps: dict[tuple[int, Recipe], Sweep] = {}
-        self._non_private: dict[tuple[int, str], float] = {}
+        self._scale = ""
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            split = checked_split(split, ExplorerError)
+        for warning in heard:  # features that nobody scaled: said in the sentence too, where epsilon would be blamed
+            warnings.warn(str(warning.message), warning.category, stacklevel=2)
+            self._scale = f" {warning.message}"
+        checks.whole(
+            len(split.X_train),
+            "the number of training patients",
+            FEWEST_PATIENTS,
+            error=ExplorerError,
+            mend="give it a larger table",
+        )
+        accounting.check_delta(delta, len(split.X_train))
+        self._desk = Desk(split, delta)
         super().__init__()
+        self._figure.set_size_inches(*_SIZE)
+        self._box.children = (*self._box.children, self._below())
 
     def controls(self) -> dict[str, W.Widget]:
-        """Return the four knobs."""
-        everybody = len(self._split.X_train)
-        counts = [(f"{n:,}", n) for n in PATIENTS if n < everybody] + [(f"all {everybody:,}", everybody)]
+        """Return the knobs."""
+        counts = [(f"{n:,}", n) for n in self._desk.counts[:-1]] + [
+            (f"all {self._desk.counts[-1]:,}", self._desk.counts[-1])
+        ]
+        norm = RECIPES["logistic regression"].clipping_norm
         return {
             "epsilon": log_slider("epsilon", 1.0, -2, 1, 0.1),
-            "patients": W.SelectionSlider(options=counts, value=everybody, description="patients", **LOOK),
-            "model": W.Dropdown(options=list(RECIPES), description="model", **LOOK),
-            "clipping_norm": W.SelectionSlider(options=CLIPPING_NORMS, value=0.3, description="clipping norm", **LOOK),
+            "patients": _slide("patients", counts, counts[-1][1], 380, 80),
+            "model": _list("model", RECIPES, 250),
+            "clipping_norm": _slide("clipping norm", sorted({*CLIPPING_NORMS, norm}), norm, 250, 90),
+            "view": W.Dropdown(
+                options=[("curve", "curve"), ("map of patients", "map")], description="view", **_look(250, 70)
+            ),
+            "usefulness": _list("usefulness", MEASURES, 250),
+            "among": _list("among", self._desk.groups, 250, 60),
+            "wished": _slide("wished", [(f"{100 * w:g} % kept", w) for w in WISHES], 0.9, 250, 60),
+            "models_a_year": _list("models a year", (1, 2, 4), 170, 100),
+            "years": _list("years", (1, 2, 5, 10), 110, 45),
+            "rows": _list("rows a patient", ROWS, 160, 100),
+            "prior": _list("prior", [(f"{100 * p:g} in 100", p) for p in PRIORS], 150, 45, 0.5),
+            "games": _list("games", GAMES, 135, 50, 200),
         }
 
-    def compute(
-        self, progress: Progress, epsilon: float, patients: int, model: str, clipping_norm: float
-    ) -> EpsilonResult:
-        """Train five models at this epsilon, and whatever of the curve was not yet trained."""
-        recipe = dataclasses.replace(RECIPES[model], clipping_norm=clipping_norm)
-        data = self._data.setdefault(patients, drawn(self._split, patients))
-        sweep = self._sweeps.setdefault((patients, recipe), Sweep(recipe, data, self._delta))
-        epsilons = sorted({*CURVE, epsilon})
-        aucs = sweep.run([*epsilons, math.inf], SEEDS, progress)
-        if (patients, model) not in self._non_private:
-            self._non_private[patients, model] = without_privacy(model, data)
-        return EpsilonResult(
-            epsilon=epsilon,
-            patients=patients,
-            model=model,
-            aucs=aucs,
-            non_private=self._non_private[patients, model],
-            promise=promise(epsilon, self._delta),
-            cost=cost(recipe, epsilons, self._delta),
+    def arrange(self, knobs: dict[str, W.Widget]) -> W.Widget:
+        """Lay out the knobs: who and how, what is useful, what is published and what an attacker thought before."""
+        rows = (
+            ("epsilon", "patients"),
+            ("model", "clipping_norm", "view"),
+            ("usefulness", "among", "wished"),
+            ("models_a_year", "years", "rows", "prior", "games"),
         )
+        return W.VBox([W.HBox([knobs[name] for name in row], layout={"flex_flow": "row wrap"}) for row in rows])
+
+    def compute(self, progress: Progress, **values: Any) -> Shown:
+        """Train models at this epsilon, play the game, and train whatever of the curve or map is missing."""
+        return self._desk.look(Asked(**values), progress)
 
     def forget(self) -> None:
-        """Drop every remembered result and every trained model."""
+        """Drop every remembered result, every trained model and every game."""
         super().forget()
-        self._sweeps, self._non_private = {}, {}
+        self._desk = Desk(self._desk.split, self._desk.delta)
 
-    def draw(self, figure: Figure, result: EpsilonResult) -> None:
-        """Draw the curve with the present point, and beside it what the promise allows."""
-        figure.set_layout_engine("none")
-        left = figure.add_axes((0.085, 0.27, 0.51, 0.64))
-        right = figure.add_axes((0.665, 0.27, 0.30, 0.64))
-        _draw_curve(left, result)
-        _draw_promise(right, result)
-        warning = (
-            f"Publishing the {len(SEEDS) * (len(result.aucs) - 1)} noisy models of this curve would cost epsilon "
-            f"{result.cost:.2g} in all.\n"
-            "The grey and the orange line promise nothing: they are for comparison."
-        )
-        figure.text(0.01, 0.015, warning, fontsize=10, va="bottom")
+    def draw(self, figure: Figure, result: Shown) -> None:
+        """Draw the curve or the map, and beside it the game with its three numbers."""
+        drawing.draw(figure, result)
 
-    def say(self, result: EpsilonResult) -> str:
+    def say(self, result: Shown) -> str:
         """Say what this setting costs and buys."""
-        present, (guess, at_one, _) = result.present, result.promise
+        asked, present, limits, played = result.asked, result.present, result.allowed, result.played
+        many = "" if asked.releases == asked.rows == 1 else f" ({_in_all(asked)}: epsilon {up(limits.total)} in all)"
+        whom = "" if asked.among == "all test patients" else f" among {asked.among}"
         return (
-            f"At epsilon {result.epsilon:.2g} with {result.patients:,} patients, {result.model} reaches a test AUC of "
-            f"{present.mean():.2f} ({present.min():.2f} to {present.max():.2f} over {len(present)} trainings), against "
-            f"{result.non_private:.2f} without privacy and {result.control:.2f} with clipping but no noise; if both "
-            "were equally likely before, nobody who sees one such model guesses whether you were in the data right "
-            f"more than {in_100(guess)} times in 100, or finds more than {in_100(at_one)} % of the patients at 1 % "
-            "false alarms."
+            f"At epsilon {asked.epsilon:.2g}{many}, {asked.model} on {asked.patients:,} patients predicts "
+            f"{result.predicts}{whom} with {result.measure.words} {present.mean():.2f} ({present.min():.2f} to "
+            f"{present.max():.2f} over {len(present)} trainings), against {result.non_private:.2f} without privacy; "
+            f"the attacker of the most exposed patient was right in {played.right} of {played.games} games, where this "
+            f"training allows {words.in_100(limits.exact)} in 100 and the promise {words.in_100(limits.promise)}, so "
+            f"of 100 people like you whom an attacker names at most {words.in_100(result.named(limits.exact))} were in "
+            f"it ({words.in_100(asked.prior)} before).{self._scale}"
         )
 
+    # Below the picture -------------------------------------------------------------------------------------------
 
-def _draw_curve(axis: Axes, result: EpsilonResult) -> None:
-    """Draw AUC over epsilon: band over seeds, mean, the present point, both reference lines."""
-    figures.style(axis)
-    curve = result.aucs.drop(index=math.inf)
-    mean, blue = curve.mean(axis=1), figures.COLOURS["utility"]
-    axis.fill_between(curve.index, curve.min(axis=1), curve.max(axis=1), color=blue, alpha=0.2, linewidth=0)
-    axis.plot(curve.index, mean, color=blue, marker="o", markersize=4, markerfacecolor="white")
-    axis.plot(result.epsilon, mean[result.epsilon], "o", color=blue, markersize=10)
-    axis.axhline(result.non_private, color=figures.COLOURS["baseline"], linewidth=2)
-    axis.axhline(result.control, color=figures.COLOURS["control"], linestyle="-.", linewidth=2)
-    lines = [(result.non_private, "no privacy", "#666666"), (result.control, "clipping, no noise", "#8F6200")]
-    (low, below, dark), (high, above, darker) = sorted(lines)
-    axis.text(0.0095, high + 0.008, above, color=darker, fontsize=10, va="bottom")
-    axis.text(0.0095, low - 0.01, below, color=dark, fontsize=10, va="top")
-    lowest, highest = float(result.aucs.to_numpy().min()), max(float(result.aucs.to_numpy().max()), result.non_private)
-    axis.set(xscale="log", xlim=(0.008, 12.5), ylabel="test AUC")
-    axis.set_ylim(min(0.4, lowest - 0.02), max(0.88, highest + 0.04))  # the same for most settings, to compare by eye
-    axis.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
-    axis.minorticks_off()
-    axis.set_xlabel("epsilon (band: 5 trainings, min to max)", fontsize=10)
-    axis.set_title(f"{result.model}, {result.patients:,} patients", fontsize=10, loc="left")
+    def keep(self) -> Choice:
+        """Keep the present setting for chapter 11; its statement is also shown below the picture, to be copied."""
+        choice = self._desk.choice(self.result)
+        choice.save()
+        self._statement.value = choice.statement
+        self._statement.layout.display = "flex"
+        return choice
+
+    def _below(self) -> W.Widget:
+        """Lay out the button that keeps a choice, its statement, and what others chose."""
+        button = W.Button(
+            description="Keep this choice", tooltip="Write the statement, and keep it for chapter 11", icon="check"
+        )
+        button.layout.width = "160px"
+        button.on_click(lambda _: self.keep())
+        self._statement = W.Textarea(
+            description="statement",
+            rows=12,
+            style={"description_width": "70px"},
+            layout={"width": "770px", "display": "none"},
+        )
+        return W.VBox([W.HBox([button, W.HTML(_deployed())]), self._statement])
 
 
-def _draw_promise(axis: Axes, result: EpsilonResult) -> None:
-    """Draw the attacker's best possible success as bars, with plain chance marked on each."""
-    figures.style(axis)
-    names = ["guess right\n(chance 50 %)", "found at 1 %\nfalse alarms", "found at 0.1 %\nfalse alarms"]
-    places, chances = np.arange(3)[::-1], (0.5, 0.01, 0.001)
-    axis.barh(places, result.promise, height=0.34, color="white", edgecolor="black", linestyle="--", linewidth=1.2)
-    axis.barh(places, chances, height=0.34, color=figures.COLOURS["baseline"])
-    for place, share, name in zip(places, result.promise, names, strict=True):
-        label = f"{100 * share:.2g} %" if share < 0.995 else "100 %"
-        axis.text(min(share, 0.72) + 0.02, place, label, fontsize=10, va="center", weight="bold")
-        axis.text(0.0, place + 0.23, name.replace("\n", " "), fontsize=10, va="bottom")
-    axis.set(xlim=(0, 1), ylim=(-0.4, 2.7), yticks=[])
-    axis.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
-    axis.set_xlabel("share (grey: by chance)", fontsize=10)
-    axis.set_title(f"the most that epsilon {result.epsilon:.2g} allows", fontsize=10, loc="left")
+def _in_all(asked: Asked) -> str:
+    models, rows = words.counted(asked.releases, "model"), words.counted(asked.rows, "row")
+    return models if asked.rows == 1 else f"{models} for patients with up to {rows}"
+
+
+def _look(width: int, label: int) -> dict[str, Any]:
+    return {"style": {"description_width": f"{label}px"}, "layout": {"width": f"{width}px"}}
+
+
+def _list(name: str, options: Any, width: int, label: int = 75, value: Any = None) -> W.Dropdown:
+    return W.Dropdown(options=list(options), description=name, **_look(width, label), **_start(value))
+
+
+def _slide(name: str, options: Any, value: Any, width: int, label: int) -> W.SelectionSlider:
+    return W.SelectionSlider(options=options, value=value, description=name, **_look(width, label))
+
+
+def _start(value: Any) -> dict[str, Any]:
+    return {} if value is None else {"value": value}
+
+
+def _deployed() -> str:
+    """Return the folded table of epsilons in use."""
+    rows = "".join(_row("td", (system, *cells)) for system, cells in DEPLOYED.items())
+    return (
+        f"<details><summary>Epsilons in use elsewhere</summary><table>{_row('th', ('system', *COLUMNS))}{rows}</table>"
+        f"More: {html.escape(MORE_DEPLOYED)}. A user's day is a smaller unit than a patient.</details>"
+    )
+
+
+def _row(kind: str, cells: Iterable[str]) -> str:
+    style = "padding:2px 8px;text-align:left"
+    return f"<tr>{''.join(f'<{kind} style={style!r}>{html.escape(cell)}</{kind}>' for cell in cells)}</tr>"
