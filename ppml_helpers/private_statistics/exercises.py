@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
 from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
+from ppml_helpers.cohort import DIAGNOSES
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_number, close, right, wrong
-from ppml_helpers.private_statistics.budget import Budget
+from ppml_helpers.private_statistics.budget import Budget, Entry
+from ppml_helpers.private_statistics.noise import noise_margin
+from ppml_helpers.words import listed
 
 TITLE = "Private statistics"
 
 _SENSITIVITY, _SCALE = 30.0, 60.0  # of 04.1, in days
+
+_PRICES = {None: 0.2, "dzgroup": 0.4, "sex": 0.3}  # of 04.2, by the column of the part
+_PARTS = Counter([None, *(("dzgroup", name) for name in DIAGNOSES), ("sex", "female"), ("sex", "male")])
 
 _PATIENTS, _LONGEST = 9105, 60  # of 04.3: patients, and days that a stay is clamped to
 _SLACK = 1e-9
@@ -51,21 +58,43 @@ def _judge_2(answer: object) -> Reply:
             f"This budget holds {answer.total.epsilon:g}, and the hospital promised 1. A promise is not raised because "
             "the questions are many: some of them look at disjoint patients."
         )
-    if close(spent, 0.9, 1e-9) and len(entries) == 11:
-        return right("0.2 + 0.4 + 0.3 = 0.9: each patient has one diagnosis and one sex, and is in one part of each.")
-    if close(spent, 0.9, 1e-9):
-        return wrong(
-            f"The sum is right, but the ledger shows {len(entries)} questions, not 11. Pay for each with its part, "
-            "so that it can be seen who was asked about."
-        )
-    if close(spent, 0.6, 1e-9) and len(entries) == 11:
+    if len(entries) != 11:
+        more = " Pay for each with its part, so that it can be seen who was asked about." if len(entries) < 11 else ""
+        return wrong(f"{len(entries)} questions are paid for, and 11 are asked: 1 + 8 diagnoses + 2 sexes.{more}")
+    parts = [entry.part for entry in entries]
+    columns = {part[0] for part in parts if part}
+    if close(spent, 0.6, 1e-9) and len(columns) == 1:
         return wrong(
             "You put diagnoses and sexes into one column. Every patient has one of each, so they are asked about in "
             "both: the two columns add up."
         )
-    if len(entries) != 11:
-        return wrong(f"{len(entries)} questions are paid for, and 11 are asked: 1 + 8 diagnoses + 2 sexes.")
-    return wrong(f"Epsilon {spent:g} is spent. Check the price of each question, and the column of its part.")
+    if odd := columns - set(_PRICES):
+        return wrong(
+            f"The table has no column {min(odd)!r}. The ledger cannot know that, and takes your word: name those of "
+            "the task, 'dzgroup' and 'sex'."
+        )
+    if Counter(parts) != _PARTS:
+        return wrong(f"Look at whom the ledger shows as asked about: {_amiss(Counter(parts))}.")
+    if odd := next((entry for entry in entries if not close(entry.epsilon, _PRICES[_column(entry)], 1e-9)), None):
+        whom = "all patients" if odd.part is None else f"{odd.part[0]} = {odd.part[1]}"
+        return wrong(
+            f"Check the price of each question: {odd.epsilon:g} is paid for the one about {whom}. A right sum is no "
+            "help to those whose question was paid too little for."
+        )
+    return right("0.2 + 0.4 + 0.3 = 0.9: each patient has one diagnosis and one sex, and is in one part of each.")
+
+
+def _column(entry: Entry) -> str | None:
+    return entry.part[0] if entry.part else None
+
+
+def _amiss(parts: Counter[tuple[str, Hashable] | None]) -> str:
+    """Say which part is there too often, and which is not there."""
+    names = [
+        listed(["everybody" if part is None else f"{part[0]} = {part[1]}" for part in some])
+        for some in (parts - _PARTS, _PARTS - parts)
+    ]
+    return f"one question too many about {names[0]}, and none about {names[1]}"
 
 
 def _judge_3(answer: object) -> Reply:
@@ -95,16 +124,15 @@ def _judge_3(answer: object) -> Reply:
 
 
 def _needs() -> dict[str, tuple[float, Callable[[float], float]]]:
-    """Return, for each question of 04.3, the error it may have in 95 of 100 cases and the error at an epsilon."""
-    import opendp.prelude as dp
+    """Return, for each question of 04.3, the error it may have in 95 of 100 cases and the error at an epsilon.
 
-    def of_count(epsilon: float) -> float:
-        return dp.discrete_laplacian_scale_to_accuracy(scale=1 / epsilon, alpha=0.05)
+    The noise of whole numbers is whole: OpenDP's accuracy is the next number, which 95 of 100 stay below.
+    """
 
     def of_stay(epsilon: float) -> float:
-        return dp.discrete_laplacian_scale_to_accuracy(scale=_LONGEST / epsilon, alpha=0.05) / _PATIENTS
+        return noise_margin(epsilon / _LONGEST) / _PATIENTS
 
-    return {"deaths": (13.0, of_count), "stay": (0.05, of_stay), "diagnoses": (16.0, of_count)}
+    return {"deaths": (13.0, noise_margin), "stay": (0.05, of_stay), "diagnoses": (16.0, noise_margin)}
 
 
 class _TooManyQuestions(Exception):
@@ -114,10 +142,17 @@ class _TooManyQuestions(Exception):
 def _judge_4(answer: object) -> Reply:
     if not callable(answer):
         raise NotAnAnswer("give the function itself, without calling it")
-    said, truth, refused = _play(answer)
+    said, truth, refused, asked = _play(answer)
     if isinstance(said, str):
         return wrong(said)
     hits = sum(a == b for a, b in zip(said, truth, strict=True))
+    if hits == _TARGETS and asked <= 2:
+        return right(
+            f"All {_TARGETS} found out, with {asked} question{'s' * (asked > 1)} each: yours lets one person decide "
+            "for many rows, so that a person moves the count by more than 1. A desk must say what one can change, "
+            "as OpenDP's pieces do. (A question that judges each row by itself works too: walk up to an edge of the "
+            "rounding.)"
+        )
     if hits == _TARGETS:
         return right(
             f"All {_TARGETS} found out. Rounding moves the edges, and an attacker who may ask often walks up to one. "
@@ -134,9 +169,12 @@ def _judge_4(answer: object) -> Reply:
     )
 
 
-def _play(attack: Callable[..., object]) -> tuple[list[bool] | str, list[bool], bool]:
-    """Run the attack on made-up tables; half of the targets have the secret. A sentence says why it could not be."""
-    said, truth, refused = [], [], False
+def _play(attack: Callable[..., object]) -> tuple[list[bool] | str, list[bool], bool, int]:
+    """Run the attack on made-up tables; half of the targets have the secret. A sentence says why it could not be.
+
+    With it come the truth, whether a question was refused, and the most questions about one person.
+    """
+    said, truth, refused, asked = [], [], False, 0
     for game in range(_TARGETS):
         rng = np.random.default_rng(game)
         person = int(rng.integers(_ROWS))
@@ -150,17 +188,23 @@ def _play(attack: Callable[..., object]) -> tuple[list[bool] | str, list[bool], 
                 f"The desk closed after {_MOST_QUESTIONS:,} questions about one person. Where should it stop?",
                 [],
                 False,
+                desk.asked,
             )
         except TypeError:
             if desk.refused:
-                return "The desk refused a question about fewer than 10 people and gave None: ask about more.", [], True
+                return (
+                    "The desk refused a question about fewer than 10 people and gave None: ask about more.",
+                    [],
+                    True,
+                    asked,
+                )
             raise
-        refused |= desk.refused
+        refused, asked = refused | desk.refused, max(asked, desk.asked)
         if not isinstance(found, np.bool_ | Integral) or found not in (0, 1):
-            return f"It must give True or False, and for one person it gave {str(found)[:40]!r}.", [], refused
+            return f"It must give True or False, and for one person it gave {str(found)[:40]!r}.", [], refused, asked
         said.append(bool(found))
         truth.append(bool(game % 2))
-    return said, truth, refused
+    return said, truth, refused, asked
 
 
 class _Desk:
@@ -168,12 +212,12 @@ class _Desk:
 
     def __init__(self, table: pd.DataFrame) -> None:
         self._table = table
-        self._asked = 0
+        self.asked = 0
         self.refused = False
 
     def count(self, predicate: Callable[[pd.DataFrame], pd.Series]) -> int | None:
-        self._asked += 1
-        if self._asked > _MOST_QUESTIONS:
+        self.asked += 1
+        if self.asked > _MOST_QUESTIONS:
             raise _TooManyQuestions
         rows = int(np.asarray(predicate(self._table.copy()), dtype=bool).sum())
         if rows < 10:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -285,6 +286,48 @@ def test_the_discrete_gaussian_keeps_its_promise_with_the_error_of_theory_and_ha
     assert breaks(*kept, epsilon=0.5)  # without delta a much smaller epsilon is not kept
     broken = [answers(HISTOGRAM_L2, table, 0.5, FEW, gauss=True) for table in tables]
     assert breaks(*broken, epsilon=epsilon, delta=delta)
+
+
+def first_of_each(stays: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Truncate as the notebook does."""
+    return stays.groupby("patient").head(most)
+
+
+def test_truncation_looks_at_nobody_elses_rows_and_a_seeded_shuffle_does() -> None:
+    rng = np.random.default_rng(8)
+    stays = pd.DataFrame({"patient": rng.integers(0, 40, 300), "days": rng.integers(1, 60, 300)})
+
+    def changed(keep: Callable[[pd.DataFrame], pd.DataFrame], who: int) -> int:
+        """Count the kept rows that come or go with one person."""
+        with_, without = keep(stays).index, keep(stays[stays.patient != who]).index
+        return len(with_.symmetric_difference(without))
+
+    assert max(changed(lambda rows: first_of_each(rows, 3), who) for who in range(40)) == 3
+    assert changed(lambda rows: first_of_each(rows.sample(frac=1, random_state=0), 3), 0) > 30
+
+
+@pytest.mark.parametrize(("unit", "broken"), [(3, False), (1, True)])
+def test_a_context_keeps_its_promise_to_a_person_of_three_rows_if_that_is_its_unit(unit: int, broken: bool) -> None:
+    """The chapter's call: the unit sets the noise. One row a person promises nothing to somebody of three."""
+    table = pd.DataFrame({"patient": [0] * 9 + [1, 2], "days": 7})
+    kept = first_of_each(table, 3).days.tolist(), first_of_each(table[table.patient != 0], 3).days.tolist()
+    counted = []
+    for rows in kept:
+        context = dp.Context.compositor(
+            data=rows,
+            domain=dp.vector_domain(dp.atom_domain(T=int)),
+            privacy_unit=dp.unit_of(contributions=unit),
+            privacy_loss=dp.loss_of(epsilon=1.0),
+            split_evenly_over=2,
+        )
+        count = context.query().count().laplace()
+        assert count.param() == unit / 0.5
+        count.release()
+        context.query().clamp((0, 60)).sum().laplace().release()
+        with pytest.raises(ValueError, match="allowance has been exhausted"):
+            context.query().count().laplace().release()
+        counted.append(noisy([len(rows)] * FEW, count.param(), gauss=False))
+    assert breaks(*counted, epsilon=0.5) is broken
 
 
 @pytest.mark.parametrize(("truthful", "broken"), [(0.75, False), (0.9, True)])

@@ -36,6 +36,14 @@ def ledger(
     return budget
 
 
+def reversed_ledger() -> Budget:
+    """The same, in another order."""
+    budget = Budget(1)
+    for entry in reversed(ledger().entries):
+        budget.spend(entry.epsilon, part=entry.part)
+    return budget
+
+
 def spent(*costs: float, total: float = 1.0) -> Budget:
     budget = Budget(total)
     for cost in costs:
@@ -70,6 +78,11 @@ def direct(count: Count, is_target: Rows) -> bool:
     return count(lambda rows: ill(rows) & is_target(rows)) > 0
 
 
+def in_one_question(count: Count, is_target: Rows) -> bool:
+    """Every row answers for the target."""
+    return count(lambda rows: np.full(len(rows), (ill(rows) & is_target(rows)).any())) is not None
+
+
 def upside_down(count: Count, is_target: Rows) -> bool:
     return not walk(count, is_target)
 
@@ -89,11 +102,13 @@ RIGHT = [
     ("04.1", np.float32(0.5)),
     ("04.1", Fraction(1, 2)),
     ("04.2", ledger()),
-    ("04.2", ledger(columns=("diagnosis", "gender"))),
+    ("04.2", reversed_ledger()),
     ("04.3", {"deaths": 0.25, "stay": 0.45, "diagnoses": 0.3}),
+    ("04.3", {"deaths": 0.222, "stay": 0.4, "diagnoses": 0.19}),
     ("04.3", {"deaths": 0.24, "stay": np.float64(0.4), "diagnoses": 0.2}),
     ("04.4", lambda count, is_target: np.int64(walk(count, is_target, first=900))),
     ("04.4", lambda count, is_target: np.bool_(walk(count, is_target, first=200))),
+    ("04.4", in_one_question),
 ]
 
 WRONG = [
@@ -107,14 +122,23 @@ WRONG = [
     ("04.2", 0.9, "give the Budget itself"),
     ("04.2", Budget(1.0), "Nothing is paid yet"),
     ("04.2", spent(0.2, *[0.4] * 8, 0.3, 0.3, total=4.0), "some of them look at disjoint patients"),
-    ("04.2", spent(0.2, 0.4, 0.3), "shows 3 questions, not 11"),
+    (
+        "04.2",
+        spent(0.2, 0.4, 0.3),
+        "3 questions are paid for, and 11 are asked: 1 + 8 diagnoses + 2 sexes. Pay",
+    ),
+    ("04.2", ledger(patients=0.3, stay=0.2), "Check the price of each question: 0.3 is paid for the one about all"),
+    ("04.2", ledger(deaths=0.3, stay=0.4), "Check the price of each question: 0.3 is paid for the one about dzgroup"),
+    ("04.2", ledger(columns=("diagnosis", "sex")), "The table has no column 'diagnosis'"),
+    ("04.2", ledger(columns=("sex", "dzgroup")), "none about dzgroup = ARF"),
+    ("04.2", ledger(diagnoses=("Flu", *DIAGNOSES[1:])), "too many about dzgroup = Flu, and none about dzgroup = ARF"),
     ("04.2", ledger(columns=("group", "group")), "the two columns add up"),
     ("04.2", ledger(diagnoses=DIAGNOSES[:7], stay=0.1), "10 questions are paid for"),
     ("04.2", ledger(deaths=0.3), "Check the price"),
     ("04.3", 0.4, "its keys are 'deaths', 'stay', 'diagnoses'"),
     ("04.3", {"deaths": 0.5, "stay": 0.5}, "its keys are"),
     ("04.3", {"deaths": 1 / 3, "stay": 1 / 3, "diagnoses": 1 / 3}, "An equal split"),
-    ("04.3", {"deaths": 0.2, "stay": 0.6, "diagnoses": 0.2}, "deaths only within 15.5, wanted 13. Work back"),
+    ("04.3", {"deaths": 0.2, "stay": 0.6, "diagnoses": 0.2}, "deaths only within 15, wanted 13. Work back"),
     ("04.3", {"deaths": 0.4, "stay": 0.5, "diagnoses": 0.4}, "1 is all there is"),
     ("04.3", {"deaths": 0.5, "stay": 0.5, "diagnoses": 0}, "above 0"),
     ("04.3", {"deaths": 0.5, "stay": "much", "diagnoses": 0.1}, "not a number"),
@@ -146,9 +170,10 @@ def test_the_notebook_asks_with_the_numbers_that_the_judge_knows() -> None:
 
 
 def test_the_desk_of_the_judge_is_that_of_the_notebook() -> None:
-    scope: dict[str, Any] = {"np": np, "pd": pd, "print": lambda *_: None}
-    exec(cells("04_private_statistics")["rounding-desk"].source, scope)  # the notebook's own cell
-    table = scope["made_up"]
+    scope: dict[str, Any] = {"np": np, "pd": pd, "check": lambda *_: None}
+    exec(cells("04_private_statistics")["exercise-4"].source, scope)  # the notebook's own cell
+    coins = np.random.default_rng(0).random(2000) < 0.2
+    table = pd.DataFrame({"person": range(2000), "dementia": coins.astype(int)})
     ours, theirs = chapter_04._Desk(table).count, scope["rounding_desk"](table)
     for last in range(0, 120, 7):
         assert ours(lambda rows, last=last: rows.person < last) == theirs(lambda rows, last=last: rows.person < last)
