@@ -59,15 +59,13 @@ def _label_beads(axis: Axes, shown: Shown) -> None:
     """Write epsilon at the beads of powers of ten that are apart from each other and from what is written below."""
     bottom, top = axis.get_ylim()
     last = 0.0
-    for epsilon, bead in shown.curve.iterrows():
+    for epsilon, bead in shown.curve.drop(index=shown.asked.epsilon).iterrows():
         x, height = bead["exact"] - 0.5, (bead["mean"] - bottom) / (top - bottom)
         if not np.isclose(np.log10(epsilon) % 1, 0) or x < 2 * last or not 0.25 < height < 1:
             continue
-        below = height > 0.8
-        offset, sides = ((0, -7), ("center", "top")) if below else ((-6, 2), ("right", "bottom"))
-        axis.annotate(
-            f"{epsilon:g}", (x, bead["mean"]), offset, textcoords="offset points", fontsize=10, ha=sides[0], va=sides[1]
-        )
+        offset, side = ((0, -7), "center") if height > 0.8 else ((7, -2), "left")
+        place = {"textcoords": "offset points", "fontsize": 10, "ha": side, "va": "top"}
+        axis.annotate(f"{epsilon:g}", (x, bead["mean"]), offset, **place)
         last = x
 
 

@@ -89,11 +89,11 @@ class EpsilonExplorer(Explorer):
             "usefulness": _list("usefulness", MEASURES, 250),
             "among": _list("among", self._desk.groups, 250, 60),
             "wished": _slide("wished", [(f"{100 * w:g} % kept", w) for w in WISHES], 0.9, 250, 60),
-            "models_a_year": _list("models a year", (1, 2, 4), 170, 100),
-            "years": _list("years", (1, 2, 5, 10), 110, 45),
-            "rows": _list("rows a patient", ROWS, 160, 100),
-            "prior": _list("prior", [(f"{100 * p:g} in 100", p) for p in PRIORS], 150, 45, 0.5),
-            "games": _list("games", GAMES, 135, 50, 200),
+            "models_a_year": _slide("models a year", (1, 2, 4), 1, 250, 100),
+            "years": _slide("years", (1, 2, 5, 10), 1, 250, 60),
+            "rows": _slide("rows a patient", ROWS, 1, 250, 95),
+            "prior": _slide("prior", [(f"{100 * p:g} in 100", p) for p in PRIORS], 0.5, 380, 80),
+            "games": _slide("games", GAMES, 200, 380, 80),
         }
 
     def arrange(self, knobs: dict[str, W.Widget]) -> W.Widget:
@@ -102,7 +102,8 @@ class EpsilonExplorer(Explorer):
             ("epsilon", "patients"),
             ("model", "clipping_norm", "view"),
             ("usefulness", "among", "wished"),
-            ("models_a_year", "years", "rows", "prior", "games"),
+            ("models_a_year", "years", "rows"),
+            ("prior", "games"),
         )
         return W.VBox([W.HBox([knobs[name] for name in row], layout={"flex_flow": "row wrap"}) for row in rows])
 
@@ -169,16 +170,12 @@ def _look(width: int, label: int) -> dict[str, Any]:
     return {"style": {"description_width": f"{label}px"}, "layout": {"width": f"{width}px"}}
 
 
-def _list(name: str, options: Any, width: int, label: int = 75, value: Any = None) -> W.Dropdown:
-    return W.Dropdown(options=list(options), description=name, **_look(width, label), **_start(value))
+def _list(name: str, options: Any, width: int, label: int = 75) -> W.Dropdown:
+    return W.Dropdown(options=list(options), description=name, **_look(width, label))
 
 
 def _slide(name: str, options: Any, value: Any, width: int, label: int) -> W.SelectionSlider:
     return W.SelectionSlider(options=options, value=value, description=name, **_look(width, label))
-
-
-def _start(value: Any) -> dict[str, Any]:
-    return {} if value is None else {"value": value}
 
 
 def _deployed() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -26,7 +27,37 @@ def explorer(explorer: lab.ExplorerView) -> lab.ExplorerView:
 def test_all_is_said_labelled_and_reached_by_tab(chapter: lab.NotebookPage, explorer: lab.ExplorerView) -> None:
     chapter.screenshot("epsilon_explorer_page")
     assert explorer.says_its_epsilon(explorer.whole("epsilon_explorer"))
-    explorer.usable(5, first=explorer.slider("epsilon"))  # four knobs, and the number box of epsilon
+    # 13 knobs and the number box of epsilon; then the button that keeps a choice, and what others chose
+    explorer.usable(14, first=explorer.slider("epsilon"), focusable=15)
+    top = explorer.root.locator(".widget-vbox").first.bounding_box()["y"]
+    said = explorer.root.locator("p[role=status]").bounding_box()
+    assert said["y"] + said["height"] - top <= 768  # knobs, picture and sentence on one screen
+
+
+def test_by_keyboard_the_game_is_played_again_and_the_choice_is_kept_in_words(explorer: lab.ExplorerView) -> None:
+    before = explorer.look()
+    explorer.slider("games").press("ArrowLeft")
+    after = explorer.settled(lambda now: changed(before, now) and "of 100 games" in now.alt)
+    view = explorer.control("view").locator("select")
+    view.focus()
+    for key in ("Alt+ArrowDown", "ArrowDown", "Enter"):  # a bare arrow would move to another cell in JupyterLab
+        explorer.page.keyboard.press(key)
+    explorer.settled(lambda now: now.src != after.src)
+    explorer.whole("epsilon_map")
+    explorer.choose("view", "curve")
+    explorer.settled(lambda now: now.src == after.src)  # nothing was played or trained anew
+    explorer.root.get_by_role("button", name="Keep this choice").focus()
+    explorer.page.keyboard.press("Enter")
+    statement = explorer.root.locator("textarea")
+    expect(statement).to_have_value(re.compile("Promise: epsilon 1 .*Who pays: ", re.DOTALL))
+    statement.focus()
+    explorer.page.keyboard.press("Control+a")
+    chosen = statement.evaluate("node => node.value.slice(node.selectionStart, node.selectionEnd)")
+    assert chosen == statement.input_value()
+    explorer.root.locator("summary").focus()
+    explorer.page.keyboard.press("Enter")
+    expect(explorer.root.get_by_text("US Census 2020")).to_be_visible()
+    explorer.screenshot("epsilon_statement")
 
 
 def moved(explorer: lab.ExplorerView, move: Callable[[], None], quiet: float = 0.1) -> None:
