@@ -276,7 +276,7 @@ def _refuse_overlap(part: tuple[str, Hashable] | None, earlier: Iterable[tuple[s
     for column, value in earlier:
         if part is None or column != part[0] or value == part[1]:
             continue
-        kinds = [columns.kind(one) for one in (value, part[1])]
+        kinds = [_kind(one) for one in (value, part[1])]
         if kinds[0] != kinds[1]:
             raise BudgetError(
                 f"the part {column} = {part[1]!r} is of another kind than {value!r}, which was paid for ({kinds[1]}, "
@@ -287,6 +287,11 @@ def _refuse_overlap(part: tuple[str, Hashable] | None, earlier: Iterable[tuple[s
                 f"the part {column} = {part[1]} overlaps {value}, which was paid for: cut the column once, "
                 "or ask without part."
             )
+
+
+def _kind(value: Hashable) -> str:
+    """Return what a value is, and of an interval what its ends are."""
+    return f"intervals of {columns.kind(value.left)}" if isinstance(value, pd.Interval) else columns.kind(value)
 
 
 def _is_over(all_: float, spent: float) -> bool:

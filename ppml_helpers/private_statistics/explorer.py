@@ -310,7 +310,7 @@ def _draw_risk(axis: Axes, result: BudgetResult) -> None:
     for place, guess in zip(places, promise, strict=True):
         axis.text(0.02, place, f"{in_100(guess)} in 100", fontsize=10, va="center", weight="bold")
     labels = {"count": "counts", "mean": "mean", "comparison": "comparison", "all": "together"}
-    axis.set_yticks(places, [f"{labels[name]}: {epsilon:.2g}" for name, epsilon in parts.items()])
+    axis.set_yticks(places, [f"{labels[name]}, ε {epsilon:.2g}" for name, epsilon in parts.items()])
     axis.set(xlim=(0, 1.02), ylim=(-0.5, len(parts) - 0.5))
     axis.set_xticks((0, 0.5, 1), ("0", "coin: 50", "100"))
     axis.grid(False, axis="y")

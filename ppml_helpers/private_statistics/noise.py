@@ -145,7 +145,12 @@ def prepared(patients: Any, asked: Questions, least: int) -> pd.DataFrame:
     rules = (
         (asked.mean, np.isfinite(numbers[asked.mean]), "a finite number", fill),
         (asked.label, np.isin(numbers[asked.label], (0, 1)), "0 or 1", "recode it, for example by == 'yes'"),
-        (asked.counted, is_one_of(patients[asked.counted], asked.levels), f"one of {', '.join(asked.levels)}", _LIST),
+        (
+            asked.counted,
+            is_one_of(patients[asked.counted], asked.levels),
+            f"one of {', '.join(map(repr, asked.levels))}",
+            _LIST,
+        ),
     )
     for name, fits, rule, mend in rules:
         if not fits.all():

@@ -95,7 +95,11 @@ PARTS = {
     "a pair of values": (("dzgroup", (math.nan, "Coma")), "cannot be told from others"),
     "text for a number": (("dnr", "1"), "of another kind than 1, which was paid for"),
     "overlapping": (("age", pd.Interval(60, 98)), r"overlaps \(18, 65\], which was paid for: cut the column once"),
-    "a number in an interval": (("age", 63), "of another kind than Interval"),
+    "a number in an interval": (("age", 63), "of another kind than Interval.*numbers, intervals of numbers"),
+    "intervals of dates": (
+        ("age", pd.Interval(*pd.to_datetime(["1990", "1991"]))),
+        "intervals of dates, intervals of num",
+    ),
     **{str(type(gap)): (("income", gap), "name it 'missing'") for gap in (math.nan, np.float64("nan"), pd.NA, None)},
 }
 

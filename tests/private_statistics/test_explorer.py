@@ -128,7 +128,7 @@ def test_unfit_tables_and_a_group_of_nobody_are_refused(patients: pd.DataFrame) 
         (few.assign(age=few.age.mask(few.index == 3)), r"has age = nan, it must be a finite number: .*value \(60\)"),
         (few.assign(age=few.age.astype(str)), "has age = '.*', it must be a finite number"),
         (few.assign(hospdead="yes"), "has hospdead = 'yes', it must be 0 or 1"),
-        (few.assign(dzgroup="flu"), "has dzgroup = 'flu', it must be one of ARF"),
+        (few.assign(dzgroup="flu"), "has dzgroup = 'flu', it must be one of 'ARF"),
         (few.drop(columns="race"), "lacks the column 'race'"),
         (few.iloc[:99], "patients = 99 must be a whole number of at least 100"),
     ):
@@ -157,7 +157,7 @@ def test_a_table_of_ones_own_is_shown_in_its_own_words() -> None:
     assert "died" not in sentence
     assert "deaths" not in sentence
     assert_readable(explorer, least_texts=26)
-    with pytest.raises(ExplorerError, match="has ward = 'attic', it must be one of ward 0"):
+    with pytest.raises(ExplorerError, match="has ward = 'attic', it must be one of 'ward 0"):
         BudgetExplorer(own.assign(ward="attic"), schema=schema)
 
 
