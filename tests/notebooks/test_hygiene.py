@@ -20,7 +20,7 @@ from ppml_helpers.exercises import rooms
 
 CHAPTERS = course.chapters()
 LONG = (
-    "05_private_training", "06_attack_and_audit", "07_federated_learning",
+    "06_attack_and_audit", "07_federated_learning",
     "08_homomorphic_encryption", "10_owner_in_control",
 )  # fmt: skip
 

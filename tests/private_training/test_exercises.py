@@ -21,8 +21,8 @@ def one_year() -> float:
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer 05.4 from remembered trainings (the trainings themselves are tested below)."""
-    aucs = {0.1: 0.61, 0.3: 0.66, 1.0: 0.73, 3.0: 0.77, 10.0: 0.79}
-    monkeypatch.setattr(chapter_05, "_mean_aucs", lambda: aucs)
+    useful = {0.1: (5.9, 0.59), 0.3: (1.5, 0.66), 1.0: (0.54, 0.757), 3.0: (0.48, 0.78), 10.0: (0.47, 0.79)}
+    monkeypatch.setattr(chapter_05, "_useful", lambda: useful)
 
 
 RIGHT = {
@@ -35,7 +35,7 @@ RIGHT = {
     ),
     "05.3": (accounting.noise_multiplier(2.0, 0.05, 600), 2.61, 2.65, 2.8),  # also with noise to spare
     "05.4": (3, np.int64(3)),
-    "05.5": (0.80, 0.805, np.float64(0.8125)),
+    "05.5": (1.0, 0.995, np.float64(1.0)),
 }
 
 
@@ -62,29 +62,39 @@ WRONG = [
     ("05.3", accounting.noise_multiplier(2.0, 1.0, 600), "sample_rate=0.05"),
     ("05.3", 2.0, "above 2"),
     ("05.3", 4.0, "more than it must"),
-    ("05.4", 0.1, "0.61"),
-    ("05.4", 1, "0.73"),
+    ("05.4", 0.1, "log loss of 5.90"),
+    ("05.4", 1, "ranks well (AUC 0.76), but"),
     ("05.4", 10.0, "smaller one"),
     ("05.4", 2.0, "Choose one of"),
     ("05.5", 80, "from 0 to 1"),
     ("05.5", -0.2, "between 0 and 1"),
-    ("05.5", accounting.membership_accuracy(1.0), "not what happens"),
-    ("05.5", 0.65, "noise of 100 steps"),
-    ("05.5", 1.0, "more than this training"),
-    ("05.5", 0.51, "train=hasty_train"),
+    ("05.5", "for_all", "for everybody alone"),
+    ("05.5", "for_partners", "for partners alone"),
+    ("05.5", "mean", "still has the noise in it"),
+    ("05.5", "allowed", "what composition allows"),
+    ("05.5", 0.8, "Some noise is left"),
 ]
 
 
 @pytest.mark.parametrize(("name", "answer", "words"), WRONG)
 def test_a_wrong_answer_gets_its_own_sentence(trained: None, name: str, answer: object, words: str) -> None:
+    if isinstance(answer, str):  # what this attack wins, in the judge's own games
+        answer = chapter_05._careless_games()[answer]
     assert words in reply(name, answer)
+
+
+def test_two_releases_of_one_noise_are_worth_more_than_their_promises() -> None:
+    won = chapter_05._careless_games()
+    assert won["both"] > 0.97
+    assert max(won["for_all"], won["for_partners"], won["mean"]) < won["allowed"] < 0.7
 
 
 def test_05_4_is_not_a_close_call_and_needs_no_explorer() -> None:
     code = (
         "import sys; from ppml_helpers.exercises import check; from ppml_helpers.private_training import exercises; "
-        "aucs = exercises._mean_aucs(); assert aucs[1.0] + 0.01 < exercises._NEEDED < aucs[3.0] - 0.01, aucs; "
-        "exercises._mean_aucs = lambda: aucs; assert check('05.4', 3, record=False).right; "
+        "loss = {epsilon: pair[0] for epsilon, pair in exercises._useful().items()}; "
+        "assert loss[3.0] + 0.01 < exercises._MOST < loss[1.0] - 0.01, loss; "
+        "assert check('05.4', 3, record=False).right; "
         "assert 'ipywidgets' not in sys.modules and not [name for name in sys.modules if name.endswith('.explorer')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
