@@ -5,7 +5,8 @@ sample rate q, noise, steps T, clipping norm C and learning rate, without moment
 many threads as there are cores.
 Opacus runs without a DataLoader (GradSampleModule and DPOptimizer on slices of a tensor), which is many times faster
 than with one. What differs: the engine trains all models together and clips in closed form, and the models of one
-call share their Poisson batches.
+call share their Poisson batches. Each keeps its own promise, but sampled models that are published together need
+batches of their own: `Sweep` trains those one by one, which this benchmark does not.
 """
 
 from __future__ import annotations

@@ -131,8 +131,8 @@ class EpsilonExplorer(Explorer):
             f"{present.max():.2f} over {len(present)} trainings), against {result.non_private:.2f} without privacy; "
             f"the attacker of the most exposed patient was right in {played.right} of {played.games} games, where this "
             f"training allows {words.in_100(limits.exact)} in 100 and the promise {words.in_100(limits.promise)}, so "
-            f"of 100 people like you whom an attacker names at most {words.in_100(result.named(limits.exact))} were in "
-            f"it ({words.in_100(asked.prior)} before).{self._scale}"
+            f"of 100 people like you whom an attacker at that limit names "
+            f"{words.in_100(result.named(limits.exact))} were in it ({words.in_100(asked.prior)} before).{self._scale}"
         )
 
     # Below the picture -------------------------------------------------------------------------------------------

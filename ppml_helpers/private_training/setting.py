@@ -26,7 +26,7 @@ from ppml_helpers.private_training.curve import (
     subgroups,
 )
 from ppml_helpers.private_training.engine import RECIPES, Progress, Recipe
-from ppml_helpers.private_training.game import Game, Played
+from ppml_helpers.private_training.game import Game, Played, one_thread
 
 PATIENTS = (300, 500, 1_000, 2_000, 4_000)
 MOST_TRAININGS = 400  # for the games of one move, unless that were fewer than twenty games
@@ -93,7 +93,11 @@ class Shown(NamedTuple):
         return self.nothing + self.asked.wished * (self.non_private - self.nothing)
 
     def named(self, right: float) -> float:
-        """Return how many of those whom an attacker names were in the data, if so many guesses are right."""
+        """Return which share of those whom an attacker names were in the data.
+
+        The attacker draws the line where most guesses are right between equals: so many members are named, and all
+        the others by mistake. Whoever names fewer is surer of those.
+        """
         return accounting.odds(self.asked.prior, right, 1 - right)
 
 
@@ -120,6 +124,7 @@ class Desk:
         everybody = len(self.split.X_train)
         return [*([n for n in PATIENTS if n < everybody] or [everybody // 2]), everybody]
 
+    @one_thread()
     def look(self, asked: Asked, progress: Progress) -> Shown:
         """Train, attack and measure what this setting needs and is not there yet."""
         bench = self._bench(asked.patients, asked)
@@ -129,7 +134,7 @@ class Desk:
         return Shown(
             asked=asked,
             predicts=self.predicts,
-            curve=curve_of(bench, judge, logits, asked.releases, asked.rows),
+            curve=curve_of(bench, judge, logits, asked.releases, asked.rows, progress),
             present=pd.Series(judge(logits[asked.epsilon]), index=bench.seeds, name=asked.usefulness),
             test_interval=judge.interval(logits[asked.epsilon]),
             non_private=float(judge(bench.plain).mean()),
@@ -207,8 +212,9 @@ class Desk:
 
 def games_of(asked: Asked) -> int:
     """Return how many games are played at a setting: an even number, fewer where each needs many models."""
-    wanted = asked.games // (_NETWORK_GAMES if RECIPES[asked.model].hidden else 1)
-    return max(_FEWEST_GAMES, min(wanted, max(MOST_TRAININGS, asked.games) // asked.releases) // 4 * 4)
+    slower = _NETWORK_GAMES if RECIPES[asked.model].hidden else 1
+    trainings = max(MOST_TRAININGS, asked.games) // slower
+    return max(_FEWEST_GAMES, min(asked.games // slower, trainings // asked.releases) // 4 * 4)
 
 
 def _promise(shown: Shown, delta: float) -> Sequence[str]:
