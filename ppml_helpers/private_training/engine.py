@@ -219,8 +219,9 @@ def train(
         )
     patients = divisor or (len(table) if member is None else int(member[0].sum()))
     weights = starting_weights(recipe.hidden, table.shape[1], seeds, dtype)
-    streams = [_stream("noise", recipe, *model, adam) for model in zip(noise_multipliers, seeds, strict=True)]
-    batches = _generator(_stream("batches", recipe, noise_multipliers[0], seeds[0], adam))
+    models = zip(noise_multipliers, seeds, strict=True)
+    streams = [_stream("noise", recipe, *model, adam, divisor) for model in models]
+    batches = _generator(_stream("batches", recipe, noise_multipliers[0], seeds[0], adam, divisor))
     step_by = partial(_adam if adam else _momentum, recipe=recipe, expected_batch=recipe.sample_rate * patients)
     with _threads_for(recipe, *table.shape, models=len(seeds), shadows=member is not None):
         noise = _noise(sum(w[0].numel() for w in weights), streams, recipe.steps, scale) if scale.any() else None
@@ -400,9 +401,11 @@ def _unflatten(flat: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
 # Noise and steps -------------------------------------------------------------------------------------------------
 
 
-def _stream(purpose: str, recipe: Recipe, noise_multiplier: float, seed: int, adam: bool) -> int:
+def _stream(purpose: str, recipe: Recipe, noise_multiplier: float, seed: int, adam: bool, divisor: float | None) -> int:
     """Return the seed of a random stream that no model of another setting draws from."""
-    named = repr((purpose, int(seed), float(noise_multiplier), bool(adam), [float(part) for part in astuple(recipe)]))
+    told = () if divisor is None else (float(divisor),)
+    numbers = [float(part) for part in astuple(recipe)]
+    named = repr((purpose, int(seed), float(noise_multiplier), bool(adam), numbers, *told))
     return int.from_bytes(hashlib.blake2b(named.encode(), digest_size=8).digest(), "big") >> 1
 
 

@@ -7,6 +7,7 @@ They add up however queries follow from earlier answers (Bun and Steinke 2016; W
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -39,6 +40,11 @@ class Entry(NamedTuple):
     rho: float
 
 
+def _display_noise(seed: int, rho: float) -> np.random.Generator:
+    """Return a stream that no ledger of another budget draws from: tables that share noise do not compose."""
+    return np.random.default_rng([seed, *struct.unpack("<2I", struct.pack("<d", rho))])
+
+
 class Ledger:
     """A table behind a budget.
 
@@ -66,7 +72,7 @@ class Ledger:
         self.entries: list[Entry] = []
         self.seeded = seed is not None
         self._codes: Codes | None = codes
-        self._rng = None if seed is None else np.random.default_rng(checks.whole(seed, "seed", 0, error=BudgetError))
+        self._rng = None if seed is None else _display_noise(checks.whole(seed, "seed", 0, error=BudgetError), self.rho)
         self._asked: Callable[[Any], Any] | None = lambda measurement: measurement(codes)
         if self._rng is None and self.rho < math.inf:
             composed = dp.c.make_fully_adaptive_composition(*_TABLES, _ZCDP)

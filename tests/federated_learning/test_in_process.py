@@ -100,6 +100,16 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(protection)
     assert len(first) == 64
 
 
+def test_two_runs_of_one_seed_do_not_share_their_noise():
+    """Noise of one stream in two sizes could be taken off by whoever holds both models."""
+    given = made_up()
+    once = {**SMALL, "protection": "dp", "num-server-rounds": 1, "sample-rate": 1.0}
+    low, high = 50.0, 100.0
+    weights = [in_process.run(given, {**once, "noise-multiplier": noise}).weights[-1] for noise in (low, high, 1e-9)]
+    extrapolated = (high * weights[0] - low * weights[1]) / (high - low)
+    assert np.abs(extrapolated - weights[2]).max() > 0.1 * np.abs(weights[0] - weights[2]).max()
+
+
 def test_every_strategy_learns_and_names_its_own_model():
     given = made_up(5)
     models = {

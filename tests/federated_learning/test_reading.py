@@ -100,7 +100,6 @@ def test_dp_keeps_its_epsilon_and_hides_the_patient(four: Dealt) -> None:
         assert result.error > 0.7 * result.guess
     assert np.mean(results[0.1].federated) < np.mean(results[10.0].federated) - 0.03
     assert results[1.0].error > 0.95 * results[1.0].guess
-    assert results[10.0].error < results[1.0].error
 
 
 def test_what_hides_the_patient_under_dp_is_the_noise(four: Dealt, monkeypatch: pytest.MonkeyPatch) -> None:

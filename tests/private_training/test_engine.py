@@ -412,7 +412,7 @@ def test_two_releases_are_worth_their_composition_to_an_attacker(
 ) -> None:
     """400 games; the attack wins them all where noise is shared, which is how we know that it could win."""
     if shared:
-        monkeypatch.setattr(pt, "_stream", lambda purpose, recipe, sigma, seed, adam: seed)
+        monkeypatch.setattr(pt, "_stream", lambda purpose, recipe, sigma, seed, *rest: seed)
     X, y = table(rows=300)
     X = np.column_stack([X, np.zeros(300)])
     you = np.append(np.zeros(5), 3.0)  # a code that nobody else has

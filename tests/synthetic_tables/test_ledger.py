@@ -84,6 +84,14 @@ def test_both_noises_are_the_discrete_gaussian() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, None])
+def test_two_tables_of_one_seed_do_not_share_their_noise(seed: int | None) -> None:
+    """Noise of one stream in two sizes could be taken off by whoever holds both tables."""
+    rhos = 0.02, 0.08
+    first, second = (Ledger(np.empty((0, 1), dtype=int), rho, seed).count([0], [4_000], rho, "cells") for rho in rhos)
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("seed", [0, None])
 def test_the_ledger_adds_up_and_refuses_one_more(seed: int | None) -> None:
     book = Ledger(WITHOUT, 0.02, seed)
     for what in ("first", "second"):

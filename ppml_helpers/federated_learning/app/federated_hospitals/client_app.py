@@ -95,7 +95,10 @@ def _private_rng(settings: Settings, server_round: int, context: Context) -> np.
     secret = str(context.node_config.get("noise-secret", ""))
     if not secret:
         return np.random.default_rng()
-    return task.rng_for(settings.seed, server_round, _hospital(context), secret)
+    # Two runs that share noise can be extrapolated to none: one that differs in what it trains draws other numbers.
+    numbers = (settings.noise_multiplier, settings.clipping_norm, settings.sample_rate, settings.learning_rate)
+    run = "/".join([settings.strategy, *(f"{float(number):.9g}" for number in numbers)])
+    return task.rng_for(settings.seed, server_round, _hospital(context), f"{secret}/{run}")
 
 
 def _count_steps(context: Context, server_round: int, settings: Settings) -> int:
