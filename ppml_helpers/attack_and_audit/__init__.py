@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "colleagues": ["COLLEAGUES"],
         "drawing": ["draw_bands", "draw_found", "draw_person", "draw_roc"],
-        "explorer": ["AuditExplorer"],
+        "explorer": ["AuditExplorer", "ExposureExplorer"],
         "lira": ["logit_confidence", "scores_of"],
         "shadow": ["Shadows", "fit_shadows", "train_shadows"],
         "study": ["prepare"],

@@ -17,7 +17,7 @@ _LEAST = 1e-4  # where the axes of small shares begin
 _LOOKS = (("leak", "-", "D"), ("baseline", "--", "s"), ("control", ":", "o"))
 _DARK = {"baseline": "#595959", "control": "#9A6700"}  # for text on white
 
-LABELS = ((0.0016, 0.13), (0.16, 0.1), (0.006, 0.0016))
+LABELS = ((0.0012, 0.2), (0.16, 0.07), (0.006, 0.0016))
 """Where the names of the three curves of `draw_roc` stand: strongest attack, another, control."""
 
 
@@ -40,7 +40,6 @@ def draw_roc(curves: Mapping[str, AttackResult]) -> figures.Picture:
         axis.plot(0.001, curve.at_1_in_1000.tpr, marker, color=look["color"], markersize=8, clip_on=False)
         axis.text(*place, name, color=_DARK.get(colour, look["color"]), fontsize=10)
     axis.plot([_LEAST, 1], [_LEAST, 1], color=figures.COLOURS["baseline"], linewidth=1)
-    axis.text(0.00013, 0.00028, "guessing", color=_DARK["baseline"], fontsize=10)
     axis.axvline(0.001, color="black", linestyle=":", linewidth=0.8)
     axis.set(xscale="log", yscale="log", xlim=(_LEAST, 1), ylim=(_LEAST, 1.1))
     axis.set(xlabel="false alarms (share of the others)", ylabel="members found (share)")

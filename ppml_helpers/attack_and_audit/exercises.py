@@ -1,91 +1,36 @@
-"""Exercises of chapter 06: attack and audit."""
+"""Exercises of chapter 06, attack and audit; those of 06b stand in `exposure_exercises`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ppml_helpers.attack_and_audit import exposure_exercises
+from ppml_helpers.attack_and_audit.exposure_exercises import kept_study, thirty
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_number, close, right, wrong
 
-TITLE = "Attack and audit"
+TITLE = {"06": "Attack and audit", "06b": exposure_exercises.TITLE}
 
-_CASE = "overfitted network"  # of 06.1 to 06.3
-
-_LIST, _MEMBERS = 20_000, 1_000  # of 06.2: people on the list, and how many of them are members
-
-# 06.3: shares of members whose income is guessed right, as the chapter's own cells find them: its solution cell would
-# show a drift.
-_INCOME = MappingProxyType({"commonest": 0.318, "imputation": 0.401, "attack": 0.499})
-
-_DIAGNOSIS_GAIN = 0.067  # what the chapter's cell finds before 06.3
-
-_PROMISE = 3.0  # of 06.4
-
-_BROKEN = "Cleo"  # of 06.5
+_CASE = "overfitted network"  # of 06.1
+_LIST, _MEMBERS = 20_000, 1_000  # of 06.1: people on the list, and how many of them are members
+_PROMISE = 3.0  # of 06.2
+_BROKEN = "Cleo"  # of 06.3
+_PATIENTS = 40  # of 06.4: what a training divides by
+_KEPT_RULE, _BROKEN_RULE = (
+    "sound",
+    ("clipped after averaging", "divided by the true batch", "deaths put in three times", "scaled by its own spread"),
+)
 
 
 # What is said to answers ---------------------------------------------------------------------------------------------
-
-
-@cache
-def _study() -> Any:
-    from ppml_helpers.attack_and_audit import study
-
-    return study.load()
-
-
-def _found_at(result: Any, alarms: float) -> float:
-    """Return the share of members found at a share of false alarms."""
-    return float(result.tpr[result.fpr <= alarms + 1e-9][-1])
-
-
-def _judge_1(answer: object) -> Reply:
-    value, attacks = as_number(answer), _study()[_CASE].attacks
-    online = attacks["LiRA online"]
-    truth = 1000 * _found_at(online, 0.1)
-    if close(value, truth, 6):
-        return right(
-            f"About {truth:.0f} of 1,000 at 10 % false alarms. At 0.1 % it was {1000 * online.at_1_in_1000.tpr:.0f}; "
-            "here a hundred times as many people are accused in error."
-        )
-    if close(value, truth / 1000, 0.006):
-        return wrong("That is the share of members found. The task asks how many of 1,000.")
-    if close(value, truth / 10, 0.6):
-        return wrong("That is in percent. The task asks how many of 1,000.")
-    if close(value, 1000 * _found_at(online, 0.01), 6):
-        return wrong("That is at 1 % false alarms: 10 of 1,000. Here 100 of 1,000 may be accused in error.")
-    if close(value, 1000 * _found_at(online, 0.001), 0.5):
-        return wrong("That is at 0.1 % false alarms: 1 of 1,000. Here 100 of 1,000 may be accused in error.")
-    if close(value, 1000 * _found_at(attacks["LiRA offline"], 0.1), 6):
-        return wrong("That is the offline attack. The task is about the one that trains on the person it looks for.")
-    if close(value, 1000 * _found_at(_thirty(), 0.1), 6):
-        return wrong("That is your own attack with 30 shadow models. The task is about 126: take it from `kept`.")
-    if close(value, 1000 * _found_at(_study()["forest"].attacks["LiRA online"], 0.1), 6):
-        return wrong("That is the forest. The task is about the overfitted network.")
-    if close(value, 100, 1):
-        return wrong("That is how many are accused in error, and how many a guesser would find. LiRA finds more.")
-    if close(value, 1000 * _found_at(attacks["loss threshold"], 0.1), 0.6):
-        return wrong("That is what the loss threshold finds: guessing, nearly. The task is about LiRA.")
-    if close(value, 1000 * online.auc, 6):
-        return wrong("That is the AUC, an average over all shares of false alarms. Read the curve at one of them.")
-    if value > 1000 or value < 0:
-        return wrong("Of 1,000 members it can find 0 to 1,000.")
-    return wrong("100 of 1,000 is an fpr of 0.1. Take the last point of the curve whose fpr is not above it.")
-
-
-def _thirty() -> Any:
-    """Return the attack with the chapter's 30 shadow models."""
-    return _study().fewer[32]["LiRA online"]
 
 
 def _right_accusations(found: float, alarms: float, share: float) -> float:
     return found * share / (found * share + alarms * (1 - share))
 
 
-def _judge_2(answer: object) -> Reply:
-    value, attacks = as_number(answer), _study()[_CASE].attacks
+def _judge_1(answer: object) -> Reply:
+    value, attacks = as_number(answer), kept_study()[_CASE].attacks
     online, share = attacks["LiRA online"], _MEMBERS / _LIST
     found = online.at_1_in_1000.tpr
     truth = _right_accusations(found, 0.001, share)
@@ -110,8 +55,10 @@ def _judge_2(answer: object) -> Reply:
         return wrong("That is the share of members on the list. Among the accused there are more.")
     if close(value, _right_accusations(online.at_1_in_100.tpr, 0.01, share), 0.006):
         return wrong("That is at 1 % false alarms. The attacker is stricter: 0.1 %.")
-    if close(value, _right_accusations(_thirty().at_1_in_1000.tpr, 0.001, share), 0.006):
-        return wrong("That is the attack with 30 shadow models. The attacker of 06.1 has 126: take it from the file.")
+    if close(value, _right_accusations(thirty().at_1_in_1000.tpr, 0.001, share), 0.006):
+        return wrong(
+            "That is the attack with 30 shadow models. The attacker of the task has 126: take it from the file."
+        )
     if close(value, _MEMBERS * found + (_LIST - _MEMBERS) * 0.001, 2):
         return wrong("That is how many people are accused. Which share of them are members?")
     if not 0 <= value <= 1:
@@ -119,39 +66,7 @@ def _judge_2(answer: object) -> Reply:
     return wrong("Count the members found, 1,000 times the TPR, and the others accused, 19,000 times 0.001.")
 
 
-def _judge_3(answer: object) -> Reply:
-    value = as_number(answer)
-    commonest, imputation, attack = _INCOME.values()
-    truth = attack - imputation
-    if close(value, truth, 0.012):
-        return right(
-            f"The attack is right for {100 * attack:.0f} of 100 members, imputation alone for {100 * imputation:.0f}: "
-            f"the model adds {100 * truth:.0f}. That is the leak, and not the vendor's {100 * attack:.0f}."
-        )
-    if close(value, 100 * truth, 1.2):
-        return wrong("That is in points of 100. Give the difference of the two shares.")
-    if close(value, attack, 0.012):
-        return wrong(
-            "That is the vendor's number: all that is guessed right with the model. Most of it is guessed right "
-            "without the model, too."
-        )
-    if close(value, imputation, 0.012):
-        return wrong("That is imputation alone, the baseline. How much does the model add?")
-    if close(value, attack - commonest, 0.012):
-        return wrong(
-            "That is the gain over guessing the commonest income. The honest baseline knows the other columns: "
-            "imputation."
-        )
-    if close(value, _DIAGNOSIS_GAIN, 0.003):
-        return wrong("That is the gain for the diagnosis. The vendor guesses the income: call infer once more.")
-    if close(value, 0, 0.012):
-        return wrong("That is what the model adds for non-members, or what a calm model adds. Look at the members.")
-    if not -1 <= value <= 1:
-        return wrong("A difference of two shares lies between -1 and 1.")
-    return wrong("infer('income', shadow.OVERFITTED, adam=True).members has attack, imputation, and their difference.")
-
-
-def _judge_4(answer: object) -> Reply:
+def _judge_2(answer: object) -> Reply:
     from ppml_helpers.attack_and_audit import audit
 
     value = as_number(answer)
@@ -188,88 +103,127 @@ def _least(promise: float, **settings: float) -> int:
     return next(many for many in range(1, 10_000) if audit.best_possible(many, **settings) > promise)
 
 
-def _judge_5(answer: object) -> Reply:
+def _judge_3(answer: object) -> Reply:
+    from ppml_helpers.attack_and_audit.audit import TrainingAudit
     from ppml_helpers.attack_and_audit.colleagues import COLLEAGUES
 
     names = tuple(COLLEAGUES)
     if not isinstance(answer, Mapping) or set(answer) != set(names):
         raise NotAnAnswer(f"its keys are {', '.join(repr(name) for name in names)}")
-    shown = {name: as_number(answer[name]) for name in names}
-    sound = [name for name in names if name != _BROKEN]
-    if min(shown.values()) < 0:
-        return wrong("A lower bound on epsilon is 0 or more: take run.measured.epsilon_lower.")
-    if all(0.7 < bound < 0.9 for bound in shown.values()):
-        return wrong("These look like test AUCs, and the AUC shows nothing here. Take run.measured.epsilon_lower.")
-    if len(set(shown.values())) == 1 and shown[_BROKEN] > 0:
+    odd = next((answer[name] for name in names if not isinstance(answer[name], TrainingAudit)), None)
+    if odd is not None:
         return wrong(
-            "Three times the same number: without trainer=..., audit_training audits the kit's own training each time."
+            f"{odd!r} is not an audit, and a number by itself shows nothing: give what audit_training returned, whole."
         )
-    if shown[_BROKEN] > 1 and max(shown[name] for name in sound) <= 1:
-        return right(
-            f"{_BROKEN}'s promise of 1 is refuted: epsilon is at least {shown[_BROKEN]:.1f}. That program never clips, "
-            "so one canary pulls the model several times further than the noise was made for; its AUC is the best of "
-            "the three. Ada's and Ben's are not refuted, which is no proof that they are sound."
-        )
-    if min(shown.values()) > 1:
-        return wrong("All three above 1: was the promise that you audited epsilon=1.0, and is there no noise_divisor?")
-    accused = [name for name in sound if shown[name] > 1]
-    if accused:
+    runs: dict[str, TrainingAudit] = {name: answer[name] for name in names}
+    first = runs[names[0]]
+    if len({id(run.models) for run in runs.values()}) < 3 or all(
+        (run.scores == first.scores).all() for run in runs.values() if len(run.scores) == len(first.scores)
+    ):
         return wrong(
-            f"{accused[0]}'s shows more than 1 here, and should not. One audit in twenty errs: check the call, then "
-            "try another seed for all three."
+            "Three times the same model: without trainer=..., audit_training audits the kit's own training each time."
         )
-    return wrong(
-        "None of them shows more than 1, so nothing is refuted yet. Give epsilon=1.0, trainer=... and 1,000 canaries: "
-        "fewer show less."
+    if any(run.promised != run.actual for run in runs.values()):
+        return wrong(
+            "You planted a bug yourself. Leave noise_divisor out: the bug, if there is one, is the colleague's."
+        )
+    if any(abs(run.promised - 1) > 0.01 for run in runs.values()):
+        return wrong("The promise that you audited is not theirs: give epsilon=1.0.")
+    if not runs[_BROKEN].caught:
+        return wrong(
+            "None of them is refuted yet. Take 1,000 canaries, the default: fewer show less."
+            if not any(run.caught for run in runs.values())
+            else "Look at the calls again: is each audit beside the name of the colleague whose trainer it was given?"
+        )
+    accused = [name for name in names if name != _BROKEN and runs[name].caught]
+    said = (
+        f"{_BROKEN}'s promise of 1 is refuted: epsilon is at least {runs[_BROKEN].measured.epsilon_lower:.1f}. That "
+        "program takes the standard deviation that it is asked for as a variance, so its noise is several times too "
+        "small. "
     )
+    if accused:
+        return right(
+            f"{said}{accused[0]} is accused as well, though that program is sound: up to 5 of 100 audits do so. "
+            "Report it so, and read the program; a second audit until it pleases would be worth nothing."
+        )
+    return right(f"{said}The others are not refuted, which is no proof that they are sound.")
+
+
+def _judge_4(answer: object) -> Reply:
+    if not callable(answer):
+        raise NotAnAnswer("it is a function of a training")
+    sound = _tried(answer, _KEPT_RULE)
+    if sound > 1 + 1e-6:
+        return wrong(
+            f"The sound training moves by 1 at most, and you say {sound:.3g}: compare two tables that differ in one "
+            "patient, and multiply by the 40 that it divides by, not by the patients of the table."
+        )
+    if sound < 0.2:
+        return wrong(f"You say {sound:.3g} of the sound training. Does the patient whom you add pull at all? Times 40?")
+    for name in _BROKEN_RULE:
+        moved = _tried(answer, name)
+        if moved <= 1 + 1e-6:
+            return wrong(f"The training that is {name} passes: you say {moved:.3g}. {_WHOM[name]}")
+    return right(
+        "Four broken trainings are found, and the sound one passes. On other tables a patient may still "
+        "move a model farther: such a test refutes, and proves nothing."
+    )
+
+
+_WHOM = {
+    "clipped after averaging": "Whose gradient is long? That of a patient with large values.",
+    "divided by the true batch": "Nearly all patients must pull one way, and the one whom you add the other way.",
+    "deaths put in three times": "It treats those with label 1 otherwise: add one of them, too.",
+    "scaled by its own spread": "Its columns are divided by their spread: add somebody who changes that.",
+}
+
+
+def _tried(answer: Callable[..., Any], name: str) -> float:
+    """Return what a learner's test says of one training of the gallery."""
+    from ppml_helpers.attack_and_audit import gallery
+
+    training = gallery.BUGS.get(name, gallery.Training)
+    return as_number(answer(training(_PATIENTS)))
 
 
 EXERCISES = (
     Exercise(
         name="06.1",
-        expects="a number of members, from 0 to 1,000",
-        hints=(
-            "100 of 1,000 others accused is a false positive rate of 0.1.",
-            "fpr and tpr are arrays of the same length, in rising order: curve.tpr[curve.fpr <= 0.1] is a part of one.",
-            "Its last entry is a share; there are 1,000 members.",
-        ),
-        judge=_judge_1,
-    ),
-    Exercise(
-        name="06.2",
         expects="a share from 0 to 1",
         hints=(
             "How many of the 1,000 members are found? How many of the 19,000 others are accused in error?",
             "right_accusations(members, point) of the chapter does it; members is a share.",
             "The attack is online['overfitted network'].at_1_in_1000.",
         ),
-        judge=_judge_2,
+        judge=_judge_1,
     ),
     Exercise(
-        name="06.3",
-        expects="a difference of two shares, such as 0.05",
-        hints=(
-            "infer takes one column or a list of columns: infer('income', shadow.OVERFITTED, adam=True).",
-            "Its result has members and nonmembers, and each of them imputation, attack and gain.",
-        ),
-        judge=_judge_3,
-    ),
-    Exercise(
-        name="06.4",
+        name="06.2",
         expects="a whole number of canaries",
         hints=(
             "audit.best_possible(m) is what m canaries show if every guess is right.",
             "Which is the first m for which that is above 3? A loop finds it.",
         ),
-        judge=_judge_4,
+        judge=_judge_2,
     ),
     Exercise(
-        name="06.5",
-        expects="a dict of three lower bounds on epsilon",
+        name="06.3",
+        expects="a dict of three audits, by the colleagues' names",
         hints=(
-            "run = audit.audit_training(*patients, recipe, epsilon=1.0, trainer=COLLEAGUES['Ada'])",
-            "run.measured.epsilon_lower is the bound. Loop over COLLEAGUES.items().",
+            "shown['Ada'] = audit.audit_training(*patients, recipe, epsilon=1.0, trainer=COLLEAGUES['Ada'])",
+            "Loop over COLLEAGUES.items(). shown['Ada'].measured is what the audit shows.",
         ),
-        judge=_judge_5,
+        judge=_judge_3,
     ),
+    Exercise(
+        name="06.4",
+        expects="a function of a training that returns a number",
+        hints=(
+            "Train on a table of 40 patients, and on the same table with one more; the models differ by a vector.",
+            "Its length, np.linalg.norm, times 40 is how far that patient moves the sum, in clipping norms.",
+            "Try several patients: with large values, with both labels, and one who pulls against all others.",
+        ),
+        judge=_judge_4,
+    ),
+    *exposure_exercises.EXERCISES,
 )

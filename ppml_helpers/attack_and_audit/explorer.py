@@ -1,4 +1,4 @@
-"""The explorer of chapter 06: what is promised against what one training run shows, with and without a bug."""
+"""The explorers: what is promised against what one run shows (chapter 06), and what models say of you (06b)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ppml_helpers import accounting, checks, figures
+from ppml_helpers.attack_and_audit import exposure
 from ppml_helpers.attack_and_audit.comparison import BUG, Audited, Audits, compared, complete
+from ppml_helpers.attack_and_audit.drawing import draw_person
+from ppml_helpers.attack_and_audit.exposure import Attacked, Exposure
 from ppml_helpers.cohort import Split, checked_split
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress, log_slider
+from ppml_helpers.words import percent
 
 CANARIES = (100, 300, 1_000, 2_000)
 RUNS = (1, 2, 3, 5)
@@ -113,6 +117,81 @@ class AuditExplorer(Explorer):
             f"the test AUC is {result.auc:.2f}, and {result.other_auc:.2f} "
             f"{'without' if result.bug else 'with'} the bug."
         )
+
+
+class ExposureExplorer(Explorer):
+    """Choose a kind of model and a patient, and see what such models say of them with them in and without them.
+
+    Every picture is of 32 real trainings, half of them with the patient, on halves of the study's 2,000 patients. The
+    models of a kind are trained once and kept.
+    """
+
+    title = "What models say of one patient"
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Attacked] = {}
+        super().__init__()
+
+    def controls(self) -> dict[str, W.Widget]:
+        """Return the kind of model, and the patient by how likely their end was."""
+        people = {chance: exposure.patient_of(chance) for chance in exposure.CHANCES}
+        options = [(percent(chance), who) for chance, who in people.items()]
+        return {
+            "kind": W.Dropdown(options=exposure.KINDS, value=exposure.KINDS[0], description="model", **LOOK),
+            "patient": W.SelectionSlider(options=options, value=people[0.06], description="how likely", **LOOK),
+        }
+
+    def compute(self, progress: Progress, kind: str, patient: int) -> Exposure:
+        """Train models of this kind, if that was not done before, and look at the patient."""
+        if kind not in self._kept:
+            self._kept[kind] = exposure.attacked(kind, progress)
+        return exposure.exposure(kind, self._kept[kind], patient)
+
+    def forget(self) -> None:
+        """Drop every remembered result and every model."""
+        super().forget()
+        self._kept = {}
+
+    def draw(self, figure: Figure, result: Exposure) -> None:
+        """Draw the models' log-odds with and without the patient, and beside it how often the attack is right."""
+        left, right = figure.subplots(1, 2, width_ratios=(2, 1))
+        figures.style(left)
+        draw_person(left, result.scores, result.inside)
+        end = "died in hospital" if result.died else "left hospital alive"
+        left.set_title(f"a patient who {end}: {exposure.MODELS} models", fontsize=10, loc="left")
+        _draw_counts(right, result)
+
+    def say(self, result: Exposure) -> str:
+        """Say who the patient is, what the models say, and how often the attack finds them."""
+        end, half = "died in hospital" if result.died else "left hospital alive", exposure.MODELS // 2
+        with_them, without = (result.scores[side].mean() for side in (result.inside, ~result.inside))
+        return (
+            f"This patient {end}, which a calm model of other patients held {percent(result.chance)} likely; "
+            f"{result.kind}: mean log-odds of that {with_them:.1f} with the patient and {without:.1f} without. At "
+            f"{percent(exposure.RATE)} false alarms the attack takes the patient for a member in {result.found} of "
+            f"{half} models that they were in, and in {result.alarms} of {half} others; of all members it finds "
+            f"{percent(result.average, 1)}."
+        )
+
+
+def _draw_counts(axis: Axes, result: Exposure) -> None:
+    """Draw in what share of the models the patient is taken for a member, and what is found on average."""
+    figures.style(axis)
+    half = exposure.MODELS // 2
+    rows = (
+        ("found", result.found / half, "leak", "D"),
+        ("in error", result.alarms / half, "baseline", "s"),
+        ("average", result.average, "leak", "o"),
+    )
+    for row, (_, share, colour, marker) in enumerate(rows):
+        filled = figures.COLOURS[colour] if row != len(rows) - 1 else "white"
+        axis.hlines(row, 0, 100 * share, color=figures.COLOURS[colour], linewidth=1)
+        look = {"color": figures.COLOURS[colour], "markerfacecolor": filled, "markersize": 9}
+        axis.plot(100 * share, row, marker, clip_on=False, **look)
+        axis.text(100 * share + 7, row, percent(share, 1 if row == len(rows) - 1 else 0), fontsize=10, va="center")
+    axis.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    axis.set(xlim=(-3, 135), ylim=(len(rows) - 0.4, -0.6), xticks=(0, 50, 100), xlabel="% of the models")
+    axis.set_title("taken for a member", fontsize=10, loc="left")
 
 
 # The words -------------------------------------------------------------------------------------------------------

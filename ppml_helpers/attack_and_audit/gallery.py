@@ -178,7 +178,7 @@ class OneDraw(Training):
 
     name = "noise drawn once"
     rule = "fresh noise in every step"
-    why = "who sees the last model alone meets more noise than promised; who sees two steps can take it off"
+    why = "the last model alone holds more noise than promised; two steps would give it away"
 
     def noise(self, step: int, size: int, rng: np.random.Generator) -> Floats:
         return np.random.default_rng(rng.bit_generator.seed_seq).standard_normal(size)
@@ -336,6 +336,11 @@ class Finding(NamedTuple):
         """Whether the rule may be kept."""
         return self.low <= self.measured <= self.high
 
+    def __str__(self) -> str:
+        """Say what was measured, and what is allowed."""
+        high = f"at most {self.high:.2g}" if self.measured > self.high else f"at least {self.low:.2g}"
+        return f"{self.name}: {self.measured:.3g} ({high})"
+
 
 def sensitivity(train: Trainer, divisor: float = _PATIENTS, *, replaces: bool = False) -> Finding:
     """Measure how far one patient moves one step without noise, at most: no farther than the clipping norm.
@@ -355,27 +360,27 @@ def sensitivity(train: Trainer, divisor: float = _PATIENTS, *, replaces: bool = 
     steps = [_step(train, np.vstack([X, row]), np.append(y, label)) for row in extremes for label in (0, 1)]
     for one in steps:
         moved += [float(np.linalg.norm(one - other)) for other in (steps if replaces else [without])]
-    kind = "changed" if replaces else "added"
-    return Finding(f"a patient {kind} moves a step by (in C)", max(moved) * divisor, 0.0, 1 + 1e-9)
+    kind = "change" if replaces else "patient"
+    return Finding(f"pull of one {kind}, in C", max(moved) * divisor, 0.0, 1 + 1e-9)
 
 
 def spread(train: Trainer, divisor: float = _PATIENTS) -> Finding:
     """Measure the noise of the weight that has least, in one step: as much as the multiplier says."""
     least = _noises(train, 1, 1.0).std(axis=0).min() * divisor
-    return Finding("least noise of a weight (in sigma C)", float(least), 0.85, math.inf)
+    return Finding("least noise, in sigma C", float(least), 0.85, math.inf)
 
 
 def freshness(train: Trainer) -> Finding:
     """Measure the noise of two steps beside that of one: independent noises add up to 1.41 times as much."""
     one, two = (_noises(train, steps, 1.0, learning_rate=_TINY_STEP).std(axis=0) for steps in (1, 2))
     ratios = two[one > 0] / one[one > 0]
-    return Finding("noise of two steps (in that of one)", float(np.median(ratios)), 1.2, 1.7)
+    return Finding("two steps' noise, in one's", float(np.median(ratios)), 1.2, 1.7)
 
 
 def shared_noise(train: Trainer) -> Finding:
     """Measure how alike the noise of two releases is, as a correlation: not at all."""
     one, other = (_noises(train, 1, sigma).ravel() for sigma in (1.0, 0.5))
-    return Finding("correlation of two releases' noise", float(np.corrcoef(one, other)[0, 1]), -0.15, 0.15)
+    return Finding("correlation of two noises", float(np.corrcoef(one, other)[0, 1]), -0.15, 0.15)
 
 
 def batch_sizes(train: Trainer) -> Finding:
@@ -384,7 +389,7 @@ def batch_sizes(train: Trainer) -> Finding:
     rate = 0.2
     sizes = np.array([_step(train, X, y, seed, rate)[-1] for seed in range(_RUNS)]) * rate * _PATIENTS / 0.5
     share = float(sizes.var() / (_PATIENTS * rate * (1 - rate)))
-    return Finding("variance of batch sizes (in that of tosses)", share, 0.7, math.inf)
+    return Finding("batch variance, in tosses'", share, 0.7, math.inf)
 
 
 def accountant(training: Training, epsilon: float = 1.0) -> Finding:
@@ -396,7 +401,7 @@ def accountant(training: Training, epsilon: float = 1.0) -> Finding:
     how = {"pessimistic_estimate": False, "use_connect_dots": False, "value_discretization_interval": 1e-4}
     loss = pld.from_gaussian_mechanism(sigma, sampling_prob=recipe.sample_rate, **how).self_compose(recipe.steps)
     least = loss.get_epsilon_for_delta(accounting.DELTA)
-    return Finding("promised (in the least it can cost)", training.claimed(sigma, recipe) / least, 1 - 1e-3, math.inf)
+    return Finding("promise, in least cost", training.claimed(sigma, recipe) / least, 1 - 1e-3, math.inf)
 
 
 def findings(training: type[Training]) -> list[Finding]:
