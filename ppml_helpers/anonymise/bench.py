@@ -130,7 +130,7 @@ class Bench:
         self._hierarchies = support2_hierarchies(self.extract)
         places = pd.DataFrame({"place": np.arange(len(extract))}, index=extract.index)
         split = cohort.split(places, extract[cohort.SUPPORT2.label], seed=0)
-        self._train, self._test = (np.sort(part["place"].to_numpy()) for part in (split.X_train, split.X_test))
+        self._train, self._test = (np.sort(part["place"].to_numpy(int)) for part in (split.X_train, split.X_test))
         self._lattices: dict[str, Lattice] = {}
         self._points: dict[tuple[int, Asked], dict[str, float]] = {}
 
