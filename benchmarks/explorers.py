@@ -54,12 +54,12 @@ def move_epsilon(benchmark: Benchmark) -> None:
         peer=explorer.redraw,
         repeats=5 if benchmark.quick else 20,
         unit="slider move",
-        note=f"{len(split.X_train)} patients, 5 models trained anew, 200 games (a training each), accounting, "
+        note=f"{len(split.X_train)} patients, 5 models trained anew, 100 games (a training each), accounting, "
         "bootstrap and drawing; the peer only draws",
         ratio="ours/peer",
         at_most=5,
     )
-    assert set(trained) == {(len(SEEDS), 200)}
+    assert set(trained) == {(len(SEEDS), 100)}
 
 
 def toss_anew(benchmark: Benchmark) -> None:

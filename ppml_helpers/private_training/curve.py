@@ -239,14 +239,14 @@ def allowed(training: SampledGaussian, delta: float) -> Allowed:
 
 
 def curve_of(
-    bench: Bench, judge: Judge, logits: Mapping[float, np.ndarray], releases: int, rows: int, progress: Progress
+    bench: Bench, scores: Mapping[float, np.ndarray], releases: int, rows: int, progress: Progress
 ) -> pd.DataFrame:
     """Return per epsilon: mean, low and high usefulness over trainings, and the attacker's exact and promised limit."""
-    made, epsilons = [], sorted(epsilon for epsilon in logits if epsilon < math.inf)
+    made, epsilons = [], sorted(epsilon for epsilon in scores if epsilon < math.inf)
     for place, epsilon in enumerate(epsilons):
         progress(place / len(epsilons), f"what epsilon {epsilon:.2g} allows")  # seconds each, for sampled batches
-        scores, limits = judge(logits[epsilon]), allowed(bench.released(epsilon, releases, rows), bench.delta)
-        made.append([epsilon, scores.mean(), scores.min(), scores.max(), limits.exact, limits.promise])
+        reached, limits = scores[epsilon], allowed(bench.released(epsilon, releases, rows), bench.delta)
+        made.append([epsilon, reached.mean(), reached.min(), reached.max(), limits.exact, limits.promise])
     return pd.DataFrame(made, columns=["epsilon", "mean", "low", "high", "exact", "promise"]).set_index("epsilon")
 
 

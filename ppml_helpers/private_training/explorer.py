@@ -93,7 +93,7 @@ class EpsilonExplorer(Explorer):
             "years": _slide("years", (1, 2, 5, 10), 1, 250, 60),
             "rows": _slide("rows a patient", ROWS, 1, 250, 95),
             "prior": _slide("prior", [(f"{100 * p:g} in 100", p) for p in PRIORS], 0.5, 380, 80),
-            "games": _slide("games", GAMES, 200, 380, 80),
+            "games": _slide("games", GAMES, 100, 380, 80),
         }
 
     def arrange(self, knobs: dict[str, W.Widget]) -> W.Widget:

@@ -32,7 +32,7 @@ PATIENTS = (300, 500, 1_000, 2_000, 4_000)
 MOST_TRAININGS = 400  # for the games of one move, unless that were fewer than twenty games
 MAP_SEEDS = 2  # trainings behind each point of the map
 _FEWEST_GAMES = 20
-_NETWORK_GAMES = 5  # a network takes far longer, so so many times fewer games are played
+_NETWORK_SHARE = 0.4  # of the games are played, since a network takes far longer
 
 
 class Asked(NamedTuple):
@@ -117,6 +117,8 @@ class Desk:
         self.groups = subgroups(split)
         self._benches: dict[tuple[int, Recipe], Bench] = {}
         self._games: dict[tuple[int, Recipe, float, int], Game] = {}
+        self._judges: dict[tuple[str, str], Judge] = {}
+        self._scores: dict[tuple[Judge, Bench, float], np.ndarray] = {}
 
     @property
     def counts(self) -> list[int]:
@@ -128,17 +130,18 @@ class Desk:
     def look(self, asked: Asked, progress: Progress) -> Shown:
         """Train, attack and measure what this setting needs and is not there yet."""
         bench = self._bench(asked.patients, asked)
-        judge = Judge(asked.usefulness, self.split.y_test.to_numpy(), self.groups[asked.among])
+        judge = self._judge(asked.usefulness, asked.among)
         logits = bench.logits([*sorted({*bench.epsilons, asked.epsilon}), math.inf], bench.seeds, progress)
+        scores = {epsilon: self._scored(judge, bench, epsilon, rows) for epsilon, rows in logits.items()}
         released, behind = bench.released(asked.epsilon, asked.releases, asked.rows), self._behind(bench, asked)
         return Shown(
             asked=asked,
             predicts=self.predicts,
-            curve=curve_of(bench, judge, logits, asked.releases, asked.rows, progress),
-            present=pd.Series(judge(logits[asked.epsilon]), index=bench.seeds, name=asked.usefulness),
+            curve=curve_of(bench, scores, asked.releases, asked.rows, progress),
+            present=pd.Series(scores[asked.epsilon], index=bench.seeds, name=asked.usefulness),
             test_interval=judge.interval(logits[asked.epsilon]),
             non_private=float(judge(bench.plain).mean()),
-            control=float(judge(logits[math.inf]).mean()),
+            control=float(scores[math.inf].mean()),
             nothing=judge.nothing,
             extreme=extreme(logits[asked.epsilon]),
             released=released,
@@ -160,6 +163,17 @@ class Desk:
         if (patients, recipe) not in self._benches:
             self._benches[patients, recipe] = Bench(self.split, patients, asked.model, recipe, self.delta)
         return self._benches[patients, recipe]
+
+    def _judge(self, usefulness: str, among: str) -> Judge:
+        """Return who measures; its draws of the test patients are the same at every setting."""
+        if (usefulness, among) not in self._judges:
+            self._judges[usefulness, among] = Judge(usefulness, self.split.y_test.to_numpy(), self.groups[among])
+        return self._judges[usefulness, among]
+
+    def _scored(self, judge: Judge, bench: Bench, epsilon: float, logits: np.ndarray) -> np.ndarray:
+        if (judge, bench, epsilon) not in self._scores:
+            self._scores[judge, bench, epsilon] = judge(logits)
+        return self._scores[judge, bench, epsilon]
 
     def _play(self, bench: Bench, asked: Asked, progress: Progress) -> Played:
         X, y, *_ = bench.data(bench.seeds[0])
@@ -198,8 +212,8 @@ class Desk:
         asked, losses = shown.asked, {}
         bench = self._bench(asked.patients, asked)
         private = bench.logits([asked.epsilon], bench.seeds, lambda *_: None)[asked.epsilon]
-        for name, among in self.groups.items():
-            judge = Judge(asked.usefulness, self.split.y_test.to_numpy(), among)
+        for name in self.groups:
+            judge = self._judge(asked.usefulness, name)
             before, after = judge(bench.plain).mean(), judge(private).mean()
             losses[name] = (before - after) * (1 if shown.measure.up else -1), before, after
         worst = max(losses, key=lambda name: losses[name][0])
@@ -212,9 +226,9 @@ class Desk:
 
 def games_of(asked: Asked) -> int:
     """Return how many games are played at a setting: an even number, fewer where each needs many models."""
-    slower = _NETWORK_GAMES if RECIPES[asked.model].hidden else 1
-    trainings = max(MOST_TRAININGS, asked.games) // slower
-    return max(_FEWEST_GAMES, min(asked.games // slower, trainings // asked.releases) // 4 * 4)
+    share = _NETWORK_SHARE if RECIPES[asked.model].hidden else 1
+    affordable = int(share * max(MOST_TRAININGS, asked.games)) // asked.releases
+    return max(_FEWEST_GAMES, min(int(share * asked.games), affordable) // 4 * 4)
 
 
 def _promise(shown: Shown, delta: float) -> Sequence[str]:

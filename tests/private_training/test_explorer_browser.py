@@ -36,8 +36,8 @@ def test_all_is_said_labelled_and_reached_by_tab(chapter: lab.NotebookPage, expl
 
 def test_by_keyboard_the_game_is_played_again_and_the_choice_is_kept_in_words(explorer: lab.ExplorerView) -> None:
     before = explorer.look()
-    explorer.slider("games").press("ArrowLeft")
-    after = explorer.settled(lambda now: changed(before, now) and "of 100 games" in now.alt)
+    explorer.slider("games").press("ArrowRight")
+    after = explorer.settled(lambda now: changed(before, now) and "of 200 games" in now.alt)
     view = explorer.control("view").locator("select")
     view.focus()
     for key in ("Alt+ArrowDown", "ArrowDown", "Enter"):  # a bare arrow would move to another cell in JupyterLab
