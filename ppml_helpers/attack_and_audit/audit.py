@@ -533,7 +533,7 @@ def _refuse_too_few(m: int, confidence: float, delta: float, plan: tuple[int, ..
         mend = f"take {enough[0]} canaries or more, and guess as many" if enough else "lower the confidence or delta"
         raise AuditError(
             f"{max(plan, default=0)} guesses about {m} canaries cannot show anything at {100 * confidence:g} % "
-            f"confidence and delta {delta:g}, even if every guess is right: {mend}."
+            f"confidence and delta {delta:g}, even at best, with every guess right: {mend}."
         )
     return best
 

@@ -156,7 +156,7 @@ class HalfTheNorm(Training):
 
     name = "noise for C/2"
     rule = "noise fits the clipping norm"
-    why = "it is worth an epsilon of about 2, and 1,000 canaries show a third or less of what there is"
+    why = "twice as much shows of each patient, which is less than 1,000 canaries need to refute"
 
     def noise(self, step: int, size: int, rng: np.random.Generator) -> Floats:
         return rng.standard_normal(size) / 2
@@ -200,7 +200,7 @@ class ClipsTheMean(Training):
 
     name = "clipped after averaging"
     rule = "one patient's gradient is bounded"
-    why = "a canary's gradient is six times as long as is allowed, and nothing shortens it"
+    why = "a canary's gradient is several times as long as is allowed, and nothing shortens it"
 
     def bounded_sum(self, residuals: Floats, rows: Floats, lengths: Floats, norm: float) -> Floats:
         total = residuals @ rows

@@ -386,6 +386,15 @@ def test_a_sweep_gives_what_each_audit_alone_gives(some):
         assert len(found.models.weights[0]) == 1
 
 
+def test_the_settings_of_a_sweep_share_coins_and_no_noise(some):
+    """The codes of canaries that were out hold noise alone: two models that shared it could be extrapolated to none."""
+    swept = audit.audit_sweep(*some, LOGISTIC, [(1.0, 1.0), (1.0, 8.0), (3.0, 1.0)], canaries=300, seed=1)
+    out = ~swept[0].included
+    noises = [found.models.weights[0].numpy()[0, found.columns :][out] for found in swept]
+    assert all((found.included == swept[0].included).all() for found in swept)
+    assert np.abs(np.corrcoef(noises) - np.eye(3)).max() < 4.5 / math.sqrt(out.sum())
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
