@@ -438,12 +438,13 @@ def test_two_releases_are_worth_their_composition_to_an_attacker(
         assert right <= allowed + error
 
 
-def test_no_two_models_of_a_sweep_share_noise_or_batches() -> None:
-    data = (*table(), *table(seed=1))
-    for recipe in (Recipe(10, 0.5, 0.5), SAMPLED):
-        sweep = sweep_of(recipe, [data])
-        sweep.run([1.0, 3.0, 10.0], [0, 1])
-        noiseless = pt.train(*data[:2], recipe, [0.0], [0]).vectors()[0]
-        noises = np.array([model.vectors()[0] - noiseless for model in sweep.models.values()])
-        alike = np.corrcoef(noises)[np.triu_indices(len(noises), 1)]
-        assert np.abs(alike).max() < 0.95
+@pytest.mark.parametrize("recipe", [Recipe(10, 0.5, 0.5, momentum=0), Recipe(10, 0.5, 0.5, 0.5, momentum=0)])
+def test_no_two_models_of_a_sweep_share_noise_or_batches(recipe: Recipe) -> None:
+    data = (*table(columns=100), *table(columns=100, seed=1))
+    sweep = sweep_of(recipe, [data])
+    sweep.run([1.0, 3.0], [0, 1])
+    sweep.run([10.0], [0, 1])
+    noiseless = pt.train(*data[:2], recipe, [0.0], [0]).vectors()[0]
+    noises = np.array([model.vectors()[0] - noiseless for model in sweep.models.values()])
+    alike = np.corrcoef(noises)[np.triu_indices(len(noises), 1)]
+    assert np.abs(alike).max() < 0.45  # five standard deviations of what chance gives
