@@ -150,7 +150,7 @@ class EpsilonExplorer(Explorer):
         button = W.Button(
             description="Keep this choice", tooltip="Write the statement, and keep it for chapter 11", icon="check"
         )
-        button.layout.width = "160px"
+        button.layout.flex = "0 0 160px"
         button.on_click(lambda _: self.keep())
         self._statement = W.Textarea(
             description="statement",
@@ -188,5 +188,5 @@ def _deployed() -> str:
 
 
 def _row(kind: str, cells: Iterable[str]) -> str:
-    style = "padding:2px 8px;text-align:left"
+    style = "padding:2px 8px;text-align:left;line-height:1.3"
     return f"<tr>{''.join(f'<{kind} style={style!r}>{html.escape(cell)}</{kind}>' for cell in cells)}</tr>"
