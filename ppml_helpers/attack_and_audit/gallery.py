@@ -25,9 +25,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from ppml_helpers import accounting, checks
+from ppml_helpers import accounting
 from ppml_helpers.attack_and_audit import audit
-from ppml_helpers.errors import AuditError
 from ppml_helpers.private_training.engine import RECIPES, Labels, Progress, Recipe, Table, no_progress
 
 Floats = NDArray[np.float64]
@@ -78,7 +77,6 @@ class Training:
     divisor: float
 
     name = "sound"
-    rule = "every rule is kept"
     why = "a bound below the promise is what a sound training shows"
     recipe = FULL
     replaces = False  # whether its promise is about a patient who is changed, not about one who is added or removed
@@ -155,7 +153,6 @@ class HalfTheNorm(Training):
     """Noise made for half of the norm that is clipped to."""
 
     name = "noise for C/2"
-    rule = "noise fits the clipping norm"
     why = "twice as much shows of each patient, which is less than 1,000 canaries need to refute"
 
     def noise(self, step: int, size: int, rng: np.random.Generator) -> Floats:
@@ -166,7 +163,6 @@ class BareIntercept(Training):
     """Noise for every weight but the intercept, which is one number among many."""
 
     name = "intercept without noise"
-    rule = "noise on all that is published"
     why = "all canaries share the intercept, so that it tells of none of them"
 
     def noise(self, step: int, size: int, rng: np.random.Generator) -> Floats:
@@ -177,7 +173,6 @@ class OneDraw(Training):
     """Noise drawn before the loop, and used in every step."""
 
     name = "noise drawn once"
-    rule = "fresh noise in every step"
     why = "the last model alone holds more noise than promised; two steps would give it away"
 
     def noise(self, step: int, size: int, rng: np.random.Generator) -> Floats:
@@ -188,7 +183,6 @@ class WarmUp(Training):
     """Noise in a warm-up of two steps, left in from an experiment."""
 
     name = "noise in 2 steps only"
-    rule = "fresh noise in every step"
     why = "the audit looks at the whole training; the tests look at two steps, and these are right"
 
     def noise(self, step: int, size: int, rng: np.random.Generator) -> Floats:
@@ -199,7 +193,6 @@ class ClipsTheMean(Training):
     """The batch's gradient clipped, and not each patient's."""
 
     name = "clipped after averaging"
-    rule = "one patient's gradient is bounded"
     why = "a canary's gradient is several times as long as is allowed, and nothing shortens it"
 
     def bounded_sum(self, residuals: Floats, rows: Floats, lengths: Floats, norm: float) -> Floats:
@@ -211,7 +204,6 @@ class TrueBatch(Training):
     """The sum divided by how many were really drawn."""
 
     name = "divided by the true batch"
-    rule = "the divisor is public"
     why = "it moves everybody's share of the sum, not the direction that a canary has to itself"
 
     def divided_by(self, drawn: int, rate: float) -> float:
@@ -222,7 +214,6 @@ class OwnScale(Training):
     """Columns divided by the spread that the training table has."""
 
     name = "scaled by its own spread"
-    rule = "what comes before the training is private too"
     why = "the score looks at the direction of a weight; this tells by its size who has a code"
 
     def prepared(self, X: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
@@ -235,7 +226,6 @@ class ThreeTimes(Training):
     """Everybody who died is put in three times, so that deaths weigh as much as the rest."""
 
     name = "deaths put in three times"
-    rule = "the promise counts people, not rows"
     why = "half of the canaries pull three times as hard, and 1,000 of them show a part of that"
 
     def prepared(self, X: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
@@ -247,7 +237,6 @@ class OneSeed(Training):
     """The random stream hangs on the seed alone, and the seed is 0 in every release."""
 
     name = "two releases share noise"
-    rule = "each release has noise of its own"
     why = "an audit looks at one release, and that one is as promised"
 
     def key(self, recipe: Recipe, sigma: float) -> str:
@@ -258,7 +247,6 @@ class Removed(Training):
     """Sound for a patient who is removed, and sold for a patient who is changed."""
 
     name = "the wrong neighbour"
-    rule = "the neighbour of the promise is that of the proof"
     why = "the audit's canaries are in or out, the neighbour of the proof; what was promised was another"
     replaces = True
 
@@ -267,7 +255,6 @@ class FixedBatches(Training):
     """Batches of one size, accounted for as if each patient had tossed a coin."""
 
     name = "batches of one size"
-    rule = "sampled as the accounting says"
     why = "the noise is as large as promised, and hides who was in which batch from the last model"
     recipe = SAMPLED
 
@@ -279,7 +266,6 @@ class LimitAccountant(Training):
     """Noise chosen by an accountant whose formula is the limit of infinitely many steps (gdp in Opacus)."""
 
     name = "gdp accountant, sampled"
-    rule = "the accounting is a bound"
     why = "the promise is missed by little, far less than an audit leaves open"
     recipe = SAMPLED
 
@@ -421,7 +407,6 @@ def audited(
     training: type[Training], X: Table, y: Labels, *, canaries: int | audit.Canaries = 1000, seed: int = 0
 ) -> audit.TrainingAudit:
     """Audit a training of the gallery in one run, at epsilon 1, as a black box."""
-    checks.whole(seed, "seed", 0, error=AuditError)
     return audit.audit_training(X, y, training.recipe, 1.0, canaries=canaries, seed=seed, trainer=training(len(X)))
 
 

@@ -51,7 +51,9 @@ def test_the_audit_refutes_what_it_can_see(patients: tuple, name: str) -> None:
 def test_there_are_enough_bugs_and_each_is_found_by_something_or_named() -> None:
     assert len(BUGS) >= 8
     assert set(BUGS) == {*BROKEN_RULES, *CAUGHT_BY_AUDIT}
-    assert all(bug.why and bug.rule and bug.name == name for name, bug in BUGS.items())
+    assert all(bug.why and bug.name == name for name, bug in BUGS.items())
+    assert str(gallery.Finding("pull", 26.2, 0, 1)) == "pull: 26.2 (at most 1)"
+    assert str(gallery.Finding("noise", 0.479, 0.85, np.inf)) == "noise: 0.479 (at least 0.85)"
 
 
 def test_the_sound_training_is_the_engines_without_noise() -> None:
