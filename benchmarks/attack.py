@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from ppml_helpers import cohort
 from ppml_helpers.attack_and_audit import lira, shadow
+from ppml_helpers.private_training import engine
 from ppml_helpers.private_training.engine import Recipe
 from ppml_helpers.private_training.with_opacus import network
 
@@ -151,7 +152,8 @@ def _batches(recipe: Recipe, member: np.ndarray, number: int) -> list[Tensor] | 
     if recipe.sample_rate == 1:
         return None
     first = number // shadow.BLOCK_OF_REGRESSIONS * shadow.BLOCK_OF_REGRESSIONS
-    generator = torch.Generator().manual_seed(shadow.model_seed(0, first) + 1_000_003)
+    stream = engine._stream("batches", recipe, 0.0, shadow.model_seed(0, first), adam=False, divisor=None)
+    generator = torch.Generator().manual_seed(stream)
     own = torch.from_numpy(member[number])
     drawn = [torch.rand(len(own), generator=generator) < recipe.sample_rate for _ in range(recipe.steps)]
     return [rows[own].nonzero().squeeze(1) for rows in drawn]
