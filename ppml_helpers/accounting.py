@@ -49,8 +49,6 @@ class SampledGaussian(NamedTuple):
     noise_multiplier: float
     sample_rate: float
     steps: int
-    rows: int = 1
-    """Most rows that one person has in the table, each clipped to the clipping norm and sampled by itself."""
 
 
 def epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: float = DELTA, rows: int = 1) -> float:
@@ -81,7 +79,7 @@ def epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: floa
     Doroshenko et al. (2022) for privacy loss distributions; Mironov, Talwar and Zhang (2019) for Renyi divergences;
     Ganesh (2024), "Tight group-level DP guarantees for DP-SGD with sampling via mixture of Gaussians mechanisms".
     """
-    return compose([SampledGaussian(noise_multiplier, sample_rate, steps, rows)], delta)
+    return compose([SampledGaussian(noise_multiplier, sample_rate, steps)], delta, rows)
 
 
 def noise_multiplier(
@@ -121,15 +119,17 @@ def noise_multiplier(
     return known or _noise_multiplier(*setting, int(rows))
 
 
-def compose(trainings: Iterable[SampledGaussian], delta: float = DELTA) -> float:
+def compose(trainings: Iterable[SampledGaussian], delta: float = DELTA, rows: int = 1) -> float:
     """Return the epsilon of publishing all these trainings on the same patients, each with noise of its own.
 
     Parameters
     ----------
     trainings : iterable of SampledGaussian
-        Each with its noise multiplier, sample rate, steps and rows a person. None at all costs 0.
+        Each with its noise multiplier, sample rate and steps. None at all costs 0.
     delta : float
         In (0, 1), for all of them together.
+    rows : int
+        As in `epsilon`.
 
     Returns
     -------
@@ -139,10 +139,10 @@ def compose(trainings: Iterable[SampledGaussian], delta: float = DELTA) -> float
         compose at all.
     """
     check_training(delta=delta)
-    return _composed(_checked(trainings), float(delta))
+    return _composed(_checked(trainings, rows), float(delta))
 
 
-def exact_accuracy(trainings: Iterable[SampledGaussian], prior: float = 0.5) -> float:
+def exact_accuracy(trainings: Iterable[SampledGaussian], prior: float = 0.5, rows: int = 1) -> float:
     """Return how often, at best, a guess "was in the data" or "was not" is right against these very trainings.
 
     One pair (epsilon, delta) is a summary of a mechanism. The mechanism's whole curve is tighter at the attacker's
@@ -154,6 +154,8 @@ def exact_accuracy(trainings: Iterable[SampledGaussian], prior: float = 0.5) -> 
         All that is published.
     prior : float
         How likely membership was before, in [0, 1].
+    rows : int
+        As in `epsilon`.
 
     Returns
     -------
@@ -166,13 +168,13 @@ def exact_accuracy(trainings: Iterable[SampledGaussian], prior: float = 0.5) -> 
     can be is delta(epsilon).
     """
     _number(prior, "prior", 0, 1, mend="0.5 is as likely as not")
-    curve = _curve(_checked(trainings))
+    curve = _curve(_checked(trainings, rows))
     if prior in (0, 1):
         return 1.0
     return float((1 - prior) + prior * curve(np.array([math.log1p(-prior) - math.log(prior)]))[0])
 
 
-def exact_power(trainings: Iterable[SampledGaussian], false_positive_rate: float) -> float:
+def exact_power(trainings: Iterable[SampledGaussian], false_positive_rate: float, rows: int = 1) -> float:
     """Return the largest share of members that an attacker on these trainings can name at this rate of false alarms.
 
     Parameters
@@ -181,6 +183,8 @@ def exact_power(trainings: Iterable[SampledGaussian], false_positive_rate: float
         All that is published.
     false_positive_rate : float
         Share of non-members wrongly named members, in [0, 1].
+    rows : int
+        As in `epsilon`.
 
     Returns
     -------
@@ -192,7 +196,7 @@ def exact_power(trainings: Iterable[SampledGaussian], false_positive_rate: float
     Dong, Roth and Su (2022), equation 6 (full batches) and Proposition 3 (from all pairs of epsilon and delta).
     """
     _number(false_positive_rate, "false_positive_rate", 0, 1, mend="0.01 is 1 % false alarms")
-    parts = _checked(trainings)
+    parts = _checked(trainings, rows)
     if any(part.noise_multiplier == 0 for part in parts) or false_positive_rate == 1:
         return 1.0
     mu = _signal(parts)
@@ -296,10 +300,20 @@ def build_noise_table(
 
 # The computation behind it ---------------------------------------------------------------------------------------
 
-Trainings = tuple[SampledGaussian, ...]
+
+class _Part(NamedTuple):
+    """What one setting costs a person of so many rows."""
+
+    noise_multiplier: float
+    sample_rate: float
+    rows: int
+    steps: int
 
 
-def _checked(trainings: Iterable[SampledGaussian]) -> Trainings:
+Parts = tuple[_Part, ...]
+
+
+def _checked(trainings: Iterable[SampledGaussian], rows: int) -> Parts:
     """Return the trainings in plain numbers, equal ones as one with all their steps, in one order."""
     try:
         given = [SampledGaussian(*training) for training in trainings]
@@ -308,21 +322,22 @@ def _checked(trainings: Iterable[SampledGaussian]) -> Trainings:
             f"trainings = {trainings!r:.100} must be a list of SampledGaussian(noise_multiplier, sample_rate, steps): "
             "give one for each release."
         ) from error
+    check_training(rows=rows)
     steps: dict[tuple[float, float, int], int] = {}
     for training in given:
         check_training(**training._asdict())
-        setting = float(training.noise_multiplier), float(training.sample_rate), int(training.rows)
+        setting = float(training.noise_multiplier), float(training.sample_rate), int(rows)
         steps[setting] = steps.get(setting, 0) + int(training.steps)
-    return tuple(SampledGaussian(sigma, q, count, rows) for (sigma, q, rows), count in sorted(steps.items()))
+    return tuple(_Part(*setting, count) for setting, count in sorted(steps.items()))
 
 
-def _signal(parts: Trainings) -> float:
+def _signal(parts: Parts) -> float:
     """Return mu of these trainings on full batches: how many standard deviations a person moves what is released."""
     return math.sqrt(sum(part.steps * (part.rows / part.noise_multiplier) ** 2 for part in parts))
 
 
 @lru_cache(maxsize=4096)
-def _composed(parts: Trainings, delta: float, cells: int = 10_000) -> float:
+def _composed(parts: Parts, delta: float, cells: int = 10_000) -> float:
     """Return the least of the upper bounds; more cells are slower and a little tighter."""
     if any(part.noise_multiplier == 0 for part in parts):
         return math.inf
@@ -364,7 +379,7 @@ def _gaussian_delta(epsilon: float | NDArray[np.float64], mu: float) -> NDArray[
     return np.exp(first) * (lost - np.expm1(np.minimum(second - first, 0.0)))
 
 
-def _curve(parts: Trainings) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+def _curve(parts: Parts) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     """Return epsilon -> delta(epsilon), also below 0: the most that right accusations exceed e^epsilon wrong ones."""
     if not parts:
         return lambda epsilons: np.maximum(0.0, -np.expm1(epsilons))
@@ -387,26 +402,26 @@ def _curve(parts: Trainings) -> Callable[[NDArray[np.float64]], NDArray[np.float
     return deltas
 
 
-def _pld_epsilon(parts: Trainings, delta: float, grid: float) -> float:
+def _pld_epsilon(parts: Parts, delta: float, grid: float) -> float:
     loss = _loss(parts, grid) if delta > _lost(parts) else None
     return math.inf if loss is None else float(loss.get_epsilon_for_delta(delta - _lost(parts)))
 
 
-def _lost(parts: Trainings) -> float:
+def _lost(parts: Parts) -> float:
     """Return a probability that may go missing: composing by Fourier transform rounds."""
     return max(1e-12, 4e-16 * sum(part.steps for part in parts))
 
 
 @lru_cache(maxsize=64)
-def _loss(parts: Trainings, grid: float) -> pld.PrivacyLossDistribution | None:
+def _loss(parts: Parts, grid: float) -> pld.PrivacyLossDistribution | None:
     """Return an upper bound of the privacy loss on a grid, or None where that would take minutes."""
     if max(part.steps for part in parts) > _MOST_STEPS_FOR_PLD:
         return None
     return reduce(lambda so_far, one: so_far.compose(one), (_loss_of(part, grid) for part in parts))
 
 
-def _loss_of(part: SampledGaussian, grid: float) -> pld.PrivacyLossDistribution:
-    sigma, q, steps, rows = part
+def _loss_of(part: _Part, grid: float) -> pld.PrivacyLossDistribution:
+    sigma, q, rows, steps = part
     on_grid = {"value_discretization_interval": grid, "use_connect_dots": True}
     if q == 1:
         return pld.from_gaussian_mechanism(sigma / (rows * math.sqrt(steps)), **on_grid)
@@ -417,9 +432,9 @@ def _loss_of(part: SampledGaussian, grid: float) -> pld.PrivacyLossDistribution:
     return mixture.self_compose(steps)
 
 
-def _renyi_epsilon(parts: Trainings, delta: float) -> float:
+def _renyi_epsilon(parts: Parts, delta: float) -> float:
     accountant = RdpAccountant(_RENYI_ORDERS)
-    for sigma, sample_rate, steps, rows in parts:
+    for sigma, sample_rate, rows, steps in parts:
         # Tiny divergences drown in rounding and come out as 0: those of less noise are computable, and no smaller.
         computable = min(sigma / rows, sample_rate / _LEAST_RENYI_SIGNAL)
         accountant.compose(_event(computable, sample_rate), steps)
@@ -431,7 +446,7 @@ def _event(sigma: float, sample_rate: float) -> GaussianDpEvent | PoissonSampled
     return gaussian if sample_rate == 1 else PoissonSampledDpEvent(sample_rate, gaussian)
 
 
-def _grid(rough_epsilon: float, parts: Trainings, cells: int) -> float:
+def _grid(rough_epsilon: float, parts: Parts, cells: int) -> float:
     """Return the width of the privacy loss grid: a wider one is faster, and never too optimistic."""
     sigma = min(part.noise_multiplier / part.rows for part in parts)
     # The losses of one step spread over some 10/sigma, or 1/sigma^2 where there is little noise: half a million cells.
@@ -446,7 +461,7 @@ def _noise_multiplier(target: float, sample_rate: float, steps: int, delta: floa
     """Search the least noise; the answer is checked by the fine grid itself, so it cannot promise too much."""
 
     def cost(sigma: float, cells: int = 10_000) -> float:
-        return _composed((SampledGaussian(sigma, sample_rate, steps, rows),), delta, cells)
+        return _composed((_Part(sigma, sample_rate, rows, steps),), delta, cells)
 
     if sample_rate == 1:
         return _least_noise(lambda sigma: _exact_epsilon(math.sqrt(steps) * rows / sigma, delta), target, *_NOISE_RANGE)

@@ -211,10 +211,10 @@ class Bench:
         recipe = dataclasses.replace(RECIPES[self.model], clipping_norm=math.inf)
         return train(X, y, recipe, [0.0], [seed]).logits(X_test)[0]
 
-    def released(self, epsilon: float, releases: int = 1, rows: int = 1) -> SampledGaussian:
-        """Return what so many models of this epsilon cost a patient of so many rows, as one training."""
+    def released(self, epsilon: float, releases: int = 1) -> SampledGaussian:
+        """Return so many models of this epsilon as one training."""
         sigma = accounting.noise_multiplier(epsilon, self.recipe.sample_rate, self.recipe.steps, self.delta)
-        return SampledGaussian(sigma, self.recipe.sample_rate, self.recipe.steps * releases, rows)
+        return SampledGaussian(sigma, self.recipe.sample_rate, self.recipe.steps * releases)
 
 
 def cost(bench: Bench, models: Mapping[float, int]) -> float:
@@ -231,11 +231,11 @@ class Allowed(NamedTuple):
 
 
 @cache
-def allowed(training: SampledGaussian, delta: float) -> Allowed:
-    """Return what publishing this training allows."""
-    total = accounting.compose([training], delta)
+def allowed(training: SampledGaussian, delta: float, rows: int = 1) -> Allowed:
+    """Return what publishing this training allows against a patient of so many rows."""
+    total = accounting.compose([training], delta, rows)
     promise = accounting.membership_accuracy(total, delta)
-    return Allowed(total, min(accounting.exact_accuracy([training]), promise), promise)
+    return Allowed(total, min(accounting.exact_accuracy([training], rows=rows), promise), promise)
 
 
 def curve_of(
@@ -245,7 +245,7 @@ def curve_of(
     made, epsilons = [], sorted(epsilon for epsilon in scores if epsilon < math.inf)
     for place, epsilon in enumerate(epsilons):
         progress(place / len(epsilons), f"what epsilon {epsilon:.2g} allows")  # seconds each, for sampled batches
-        reached, limits = scores[epsilon], allowed(bench.released(epsilon, releases, rows), bench.delta)
+        reached, limits = scores[epsilon], allowed(bench.released(epsilon, releases), bench.delta, rows)
         made.append([epsilon, reached.mean(), reached.min(), reached.max(), limits.exact, limits.promise])
     return pd.DataFrame(made, columns=["epsilon", "mean", "low", "high", "exact", "promise"]).set_index("epsilon")
 

@@ -133,7 +133,7 @@ class Desk:
         judge = self._judge(asked.usefulness, asked.among)
         logits = bench.logits([*sorted({*bench.epsilons, asked.epsilon}), math.inf], bench.seeds, progress)
         scores = {epsilon: self._scored(judge, bench, epsilon, rows) for epsilon, rows in logits.items()}
-        released, behind = bench.released(asked.epsilon, asked.releases, asked.rows), self._behind(bench, asked)
+        released, behind = bench.released(asked.epsilon, asked.releases), self._behind(bench, asked)
         return Shown(
             asked=asked,
             predicts=self.predicts,
@@ -145,7 +145,7 @@ class Desk:
             nothing=judge.nothing,
             extreme=extreme(logits[asked.epsilon]),
             released=released,
-            allowed=allowed(released, self.delta),
+            allowed=allowed(released, self.delta, asked.rows),
             played=self._play(bench, asked, progress),
             models=sum(behind.values()),
             cost=cost(bench, behind),

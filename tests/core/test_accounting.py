@@ -241,7 +241,7 @@ def test_the_slider_never_waits_for_a_search(monkeypatch: pytest.MonkeyPatch) ->
     "training", [SampledGaussian(5.0, 1, 10), SampledGaussian(12.0, 0.1, 20), SampledGaussian(30.0, 0.2, 60)]
 )
 def test_equal_trainings_are_one_long_training_and_none_costs_nothing(training: SampledGaussian) -> None:
-    sigma, q, steps, _ = training
+    sigma, q, steps = training
     assert accounting.compose([]) == 0
     assert accounting.compose([training]) == accounting.epsilon(sigma, q, steps)
     assert accounting.compose([training] * 5) == accounting.epsilon(sigma, q, 5 * steps)
@@ -257,7 +257,7 @@ def test_different_full_batch_trainings_add_their_squares() -> None:
 def test_sampled_composition_against_dp_accounting() -> None:
     trainings = [SampledGaussian(2.0, 0.1, 50), SampledGaussian(5.0, 0.2, 60), SampledGaussian(20.0, 1, 10)]
     accountant = PLDAccountant()
-    for sigma, q, steps, _ in trainings:
+    for sigma, q, steps in trainings:
         event = dp_accounting.PoissonSampledDpEvent(q, dp_accounting.GaussianDpEvent(sigma))
         accountant.compose(event, steps)
     assert accounting.compose(trainings, 1e-5) == pytest.approx(accountant.get_epsilon(1e-5), rel=2e-3)

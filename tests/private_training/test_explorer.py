@@ -70,7 +70,7 @@ def test_the_numbers_are_those_of_training_directly(explorer: EpsilonExplorer, s
 def test_what_is_allowed_is_that_of_all_releases_and_rows(explorer: EpsilonExplorer) -> None:
     result = explorer.set(**START | {"models_a_year": 2, "years": 5, "rows": 2, "prior": 0.1}).result
     sigma = accounting.noise_multiplier(1.0, 1.0, 100)
-    assert result.released == SampledGaussian(sigma, 1.0, 1_000, 2)
+    assert result.released == SampledGaussian(sigma, 1.0, 1_000)
     assert result.allowed.total == pytest.approx(accounting.epsilon(sigma, 1.0, 1_000, rows=2))
     assert result.allowed.exact == pytest.approx(ndtr(2 * math.sqrt(1_000) / sigma / 2), abs=1e-3)
     assert result.allowed.promise == accounting.membership_accuracy(result.allowed.total)
@@ -182,6 +182,9 @@ def test_a_choice_is_said_in_full_shown_and_kept(
     next((tmp_path / "choices").iterdir()).write_text("{}", encoding="utf-8")
     with pytest.raises(OutcomeError, match="damaged"):
         Choice.load()
+    monkeypatch.setenv("PPML_RESULTS", str(next((tmp_path / "choices").iterdir())))  # a file, no folder
+    explorer._keep_by_hand(None)
+    assert "cannot be written" in explorer._status.value
     assert all(len(row) == 3 and all(row) for row in DEPLOYED.values())
 
 

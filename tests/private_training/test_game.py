@@ -33,7 +33,9 @@ def game(epsilon: float, norm: float, rows: int, model: str = "logistic regressi
 def test_no_setting_shows_more_than_its_trainings_allow(epsilon: float, norm: float, rows: int, releases: int) -> None:
     one = game(epsilon, norm, rows)
     played = one.play(200, releases)
-    bound = accounting.exact_accuracy([SampledGaussian(one.noise_multiplier, 1.0, one.recipe.steps * releases, rows)])
+    bound = accounting.exact_accuracy(
+        [SampledGaussian(one.noise_multiplier, 1.0, one.recipe.steps * releases)], rows=rows
+    )
     assert bound == pytest.approx(
         ndtr(np.sqrt(one.recipe.steps * releases) * rows / one.noise_multiplier / 2), abs=1e-3
     )
@@ -53,7 +55,7 @@ def test_an_attacker_finds_too_little_noise_out() -> None:
 def test_the_network_is_played_with_batches_of_its_own_and_the_bound_holds() -> None:
     one = game(10.0, 1.0, 5, "MLP")
     played = one.play(40)
-    bound = accounting.exact_accuracy([SampledGaussian(one.noise_multiplier, one.recipe.sample_rate, 100, 5)])
+    bound = accounting.exact_accuracy([SampledGaussian(one.noise_multiplier, one.recipe.sample_rate, 100)], rows=5)
     assert played.interval[0] <= bound
     assert played.share > 0.6
 
