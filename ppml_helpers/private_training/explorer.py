@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ppml_helpers import accounting, checks, words
 from ppml_helpers.cohort import Split, checked_split
-from ppml_helpers.errors import ExplorerError
+from ppml_helpers.errors import ExplorerError, KitError
 from ppml_helpers.explorer import Explorer, Progress, log_slider
 from ppml_helpers.private_training import drawing
 from ppml_helpers.private_training.choice import COLUMNS, DEPLOYED, MORE_DEPLOYED, Choice
@@ -140,10 +140,17 @@ class EpsilonExplorer(Explorer):
     def keep(self) -> Choice:
         """Keep the present setting for chapter 11; its statement is also shown below the picture, to be copied."""
         choice = self._desk.choice(self.result)
-        choice.save()
         self._statement.value = choice.statement
         self._statement.layout.display = "flex"
+        choice.save()
         return choice
+
+    def _keep_by_hand(self, _: W.Button) -> None:
+        """Keep, and say on the page if the file cannot be written: a button has no caller."""
+        try:
+            self.keep()
+        except KitError as refused:
+            self._say_status(str(refused))
 
     def _below(self) -> W.Widget:
         """Lay out the button that keeps a choice, its statement, and what others chose."""
@@ -151,7 +158,7 @@ class EpsilonExplorer(Explorer):
             description="Keep this choice", tooltip="Write the statement, and keep it for chapter 11", icon="check"
         )
         button.layout.flex = "0 0 160px"
-        button.on_click(lambda _: self.keep())
+        button.on_click(self._keep_by_hand)
         self._statement = W.Textarea(
             description="statement",
             rows=12,

@@ -33,7 +33,7 @@ _TOGETHER = 100  # models trained at once
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep all steps on one thread: two are a little faster on an idle machine, and 20 times slower on a busy one."""
+    """Keep all steps on one thread: two gain little on an idle machine, and lose much on a busy one."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
