@@ -49,10 +49,12 @@ def _judge_2(answer: object) -> Reply:
     truth = accounting.epsilon(sigma, 1.0, 500)
     if close(value, truth, 0.03):
         return right(f"Epsilon {truth:.2f}: more than one year's promise, less than five times as much.")
+    if truth < value <= 1.12 * truth:  # Opacus' rdp says 2.65
+        return right(f"Epsilon {value:.2f} is a valid bound, if a loose one; exact accounting gives {truth:.2f}.")
     if close(value, 5.0, 0.01):
         return wrong(
-            "That is basic composition: safe, but you can promise less. The noise of five full-batch trainings "
-            "composes like that of one training with five times the steps."
+            "That is basic composition: safe, but its delta is five times 1e-5 too, and you can promise less. The "
+            "noise of five full-batch trainings composes like that of one training with five times the steps."
         )
     if close(value, 1.0, 0.01):
         return wrong(
@@ -152,6 +154,11 @@ def _judge_5(answer: object) -> Reply:
     ):
         if close(value, won[name], 0.012):
             return wrong(words)
+    if close(value, 0.5, 0.012):
+        return wrong(
+            "A coin does as well. A plain difference of the two is noise only; and where the noise cancels, divide by "
+            "high - low, or the result is not of a model's size, and play compares it with models."
+        )
     return wrong(
         "Some noise is left. With a = w + 3 e and b = w + 5 e, 5 a - 3 b is 2 w, without e: do so with low and high."
     )
@@ -191,7 +198,7 @@ EXERCISES = (
         name="05.1",
         expects="a number of times in 100",
         hints=(
-            "The chapter's table 'promise allows' has the same number for other epsilons.",
+            "The chapter's table 'promise allows' (a Deeper section) has the same number for other epsilons.",
             "accounting.membership_accuracy(epsilon, delta) gives it as a probability.",
         ),
         judge=_judge_1,

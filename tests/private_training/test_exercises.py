@@ -32,6 +32,7 @@ RIGHT = {
         round(accounting.epsilon(one_year(), 1.0, 500), 2),
         accounting.epsilon(one_year() / math.sqrt(5), 1.0, 100),
         np.array([accounting.compose([(one_year(), 1.0, 100)] * 5)]),
+        2.65,  # a valid bound: Opacus' rdp
     ),
     "05.3": (accounting.noise_multiplier(2.0, 0.05, 600), 2.61, 2.65, 2.8),  # also with noise to spare
     "05.4": (3, np.int64(3)),
@@ -72,6 +73,7 @@ WRONG = [
     ("05.5", "for_partners", "for partners alone"),
     ("05.5", "mean", "still has the noise in it"),
     ("05.5", "allowed", "what composition allows"),
+    ("05.5", 0.5, "divide by high - low"),  # high * partners - low * all, as it is
     ("05.5", 0.8, "Some noise is left"),
 ]
 
