@@ -7,6 +7,8 @@ hash multiplies the time; only a secret key takes the attack away, because the a
 
 from __future__ import annotations
 
+import base64
+import re
 import time
 from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
@@ -18,6 +20,10 @@ Hasher = Callable[[str], str]
 Progress = Callable[[float, str], None]
 
 _REPORT_EVERY = 0.05  # seconds: often enough for a progress bar, seldom enough to cost nothing
+_SHORTEST = 16  # characters: what is shorter is no digest, and may be read in too many ways
+_HEX = re.compile(r"(?:0x|\\x)?((?:[0-9a-fA-F][-: ]?)+)")
+_UUID = (slice(8), slice(8, 12), slice(12, 16), slice(16, 20), slice(20, 32))
+_BASE64, _BASE32 = re.compile(r"[A-Za-z0-9+/]+"), re.compile(r"[A-Z2-7]+")
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ def dictionary_attack(
     Parameters
     ----------
     pseudonyms : iterable of str
-        What the attacker holds; repeats are allowed.
+        What the attacker holds; repeats are allowed. A digest is found in whatever form it is written: hexadecimal
+        in small letters or capitals, with dashes or colons, base64 of either alphabet, base32.
     candidates : iterable of str
         Possible identifiers, in their normal form. May be a generator.
     hasher : callable
@@ -68,7 +75,7 @@ def dictionary_attack(
     if not callable(hasher):
         raise AttackError(f"hasher is of type {type(hasher).__name__}, it must be a function: give it without calling.")
     total = len(candidates) if isinstance(candidates, Sized) else 0
-    people, wanted, found, tried = len(set(given)), set(given), {}, 0
+    people, wanted, found, tried = len(set(given)), {}, {}, 0
 
     def report(share: float) -> None:
         if progress is not None:
@@ -78,18 +85,56 @@ def dictionary_attack(
     # NumPy hands out its own text type one by one, which takes longer than to hash it.
     for tried, text in enumerate(candidates.tolist() if hasattr(candidates, "tolist") else candidates, 1):
         digest = _hashed(hasher, text)
+        if tried == 1:
+            wanted = _written_like(digest, set(given))
         if digest in wanted:
-            wanted.remove(digest)
-            found[digest] = text
-            if not wanted:
+            found |= dict.fromkeys(wanted.pop(digest), text)
+            if len(found) == people:
                 break
         if progress is not None and time.perf_counter() - told > _REPORT_EVERY:
             report(tried / total if total else len(found) / people)
             told = time.perf_counter()
     if not tried:
         raise AttackError("candidates is empty, an attack needs possible identifiers: list some.")
-    report(1.0 if total or not wanted else len(found) / people)
+    report(1.0 if total else len(found) / people)
     return Cracked(found, tried, sum(text in found for text in given) / len(given))
+
+
+def _written_like(digest: str, pseudonyms: set[str]) -> dict[str, list[str]]:
+    """Return the pseudonyms by each text that the hasher, whose work `digest` is, may return for them."""
+    wanted: dict[str, list[str]] = {}
+    for pseudonym in pseudonyms:
+        for text in {pseudonym, *_writings(pseudonym, digest)}:
+            wanted.setdefault(text, []).append(pseudonym)
+    return wanted
+
+
+def _writings(pseudonym: str, digest: str) -> list[str]:
+    """Return every other way to write a digest that has the length of the hasher's."""
+    if len(pseudonym) == len(digest) and pseudonym.islower() and digest.islower():  # both in the usual form
+        return []
+    texts = []
+    for raw in _readings(pseudonym):
+        plain, dashed = raw.hex(), "-".join(map(raw.hex().__getitem__, _UUID)) if len(raw) == 16 else ""
+        coded = [base64.b64encode(raw), base64.urlsafe_b64encode(raw), base64.b32encode(raw)]
+        texts += [plain, plain.upper(), dashed, dashed.upper()]
+        texts += [one for text in coded for one in (text.decode(), text.decode().rstrip("="))]
+    return [text for text in texts if len(text) == len(digest)]
+
+
+def _readings(text: str) -> list[bytes]:
+    """Return the bytes that a text may stand for, as one digest may be written in several ways."""
+    bare, found = text.rstrip("=").replace("-", "+").replace("_", "/"), []
+    if len(text) < _SHORTEST:
+        return found
+    if match := _HEX.fullmatch(text):
+        digits = re.sub("[-: ]", "", match[1])
+        found += [bytes.fromhex(digits)] if len(digits) % 2 == 0 else []
+    if _BASE64.fullmatch(bare) and len(bare) % 4 != 1:
+        found.append(base64.b64decode(bare + "=" * (-len(bare) % 4)))
+    if _BASE32.fullmatch(bare) and len(bare) % 8 in (0, 2, 4, 5, 7):
+        found.append(base64.b32decode(bare + "=" * (-len(bare) % 8)))
+    return found
 
 
 def _hashed(hasher: Hasher, text: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -48,6 +51,36 @@ def test_it_stops_when_all_are_found_and_counts_what_it_tried() -> None:
 def test_a_part_is_counted_by_rows() -> None:
     given = [sha256("a"), sha256("a"), sha256("a"), sha256("not in the list")]
     assert dictionary_attack(given, ["a", "b"], sha256) == Cracked({sha256("a"): "a"}, 2, 0.75)
+
+
+WRITINGS = {
+    "small": bytes.hex,
+    "capitals": lambda raw: raw.hex().upper(),
+    "colons": lambda raw: raw.hex(":"),
+    "0x": lambda raw: f"0x{raw.hex()}",
+    "base64": lambda raw: base64.b64encode(raw).decode(),
+    "base64 of addresses, bare": lambda raw: base64.urlsafe_b64encode(raw).decode().rstrip("="),
+    "base32": lambda raw: base64.b32encode(raw).decode(),
+    "identifier with dashes": lambda raw: str(uuid.UUID(bytes=raw[:16])).upper(),
+}
+MADE = [name for name in WRITINGS if name not in ("colons", "0x")]  # no hash function of anybody writes these
+
+
+@pytest.mark.parametrize(("given", "made"), [(one, other) for one in WRITINGS for other in MADE])
+def test_a_digest_is_found_however_it_is_written_and_a_keyed_one_is_not(given: str, made: str) -> None:
+    short = 16 if "identifier with dashes" in (given, made) else 32
+
+    def writing(name: str, function=hashlib.sha256):
+        return lambda text: WRITINGS[name](function(text.encode()).digest()[:short])
+
+    hold = [writing(given)(text) for text in DATES[:30]]
+    result = dictionary_attack([*hold, hold[0]], iter(DATES[:40]), writing(made))
+    assert result == Cracked(dict(zip(hold, DATES[:30], strict=True)), 30, 1.0)
+    assert dictionary_attack(hold, DATES[:40], writing(made, hashlib.sha3_256)).recovered == 0
+
+
+def test_short_texts_that_only_look_like_digests_are_taken_as_they_are() -> None:
+    assert dictionary_attack(["CAFE", "cafe"], ["cafe"], str) == Cracked({"cafe": "cafe"}, 1, 0.5)
 
 
 @pytest.fixture
