@@ -247,7 +247,7 @@ class Removed(Training):
     """Sound for a patient who is removed, and sold for a patient who is changed."""
 
     name = "the wrong neighbour"
-    why = "the audit's canaries are in or out, the neighbour of the proof; what was promised was another"
+    why = "canaries are in or out, as the proof has it; what was promised was a change"
     replaces = True
 
 

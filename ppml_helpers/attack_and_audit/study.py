@@ -1,4 +1,4 @@
-"""The attack study of chapter 06: eight kinds of model, each attacked 128 times, measured once and kept.
+"""The attack study of chapters 06 and 06b: eight kinds of model, each attacked 128 times, measured once and kept.
 
     python -m ppml_helpers.attack_and_audit.study            makes data/attack_study.json, in about two minutes
     python -m ppml_helpers.attack_and_audit.study --quick    the same with 16 models a case, printed and not kept
