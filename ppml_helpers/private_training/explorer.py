@@ -124,12 +124,16 @@ class EpsilonExplorer(Explorer):
         """Say what this setting costs and buys."""
         asked, present, limits, played = result.asked, result.present, result.allowed, result.played
         many = "" if asked.releases == asked.rows == 1 else f" ({_in_all(asked)}: epsilon {up(limits.total)} in all)"
+        sure = ""
+        if asked.usefulness == "log loss":  # which hides why: few deaths are that certain
+            sure = f" and {words.percent(result.extreme)} of risks beyond 1 or 99 %"
         whom = "" if asked.among == "all test patients" else f" among {asked.among}"
         return (
             f"At epsilon {asked.epsilon:.2g}{many}, {asked.model} on {asked.patients:,} patients predicts "
             f"{result.predicts}{whom} with {result.measure.words} {present.mean():.2f} ({present.min():.2f} to "
-            f"{present.max():.2f} over {len(present)} trainings), against {result.non_private:.2f} without privacy; "
-            f"the attacker of the most exposed patient was right in {played.right} of {played.games} games, where this "
+            f"{present.max():.2f} over {len(present)} trainings){sure}, against {result.non_private:.2f} without "
+            f"privacy; the attacker of the most exposed patient was right in {played.right} of {played.games} games, "
+            "where this "
             f"training allows {words.in_100(limits.exact)} in 100 and the promise {words.in_100(limits.promise)}, so "
             f"of 100 people like you whom an attacker at that limit names "
             f"{words.in_100(result.named(limits.exact))} were in it ({words.in_100(asked.prior)} before).{self._scale}"

@@ -260,7 +260,8 @@ def _outside(shown: Shown) -> Sequence[str]:
     asked = shown.asked
     return [
         f"Measured: {shown.measure.words} {shown.present.mean():.2f} ({asked.among}; "
-        f"{shown.non_private:.2f} without privacy), {words.counted(asked.patients, 'training patient')}.",
+        f"{shown.non_private:.2f} without privacy), {words.percent(shown.extreme)} of risks beyond 1 or 99 %, "
+        f"{words.counted(asked.patients, 'training patient')}.",
         "Outside the promise: the test figures here (exact statistics of real patients); the number of patients, by "
         "which sums are divided, taken as public; the scaling, which must use public bounds; every other setting that "
         "was looked at to choose this one; the floating-point noise of this teaching kit, which is not for release.",

@@ -133,6 +133,7 @@ def test_each_knob_changes_a_picture_that_can_be_read_and_a_sentence_that_says_i
         assert f"{result.present.mean():.2f} ({result.present.min():.2f} to" in explorer.sentence
         assert f"{result.played.right} of {result.played.games} games" in explorer.sentence
         assert 0.5 <= result.allowed.exact <= result.allowed.promise <= 1
+        assert ("of risks beyond 1 or 99 %" in explorer.sentence) == (result.asked.usefulness == "log loss")
         if result.grid is None:
             large = [line for line in explorer._figure.axes[0].lines if line.get_markersize() == 10]
             assert large[-1].get_ydata()[0] == pytest.approx(result.present.mean())
@@ -175,7 +176,13 @@ def test_a_choice_is_said_in_full_shown_and_kept(
     assert explorer._statement.value == choice.statement
     for words in ("Promise: epsilon 5.41 at delta 1e-05", "at most 2 rows", "added or removed", "5 models (1 a year"):
         assert words in choice.statement
-    for words in ("noise multiplier", "Accountant: ", "Outside the promise: the test figures", "Who pays: "):
+    for words in (
+        "noise multiplier",
+        "Accountant: ",
+        "Outside the promise: the test figures",
+        "Who pays: ",
+        "of risks beyond 1",
+    ):
         assert words in choice.statement
     explorer.keep()
     assert Choice.load() == [choice]  # the same statement once
