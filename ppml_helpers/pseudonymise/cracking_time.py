@@ -12,14 +12,18 @@ import hmac
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from numbers import Real
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from ppml_helpers.columns import as_objects
+from ppml_helpers.errors import ExplorerError
 from ppml_helpers.people import identities
-from ppml_helpers.people.identifiers import new_key
+from ppml_helpers.people.fictional import plain_dates
+from ppml_helpers.people.identifiers import checked, new_key
 from ppml_helpers.pseudonymise.guessing_attack import Cracked, Hasher, Progress, dictionary_attack
 from ppml_helpers.words import counted
 
@@ -48,7 +52,7 @@ class Identifier(NamedTuple):
     name: str
     size: int
     candidates: Callable[[], Iterable[str]] | None = None
-    of: Callable[[pd.DataFrame], Iterable[str]] | None = None
+    column: str | None = None  # of the people; None where no attack is run on it
 
 
 class Method(NamedTuple):
@@ -95,18 +99,16 @@ def _valid_ids() -> int:
 _DAYS = len(birth_dates())
 IDENTIFIERS: Mapping[str, Identifier] = MappingProxyType(
     {
-        "birth date": Identifier(
-            "birth dates", _DAYS, birth_dates, lambda people: people["birth_date"].dt.strftime("%Y-%m-%d")
-        ),
+        "birth date": Identifier("birth dates", _DAYS, birth_dates, "birth_date"),
         "birth date, sex, postcode": Identifier(
             "birth dates with sex and postcode", _DAYS * 2 * len(identities.REGIONS)
         ),
-        "record number": Identifier("record numbers", len(_RECORDS), _record_numbers, lambda people: people["mrn"]),
+        "record number": Identifier("record numbers", len(_RECORDS), _record_numbers, "mrn"),
         "national id, test range": Identifier(
             "national ids of the test range",
             len(identities.national_ids()),
             lambda: identities.national_ids().tolist(),
-            lambda people: people["national_id"],
+            "national_id",
         ),
         "national id, all": Identifier("national ids of ten digits", _valid_ids()),
         "random 128-bit number": Identifier("random 128-bit numbers", 2**128),
@@ -180,7 +182,24 @@ def crack(people: pd.DataFrame, what: Identifier, way: Method, progress: Progres
     make = way.hasher(new_key())  # the salt that everybody knows, or the key that nobody does
     # Without the key the best that an attacker of an HMAC can do is to try some other one.
     tried = make if way.hash_function else way.hasher(new_key())
-    return dictionary_attack([make(text) for text in what.of(people)], what.candidates(), tried, progress)
+    return dictionary_attack(map(make, texts(people, what.column)), what.candidates(), tried, progress)
+
+
+def texts(people: pd.DataFrame, column: str) -> list[str]:
+    """Return the identifiers of those who have one as a hospital hashes them, also after a trip through a CSV file.
+
+    There a date becomes text, and a number, which had leading zeros, whole or (beside a missing one) a decimal.
+    """
+    values = people[column][people[column].notna()]
+    if values.empty:
+        raise ExplorerError(f"people has no {column} at all, at least one is needed: give people with that column.")
+    if column == "birth_date":
+        try:
+            return plain_dates(values).dt.strftime("%Y-%m-%d").tolist()
+        except (ValueError, TypeError, AttributeError):
+            raise ExplorerError(f"people has a {column} that is no date, write dates as 1931-05-04.") from None
+    whole = [str(int(value)).zfill(10) if isinstance(value, Real) else str(value) for value in as_objects(values)]
+    return checked(whole, column, ExplorerError)
 
 
 def time_in_words(seconds: float) -> str:

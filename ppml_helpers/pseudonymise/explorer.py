@@ -41,7 +41,8 @@ class PseudonymExplorer(Explorer):
     Parameters
     ----------
     people : DataFrame
-        What `identities.identities` returned: `birth_date`, `mrn` and `national_id` are used.
+        What `identities.identities` returned, also read back from a file: `birth_date`, `mrn` and `national_id` are
+        used. Somebody without one of them has no pseudonym of it.
     core : dict of str to float, optional
         Hashes a second of one core, for "SHA-256" and "scrypt"; `measured_speed()` gives those of this machine.
     """
@@ -74,7 +75,7 @@ class PseudonymExplorer(Explorer):
     def compute(self, progress: Progress, identifier: str, method: str, attacker: str) -> Opened:
         """Attack for real where that is quick, and work out the time of all methods."""
         what, way, speed = IDENTIFIERS[identifier], METHODS[method], self._attackers[attacker]
-        records = len(self._people)
+        records = int(self._people[what.column].notna().sum()) if what.column else len(self._people)
         seconds = {name: cracking_time.time_needed(each, what.size, records, speed) for name, each in METHODS.items()}
         quick = cracking_time.is_quick(what, way)
         attack = cracking_time.crack(self._people, what, way, progress) if quick else None

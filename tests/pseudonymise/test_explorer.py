@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 
 import pandas as pd
@@ -55,6 +56,22 @@ def test_sentence_and_picture_say_what_was_run_and_from_which_speed_the_rest_com
     words = [*(text.get_text() for text in axis.texts), axis.get_title(loc="right"), axis.get_xlabel()]
     assert drawn in "\n".join(words)
     assert sum("no dictionary without the key" in text for text in words) == 1
+
+
+def test_people_from_a_file_and_without_a_number_are_attacked_all_the_same(people: pd.DataFrame) -> None:
+    plain = pd.DataFrame(people[:60]).assign(mrn=lambda table: table["mrn"].mask(table.index == 3))
+    from_file = pd.read_csv(io.StringIO(plain.to_csv(index=False)))
+    gaps = from_file.assign(national_id=from_file["national_id"].mask(from_file.index == 5))  # now decimals
+    zoned = plain.assign(birth_date=plain["birth_date"].dt.tz_localize("Asia/Tokyo"))
+    arrow = plain.convert_dtypes(dtype_backend="pyarrow")
+    cases = [(from_file, "birth date", 60), (from_file, "national id, test range", 60), (plain, "record number", 59)]
+    cases += [(gaps, "national id, test range", 59), (zoned, "birth date", 60), (arrow, "birth date", 60)]
+    for table, identifier, records in cases:
+        result = PseudonymExplorer(table).set(identifier=identifier, method="plain SHA-256").result
+        assert (result.attack.recovered, result.records) == (1.0, records), identifier
+    for column, value, words in (("birth_date", None, "no birth_date at all"), ("birth_date", "x", "is no date")):
+        with pytest.raises(ExplorerError, match=words):
+            PseudonymExplorer(plain.assign(**{column: value})).set(identifier="birth date")
 
 
 def test_nothing_that_it_says_or_draws_comes_from_a_clock(people: pd.DataFrame, monkeypatch) -> None:
