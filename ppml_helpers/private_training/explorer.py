@@ -133,9 +133,8 @@ class EpsilonExplorer(Explorer):
             f"{result.predicts}{whom} with {result.measure.words} {present.mean():.2f} ({present.min():.2f} to "
             f"{present.max():.2f} over {len(present)} trainings){sure}, against {result.non_private:.2f} without "
             f"privacy; the attacker of the most exposed patient was right in {played.right} of {played.games} games, "
-            "where this "
-            f"training allows {words.in_100(limits.exact)} in 100 and the promise {words.in_100(limits.promise)}, so "
-            f"of 100 people like you whom an attacker at that limit names "
+            f"where this training allows {words.in_100(limits.exact)} in 100 and the promise "
+            f"{words.in_100(limits.promise)}, so of 100 people like you whom an attacker at that limit names "
             f"{words.in_100(result.named(limits.exact))} were in it ({words.in_100(asked.prior)} before).{self._scale}"
         )
 
