@@ -1,4 +1,4 @@
-"""The colleagues of exercise 06.5: programs to audit as black boxes, called like `private_training.train`."""
+"""The colleagues of exercise 06.3: programs to audit as black boxes, called like `private_training.train`."""
 
 from __future__ import annotations
 

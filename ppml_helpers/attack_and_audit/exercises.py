@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ppml_helpers.attack_and_audit import exposure_exercises
@@ -116,25 +116,13 @@ def _judge_3(answer: object) -> Reply:
             f"{odd!r} is not an audit, and a number by itself shows nothing: give what audit_training returned, whole."
         )
     runs: dict[str, TrainingAudit] = {name: answer[name] for name in names}
-    first = runs[names[0]]
-    if len({id(run.models) for run in runs.values()}) < 3 or all(
-        (run.scores == first.scores).all() for run in runs.values() if len(run.scores) == len(first.scores)
-    ):
-        return wrong(
-            "Three times the same model: without trainer=..., audit_training audits the kit's own training each time."
-        )
-    if any(run.promised != run.actual for run in runs.values()):
-        return wrong(
-            "You planted a bug yourself. Leave noise_divisor out: the bug, if there is one, is the colleague's."
-        )
-    if any(abs(run.promised - 1) > 0.01 for run in runs.values()):
-        return wrong("The promise that you audited is not theirs: give epsilon=1.0.")
+    spoilt = _spoilt(list(runs.values()))
+    if spoilt:
+        return wrong(spoilt)
+    if not any(run.caught for run in runs.values()):
+        return wrong("None of them is refuted yet. Take 1,000 canaries, the default: fewer show less.")
     if not runs[_BROKEN].caught:
-        return wrong(
-            "None of them is refuted yet. Take 1,000 canaries, the default: fewer show less."
-            if not any(run.caught for run in runs.values())
-            else "Look at the calls again: is each audit beside the name of the colleague whose trainer it was given?"
-        )
+        return wrong("Look at the calls again: is each audit beside the name of the colleague whose trainer it had?")
     accused = [name for name in names if name != _BROKEN and runs[name].caught]
     said = (
         f"{_BROKEN}'s promise of 1 is refuted: epsilon is at least {runs[_BROKEN].measured.epsilon_lower:.1f}. That "
@@ -147,6 +135,17 @@ def _judge_3(answer: object) -> Reply:
             "Report it so, and read the program; a second audit until it pleases would be worth nothing."
         )
     return right(f"{said}The others are not refuted, which is no proof that they are sound.")
+
+
+def _spoilt(runs: Sequence[Any]) -> str:
+    """Say what makes these audits no audits of three colleagues who promise epsilon 1, or nothing."""
+    if len({run.scores.tobytes() for run in runs}) < len(runs):
+        return "One model more than once: without trainer=..., audit_training audits the kit's own training each time."
+    if any(run.promised != run.actual for run in runs):
+        return "You planted a bug yourself. Leave noise_divisor out: the bug, if there is one, is the colleague's."
+    if any(abs(run.promised - 1) > 0.01 for run in runs):
+        return "The promise that you audited is not theirs: give epsilon=1.0."
+    return ""
 
 
 def _judge_4(answer: object) -> Reply:
@@ -182,8 +181,8 @@ def _tried(answer: Callable[..., Any], name: str) -> float:
     """Return what a learner's test says of one training of the gallery."""
     from ppml_helpers.attack_and_audit import gallery
 
-    training = gallery.BUGS.get(name, gallery.Training)
-    return as_number(answer(training(_PATIENTS)))
+    training = gallery.BUGS.get(name, gallery.Training)(_PATIENTS)
+    return as_number(answer(lambda *arguments, **named: training(*arguments, **named)))  # whose name nobody can read
 
 
 EXERCISES = (

@@ -179,7 +179,7 @@ def changed(shown: dict[str, audit.TrainingAudit], **parts: object) -> dict[str,
     [
         (lambda shown: {name: run.measured.epsilon_lower for name, run in shown.items()}, "is not an audit"),
         (lambda shown: {"Ada": 0, "Ben": 0, "Cleo": 1.1}, "0 is not an audit"),
-        (lambda shown: dict.fromkeys(shown, shown["Cleo"]), "Three times the same"),
+        (lambda shown: dict.fromkeys(shown, shown["Cleo"]), "One model more than once"),
         (lambda shown: changed(shown, promised=3.0, actual=3.0), "give epsilon=1.0"),
         (lambda shown: changed(shown, actual=11.0), "planted a bug yourself"),
         (lambda shown: shown | {"Cleo": shown["Ben"], "Ben": shown["Cleo"]}, "beside the name of the colleague"),
@@ -220,6 +220,7 @@ def farthest(rows: tuple[float, ...] = (1.0, 30.0), labels: tuple[int, ...] = (0
         (farthest(labels=(0,)), "those with label 1"),
         (lambda train: 1.0, "clipped after averaging passes: you say 1"),
         (lambda train: "far", "06.4"),
+        (lambda train: 1.0 if getattr(train, "name", "sound") == "sound" else 2.0, "clipped after averaging passes"),
         (1.9, "a function of a training"),
     ],
 )
