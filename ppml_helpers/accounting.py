@@ -24,7 +24,7 @@ from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
 from dp_accounting.pld import privacy_loss_distribution as pld
 from dp_accounting.rdp import RdpAccountant
 from numpy.typing import NDArray
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit, log_ndtr, ndtr, ndtri
 from scipy.stats import binom
 
@@ -171,7 +171,7 @@ def exact_accuracy(trainings: Iterable[SampledGaussian], prior: float = 0.5, row
     curve = _curve(_checked(trainings, rows))
     if prior in (0, 1):
         return 1.0
-    return float((1 - prior) + prior * curve(np.array([math.log1p(-prior) - math.log(prior)]))[0])
+    return min(1.0, (1 - prior) + prior * curve(math.log1p(-prior) - math.log(prior)))
 
 
 def exact_power(trainings: Iterable[SampledGaussian], false_positive_rate: float, rows: int = 1) -> float:
@@ -203,8 +203,15 @@ def exact_power(trainings: Iterable[SampledGaussian], false_positive_rate: float
     gaussian = float(ndtr(ndtri(false_positive_rate) + mu))
     if all(part.sample_rate == 1 for part in parts):
         return gaussian
-    epsilons = np.linspace(-1, 1, 2_001) * max(1e-6, _composed(parts, 1e-9))
-    return min(gaussian, float((np.exp(epsilons) * false_positive_rate + _curve(parts)(epsilons)).min()))
+    curve, reach = _curve(parts), max(1e-6, _composed(parts, 1e-9))
+    says_nothing = -math.log(max(false_positive_rate, 1e-300))  # from this epsilon on the bound below is above 1
+    best = minimize_scalar(
+        lambda epsilon: math.exp(epsilon) * false_positive_rate + curve(epsilon),
+        bounds=(max(-reach, -40.0), min(reach, says_nothing)),
+        method="bounded",  # each epsilon gives a bound, convex in e^epsilon
+        options={"xatol": 1e-4 * min(reach, 40.0)},
+    )
+    return min(gaussian, float(best.fun))
 
 
 def odds(prior: float, power: float, false_positive_rate: float) -> float:
@@ -379,27 +386,25 @@ def _gaussian_delta(epsilon: float | NDArray[np.float64], mu: float) -> NDArray[
     return np.exp(first) * (lost - np.expm1(np.minimum(second - first, 0.0)))
 
 
-def _curve(parts: Parts) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+def _curve(parts: Parts) -> Callable[[float], float]:
     """Return epsilon -> delta(epsilon), also below 0: the most that right accusations exceed e^epsilon wrong ones."""
     if not parts:
-        return lambda epsilons: np.maximum(0.0, -np.expm1(epsilons))
+        return lambda epsilon: max(0.0, -math.expm1(min(epsilon, 0.0)))
     if any(part.noise_multiplier == 0 for part in parts):
-        return np.ones_like
+        return lambda _: 1.0
     mu = _signal(parts)
     loss, lost = None, 0.0
     if any(part.sample_rate < 1 for part in parts):
         loss, lost = _loss(parts, _grid(_composed(parts, 1e-5), parts, 10_000)), _lost(parts)
 
-    def deltas(epsilons: NDArray[np.float64]) -> NDArray[np.float64]:
-        sizes, places = np.unique(np.abs(epsilons), return_inverse=True)  # the library wants them in order
-        most = _gaussian_delta(sizes, mu)
+    def missing(epsilon: float) -> float:
+        most = float(_gaussian_delta(abs(epsilon), mu))
         if loss is not None:
-            most = np.minimum(most, np.asarray(loss.get_delta_for_epsilon(sizes)) + lost)
-        most = most[places]
+            most = min(most, float(loss.get_delta_for_epsilon(abs(epsilon))) + lost)
         # With and without may change places: an attack on one is an attack on the other.
-        return np.where(epsilons >= 0, most, 1 - np.exp(np.minimum(epsilons, 0)) * (1 - most))
+        return most if epsilon >= 0 else 1 - math.exp(epsilon) * (1 - most)
 
-    return deltas
+    return missing
 
 
 def _pld_epsilon(parts: Parts, delta: float, grid: float) -> float:
@@ -452,7 +457,9 @@ def _grid(rough_epsilon: float, parts: Parts, cells: int) -> float:
     # The losses of one step spread over some 10/sigma, or 1/sigma^2 where there is little noise: half a million cells.
     fits_in_memory = 4e-5 / min(sigma, 20.0) * max(1.0, 0.2 / sigma)
     if any(part.rows > 1 and part.sample_rate < 1 for part in parts):
-        fits_in_memory *= 12  # a mixture's losses are inverted point by point
+        # A mixture's losses are inverted point by point: fewer points, at widths that recur, so that they are kept.
+        cells, fits_in_memory = cells // 4, 12 * fits_in_memory
+        return 2.0 ** round(math.log2(min(max(rough_epsilon / cells, fits_in_memory), max(1e-3, fits_in_memory))))
     return min(max(rough_epsilon / cells, fits_in_memory), max(1e-3, fits_in_memory))
 
 

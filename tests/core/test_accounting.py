@@ -355,6 +355,15 @@ def test_the_bound_of_sampled_training_is_its_exact_trade_off(sigma: float, q: f
         assert forwards <= accounting.exact_power(once, rate) <= forwards + 0.05
 
 
+def test_the_power_against_sampled_training_is_the_least_of_all_its_promises() -> None:
+    setting = (1.3, 0.2, 30)
+    promises = [(accounting.epsilon(*setting, delta), delta) for delta in np.logspace(-7, -0.3, 16)]
+    for rate in (0.001, 0.1, 0.5, 0.9, 0.99):
+        least = min(accounting.membership_power(*promise, rate) for promise in promises)
+        exact = accounting.exact_power([SampledGaussian(*setting)], rate)
+        assert exact - 1e-4 <= least <= exact + 0.01
+
+
 @pytest.mark.parametrize("prior", [0.02, 0.5, 0.7])
 def test_the_prior_counts(prior: float) -> None:
     """The best guess is the best point of the power curve, and without any training it is the prior's own."""
@@ -401,6 +410,28 @@ def test_sampled_rows_against_every_way_to_be_drawn() -> None:
     epsilon = accounting.epsilon(sigma, q, 1, delta, rows=rows)
     assert missing(epsilon * 0.995) > delta
     assert missing(epsilon) <= delta * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("rows", [2, 5])
+def test_sampled_rows_of_many_steps_are_one_computation_and_close_to_dp_accounting(rows: int) -> None:
+    """A mixture takes seconds, so its epsilon and its accuracy come from one."""
+    sigma, q, steps = 7.6, 0.2, 100
+    many = np.arange(rows + 1)
+    fine = privacy_loss_distribution.from_mixture_gaussian_mechanism(
+        sigma, many, binom.pmf(many, rows, q), value_discretization_interval=3e-4, use_connect_dots=True
+    ).self_compose(steps)
+    accounting._loss.cache_clear()
+    epsilon = accounting.epsilon(sigma, q, steps, rows=rows)
+    accuracy = accounting.exact_accuracy([SampledGaussian(sigma, q, steps)], rows=rows)
+    assert accounting._loss.cache_info().misses == 1
+    assert epsilon == pytest.approx(fine.get_epsilon_for_delta(1e-5), rel=1e-3)
+    assert accuracy == pytest.approx((1 + fine.get_delta_for_epsilon(0)) / 2, abs=1e-3)
+
+
+@pytest.mark.parametrize("rows", [1, 10])
+def test_no_attack_is_right_more_often_than_always(rows: int) -> None:
+    for sigma, q in itertools.product([0.1, 1.25], [0.2, 1.0]):
+        assert 0.5 < accounting.exact_accuracy([SampledGaussian(sigma, q, 100)], rows=rows) <= 1
 
 
 # ---------------------------------------------------------------------------------------------------- bad input
