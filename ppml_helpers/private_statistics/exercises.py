@@ -99,13 +99,18 @@ def _amiss(parts: Counter[tuple[str, Hashable] | None]) -> str:
 
 def _judge_3(answer: object) -> Reply:
     names = tuple(_needs())
+    if isinstance(answer, pd.Series):
+        answer = answer.to_dict()
     if not isinstance(answer, Mapping) or set(answer) != set(names):
         raise NotAnAnswer(f"its keys are {', '.join(repr(name) for name in names)}")
     split = {name: as_number(answer[name]) for name in names}
     if min(split.values()) <= 0:
         return wrong("Each question needs an epsilon above 0: without one it cannot be asked.")
+    wanted, error = _needs()["diagnoses"]
+    disjoint = "A patient has one diagnosis, so the eight counts cost together what one of them costs."
     if sum(split.values()) > 1 + _SLACK:
-        return wrong(f"That spends {sum(split.values()):.3g}, and 1 is all there is.")
+        eightfold = f" {disjoint}" if error(split["diagnoses"] / len(DIAGNOSES)) <= wanted else ""
+        return wrong(f"That spends {sum(split.values()):.3g}, and 1 is all there is.{eightfold}")
     errors = {name: error(split[name]) for name, (_, error) in _needs().items()}
     missed = [name for name, (wanted, _) in _needs().items() if errors[name] > wanted]
     if not missed:
@@ -120,6 +125,8 @@ def _judge_3(answer: object) -> Reply:
         if equal
         else "Work back from each wanted error to its epsilon."
     )
+    if missed == ["diagnoses"] and split["diagnoses"] < 0.05:  # shared out among the eight
+        why = disjoint
     return wrong(f"{told}. {why}")
 
 

@@ -34,6 +34,11 @@ def _judge_1(answer: object) -> Reply:
         )
     if close(value, 100 * accounting.membership_accuracy(1.0, 1e-5), 0.6):
         return wrong("That is epsilon 1. This colleague promises epsilon 2, which allows more.")
+    if close(value, math.e**2, 0.01):
+        return wrong(
+            "That is how many times likelier a release can be with you than without: odds. Even odds become "
+            "e^2 to 1, which is e^2 / (1 + e^2) as a probability."
+        )
     if close(value, 50, 0.5):
         return wrong("50 in 100 would be a promise of epsilon 0: the model would not depend on anybody.")
     if value >= 99:
@@ -69,6 +74,8 @@ def _judge_2(answer: object) -> Reply:
         return wrong("That is the noise multiplier of one year. Put it into accounting.epsilon with the steps of five.")
     if value > 5:
         return wrong("Adding the five promises up is always safe and gives 5, so a bound above 5 says too little.")
+    if value > truth:
+        return wrong("That bound holds, and it is loose: give accounting.epsilon the noise of one year and all steps.")
     return wrong("Find the noise multiplier of one year's training first, then the epsilon of five years' steps.")
 
 
@@ -81,6 +88,8 @@ def _judge_3(answer: object) -> Reply:
         return right(f"A noise multiplier of {truth:.2f}: 30 epochs of 20 batches are 600 steps at q = 0.05.")
     if truth * 1.02 < value <= truth * 1.1:
         return right(f"That keeps the promise with a little noise to spare; {truth:.2f} is enough.")
+    if value in (30, 600):
+        return wrong(f"{value:g} counts epochs or steps. How much noise do 600 steps need, for epsilon 2?")
     if close(value, accounting.noise_multiplier(2.0, 0.05, 30), 0.02):
         return wrong("You counted 30 steps. An epoch has as many steps as batches, and there are 20 batches of 5 %.")
     if close(value, accounting.noise_multiplier(2.0, 1.0, 30), 0.1):
