@@ -52,8 +52,11 @@ def numbered(column: pd.Series, name: str, error: type[KitError]) -> tuple[NDArr
 
 
 def simple(column: pd.Series) -> pd.Series:
-    """Return a column in a type that pandas can count: objects for Arrow's dictionaries, lists and decimals."""
+    """Return a column in a type that pandas can count: objects for Arrow's dictionaries, lists, decimals and views."""
     dtype = column.dtype
+    if isinstance(dtype, pd.ArrowDtype) and not _has_scalar(dtype):
+        found = column.array.__arrow_array__().to_pylist()
+        return pd.Series(found, index=column.index, name=column.name, dtype=object)
     if dtype == np.float16:
         return column.astype(np.float32)
     if isinstance(dtype, pd.SparseDtype):
@@ -61,6 +64,14 @@ def simple(column: pd.Series) -> pd.Series:
     if isinstance(dtype, pd.ArrowDtype) and dtype.kind == "O":
         return pd.Series(list(column), index=column.index, name=column.name, dtype=object)
     return column
+
+
+def _has_scalar(dtype: pd.ArrowDtype) -> bool:
+    """Tell whether pandas can take one value out of such a column; out of views and spans of months it cannot."""
+    try:
+        return dtype.type is not None
+    except NotImplementedError:
+        return False
 
 
 def plain(value: Any) -> Any:
@@ -91,6 +102,7 @@ def kind(value: Any) -> str:
 
 def as_objects(values: pd.Series) -> np.ndarray:
     """Return a column as Python's own objects, None where a value is missing, whatever pandas type holds it."""
+    values = simple(values)
     return values.astype(object).where(values.notna().to_numpy(), None).to_numpy()
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from ppml_helpers import checks
 from ppml_helpers.cohort.schema import SUPPORT2
 from ppml_helpers.cohort.table import refuse_values
-from ppml_helpers.columns import as_numbers, as_objects
+from ppml_helpers.columns import as_numbers, as_objects, simple
 from ppml_helpers.errors import DataError, KitError, TrainingDataError
 
 SMALLEST_HOSPITAL = 20  # patients on average: fewer teach a model nothing and make any figure identifying
@@ -136,9 +136,13 @@ def _checked_part(X: pd.DataFrame, y: pd.Series, part: str, error: type[KitError
     """Return features as float64 and labels as int64, with one index."""
     X = X.toarray() if hasattr(X, "toarray") else X  # a sparse matrix
     for name, given, most in (("X", X, 2), ("y", y, 1)):
-        if np.ndim(given) not in (1, most):
+        try:
+            dimensions = np.ndim(given)
+        except ValueError:  # NumPy's, of nested lists
+            raise error(f"{name}{part} has rows of different lengths: give each patient the same columns.") from None
+        if dimensions not in (1, most):
             raise error(
-                f"{name}{part} has {np.ndim(given)} dimensions, it must have {most}: pass the pair that `features` "
+                f"{name}{part} has {dimensions} dimensions, it must have {most}: pass the pair that `features` "
                 f"returned, of a table the one column."
             )
     index = next((given.index for given in (X, y) if isinstance(given, pd.DataFrame | pd.Series)), None)
@@ -181,6 +185,7 @@ def _checked_labels(y: pd.Series, part: str, error: type[KitError]) -> pd.Series
 
 def _finite(values: pd.Series, part: str, error: type[KitError]) -> np.ndarray:
     """Return a feature as floats; squares of it, too, are finite in the single precision of networks."""
+    values = simple(values)
     numbers = as_numbers(values, text=False)
     wrong = ~(np.abs(numbers) <= _LARGEST)
     if wrong.any():

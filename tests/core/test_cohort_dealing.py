@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,11 @@ def test_split_of_any_size(deaths, lives, share, seed) -> None:
     assert abs(part.y_test.sum() - share * deaths) <= 1
 
 
+def arrow(values: list[object], kind: pa.DataType) -> pd.arrays.ArrowExtensionArray:
+    """Return a column of a type that pandas holds and cannot take a value out of."""
+    return pd.arrays.ArrowExtensionArray(pa.array(values, kind))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -63,6 +69,10 @@ def test_split_of_any_size(deaths, lives, share, seed) -> None:
         (lambda X, y: (X.set_axis([0] * 8), y.set_axis([0] * 8), 0), "8 rows of 0 by its index.*one patient's rows"),
         (lambda X, y: (X.assign(x="3"), y, 0), "'3' in column 'x'"),
         (lambda X, y: (X, y.map({0: "alive", 1: "dead"}), 0), r"label 'alive', .*y == 'dead'"),
+        (lambda X, y: ([[1], [1, 2]] * 4, y, 0), "X has rows of different lengths"),
+        (lambda X, y: (X, [[0], [0, 1]] * 4, 0), "y has rows of different lengths"),
+        (lambda X, y: (X.assign(x=arrow(["3"] * 8, pa.string_view())), y, 0), "'3' in column 'x'"),
+        (lambda X, y: (X.assign(x=arrow([(1, 2, 3)] * 8, pa.month_day_nano_interval())), y, 0), "months=1.*column 'x'"),
         (lambda X, y: (X, y, -1), "seed = -1"),
         (lambda X, y: (X, y, 0, 1), "test_share = 1 "),
     ],

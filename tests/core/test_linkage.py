@@ -138,6 +138,7 @@ def dictionary(*values: str | None) -> pd.Series:
         (pd.Series([Decimal("0.10"), None], dtype=pd.ArrowDtype(pa.decimal128(5, 2))), [0.1, 3]),
         (np.array([1.5, 2], dtype="float16"), [1.5, 3]),
         (dictionary("a", None, "b"), ["a", "c"]),
+        (pd.arrays.ArrowExtensionArray(pa.array(["a", None], pa.string_view())), ["a", "c"]),
         (pd.to_datetime(["1993-01-01", "9999-12-31"]), pd.to_datetime(["1993-01-01"]).as_unit("ns")),
         (pd.Series([datetime.date(1993, 1, 1), None], dtype="date32[pyarrow]"), pd.to_datetime(["1993-01-01"])),
         (

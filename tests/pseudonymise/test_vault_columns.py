@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
 
+from ppml_helpers.columns import as_objects
 from ppml_helpers.errors import ColumnAccessError, VaultError
 from ppml_helpers.people.identifiers import new_key
 from ppml_helpers.pseudonymise.vault import KeyService, read_as, readable, write_encrypted
@@ -133,12 +134,18 @@ def test_labels_of_rows_are_a_column_also_when_they_count(small: pd.DataFrame, t
     assert read_as(path, ANALYST, ["age"]).index.tolist() == list(range(6))
 
 
+def arrow(values: list[object], kind: pa.DataType) -> pd.Series:
+    """Return a column of a type that pandas holds and cannot take a value out of."""
+    return pd.Series(pd.arrays.ArrowExtensionArray(pa.array(values, kind)))
+
+
 REFUSED = {
     "age bands": pd.cut([61, 64, 70], [60, 65, 80]),
     "months in categories": pd.Categorical(pd.period_range("2020-01", periods=3, freq="M")),
     "pairs": pd.Categorical([(1, 2), (1, 3), (1, 2)]),
     "beyond 64 bits": pd.Series([2**70, 1, 2], dtype=object),
     "lists": pd.Series([[1], [2], [3]], dtype=pd.ArrowDtype(pa.list_(pa.int64()))),
+    "spans of months": arrow([(1, 2, 3), None, (1, 1, 1)], pa.month_day_nano_interval()),
     "complex": [1j, 2j, 3j],
     "sparse": pd.arrays.SparseArray([0, 0, 1]),
     "text and number": ["Anna", 5, 6],
@@ -151,6 +158,8 @@ KEPT = {
     "truths beside a missing one": pd.Series([True, None, False], dtype=object),
     "half precision": np.array([0.5, 1, 2], "float16"),
     "an Arrow dictionary": pd.Series(["b", None, "a"], dtype=pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string()))),
+    "a view of texts": arrow(["b", None, "a"], pa.string_view()),
+    "a view of bytes": arrow([b"b", None, b"a"], pa.binary_view()),
     "Arrow whole numbers": pd.Series([2**62, None, 1], dtype="int64[pyarrow]"),
     "nullable whole numbers": pd.array([2**62, None, 1], "Int64"),
     "nanoseconds": pd.array(["2020-01-01 00:00:00.000000001", None, "1900"], "datetime64[ns]"),
@@ -172,8 +181,7 @@ def test_a_column_comes_back_with_its_values_or_is_refused_by_name(tmp_path: Pat
         assert not list(tmp_path.iterdir())
         return
     back = read_as(write_encrypted(table, tmp_path / "x.parquet", groups, KEYS, "open"), KEYS)["x"]
-    assert back.isna().tolist() == table["x"].isna().tolist()
-    assert back.dropna().tolist() == table["x"].dropna().tolist()
+    assert as_objects(back).tolist() == as_objects(table["x"]).tolist()
 
 
 def test_an_index_with_values_is_a_column(small: pd.DataFrame, tmp_path: Path) -> None:

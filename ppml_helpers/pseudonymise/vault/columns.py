@@ -136,7 +136,7 @@ def _as_arrow(table: Any) -> pa.Table:
         check_name(field.name, "column")
         if pa.types.is_nested(field.type):
             raise VaultError(f"The column {field.name!r} holds {field.type}, columns must be flat: split or drop it.")
-    for name in filter(lambda each: pd.api.types.is_object_dtype(plain[each].dtype), plain.columns):
+    for name in filter(lambda each: plain[each].dtype == object, plain.columns):  # what others hold, Arrow keeps
         pairs = zip(content[name].to_pylist(), plain[name], strict=True)
         if any(kept is not None and kept != value for kept, value in pairs):  # text beside bytes became bytes
             raise _unfit(f"The column {name!r}")
