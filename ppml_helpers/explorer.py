@@ -297,7 +297,8 @@ def _check(explorer: str, controls: dict[str, W.Widget], name: str, value: Any) 
     elif hasattr(control, "min") and hasattr(control, "max"):
         ends = control.min, control.max
         if isinstance(control, W.FloatLogSlider):  # nine digits: a power of ten in floating point is often none
-            ends = tuple(float(f"{control.base**end:.9g}") for end in ends)
+            low, high = (control.base**end for end in ends)
+            ends = min(low, float(f"{low:.9g}")), max(high, float(f"{high:.9g}"))
         check = checks.whole if isinstance(control.value, int) else checks.number
         check(value, name, *ends, error=ExplorerError)
 

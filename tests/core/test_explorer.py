@@ -168,6 +168,20 @@ def test_a_logarithmic_slider_has_a_number_box_that_follows_and_leads() -> None:
     assert slider.value == 10
 
 
+@pytest.mark.parametrize(("low", "high"), [(-1, 1.5), (-1.25, 1.3), (-2, 1), (0.1, 0.3)])
+def test_both_ends_of_a_logarithmic_slider_can_be_set_whatever_its_steps(low: float, high: float) -> None:
+    class Echo(Squares):
+        def controls(self) -> dict[str, Any]:
+            return super().controls() | {"number": log_slider("number", 10.0**low, low, high, 0.4)}
+
+    explorer = Echo()
+    for end in (10**low, 10**high, float(f"{10**low:.9g}"), float(f"{10**high:.9g}")):
+        assert explorer.set(number=end).values["number"] == pytest.approx(end, rel=1e-8)
+    for beyond in (0.99 * 10**low, 1.01 * 10**high):
+        with pytest.raises(ExplorerError, match="number = "):
+            explorer.set(number=beyond)
+
+
 # ---------------------------------------------------------------------------------------------------- in the browser
 
 
