@@ -342,8 +342,8 @@ EDITION_FILES = (
     "requirements-optional.lock", "kit.py", ".gitignore", ".gitattributes",
     "data/support2.csv.gz", "data/attack_study.json", "data/SHA256SUMS", "data/DATA_CARD.md", "data/build.py",
     "benchmarks/results/encrypted.json", "benchmarks/results/encrypted-training.json",  # chapter 08 draws them
+    "workshop/real-network.md",  # chapter 07 leads to it; the rest of workshop/ is for those who teach
 )  # fmt: skip
-BESIDE = ("workshop/real-network.md",)  # chapter 07 leads to it; the rest of workshop/ is for those who teach
 NOT_FOR_LEARNERS = ("How to teach with it", "How to check it in CI", "How to contribute")  # parts of the README
 EDITION_FOLDERS = ("front_door", "jupyter_config", "ppml_helpers", "docs")
 
@@ -395,7 +395,7 @@ def _earlier_edition(out: Path, root: Path) -> dict[str, str]:
 
 
 def _edition(root: Path) -> Iterator[tuple[str, bytes]]:
-    for name in (*EDITION_FILES, *BESIDE):
+    for name in EDITION_FILES:
         if (root / name).is_file():
             yield name, (root / name).read_bytes()
     if (root / "README.md").is_file():

@@ -43,7 +43,7 @@ def test_the_learner_edition_has_everything_to_run_and_no_answers(kit: Path, tmp
     assert set(course.EDITION_FILES) <= set(written)
     assert {"data/support2.csv.gz", "ppml_helpers/words.py", "front_door/lab.py"} <= set(written)
     folders = {path.name for path in out.iterdir() if path.is_dir()}
-    assert folders == {"data", "benchmarks", "ppml_helpers", "front_door", "notebooks"}
+    assert folders == {"data", "benchmarks", "ppml_helpers", "front_door", "notebooks", "workshop"}
     notebook = course.read(out / "notebooks" / "00_start_here.ipynb")
     assert [cell.id for cell in notebook.cells] == ["task", "fill", "last"]
     assert all(not cell.outputs and cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")
@@ -61,6 +61,7 @@ def test_the_kits_own_learner_edition_is_complete(tmp_path: Path) -> None:
     measured = {name for name in written if name.startswith("benchmarks/")}
     assert measured == {"benchmarks/results/encrypted.json", "benchmarks/results/encrypted-training.json"}
     assert not [name for name in written if name.startswith(("tests/", ".git/", ".venv"))]
+    assert "kit.py test" not in (tmp_path / "out" / "README.md").read_text(), "there are no tests in it"
 
 
 PRIVATE = (

@@ -20,7 +20,6 @@ from ppml_helpers.pseudonymise.cracking_time import (
     attackers,
     birth_dates,
     crack,
-    texts,
     is_quick,
     measured_speed,
     texts,
