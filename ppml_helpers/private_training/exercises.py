@@ -207,7 +207,7 @@ EXERCISES = (
         name="05.1",
         expects="a number of times in 100",
         hints=(
-            "The chapter's table 'promise allows' (a Deeper section) has the same number for other epsilons.",
+            "The column 'right: promise' of a Deeper section has the same number for other epsilons.",
             "accounting.membership_accuracy(epsilon, delta) gives it as a probability.",
         ),
         judge=_judge_1,
