@@ -43,6 +43,8 @@ def _judge_1(answer: object) -> Reply:
         return wrong("That is the share who left hospital alive.")
     if close(value, coma[died].mean(), 0.0051):
         return wrong("The wrong way round: that is the share with coma among all who died in hospital.")
+    if close(value, coma.mean(), 0.0051):
+        return wrong("That is the share of all patients who came with coma. What share of them died?")
     if close(value, died.mean(), 0.0051):
         return wrong("That is the share among all patients. Take those with coma first.")
     if close(value, patients.death[coma].mean(), 0.0051):

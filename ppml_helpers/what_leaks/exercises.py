@@ -16,6 +16,7 @@ TITLE = "What leaks"
 
 _POLICY = 0.60  # highest AUC of the surprise attack that 01.3 allows
 _EXACT = 0.004  # an answer with two digits, and no farther
+_HALVES = 0.003  # `membership_attack` measures 01.4 on halves: twice this above the shares of all, at its usual seed
 _ALL_LEFT_OUT = (
     "That counts all patients who were left out. Half of them are the attacker's own records: the chapter's `others` "
     "are the other half."
@@ -100,7 +101,7 @@ def _judge_4(answer: object) -> Reply:
         return wrong("Labels leak too: the forest is right more often about patients it was trained on.")
     forest = _attack_forest(leaf=1)
     truth = forest.right_members - forest.right_others
-    if close(value, truth, _EXACT):
+    if close(value, truth, _EXACT) or close(value, truth + _HALVES, _HALVES):
         return right(
             f"Guess 'member' whenever the label is right: that finds {100 * forest.right_members:.0f} % of the members "
             f"and accuses {100 * forest.right_others:.0f} % of the others. Hiding the probabilities brings the "
@@ -145,6 +146,7 @@ def _link_bands() -> dict[str, LinkageScore]:
         "right": (mine, theirs, on),
         "by year": (extract, public, on),
         "bands on one side": (mine, public, on),
+        "rounded": (*(table.assign(age=table["age"].round(-1)) for table in (extract, public)), on),
         "without sex": (mine, theirs, ["age", "postcode"]),
         "by district": (mine, theirs, ["age", "sex", "district"]),
     }
@@ -173,6 +175,8 @@ def _judge_5(answer: object) -> Reply:
         return wrong(
             "The ages of the two tables must be in the same bands, or people do not meet: change both of them."
         )
+    if close(value, named["rounded"], 0.5):
+        return wrong("That is rounded: 66 became 70. A band is 60 for everyone from 60 to 69: age // 10 * 10.")
     if close(value, named["without sex"], 0.5):
         return wrong("That is without sex. The extract still gives it: link on age, sex and postcode.")
     if close(value, named["by district"], 0.5):

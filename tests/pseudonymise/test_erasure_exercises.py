@@ -36,6 +36,8 @@ def test_02b_1_counts_the_records_that_are_due(people: pd.DataFrame) -> None:
         (number_due(people, "1998-07-01"), "the day of the chapter"),
         (number_due(people, "1998-03-31"), "who was admitted on 1 April 1993"),
         (len(people) - right, "that are kept"),
+        (right - number_due(people, "1998-03-31"), "on that very day"),
+        (0, "Count in `people`"),
         (right / len(people), "give how many"),
         (len(people), "five years from then"),
         (17, "How many are?"),

@@ -58,6 +58,7 @@ def test_a_wrong_answer_gets_its_own_sentence(patients: pd.DataFrame) -> None:
         ("00.1", 1 - died[coma].mean(), "left hospital alive"),
         ("00.1", coma[died].mean(), "wrong way round"),
         ("00.1", died.mean(), "among all patients"),
+        ("00.1", coma.mean(), "who came with coma. What share"),
         ("00.1", patients.death[coma].mean(), "end of the follow-up"),
         ("00.1", 0.6, "two digits"),
         ("00.1", 60, "two digits"),

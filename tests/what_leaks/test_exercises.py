@@ -94,7 +94,10 @@ def test_right_answers_as_the_chapter_computes_them_and_all_patients_left_out_ar
     assert reply("01.3", np.int64(10)) == ""
     forest = RandomForestClassifier(100, random_state=0, n_jobs=2).fit(*members)
     right, wrong = (forest.score(*members) - forest.score(*outside) for outside in (others, left_out))
-    assert reply("01.4", right) == reply("01.4", round(right, 2)) == ""
+    labels = [(forest.predict(X) == y).astype(float) for X, y in (members, others)]
+    by_tool = membership.membership_attack(*labels)  # which measures on halves
+    for answer in (right, round(right, 2), by_tool, by_tool.advantage):
+        assert reply("01.4", answer) == ""
     assert "the attacker's own records" in reply("01.4", wrong)
 
 
@@ -122,6 +125,7 @@ def test_01_5_as_the_chapter_computes_it_and_apart_from_every_wrong_count() -> N
     assert reply("01.5", score) == reply("01.5", np.int64(score.n_right)) == ""  # the score itself will do
     scores = chapter_01._link_bands()
     counts = [each.n_right for each in scores.values()]
+    assert "66 became 70" in reply("01.5", scores["rounded"].n_right)
     counts += [score.n_right + score.n_wrong, score.n_wrong, round(score.expected * score.n)]
     assert len({0, *counts}) == 1 + len(counts)
     said = check("01.5", scores["right"].n_right, record=False).text
