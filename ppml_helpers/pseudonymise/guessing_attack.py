@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from ppml_helpers.errors import AttackError
 from ppml_helpers.people import identifiers
@@ -113,7 +114,8 @@ def _writings(pseudonym: str, digest: str) -> list[str]:
     """Return every other way to write a digest that has the length of the hasher's."""
     if len(pseudonym) == len(digest) and pseudonym.islower() and digest.islower():  # both in the usual form
         return []
-    texts = []
+    digits = _digits(pseudonym)  # of one that was cut, the last may be half a byte
+    texts = [digits.lower(), digits.upper()]
     for raw in _readings(pseudonym):
         plain, dashed = raw.hex(), "-".join(map(raw.hex().__getitem__, _UUID)) if len(raw) == 16 else ""
         coded = [base64.b64encode(raw), base64.urlsafe_b64encode(raw), base64.b32encode(raw)]
@@ -124,17 +126,22 @@ def _writings(pseudonym: str, digest: str) -> list[str]:
 
 def _readings(text: str) -> list[bytes]:
     """Return the bytes that a text may stand for, as one digest may be written in several ways."""
-    bare, found = text.rstrip("=").replace("-", "+").replace("_", "/"), []
+    bare, found = unquote(text).rstrip("=").replace("-", "+").replace("_", "/"), []
     if len(text) < _SHORTEST:
         return found
-    if match := _HEX.fullmatch(text):
-        digits = re.sub("[-: ]", "", match[1])
-        found += [bytes.fromhex(digits)] if len(digits) % 2 == 0 else []
+    if (digits := _digits(text)) and len(digits) % 2 == 0:
+        found.append(bytes.fromhex(digits))
     if _BASE64.fullmatch(bare) and len(bare) % 4 != 1:
         found.append(base64.b64decode(bare + "=" * (-len(bare) % 4)))
     if _BASE32.fullmatch(bare) and len(bare) % 8 in (0, 2, 4, 5, 7):
         found.append(base64.b32decode(bare + "=" * (-len(bare) % 8)))
     return found
+
+
+def _digits(text: str) -> str:
+    """Return the hexadecimal digits of a text that is a digest written so, else nothing."""
+    match = _HEX.fullmatch(text) if len(text) >= _SHORTEST else None
+    return re.sub("[-: ]", "", match[1]) if match else ""
 
 
 def _hashed(hasher: Hasher, text: str) -> str:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import itertools
 import uuid
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,13 @@ def test_a_digest_is_found_however_it_is_written_and_a_keyed_one_is_not(given: s
     result = dictionary_attack([*hold, hold[0]], iter(DATES[:40]), writing(made))
     assert result == Cracked(dict(zip(hold, DATES[:30], strict=True)), 30, 1.0)
     assert dictionary_attack(hold, DATES[:40], writing(made, hashlib.sha3_256)).recovered == 0
+
+
+def test_a_digest_that_was_cut_or_sent_in_an_address_is_found() -> None:
+    cut = [sha256(text)[:31].upper() for text in DATES[:30]]
+    assert dictionary_attack(cut, DATES[:30], lambda text: sha256(text)[:31]).recovered == 1
+    sent = [quote(WRITINGS["base64"](bytes.fromhex(sha256(text))), safe="") for text in DATES[:30]]
+    assert dictionary_attack(sent, DATES[:30], sha256).recovered == 1
 
 
 def test_short_texts_that_only_look_like_digests_are_taken_as_they_are() -> None:
