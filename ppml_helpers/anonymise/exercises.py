@@ -281,6 +281,16 @@ def _as_text(rows: Iterable[Iterable[object]]) -> list[tuple[str, ...]]:
     return [tuple(label_of(value) for value in row) for row in rows]
 
 
+@cache
+def _counted_again() -> dict[str, str | int | float]:
+    """Return what the page of the chapter's release must say, counted here and not taken from the answer."""
+    from ppml_helpers.anonymise import Checklist
+
+    handed, _ = _handed_out()
+    measured = Checklist.measure("Counted again", handed, handed.table, "hospdead").measured
+    return {name: value for name, value in measured.items() if name != "left out most"}  # by the learner's own groups
+
+
 def _judge_5(answer: object) -> Reply:
     from ppml_helpers.anonymise import Checklist
     from ppml_helpers.anonymise.checklist import QUESTIONS
@@ -296,6 +306,12 @@ def _judge_5(answer: object) -> Reply:
         )
     if counted.get("columns not declared") != "none":
         return wrong(f"Undeclared: {counted.get('columns not declared')}. Every column of this release is declared.")
+    again = _counted_again()
+    if strange := [name for name in again if counted.get(name) != again[name]]:
+        return wrong(
+            f"Counted again from the release above, {strange[0]!r} is {again[strange[0]]}, and this page says "
+            f"{counted.get(strange[0])}. What code can count nobody types: fill the page above with `page.answer(...)`."
+        )
     if twice := [name for name in QUESTIONS if list(said.values()).count(said[name]) > 1]:
         return wrong(f"{' and '.join(twice[:2])} have the same answer. They ask two things.")
     names = str(counted.get("declared quasi-identifiers")).replace(" and ", ", ").split(", ")

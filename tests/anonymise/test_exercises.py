@@ -185,6 +185,11 @@ def test_03_5_a_page_that_answers_and_pages_that_do_not(filled: Checklist) -> No
         (dataclasses.replace(filled, answers={"name": "Ada"}), "11 of 12 answers are missing: purpose"),
         (few, "k = 5 and l = 2"),
         (dataclasses.replace(filled, measured={**filled.measured, "columns not declared": "crea"}), "Undeclared: crea"),
+        (dataclasses.replace(filled, measured={**filled.measured, "k": 40}), "'k' is 11, and this page says 40"),
+        (
+            dataclasses.replace(filled, measured={"k": 11, "l": 2, "columns not declared": "none"}),
+            "'rows' is 4553, and",
+        ),
         (filled.answer(purpose="yes", recipient="yes"), "purpose and recipient have the same answer"),
         (filled.answer(why_columns="dzgroup, scoma: needed."), "does not say what hday is for"),
         (filled.answer(still_leaks="Nothing, it is anonymous."), "Every table of rows tells something"),
