@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -27,3 +29,15 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             scratch.unlink(missing_ok=True)
+
+
+def keep(target: Path, content: dict[str, Any], mend: str, error: type[Exception]) -> Path:
+    """Write a small JSON file in one step, making its folder; a refusal raises `error`, which says how to `mend` it."""
+    text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as scratch:
+            scratch.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as refused:
+        raise error(f"{target} cannot be written ({refused.strerror or refused}): {mend}.") from None
+    return target

@@ -18,7 +18,7 @@ import pandas as pd
 
 from ppml_helpers import checks
 from ppml_helpers.errors import OutcomeError
-from ppml_helpers.files import replacing
+from ppml_helpers.files import keep
 
 DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / ".results"
 FOLDER_VARIABLE = "PPML_RESULTS"
@@ -96,17 +96,8 @@ def save(outcome: Outcome, folder: str | Path | None = None) -> Path:
     if not isinstance(outcome, Outcome):
         raise OutcomeError(f"{outcome!r} is no Outcome: make one with outcome.Outcome(...) and save that.")
     target = _folder(folder) / _file_name(outcome.technique)
-    text = json.dumps(asdict(outcome), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as scratch:
-            scratch.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise OutcomeError(
-            f"{target} cannot be written ({error.strerror or error}): free the disk, or let {FOLDER_VARIABLE} "
-            f"name a folder that can be written; an older row is untouched."
-        ) from None
-    return target
+    mend = f"free the disk, or let {FOLDER_VARIABLE} name a folder that can be written; an older row is untouched"
+    return keep(target, asdict(outcome), mend, OutcomeError)
 
 
 def load(folder: str | Path | None = None) -> list[Outcome]:

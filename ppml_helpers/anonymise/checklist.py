@@ -25,7 +25,7 @@ from ppml_helpers.anonymise.disclosure_attack import background_knowledge
 from ppml_helpers.anonymise.models import k_anonymity, l_diversity, t_closeness
 from ppml_helpers.anonymise.released import Released, check_released
 from ppml_helpers.errors import AnonymityError
-from ppml_helpers.files import replacing
+from ppml_helpers.files import keep
 
 QUESTIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -173,17 +173,8 @@ class Checklist:
                 f"page with a gap is no decision, so answer all, then save."
             )
         target = _folder(folder) / f"{self.title.lower().replace(' ', '-')}.json"
-        text = json.dumps(asdict(self), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(target) as scratch:
-                scratch.write_text(text, encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise AnonymityError(
-                f"{target} cannot be written ({error.strerror or error}): free the disk, or let "
-                f"{outcome.FOLDER_VARIABLE} name a folder that can be written."
-            ) from None
-        return target
+        mend = f"free the disk, or let {outcome.FOLDER_VARIABLE} name a folder that can be written"
+        return keep(target, asdict(self), mend, AnonymityError)
 
     @classmethod
     def load(cls, folder: str | Path | None = None) -> list[Checklist]:

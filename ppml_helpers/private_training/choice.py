@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from ppml_helpers import outcome
 from ppml_helpers.errors import OutcomeError
-from ppml_helpers.files import replacing
+from ppml_helpers.files import keep
 
 FOLDER = "choices"  # in the folder of the results
 
@@ -87,17 +87,8 @@ class Choice:
         """
         digest = hashlib.sha256(self.statement.encode()).hexdigest()[:12]
         target = _folder(folder) / f"choice-{digest}.json"
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(target) as scratch:
-                text = json.dumps(asdict(self), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
-                scratch.write_text(text, encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise OutcomeError(
-                f"{target} cannot be written ({error.strerror or error}): free the disk, or let "
-                f"{outcome.FOLDER_VARIABLE} name a folder that can be written."
-            ) from None
-        return target
+        mend = f"free the disk, or let {outcome.FOLDER_VARIABLE} name a folder that can be written"
+        return keep(target, asdict(self), mend, OutcomeError)
 
     @classmethod
     def load(cls, folder: str | Path | None = None) -> list[Choice]:
