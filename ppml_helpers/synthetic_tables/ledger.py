@@ -164,8 +164,8 @@ class Ledger:
         after = math.fsum([self.spent, entry.rho])
         if after > self.rho:
             raise BudgetError(
-                f"{entry.what!r} costs rho {entry.rho:.4g}, but {self.rho - self.spent:.4g} of {self.rho:.4g} is left: "
-                "ask for less, or not at all."
+                f"{entry.what!r} costs rho {entry.rho:.4g}, but {round(self.rho - self.spent, 9):.4g} of "
+                f"{self.rho:.4g} is left: ask for less, or not at all."
             )
         if self._codes is None:
             raise BudgetError(f"{entry.what!r} comes after this ledger was closed: measure the table anew, and pay.")
