@@ -70,7 +70,7 @@ def _has_scalar(dtype: pd.ArrowDtype) -> bool:
     """Tell whether pandas can take one value out of such a column; out of views and spans of months it cannot."""
     try:
         return dtype.type is not None
-    except NotImplementedError:
+    except RuntimeError:  # of the kind that pandas raises for a type that it has not finished
         return False
 
 
