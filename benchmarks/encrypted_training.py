@@ -21,8 +21,9 @@ from _frame import Benchmark, Timing
 from ppml_helpers import cohort
 from ppml_helpers.homomorphic_encryption import training
 from ppml_helpers.homomorphic_encryption.models import sigmoid_polynomial
-from ppml_helpers.homomorphic_encryption.parameters import DEEP, Parameters
+from ppml_helpers.homomorphic_encryption.parameters import Parameters
 
+DEEP = Parameters("deep", 16384, (60, *[40] * 6, 60), 40)
 TUTORIAL = Parameters("tutorial", 8192, (40, 21, 21, 21, 21, 21, 21, 40), 21)
 
 

@@ -6,8 +6,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "explorer": ["EncryptionExplorer"],
-        "models": ["Linear", "Sigmoid", "SquareNetwork"],
-        "parameters": ["DEEP", "LINEAR", "Parameters", "SIGMOID"],
+        "models": ["Linear", "Sigmoid"],
+        "parameters": ["LINEAR", "Parameters", "SIGMOID"],
         "scoring": ["Client", "Server"],
     },
 )

@@ -20,7 +20,7 @@ from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, Party, chunks, ciphertext, total
 
-RING, PRIMES, SCALE_BITS = 4096, (54, 55), 40
+RING, PRIMES, SCALE_BITS = 4096, (53, 53), 40
 SLOTS = RING // 2
 MOST_PATIENTS = 10_000  # of a hospital
 MOST_HOSPITALS = 2 ** (PRIMES[0] - SCALE_BITS - 1) - 1  # each adds at most 1 to a slot; more could overflow unnoticed

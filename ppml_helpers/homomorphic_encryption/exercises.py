@@ -26,8 +26,8 @@ TITLE = "Homomorphic encryption"
 
 _SHAPES, _PRECISE = ((3, 50), (6, 20)), 1e-4  # of 08.1: features and patients of the made-up cohorts
 
-DEPTH, LARGEST, ERROR = 4, 100.0, 1e-5
-"""What 08.2 asks for: multiplications one after another, largest number on the way, error of the result."""
+DEPTH, REACH, LARGEST, ERROR = 4, 2.5, 100.0, 3.5e-4
+"""What 08.2 asks for: multiplications one after another of numbers up to REACH, largest number that must fit, error."""
 
 CHAIN, SCALE_BITS = (40, 21, 21, 21, 40), 21
 """The parameters of the colleague of 08.3, in the ring of 8192."""
@@ -143,7 +143,7 @@ def _near(scores: np.ndarray, others: np.ndarray) -> bool:
 
 
 def measured_error(parameters: Parameters, tries: int = 9) -> float:
-    """Encrypt made-up numbers, multiply them `DEPTH` times by themselves, and say how far off the result is."""
+    """Encrypt numbers up to `REACH`, multiply them `DEPTH` times by themselves, and say how far off the result is."""
     import tenseal as ts
 
     from ppml_helpers.homomorphic_encryption.parameters import drift
@@ -151,7 +151,7 @@ def measured_error(parameters: Parameters, tries: int = 9) -> float:
     errors = []
     for seed in range(tries):
         context, rng = parameters.context(), np.random.default_rng(seed)
-        numbers = rng.uniform(-1, 1, parameters.slots)
+        numbers = rng.uniform(-REACH, REACH, parameters.slots)
         once = power = ts.ckks_vector(context, numbers)
         for _ in range(DEPTH):
             power = power * once
@@ -187,8 +187,8 @@ def _judge_2(answer: object) -> Reply:
             "can come from the first and the last prime."
         )
     return right(
-        f"{chosen.bits} of 218 bits, and measured on encrypted numbers the error stays below {ERROR:g}. In ring 8,192 "
-        "there is not much to choose: 31 bits of scale are too few, and 34 leave too little for the numbers."
+        f"{chosen.bits} of 214 bits, and measured on numbers up to {REACH} the error stays below {ERROR:.5f}. In "
+        "ring 8,192 there is not much to choose: 31 bits of scale are too few, and 34 leave too little for the numbers."
     )
 
 
@@ -346,7 +346,7 @@ EXERCISES = (
         name="08.2",
         expects="(ring, primes, scale_bits), such as (8192, (60, 40, 60), 40)",
         hints=(
-            "Four inner primes, each with as many bits as the scale. In ring 8,192 all six have at most 218 together.",
+            "Four inner primes, each with as many bits as the scale. In ring 8,192 all six have at most 214 together.",
             "Numbers up to 100 need 7 bits, and one for the sign: the first prime has 8 bits more than the scale.",
             "Make the scale as large as this allows, and the last prime as large as the first.",
         ),

@@ -16,6 +16,7 @@ from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress
 from ppml_helpers.homomorphic_encryption import costs
 from ppml_helpers.homomorphic_encryption.costs import BitBudget, Costs
+from ppml_helpers.homomorphic_encryption.parameters import standard_bits
 from ppml_helpers.words import counted
 
 OFFERED_RINGS = (2048, 4096, 8192, 16384)
@@ -250,7 +251,7 @@ def _draw_bits(axis: Axes, budget: BitBudget) -> None:
         axis.barh(0, budget.excess, left=budget.allowed, height=1, color="none", edgecolor=leak, hatch="//", zorder=3)
     axis.plot([budget.allowed] * 2, [-0.75, 0.75], "--", color=figures.COLOURS["promise"], linewidth=2, zorder=4)
     left = budget.allowed > 0.5 * reach
-    label = f"128-bit limit of ring {budget.ring:,}: {budget.allowed} bits"
+    label = f"128-bit limit of ring {budget.ring:,}: {budget.allowed} bits ({standard_bits(budget.ring)} in 2018)"
     axis.text(budget.allowed, 0.85, label, fontsize=10, ha="right" if left else "left", va="bottom")
     axis.set(xlim=(0, reach), ylim=(-0.75, 0.75), yticks=[])
     axis.grid(False)

@@ -102,59 +102,6 @@ class Sigmoid(Linear):
         return float(max(shrunk * z, (shrunk * z) ** 2 + c1 / shrunk, c0 + c1 * z + c3 * z**3))
 
 
-class SquareNetwork:
-    """The logit of a network with one hidden layer whose activation is the square (CryptoNets, 2016).
-
-    Parameters
-    ----------
-    columns : sequence of str
-        Names of the features.
-    hidden_weights : array of shape (features, units)
-        Into the hidden layer.
-    hidden_bias : array of shape (units,)
-        Of the hidden layer.
-    output_weights : array of shape (units,)
-        Out of the hidden layer; not all 0.
-    output_bias : float
-        Of the logit.
-    """
-
-    depth: ClassVar[int] = 2
-    kind: ClassVar[str] = "logit"
-
-    def __init__(
-        self,
-        columns: Sequence[str],
-        hidden_weights: Any,
-        hidden_bias: Any,
-        output_weights: Any,
-        output_bias: float = 0.0,
-    ) -> None:
-        self.columns = _names(columns)
-        self.output_weights = _finite(output_weights, "output_weights", (np.size(output_weights),))
-        units = len(self.output_weights)
-        self.hidden_weights = _finite(hidden_weights, "hidden_weights", (len(self.columns), units))
-        self.hidden_bias = _finite(hidden_bias, "hidden_bias", (units,))
-        self.output_bias = float(_finite(output_bias, "output_bias", ()))
-        if not self.active().any():
-            raise EncryptionError("No hidden unit depends on a feature and reaches the output: train the model first.")
-
-    def active(self) -> np.ndarray:
-        """Return which units depend on a feature and reach the output; shape (units,)."""
-        return self.hidden_weights.any(axis=0) & (self.output_weights != 0)
-
-    def plain(self, X: Any) -> np.ndarray:
-        """Compute the same polynomial on patients in plain text, features in the order of `columns`."""
-        hidden = np.asarray(X, dtype=float) @ self.hidden_weights + self.hidden_bias
-        return hidden**2 @ self.output_weights + self.output_bias
-
-    def reach(self, limit: float) -> float:
-        """Return the largest magnitude that any step can reach if no feature is beyond `limit`."""
-        hidden = np.abs(self.hidden_weights).sum(axis=0) * limit + np.abs(self.hidden_bias)
-        squares = np.abs(self.output_weights) * hidden**2
-        return float(max(squares.sum() + abs(self.output_bias), np.sqrt(squares).max()))
-
-
 def _names(columns: Sequence[str]) -> tuple[str, ...]:
     names = (columns,) if isinstance(columns, str) else tuple(columns)
     if not names or not all(isinstance(name, str) for name in names):

@@ -22,11 +22,11 @@ import tenseal as ts
 from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption.columns import checked, encrypted_columns
-from ppml_helpers.homomorphic_encryption.models import Linear, Sigmoid, SquareNetwork
+from ppml_helpers.homomorphic_encryption.models import Linear, Sigmoid
 from ppml_helpers.homomorphic_encryption.parameters import Parameters, drift, named
 from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, columns_of, parameters_of
 
-Model = Linear | Sigmoid | SquareNetwork
+Model = Linear | Sigmoid
 Vectors = Sequence[ts.CKKSVector]
 
 
@@ -39,7 +39,7 @@ class Client(KeyHolder):
     Parameters
     ----------
     parameters : str or Parameters
-        "linear", "sigmoid" or "deep", or a set of your own.
+        "linear" or "sigmoid", or a set of your own.
     """
 
     purpose = "scores"
@@ -141,7 +141,7 @@ class Server(ComputingParty):
         ----------
         cohort : bytes or Cohort
             From `Client.encrypt`, or what `receive` made of it.
-        model : Linear, Sigmoid or SquareNetwork
+        model : Linear or Sigmoid
             Its columns are the cohort's, in the same order.
 
         Returns
@@ -201,10 +201,10 @@ def _check_columns(given: tuple[str, ...], expected: tuple[str, ...]) -> None:
 
 
 def _computation(model: Model) -> Callable[..., ts.CKKSVector]:
-    for kind, compute in ((Sigmoid, _sigmoid), (Linear, _linear), (SquareNetwork, _network)):
+    for kind, compute in ((Sigmoid, _sigmoid), (Linear, _linear)):
         if isinstance(model, kind):
             return compute
-    raise EncryptionError(f"The model is a {type(model).__name__}: give a Linear, Sigmoid or SquareNetwork.")
+    raise EncryptionError(f"The model is a {type(model).__name__}: give a Linear or Sigmoid.")
 
 
 def _linear(context: ts.Context, columns: Vectors, model: Linear, _: list[float]) -> ts.CKKSVector:
@@ -221,21 +221,6 @@ def _sigmoid(context: ts.Context, columns: Vectors, model: Sigmoid, drift: list[
     k = np.cbrt(c3 * drift[1] * drift[2])
     v = _rescaled(context, _weighted_sum(context, columns, model.weights * k * drift[0])) + k * model.bias
     return v * (v * v + c1 * drift[2] / k) + c0
-
-
-def _network(context: ts.Context, columns: Vectors, model: SquareNetwork, drift: list[float]) -> ts.CKKSVector:
-    """Return the sum of signed squares; the size of each output weight goes into its unit as a root."""
-    active = model.active()
-    idle = model.output_weights[~active] @ model.hidden_bias[~active] ** 2
-    total: ts.CKKSVector | None = None
-    for unit in np.flatnonzero(active):
-        weight = model.output_weights[unit]
-        root = np.sqrt(abs(weight) * drift[1])
-        inner = _weighted_sum(context, columns, model.hidden_weights[:, unit] * root * drift[0])
-        square = (_rescaled(context, inner) + root * model.hidden_bias[unit]).square()
-        signed = square if weight > 0 else -square
-        total = signed if total is None else total + signed
-    return total + (model.output_bias + idle)
 
 
 def _weighted_sum(context: ts.Context, columns: Vectors, weights: np.ndarray) -> ts.CKKSVector:

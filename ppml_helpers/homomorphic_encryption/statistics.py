@@ -30,7 +30,7 @@ from ppml_helpers.homomorphic_encryption.messages import Letter
 from ppml_helpers.homomorphic_encryption.parameters import LINEAR, drift
 from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, Party, chunks, ciphertext, total
 
-COUNT_RING = 4096
+COUNT_RING, COUNT_PRIMES = 4096, (35, 35, 36)  # SEAL's own choice of primes has 109 bits: beyond the limit of 2024
 COUNT_MODULUS = 1_032_193  # prime, and 1 modulo 2 x 4096: the common choice of 20 bits
 
 # --------------------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ class CountsHolder(KeyHolder):
                 f"{len(self.levels)} levels were given: give 1 to {COUNT_RING:,} different ones, so that they fit the "
                 "slots of one ciphertext."
             )
-        context = ts.context(ts.SCHEME_TYPE.BFV, COUNT_RING, COUNT_MODULUS, n_threads=1)
+        context = ts.context(ts.SCHEME_TYPE.BFV, COUNT_RING, COUNT_MODULUS, list(COUNT_PRIMES), n_threads=1)
         fingerprint = f"BFV {COUNT_RING} t {COUNT_MODULUS}"
         super().__init__(context, fingerprint, {"levels": list(self.levels)}, public_key=True)
 

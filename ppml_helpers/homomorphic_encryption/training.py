@@ -36,7 +36,7 @@ from ppml_helpers.homomorphic_encryption.parameters import Parameters, drift
 from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, chunks, ciphertext
 
 #: Four multiplications at 128-bit security in the ring of 8192.
-TRAINING = Parameters("training", 8192, (44, 32, 32, 32, 32, 44), 32)
+TRAINING = Parameters("training", 8192, (43, 32, 32, 32, 32, 43), 32)
 
 _B = 0.25  # t = b z: larger gives more digits, smaller leaves more room before an overflow
 _, _C1, _C3 = sigmoid_polynomial()

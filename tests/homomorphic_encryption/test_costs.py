@@ -12,7 +12,7 @@ import tenseal as ts
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption import costs
 from ppml_helpers.homomorphic_encryption.costs import bit_budget, deepest, expected_errors, measure, smallest_ring
-from ppml_helpers.homomorphic_encryption.parameters import RINGS, SIGMOID, Parameters, drift
+from ppml_helpers.homomorphic_encryption.parameters import RINGS, SIGMOID, Parameters, drift, standard_bits
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_the_bits_are_those_of_the_primes() -> None:
     assert (chosen.used, chosen.excess, chosen.possible, chosen.slots) == (208, 0, True, 4096)
     assert dataclasses.replace(chosen.parameters(), name="sigmoid") == SIGMOID
     too_many = bit_budget(4096, 36, 3)
-    assert (too_many.used, too_many.excess, too_many.possible) == (208, 99, False)
+    assert (too_many.used, too_many.excess, too_many.possible) == (208, 102, False)
 
 
 @pytest.mark.parametrize("ring", [2048, 4096, 8192])
@@ -42,13 +42,15 @@ def test_possible_is_what_seal_makes_keys_for(ring: int, scale: int) -> None:
     assert not refused.possible
     with pytest.raises(EncryptionError):
         refused.parameters().context()
-    with pytest.raises((ValueError, RuntimeError), match=r"parameters|primes"):  # and TenSEAL itself agrees
+    if refused.used <= standard_bits(ring) and refused.excess:
+        return  # TenSEAL goes by the standard of 2018 alone
+    with pytest.raises((ValueError, RuntimeError), match=r"parameters|primes"):  # TenSEAL itself agrees
         ts.context(ts.SCHEME_TYPE.CKKS, ring, -1, list(refused.primes))
 
 
 def test_small_primes_run_out_before_the_bits_do() -> None:
     chosen = bit_budget(16384, 20, 5)
-    assert (chosen.used, chosen.allowed, chosen.exists, chosen.possible) == (168, 438, False, False)
+    assert (chosen.used, chosen.allowed, chosen.exists, chosen.possible) == (168, 430, False, False)
     assert bit_budget(16384, 24, 5).possible
     suitable = range(2**19 + 1, 2**20, 2 * 16384)  # 1 modulo twice the ring, as every prime must be
     primes = [number for number in suitable if all(number % divisor for divisor in range(2, 1024))]
@@ -56,7 +58,7 @@ def test_small_primes_run_out_before_the_bits_do() -> None:
 
 
 def test_the_smallest_ring_is_the_first_that_has_room() -> None:
-    for scale, depth, ring in ((20, 2, 4096), (36, 3, 8192), (36, 4, 16384)):
+    for scale, depth, ring in ((20, 1, 4096), (36, 3, 8192), (36, 4, 16384)):
         assert smallest_ring(scale, depth) == ring
         assert not any(bit_budget(smaller, scale, depth).possible for smaller in RINGS if smaller < ring)
     assert smallest_ring(46, 20) is None or bit_budget(32768, 46, 20).possible
@@ -68,7 +70,7 @@ def test_the_smallest_ring_is_the_first_that_has_room() -> None:
         ((1000, 36, 3), "ring = 1000"),
         ((8192, 47, 3), "scale_bits = 47"),
         ((8192, 36, 0), "depth = 0"),
-        ((4096, 36, 3), "128-bit security allows 109 bits here"),
+        ((4096, 36, 3), "128-bit security allows 106 bits here"),
     ],
 )
 def test_unfit_settings_are_refused_and_impossible_ones_not_measured(
@@ -81,7 +83,7 @@ def test_unfit_settings_are_refused_and_impossible_ones_not_measured(
 # ---------------------------------------------------------------------------------------------------- errors
 
 
-@pytest.mark.parametrize("setting", [(4096, 24, 1), (4096, 20, 2), (8192, 36, 3), (8192, 45, 2)])
+@pytest.mark.parametrize("setting", [(4096, 24, 1), (8192, 20, 2), (8192, 36, 3), (8192, 45, 2)])
 def test_errors_are_what_rounding_lets_expect(setting: tuple, features: np.ndarray) -> None:
     found = measure(bit_budget(*setting), features, column=2)
     ratios = np.array(found.errors) / found.expected
@@ -124,7 +126,7 @@ def test_expected_errors_agree_with_rounding_played_through() -> None:
 # ---------------------------------------------------------------------------------------------------- time and bytes
 
 
-@pytest.mark.parametrize("setting", [(4096, 20, 2), (8192, 36, 3)])
+@pytest.mark.parametrize("setting", [(8192, 20, 2), (8192, 36, 3)])
 def test_bytes_are_those_of_real_ciphertexts(setting: tuple, features: np.ndarray) -> None:
     chosen = bit_budget(*setting)
     found = measure(chosen, features)
@@ -154,7 +156,7 @@ def test_a_clock_too_coarse_for_a_ciphertext_still_gives_a_time_to_draw(
 
 def test_progress_is_told_before_every_step_and_can_end_the_work(features: np.ndarray) -> None:
     told: list[tuple[float, str]] = []
-    measure(bit_budget(4096, 20, 2), features, progress=lambda *step: told.append(step))
+    measure(bit_budget(8192, 20, 2), features, progress=lambda *step: told.append(step))
     fractions, steps = zip(*told, strict=True)
     assert list(fractions) == sorted(fractions)
     assert told[0] == (0, "making keys")
@@ -166,4 +168,4 @@ def test_progress_is_told_before_every_step_and_can_end_the_work(features: np.nd
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        measure(bit_budget(4096, 20, 2), features, progress=stop)
+        measure(bit_budget(8192, 20, 2), features, progress=stop)

@@ -99,12 +99,12 @@ def test_large_rings_are_measured_when_asked_impossible_ones_never_and_packings_
 @pytest.mark.parametrize(
     ("knobs", "words"),
     [
-        ({}, "need primes of 208 bits together, and 128-bit security allows 218; the age of 4,096 patients, "),
+        ({}, "need primes of 208 bits together, and 128-bit security allows 214; the age of 4,096 patients, "),
         ({}, "a typical error within a factor of two of the 3e-8 that rounding lets expect; "),
         ({}, "the drift of the scale, if it is left in, makes 6e-6 of it; "),
         ({}, "in columns 39 ciphertexts carry 4,096 patients, and one patient a ciphertext takes 105 times as many."),
         ({"packing": "one patient"}, "one patient a ciphertext 39 of 4,096 slots are in use, and 4,096 patients"),
-        (IMPOSSIBLE, "99 bits too many; at scale 2^36 this ring allows no multiplication; ring 8,192 would do."),
+        (IMPOSSIBLE, "102 bits too many; at scale 2^36 this ring allows no multiplication; ring 8,192 would do."),
         (TOO_FEW_PRIMES, "too few such primes; SEAL needs 5 primes of 20 bits that suit ring 16,384: take a larger"),
         ({"ring": 16384, "scale": 45, "depth": 10}, "no ring on offer would do"),
         (SMALL, "and 1 multiplication need primes"),
@@ -164,10 +164,10 @@ def test_packings_differ_by_colour_and_marker_and_the_chosen_one_is_filled(explo
 
 def test_what_is_drawn_is_what_was_computed(explorer: EncryptionExplorer) -> None:
     bar = explorer.set(**IMPOSSIBLE)._figure.axes[0]
-    assert [patch.get_width() for patch in bar.patches] == [50, 36, 36, 36, 50, 99]
-    assert (bool(bar.patches[-1].get_hatch()), bar.patches[-1].get_x()) == (True, 109)
-    assert np.all(bar.lines[0].get_xdata() == 109)
-    assert next(text.get_text() for text in explorer._figure.texts) == "99 bits too many."
+    assert [patch.get_width() for patch in bar.patches] == [50, 36, 36, 36, 50, 102]
+    assert (bool(bar.patches[-1].get_hatch()), bar.patches[-1].get_x()) == (True, 106)
+    assert np.all(bar.lines[0].get_xdata() == 106)
+    assert next(text.get_text() for text in explorer._figure.texts) == "102 bits too many."
     found = explorer.set(**START).result.costs
     errors = explorer._figure.axes[1]
     drawn = {line.get_marker(): list(line.get_ydata()) for line in errors.lines}

@@ -57,7 +57,7 @@ def test_all_is_said_labelled_and_reached_by_tab(explorer: lab.ExplorerView) -> 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("ring size", "99 bits too many; at scale 2^36 this ring allows no multiplication; ring 8,192 would do."),
+        ("ring size", "102 bits too many; at scale 2^36 this ring allows no multiplication; ring 8,192 would do."),
         ("scale", "typical error within a factor of two"),
         ("depth", "typical error within a factor of two"),
     ],
@@ -82,7 +82,7 @@ def test_packing_changes_what_is_said(explorer: lab.ExplorerView) -> None:
 def test_a_large_ring_is_measured_by_the_button_which_can_be_stopped(explorer: lab.ExplorerView) -> None:
     turned(explorer, "ring size", "End")
     too_many = turned(explorer, "depth", "End")
-    assert "22 bits too many; at scale 2^36 this ring allows 9 multiplications; " in too_many.alt
+    assert "30 bits too many; at scale 2^36 this ring allows 9 multiplications; " in too_many.alt
     unmeasured = turned(explorer, "depth", "ArrowLeft")
     assert "error and costs are not measured at this ring until you press the button" in unmeasured.alt
     explorer.screenshot("encryption_explorer_unmeasured")

@@ -11,7 +11,7 @@ from ppml_helpers import cohort
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption import training
 from ppml_helpers.homomorphic_encryption.models import sigmoid_polynomial
-from ppml_helpers.homomorphic_encryption.parameters import DEEP, LINEAR, SIGMOID
+from ppml_helpers.homomorphic_encryption.parameters import LINEAR, SIGMOID, Parameters
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,9 @@ def test_encrypted_training_of_all_patients_equals_training_in_the_clear(patient
     assert len(model.bytes_up) == 3
     assert len(model.bytes_down) == 2
     assert model.bytes_up[0] < 50e6
+
+
+DEEP = Parameters("deep", 16384, (60, *[40] * 6, 60), 40)
 
 
 @pytest.mark.parametrize(("parameters", "error"), [(training.TRAINING, 1e-5), (DEEP, 1e-7)])
