@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,6 @@ import tenseal as ts
 from answers import cells, reply
 from nbformat import NotebookNode
 
-from ppml_helpers import cohort
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption import exercises as chapter_08
 from ppml_helpers.homomorphic_encryption import keys
@@ -217,25 +215,3 @@ def test_the_picture_of_the_costs_draws_what_its_labels_say(stored: Cells) -> No
         ours, peer = (np.median([run["cpu"] for run in pair[side]]) for side in ("ours", "peer"))
         assert ours < 10  # "at most seconds"
         assert 45 < peer < 2400  # "minutes, or half an hour"
-
-
-@pytest.mark.parametrize("installed", [True, False])
-def test_linking_finds_whom_it_says_and_without_its_package_says_so_and_goes_on(
-    installed: bool, stored: Cells, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    """The section's stored outputs are not compared by nbval, for its package is optional: so they are held here."""
-    linking = [stored[name] for name in ("psi-lists", "psi-run", "psi-typo")]
-    found = "".join(output["text"] for cell in linking for output in cell.outputs)
-    typed = "of 600 identifiers typed, 60 fail the check digit"
-    assert found.splitlines() == ["200 found, all right: True", "number only: 200", "found now: 180", typed]
-    if installed:
-        pytest.importorskip("private_set_intersection")
-    else:
-        monkeypatch.setitem(sys.modules, "private_set_intersection", None)
-        monkeypatch.setitem(sys.modules, "private_set_intersection.python", None)
-        missing = "The optional package openmined-psi is not installed here: this section stays empty."
-        found = f"{missing}\n{typed}\n"
-    scope = {"patients": cohort.load_patients()}
-    for cell in linking:
-        exec(cell.source, scope)
-    assert capsys.readouterr().out == found
