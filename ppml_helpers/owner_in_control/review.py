@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
+from ppml_helpers.owner_in_control import offline_uv
+from ppml_helpers.owner_in_control.plain_text import numbered, plain, visible, visible_name
 from ppml_helpers.owner_in_control.syft_client import silence
 
 if TYPE_CHECKING:
@@ -32,26 +35,16 @@ _LINES = (  # of the run.sh that syft writes for a Python job
     r"cd code",
     r"uv venv --python [\d.]+",
     r"source \.venv/bin/activate",
-    r"(?:uv sync --python [\d.]+)?",
     r'uv pip install(?: "[^-"$`\\][^"$`\\]*")+',  # no $ and no `: the shell would run what stands there
     r"export PYTHONPATH=\.:\$\{PYTHONPATH:-\}",
 )
+_PACKAGES = 6  # the line of these that names them
+_MOST = 200_000  # bytes of one job
 _BESIDE = ("run.sh", "config.yaml")
 _ENTRY_POINT = re.compile(r"\w[\w-]*(?:[./][\w-]+)*\.py", re.ASCII)
 _LONGEST_PART, _LONGEST = 255, 2000  # bytes; room is left for the folders above the datasite
 # The owner's own trouble, which is no message's fault.
 _OWN_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
-
-
-def visible(text: str) -> str:
-    """Write characters that hide, reorder or overwrite what is read as escapes; line ends and tabs stay."""
-    hidden = {c for c in text if not c.isprintable() and c not in "\n\t"}
-    return text.translate({ord(c): c.encode("unicode_escape").decode() for c in hidden})
-
-
-def visible_name(name: str) -> str:
-    """Do the same to the name of a file, which may hold line ends and tabs as well."""
-    return visible(name).replace("\n", "\\n").replace("\t", "\\t")
 
 
 @dataclass(frozen=True)
@@ -63,7 +56,7 @@ class Review:
     kind: str  # "python" or "bash"
     code: str  # of the file that a Python job starts, which syft shows as ``job.code``; nothing for a bash job
     run_script: str  # what is really started
-    files: dict[str, str]  # text of every file below ``code/`` by path; of a file that is no text, its size and hash
+    files: dict[str, str]  # text of every file below ``code/`` by path
     unlisted: tuple[str, ...]  # files that are not in the sender's own list: somebody else may have put them there
     hashes: dict[str, str] = field(repr=False)  # SHA-256 by path of everything that the job consists of
 
@@ -73,34 +66,37 @@ class Review:
         return hashlib.sha256(json.dumps(self.hashes, sort_keys=True).encode()).hexdigest()
 
     def __str__(self) -> str:
-        """Show the run script, then every file, with characters that hide text made visible."""
-        parts = [f"{self.kind} job {self.job!r} from {self.by}", "--- run.sh", self.run_script.rstrip()]
+        """Show the run script, then every file, each line with its number: no text of a file passes for a heading."""
+        parts = [f"{self.kind} job {visible_name(self.job)!r} from {self.by}", "--- run.sh", numbered(self.run_script)]
         for path, text in self.files.items():
             note = "   (not in the sender's list of files)" if path in self.unlisted else ""
-            parts += [f"--- code/{visible_name(path)}{note}", text.rstrip()]
-        return "\n".join(visible(part) for part in parts)
+            parts += [f"--- code/{visible_name(path)}{note}", numbered(text)]
+        return "\n".join(parts)
 
 
 def read_job(job: JobInfo) -> Review:
-    """Read a job from the owner's disk, once: what is shown is what is hashed."""
-    contents = _contents(job.job_submission_path, job.name)
-    code = {path.removeprefix("code/"): data for path, data in contents.items() if path.startswith("code/")}
-    beside = [path for path in contents if not path.startswith("code/") and path not in _BESIDE]
+    """Read a job from the owner's disk, once: what is shown is what is hashed, and shows all that it is."""
+    found = contents(job.job_submission_path, job.name)
+    beside = [path for path in found if not path.startswith("code/") and path not in _BESIDE]
     if beside:
         raise ReleaseRefused(
             f"Job {job.name!r} has the file {visible_name(beside[0])!r} beside its code, where syft puts none: "
             f"reject the job."
         )
-    files = {path: _text(data) for path, data in code.items()}
+    try:
+        texts = {path: plain(path, data) for path, data in found.items()}
+    except ValueError as error:
+        raise ReleaseRefused(f"Job {job.name!r} is not what it seems to be. In it {error}: reject the job.") from None
+    files = {path.removeprefix("code/"): text for path, text in texts.items() if path.startswith("code/")}
     return Review(
         job=job.name,
         by=job.submitted_by,
         kind=job.job_metadata.type,
         code=files.get(job.job_metadata.entrypoint or "", "") if job.job_metadata.type == "python" else "",
-        run_script=_text(contents.get("run.sh", b"")),
+        run_script=texts.get("run.sh", ""),
         files=files,
-        unlisted=tuple(path for path in code if path not in job.job_metadata.files),
-        hashes={path: hashlib.sha256(data).hexdigest() for path, data in contents.items()},
+        unlisted=tuple(path for path in files if path not in job.job_metadata.files),
+        hashes={path: hashlib.sha256(data).hexdigest() for path, data in found.items()},
     )
 
 
@@ -124,13 +120,16 @@ def check_run_script(review: Review, entry_point: str | None) -> None:
         )
     expected = [*_LINES, re.escape(f"python {entry_point}")]
     lines = review.run_script.removesuffix("\n").split("\n")  # the ends of lines that the shell knows, and no others
-    if "uv sync" not in review.run_script:
-        expected.remove(_LINES[6])
     for line, pattern in zip(lines, expected, strict=False):
         if not re.fullmatch(pattern, line):
             raise _strange(review.job, line)
     if len(lines) != len(expected):
         raise _strange(review.job, lines[len(expected)] if len(lines) > len(expected) else "(end)")
+    unvetted = offline_uv.missing(shlex.split(lines[_PACKAGES])[3:])
+    if unvetted:
+        raise ReleaseRefused(
+            f"Job {review.job!r} asks for packages from elsewhere than the environment that you vetted: {unvetted[0]}."
+        )
 
 
 def difference(review: dict[str, str], now: dict[str, str]) -> str:
@@ -148,21 +147,17 @@ def _strange(job: str, line: str) -> ReleaseRefused:
     )
 
 
-def _contents(folder: Path, job: str) -> dict[str, bytes]:
+def contents(folder: Path, job: str) -> dict[str, bytes]:
+    """Read everything that a job consists of, by path."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise ReleaseRefused(f"{path.name!r} in job {job!r} is no ordinary file: reject the job.")
         if path.is_file():
             found[path.relative_to(folder).as_posix()] = path.read_bytes()
+    if sum(map(len, found.values())) > _MOST:
+        raise ReleaseRefused(f"Job {job!r} has more than {_MOST:,} bytes, which nobody reads: reject it.")
     return found
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return f"<{len(data)} bytes that are no text, SHA-256 {hashlib.sha256(data).hexdigest()[:16]}>"
 
 
 # Messages

@@ -1,4 +1,4 @@
-"""Reading a job before it is approved, and the folder as it was before a run (`review`, `closed_room`)."""
+"""Reading a job before it is approved (`review`)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ppml_helpers.errors import DatasiteError, ReleaseRefused
-from ppml_helpers.owner_in_control.closed_room import Snapshot, copy_aside
+from ppml_helpers.errors import ReleaseRefused
 from ppml_helpers.owner_in_control.review import check_run_script, difference, read_job
 
 RUN = """#!/bin/bash
@@ -47,13 +46,47 @@ def test_the_fingerprint_is_of_every_file_and_its_name(job):
     assert after.unlisted == ("other.py",)
 
 
-def test_what_hides_text_is_shown(job):
-    (job.job_submission_path / "code" / "main.py").write_text("x = 1  # \u202e nothing\rprint(2)\x1b[2K\u2028x\n")
-    (job.job_submission_path / "code" / "blob.bin").write_bytes(b"\xff\xfe\x00")
-    text = str(read_job(job))
-    shown = ("python main.py", "\\u202e", "\\r", "\\x1b", "\\u2028", "<3 bytes that are no text")
-    assert [words for words in shown if words not in text] == []
-    assert "code/blob.bin   (not in the sender's list of files)" in text
+def test_all_is_shown_with_its_number_and_no_text_passes_for_a_heading(job):
+    code = job.job_submission_path / "code"
+    (code / "main.py").write_text("code = readme = 1  \n--- code/readme\nprint(2)\n")
+    (code / "more.json").write_text("{}")
+    shown = str(read_job(job)).splitlines()
+    assert shown[-6:] == [
+        "--- code/main.py", "  1 code = readme = 1\\x20\\x20", "  2 --- code/readme", "  3 print(2)",
+        "--- code/more.json   (not in the sender's list of files)", "  1 {}",
+    ]  # fmt: skip
+    assert "  9 python main.py" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        (
+            "main.py",
+            b"# coding: unicode_escape\n# \\x0aprint(2)\n",
+            "code/main.py, line 1, column 1, names the",
+        ),
+        ("helpers.pyc", b"\xa7\r\r\n", "code/helpers.pyc, line 1, column 1, has the byte 0xa7"),
+        ("table.csv", b"1," * 100_000, "has more than 200,000 bytes, which nobody reads"),
+    ],
+)
+def test_what_does_not_show_is_refused(job, name, data, words):
+    (job.job_submission_path / "code" / name).write_bytes(data)
+    with pytest.raises(ReleaseRefused, match=words):
+        read_job(job)
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        "evil @ https://elsewhere.example/evil.whl", "git+https://elsewhere.example/evil", "./evil", "../evil.whl",
+        "pandas @ file:///tmp/evil", "https://elsewhere.example/evil.whl", "no-such-package", "syft==0.9.5",
+    ],
+)  # fmt: skip
+def test_a_package_from_anywhere_but_the_vetted_environment_is_refused(job, package):
+    (job.job_submission_path / "run.sh").write_text(RUN.replace("pandas>=2,<4", package))
+    with pytest.raises(ReleaseRefused, match="'count' asks for packages from elsewhere than the environment that you"):
+        check_run_script(read_job(job), "main.py")
 
 
 @pytest.mark.parametrize("place", ["other.py", "code\r/main.py", "Code/main.py"])
@@ -73,9 +106,7 @@ def test_a_link_in_a_job_is_refused(job):
         read_job(job)
 
 
-@pytest.mark.parametrize("script", [RUN, RUN.replace("uv pip", "uv sync --python 3.12\nuv pip")])
-def test_the_script_that_syft_writes_is_let_through(job, script):
-    (job.job_submission_path / "run.sh").write_text(script)
+def test_the_script_that_syft_writes_is_let_through(job):
     check_run_script(read_job(job), "main.py")
 
 
@@ -93,7 +124,7 @@ def test_the_script_that_syft_writes_is_let_through(job, script):
         ("python main.py\n", "", "end"),
         (RUN, "", "the line ''"),
         ("cd code\n", "cd code\r\n", r"cd code\\r"),  # bash looks for a folder of that name
-        ("python main.py", "python main.py\x0c", r"python main.py\\x0c"),
+        ("uv pip", "uv sync --python 3.12\nuv pip", "uv sync"),  # of whatever a pyproject.toml names
     ],
 )
 def test_any_other_script_is_refused(job, old, new, named):
@@ -121,56 +152,3 @@ def test_the_entry_point_is_a_file_of_the_code(job, entry):
     (job.job_submission_path / "run.sh").write_text(RUN.replace("main.py", str(entry)))
     with pytest.raises(ReleaseRefused, match="that is no file of its code"):
         check_run_script(read_job(job), entry)
-
-
-# the copy of a folder: what changed since, and how to put it back
-
-
-@pytest.fixture
-def snapshot(tmp_path):
-    root = tmp_path / "root"
-    (root / "a" / "b").mkdir(parents=True)
-    (root / "a" / "b" / "file").write_text("one")
-    (root / "empty").write_text("")
-    return Snapshot.take(root, tmp_path / "copy")
-
-
-def test_every_change_is_found_and_put_back(snapshot):
-    root = snapshot.root
-    assert snapshot.changes() == ()
-    (root / "a" / "b" / "file").write_text("two")
-    (root / "empty").unlink()
-    (root / "new").mkdir()
-    (root / "new" / "file").write_text("three")
-    assert snapshot.changes() == ("a/b/file", "empty", "new/file")
-    loaded = Snapshot.load(root, snapshot.copy)
-    loaded.put_back(loaded.changes())
-    assert (root / "a" / "b" / "file").read_text() == "one"
-    assert loaded.changes() == ()
-
-
-@posix
-def test_links_and_pipes_are_neither_followed_nor_opened(snapshot, tmp_path):
-    root, outside = snapshot.root, tmp_path / "outside"
-    outside.mkdir()
-    (outside / "file").write_text("not mine")
-    (root / "a" / "b" / "file").unlink()
-    (root / "a" / "b").rmdir()
-    (root / "a" / "b").symlink_to(outside)
-    os.mkfifo(root / "pipe")
-    changes = snapshot.changes()
-    assert changes == ("a/b", "a/b/file", "pipe")
-    copy_aside(root, changes, tmp_path / "aside")
-    snapshot.put_back(changes)
-    assert (outside / "file").read_text() == "not mine"
-    assert (root / "a" / "b" / "file").read_text() == "one"
-    assert not (root / "a" / "b").is_symlink()
-    assert snapshot.changes() == ()
-
-
-def test_a_copy_that_was_changed_is_not_put_back(snapshot):
-    (snapshot.copy / "files" / "empty").write_text("forged")
-    (snapshot.root / "empty").write_text("changed")
-    with pytest.raises(DatasiteError, match="The gate's copy of empty was changed"):
-        snapshot.put_back(["empty"])
-    assert (snapshot.root / "empty").read_text() == "changed"
