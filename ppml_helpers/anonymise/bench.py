@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -24,15 +23,20 @@ from ppml_helpers.people import identities, linkage
 
 KS = (1, 2, 3, 5, 8, 10, 15, 20, 30, 50, 100)
 LIMITS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
-QUASI_IDENTIFIERS = ("age", "sex", "race", "postcode", "admission")
+QUASI_IDENTIFIERS = ("age", "sex", "race", "postcode", "dzgroup")
+"""What the neighbour of chapter 03 knows."""
+
+NAMES = MappingProxyType({name: "diagnosis" if name == "dzgroup" else name for name in QUASI_IDENTIFIERS})
+"""How the quasi-identifiers are called on the picture."""
+
 LINKED = ("age", "sex", "postcode")
 """What the register knows, beside names."""
 
 NOT_RELEASED = ("edu", "income")
 """Quasi-identifiers that the release does without."""
 
-PREDICTORS = ("age", "sex", "race")
-"""The quasi-identifiers that a model may use: postcode and admission are made up and predict nothing."""
+PREDICTORS = ("age", "sex", "race", "dzgroup")
+"""The quasi-identifiers that a model may use: the postcode is made up and predicts nothing."""
 
 SHOWN = 4
 """Patients of the example class that are shown."""
@@ -41,12 +45,11 @@ _FEWEST = 300  # patients: with fewer no model can be judged
 
 
 class Sensitive(NamedTuple):
-    """A sensitive attribute: its name, the value whose disclosure harms (None: each), and how to speak of it."""
+    """A sensitive attribute: its name, the value whose disclosure harms, and how to speak of it."""
 
     name: str
     harm: Any
     who: str
-    given_away: str = "that"
     words: Mapping[Any, str] = MappingProxyType({})
 
 
@@ -57,7 +60,6 @@ _ORDERS = MappingProxyType(
 
 SENSITIVE: Mapping[str, Sensitive] = MappingProxyType(
     {
-        "dzgroup": Sensitive("diagnosis", None, "those released", "their diagnosis"),
         "ca": Sensitive("cancer", "metastatic", "those released with metastatic cancer"),
         "dnr": Sensitive(
             "do-not-resuscitate order",
@@ -95,13 +97,13 @@ class Anonymised(NamedTuple):
 
     asked: Asked
     solution: Solution
-    patients: int  # in the extract
+    patients: int  # to be released
     registered: int  # people in the register
     suppressed: int
     risk: Risk
     named: float  # share of all patients to whom the register puts the right name
-    certain: float  # share of those released (with the value that harms) whose class gives it away
-    raw: pd.Series  # named, certain, auc, auc_alone: of the extract as it was
+    certain: float  # share of those released with the value that harms whose class gives it away
+    raw: pd.Series  # named, certain, auc, auc_alone: of the table as it was
     curves: pd.DataFrame  # index: k; columns: named, certain, auc, auc_alone, loss
     example: Example
 
@@ -112,7 +114,10 @@ class Anonymised(NamedTuple):
 
 
 class Bench:
-    """What stays the same while knobs move: extract, register, lattices, and the points of the curves so far."""
+    """What stays the same while knobs move: tables, register, lattices, and the points of the curves so far.
+
+    As in the chapter three quarters of the patients are released, and the models are tested on the others.
+    """
 
     def __init__(
         self,
@@ -126,11 +131,12 @@ class Bench:
             patients = cohort.load_patients()
             people = identities.identities(patients, seed=0)
             extract, register = identities.deidentified(patients, people), identities.register(people, seed=0)
-        self.extract, self.register, self._ks = pd.DataFrame(extract), register, ks
-        self._hierarchies = support2_hierarchies(self.extract)
+        self.register, self._ks = register, ks
         places = pd.DataFrame({"place": np.arange(len(extract))}, index=extract.index)
         split = cohort.split(places, extract[cohort.SUPPORT2.label], seed=0)
-        self._train, self._test = (np.sort(part["place"].to_numpy(int)) for part in (split.X_train, split.X_test))
+        parts = (part["place"].to_numpy(int) for part in (split.X_train, split.X_test))
+        self.table, self.later = (pd.DataFrame(extract).iloc[places] for places in parts)
+        self._hierarchies = support2_hierarchies(self.table)
         self._lattices: dict[str, Lattice] = {}
         self._points: dict[tuple[int, Asked], dict[str, float]] = {}
 
@@ -148,13 +154,13 @@ class Bench:
             certain=certain(released.table, released.qi, asked.sensitive),
             raw=pd.Series(self._point(1, Asked(asked.sensitive), progress)),
             curves=self._curves(asked, progress),
-            example=pick(released, self.extract, asked.sensitive),
+            example=pick(released, self.table, asked.sensitive),
         )
 
     def release(self, k: int, asked: Asked, progress: Progress) -> tuple[Released, Solution]:
         """Find the best node for what is asked, and release the table at it."""
         if asked.sensitive not in self._lattices:
-            table = self.extract[[*QUASI_IDENTIFIERS, asked.sensitive]]
+            table = self.table[[*QUASI_IDENTIFIERS, asked.sensitive]]
             lattice = Lattice(table, QUASI_IDENTIFIERS, self._hierarchies, asked.sensitive)
             self._lattices[asked.sensitive] = lattice.precompute(max(self._ks), max(LIMITS), progress)
         lattice = self._lattices[asked.sensitive]
@@ -166,19 +172,14 @@ class Bench:
         """Return the share of all patients to whom the register puts the right name."""
         register = released.recode(self.register.table[list(LINKED)])
         found = linkage.link(released.table, register, LINKED)
-        return found.score(self.register.truth, self.extract.index[released.kept]).n_right / released.n
+        return found.score(self.register.truth, self.table.index[released.kept]).n_right / released.n
 
     def aucs(self, released: Released) -> dict[str, float]:
-        """Return the AUC of a model of death in hospital: with all released columns, and with age, sex and race alone.
-
-        Models are trained on the released rows of three quarters of the patients and tested on the others.
-        """
-        training = _rows_of(released, self._train)
-        train, test = self.extract.iloc[self._train], self.extract.iloc[self._test]
+        """Return the AUC of a model of death in hospital: with all released columns, and with `PREDICTORS` alone."""
         clinical = [name for name in cohort.SUPPORT2.columns if name not in (*PREDICTORS, *NOT_RELEASED)]
         return {
-            "auc": model_auc(training, train, test, [*PREDICTORS, *clinical]),
-            "auc_alone": model_auc(training, train, test, PREDICTORS),
+            "auc": model_auc(released, self.table, self.later, [*PREDICTORS, *clinical]),
+            "auc_alone": model_auc(released, self.table, self.later, PREDICTORS),
         }
 
     def _curves(self, asked: Asked, progress: Progress) -> pd.DataFrame:
@@ -203,48 +204,28 @@ class Bench:
         return self._points[k, asked]
 
 
-def _rows_of(released: Released, rows: np.ndarray) -> Released:
-    """Take the released rows of some patients: those to be tested on must not be trained on."""
-    place = np.full(released.n, -1)
-    place[rows] = np.arange(len(rows))
-    mine = place[released.kept] >= 0
-    return dataclasses.replace(
-        released,
-        table=released.table[mine].reset_index(drop=True),
-        kept=place[released.kept][mine],
-        n=len(rows),
-        ncp=released.ncp[mine],
-    )
-
-
 def certain(table: pd.DataFrame, qi: Iterable[str], sensitive: str) -> float:
-    """Return the share of rows (of those with the value that harms) whose sensitive value their class gives away."""
+    """Return the share, of the rows with the value that harms, whose class gives it away."""
     harm = SENSITIVE[sensitive].harm
-    if harm is not None and not (table[sensitive] == harm).any():
+    if not (table[sensitive] == harm).any():
         return 0.0
     return homogeneity(table, list(qi), sensitive, harm)
 
 
-def pick(released: Released, extract: pd.DataFrame, sensitive: str) -> Example:
-    """Pick the class of a release that tells most: the one with the largest share of (one of) the values that harm.
+def pick(released: Released, original: pd.DataFrame, sensitive: str) -> Example:
+    """Pick the class of a release that tells most: the one with the largest share of the value that harms.
 
-    Among equals the rarest value wins, then the largest class, then the first: the choice depends on the release alone.
+    Among equals the largest class wins, then the first: the choice depends on the release alone.
     """
     table = released.table
     number = classes(table, released.qi)
-    value, names = pd.factorize(table[sensitive], use_na_sentinel=False)
-    counts = np.bincount(number * len(names) + value, minlength=(number.max() + 1) * len(names))
-    counts = counts.reshape(-1, len(names))
-    size, everywhere = counts.sum(axis=1), counts.sum(axis=0)
-    harm = SENSITIVE[sensitive].harm
-    telling = np.array([harm is None or (not pd.isna(name) and name == harm) for name in names])
-    share = np.where(telling, counts / size[:, None], -1)
-    most = share.argmax(axis=1)
-    chosen = np.lexsort((-size, everywhere[most], -share.max(axis=1)))[0]
+    harms = (table[sensitive] == SENSITIVE[sensitive].harm).fillna(False).to_numpy(bool)
+    size = np.bincount(number)
+    chosen = np.lexsort((-size, -np.bincount(number, harms) / size))[0]
     rows = np.flatnonzero(number == chosen)
     columns = [*released.qi, sensitive]
     return Example(
-        before=extract[columns].iloc[np.sort(released.kept[rows])[:SHOWN]],
+        before=original[columns].iloc[np.sort(released.kept[rows])[:SHOWN]],
         after={name: str(table[name].iloc[rows[0]]) for name in released.qi},
         patients=len(rows),
         values=table[sensitive].iloc[rows].value_counts(dropna=False),

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 TITLE = "Anonymise"
 
-KNOWS = ("age", "sex", "race", "postcode", "dzgroup")  # what the chapter's neighbour knows
 _RISK = 0.08  # the prosecutor risk that 03.1 allows
 _TIMES = 3  # how much more often than in the table 03.2 allows metastatic cancer to be in a class
 _K, _LIMIT = 5, 0.05  # of 03.3
@@ -120,9 +119,9 @@ class _Design(NamedTuple):
 
 def _optimum(hospital: _Hospital, mine: Hierarchy) -> _Design:
     from ppml_helpers.anonymise import Lattice, model_auc, support2_hierarchies
-    from ppml_helpers.anonymise.bench import certain
+    from ppml_helpers.anonymise.bench import QUASI_IDENTIFIERS, certain
 
-    qi = list(KNOWS)
+    qi = list(QUASI_IDENTIFIERS)
     lattice = Lattice(hospital.table, qi, {**support2_hierarchies(hospital.table), "dzgroup": mine})
     solution = lattice.solve(_K, _LIMIT)
     released = lattice.apply(solution)
@@ -133,17 +132,8 @@ def _optimum(hospital: _Hospital, mine: Hierarchy) -> _Design:
     )
 
 
-def _given_groups() -> Hierarchy:
-    """Group the diagnoses by the study's own four classes, as the chapter does."""
-    from ppml_helpers import cohort
-    from ppml_helpers.anonymise import Hierarchy
-
-    classes = cohort.load_patients().groupby("dzclass")["dzgroup"].unique()
-    return Hierarchy.groups(cohort.DIAGNOSES, {name: list(group) for name, group in classes.items()})
-
-
 def _judge_3(answer: object) -> Reply:
-    from ppml_helpers.anonymise import Hierarchy
+    from ppml_helpers.anonymise import Hierarchy, support2_hierarchies
     from ppml_helpers.errors import AnonymityError
 
     groups = answer[0] if isinstance(answer, list | tuple) and len(answer) == 1 else answer
@@ -173,7 +163,7 @@ def _judge_3(answer: object) -> Reply:
             f"AUC {yours.auc:.2f}, but metastatic cancer is certain for {100 * yours.certain:.0f} % of those who have "
             f"it: every patient with colon or lung cancer has it, so these two must share a group with others."
         )
-    given = _optimum(hospital, _given_groups())
+    given = _optimum(hospital, support2_hierarchies(hospital.table)["dzgroup"])  # the study's own, as in the chapter
     return right(
         f"AUC {yours.auc:.2f} where the given groups have {given.auc:.2f}, and metastatic cancer is certain for "
         f"{100 * yours.certain:.0f} % of those who have it in place of {100 * given.certain:.0f} %. One caution: "

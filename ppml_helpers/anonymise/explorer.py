@@ -15,6 +15,8 @@ from ppml_helpers.anonymise.bench import (
     KS,
     LIMITS,
     LINKED,
+    NAMES,
+    PREDICTORS,
     QUASI_IDENTIFIERS,
     SENSITIVE,
     SHOWN,
@@ -34,7 +36,6 @@ from ppml_helpers.people import identities
 LS = (1, 2, 3, 4, 5, 6, 8)
 TS = (1.0, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05)
 WEIGHTS = (0, 1, 3)
-FICTIONAL = ("postcode", "admission")
 
 _SIZE = (7.0, 4.15)  # inches: with the knobs above it fits a screen of 768 pixels
 _SAME = 0.5  # share of the listed patients who must have the register's values under their own label
@@ -44,7 +45,8 @@ _GREY = "#555555"  # darker than the baseline's colour, for text
 class AnonymityExplorer(Explorer):
     """Choose k, l, t, the suppression limit and what matters; see who is still found and what the table is good for.
 
-    Every move searches the whole lattice of generalisations, makes the release, attacks it by the register and draws.
+    Three quarters of the patients are released, the others test the models, and the quasi-identifiers are those of the
+    chapter. Every move searches the whole lattice, makes the release, attacks it by the register and draws.
     The curves over k are computed once for each setting of the other knobs; their models are not trained anew when
     only k moves.
 
@@ -99,7 +101,7 @@ class AnonymityExplorer(Explorer):
             "t": W.SelectionSlider(options=TS, value=1.0, description="t", **short),
             "limit": W.SelectionSlider(options=percent, value=0.05, description="suppress up to", **wide),
             "sensitive": W.Dropdown(options=names, value="ca", description="sensitive", **short_name),
-            **{name: W.Dropdown(options=WEIGHTS, value=1, description=name, **small) for name in QUASI_IDENTIFIERS},
+            **{name: W.Dropdown(options=WEIGHTS, value=1, description=said, **small) for name, said in NAMES.items()},
         }
 
     def arrange(self, knobs: dict[str, W.Widget]) -> W.Widget:
@@ -148,14 +150,15 @@ class AnonymityExplorer(Explorer):
         """Say what is asked, what is released, who is still found and what it is good for."""
         asked, solution, raw, present = result.asked, result.solution, result.raw, result.present
         sensitive, left_out = SENSITIVE[asked.sensitive], result.suppressed / result.patients
+        told = [NAMES[name] for name in PREDICTORS]
         return (
             f"At k = {solution.k}, l = {asked.l}, t = {asked.t:g} and at most {_percent(asked.limit)} left out, "
             f"{_percent(left_out)} of the {result.patients:,} patients are left out and the others released "
             f"{_in_words(result)}; a register of {result.registered:,} people puts the right name to "
             f"{_percent(result.named)} of all patients, against {_percent(raw.named)} for the table as it was; "
-            f"{_percent(result.certain)} of {sensitive.who} are in a class that gives {sensitive.given_away} away; "
+            f"{_percent(result.certain)} of {sensitive.who} are in a class that gives that away; "
             f"and a model trained on the release predicts death in hospital with AUC {present.auc:.2f} against "
-            f"{raw.auc:.2f} ({present.auc_alone:.2f} against {raw.auc_alone:.2f} from age, sex and race alone)."
+            f"{raw.auc:.2f} ({present.auc_alone:.2f} against {raw.auc_alone:.2f} from {words.listed(told)} alone)."
         )
 
 
@@ -185,7 +188,7 @@ def _draw_leak(axis: Axes, result: Anonymised) -> None:
     axis.plot(k, result.named, "o", color=leak, markersize=10, clip_on=False)
     axis.plot(k, result.risk.prosecutor_max, "s", color=figures.COLOURS["promise"], markersize=7)
     axis.set_yscale("symlog", linthresh=1e-3, linscale=0.7)
-    axis.set(ylim=(-2e-4, 20))  # room for the legend above 100 %
+    axis.set(ylim=(-2e-4, 250))  # room for the legend above 100 %
     axis.set_yticks([0, 0.001, 0.01, 0.1, 1], ["0", "0.1 %", "1 %", "10 %", "100 %"])
     _log_k(axis)
     names = ("promise: 1 in k at most", "named by the register", "sensitive value certain")
@@ -201,7 +204,7 @@ def _draw_use(use: Axes, loss: Axes, result: Anonymised) -> None:
     for name, line, marker in (("auc", "-", "o"), ("auc_alone", "--", "s")):
         use.plot(curves.index, curves[name], line, color=blue, marker=marker, markersize=4, markerfacecolor="white")
         use.plot(k, curves[name][k], marker, color=blue, markersize=9)
-    for height, text in ((0.845, "all released columns"), (0.6, "age, sex and race alone")):
+    for height, text in ((0.845, "all released columns"), (0.6, "declared columns alone")):
         use.text(110, height, text, color=blue, fontsize=10, ha="right")
     use.set(ylim=(0.45, 0.95), yticks=(0.5, 0.7, 0.9))
     use.tick_params(labelbottom=False)
@@ -226,8 +229,8 @@ def _draw_example(axis: Axes, result: Anonymised) -> None:
     axis.set(xlim=(0, 1), ylim=(0, 1))
     axis.axis("off")
     columns = (*QUASI_IDENTIFIERS, result.asked.sensitive)
-    places = (0.088, 0.183, 0.273, 0.385, 0.513, 0.652)
-    heads = [f"{name}*" if name in FICTIONAL else name for name in QUASI_IDENTIFIERS]
+    places = (0.085, 0.172, 0.254, 0.346, 0.465, 0.705)
+    heads = [f"{name}*" if name == "postcode" else name for name in NAMES.values()]
     for x, head in zip(places, [*heads, sensitive.name], strict=True):
         axis.text(x, 0.94, head, fontsize=10, weight="bold", va="center")
     for row, (_, patient) in enumerate(example.before.iterrows()):
@@ -256,9 +259,9 @@ def _written(value: Any, words: Mapping[Any, str]) -> str:
 
 
 def _counted(example: Example, sensitive: Sensitive) -> str:
-    """Say how many of the class have the value that harms (its commonest value, where each harms)."""
+    """Say how many of the class have the value that harms."""
     values = example.values
-    value = values.index[0] if sensitive.harm is None or len(values) == 1 else sensitive.harm
+    value = values.index[0] if len(values) == 1 else sensitive.harm
     said, count = _written(value, sensitive.words), int(values.get(value, 0))
     if len(values) == 1:
         return f"all: {said}"
@@ -276,7 +279,7 @@ def _in_words(result: Anonymised) -> str:
     for name in QUASI_IDENTIFIERS:
         label = result.example.after[name]
         how = "as it was" if node[name] == 0 else "left out" if label == TOP else f'as "{label}"'
-        parts.append(f"{name} {how}")
+        parts.append(f"{NAMES[name]} {how}")
     return f"with {words.listed(parts)}"
 
 

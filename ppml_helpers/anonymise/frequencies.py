@@ -12,10 +12,10 @@ divided at the end.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ppml_helpers.anonymise.demand import Demand
@@ -50,16 +50,16 @@ class Secret(NamedTuple):
 class Frequencies:
     """The rows of a table as numbers, and the frequency set of any node."""
 
-    def __init__(self, table: pd.DataFrame, hierarchies: dict[str, Hierarchy], secret: Secret | None = None) -> None:
-        self.rows, self.secret = len(table), secret
-        levels = [[h.codes(level) for level in range(h.height + 1)] for h in hierarchies.values()]
-        self.heights: Node = tuple(hierarchy.height for hierarchy in hierarchies.values())
+    def __init__(self, columns: Iterable[tuple[Hierarchy, Whole]], secret: Secret | None = None) -> None:
+        hierarchies, leaves = zip(*columns, strict=True)
+        self.rows, self.secret = len(leaves[0]), secret
+        levels = [[h.codes(level) for level in range(h.height + 1)] for h in hierarchies]
+        self.heights: Node = tuple(hierarchy.height for hierarchy in hierarchies)
         #: What a fully generalised value adds to the spread: number of base values less one.
-        self.width = np.array([len(hierarchy.values) - 1 for hierarchy in hierarchies.values()], dtype=np.int64)
+        self.width = np.array([len(hierarchy.values) - 1 for hierarchy in hierarchies], dtype=np.int64)
         self._codes, self._units, self.totals = [], [], []
         self._parts: dict[tuple[int, Node], Whole] = {}
-        for (column, hierarchy), codes in zip(hierarchies.items(), levels, strict=True):
-            leaf = hierarchy.find(table[column], column)
+        for hierarchy, leaf, codes in zip(hierarchies, leaves, levels, strict=True):
             units = [hierarchy.leaves(level) - 1 for level in range(len(codes))]
             self._units.append(units)
             self._codes.append([code.astype(np.int32)[leaf] for code in codes])

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ppml_helpers import checks
 from ppml_helpers.anonymise.demand import Demand, checked_demand, checked_weights, most_rows
 from ppml_helpers.anonymise.frequencies import Frequencies, Lost, Node, Secret
-from ppml_helpers.anonymise.hierarchy import Hierarchy, distinct
+from ppml_helpers.anonymise.hierarchy import Hierarchy
 from ppml_helpers.anonymise.models import (
     Distance,
     Diversity,
@@ -93,7 +93,8 @@ class Lattice:
         checks.choice(distance, "distance", get_args(Distance), error=AnonymityError)
         self.qi, self.sensitive, self.distance = tuple(names), sensitive, distance
         self._df = df
-        self._hierarchies = {name: _hierarchy(df[name], hierarchies) for name in names}
+        found = {name: _hierarchy(df[name], hierarchies) for name in names}
+        self._hierarchies = {name: hierarchy for name, (hierarchy, _) in found.items()}
         nodes = math.prod(hierarchy.height + 1 for hierarchy in self._hierarchies.values())
         if nodes > MOST_NODES:
             raise AnonymityError(
@@ -102,7 +103,7 @@ class Lattice:
             )
         self.nodes = nodes
         self._secret = None if sensitive is None else Secret(*sensitive_codes(df[sensitive], distance), distance)
-        self._frequencies = Frequencies(df, self._hierarchies, self._secret)
+        self._frequencies = Frequencies(found.values(), self._secret)
         #: What was counted stays, so that a search which is stopped and begun again goes on.
         self._counted: dict[Demand, dict[Node, Lost]] = {}
         self._profiles: dict[Node, Real] = {}  # for every k up to some
@@ -263,11 +264,13 @@ class Lattice:
 
     def _generalised(self, node: Node, kept: Whole) -> tuple[pd.DataFrame, Real]:
         """Return the kept rows with labels, and the penalty of each quasi-identifier."""
-        table = self._df.iloc[kept].reset_index(drop=True)
+        table = self._df.drop(columns=list(self.qi)).iloc[kept].reset_index(drop=True)
         ncp = np.zeros((len(kept), len(self.qi)))
-        for column, (name, level) in enumerate(zip(self.qi, node, strict=True)):
+        places = [self._df.columns.get_loc(name) for name in self.qi]
+        for column in sorted(range(len(places)), key=places.__getitem__):  # so that each is inserted where it was
+            name, level = self.qi[column], node[column]
             labels = pd.array(self._hierarchies[name].labels(level), dtype="str")
-            table[name] = labels.take(self._frequencies.row_codes(column, level)[kept])
+            table.insert(places[column], name, labels.take(self._frequencies.row_codes(column, level)[kept]))
             spread = self._frequencies.row_spread(column, level)[kept]
             ncp[:, column] = spread / max(1, self._frequencies.width[column])
         return table, ncp
@@ -316,10 +319,15 @@ class _Recoder:
         return recoded
 
 
-def _hierarchy(column: pd.Series, hierarchies: Mapping[Any, Any]) -> Hierarchy:
+def _hierarchy(column: pd.Series, hierarchies: Mapping[Any, Any]) -> tuple[Hierarchy, Whole]:
+    """Return the hierarchy of a column, with a place for missing values where it has some, and each row's place."""
     if column.name not in hierarchies:
         raise AnonymityError(
             f"There is no hierarchy for {column.name!r}: add one to `hierarchies`, at least Hierarchy.suppression."
         )
     hierarchy = Hierarchy.of(hierarchies[column.name], column.name)
-    return hierarchy.with_missing() if (distinct(column)[0] < 0).any() else hierarchy
+    leaf = hierarchy.find(column)
+    if (leaf < 0).any():
+        hierarchy = hierarchy.with_missing()
+        leaf = hierarchy.find(column)
+    return hierarchy, leaf

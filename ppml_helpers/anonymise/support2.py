@@ -13,13 +13,20 @@ import pandas as pd
 from ppml_helpers import cohort
 from ppml_helpers.anonymise.choosing import useful_columns
 from ppml_helpers.anonymise.hierarchy import TOP, Hierarchy
-from ppml_helpers.cohort import INCOMES, RACES
+from ppml_helpers.cohort import DIAGNOSES, INCOMES, RACES
 from ppml_helpers.errors import AnonymityError
 from ppml_helpers.people.identities import REGIONS
 
 YEARS_OF_SCHOOL = 40  # the most that `cohort` accepts
 PERSONAL = ("age", "sex", "race", "edu", "income")
 """Columns of the model that registers and neighbours hold too."""
+
+_CLASSES = {  # the study's own, which it publishes beside the diagnoses
+    "ARF/MOSF": ["ARF/MOSF w/Sepsis", "MOSF w/Malig"],
+    "COPD/CHF/Cirrhosis": ["COPD", "CHF", "Cirrhosis"],
+    "Cancer": ["Colon Cancer", "Lung Cancer"],
+    "Coma": ["Coma"],
+}
 
 
 class Minimised(NamedTuple):
@@ -70,9 +77,10 @@ def support2_hierarchies(extract: pd.DataFrame) -> dict[str, Hierarchy]:
     Returns
     -------
     dict of str to Hierarchy
-        Those of age (years, bands of 5, 10, 20, 40), sex, race, edu, income, postcode (sector, district, area) and
-        admission (day, month, quarter) that the extract has. Admission has no level "year": all fictional admissions
-        lie in one year, so that level would say as little as "*" and only add nodes to the lattice.
+        Those of age (years, bands of 5, 10, 20, 40), sex, race, edu, income, postcode (sector, district, area),
+        dzgroup (diagnosis, class) and admission (day, month, quarter) that the extract has. Admission has no level
+        "year": all fictional admissions lie in one year, so that level would say as little as "*" and only add nodes
+        to the lattice.
 
     Raises
     ------
@@ -87,6 +95,7 @@ def support2_hierarchies(extract: pd.DataFrame) -> dict[str, Hierarchy]:
         "edu": _education,
         "income": lambda: Hierarchy.groups(INCOMES, {"under $25k": INCOMES[:2], "$25k or more": INCOMES[2:]}),
         "postcode": _postcodes,
+        "dzgroup": lambda: Hierarchy.groups(DIAGNOSES, _CLASSES),
         "admission": lambda: Hierarchy.periods("1993-01-01", "1993-12-31", ("month", "quarter")),
     }
     found = {column: make() for column, make in makers.items() if column in extract.columns}

@@ -14,6 +14,7 @@ from answers import cells, reply
 from ppml_helpers import cohort
 from ppml_helpers.anonymise import Checklist, Hierarchy, k_anonymity, l_diversity, support2_hierarchies
 from ppml_helpers.anonymise import exercises as chapter_03
+from ppml_helpers.anonymise.bench import QUASI_IDENTIFIERS
 from ppml_helpers.anonymise.exercises import two_days
 from ppml_helpers.cohort import DIAGNOSES
 from ppml_helpers.exercises import check
@@ -27,7 +28,7 @@ def grouped(groups: dict[str, list[str]]) -> Hierarchy:
     return Hierarchy.groups(DIAGNOSES, groups)
 
 
-GROUPS = chapter_03._given_groups(), grouped(BY_OUTCOME)
+GROUPS = support2_hierarchies(pd.DataFrame(columns=["dzgroup"]))["dzgroup"], grouped(BY_OUTCOME)
 
 
 def levels(*between: list[str], top: str | None = "*") -> dict[int, list[str]]:
@@ -207,7 +208,7 @@ def test_the_judges_use_the_tables_of_the_notebook() -> None:
     for name in ("hierarchies", "minimise", "declare"):
         exec(ours[name].source, seen)  # cells of our own notebook
     judged = support2_hierarchies(table) | {"dzgroup": GROUPS[0]}
-    assert set(seen["hierarchies"]) == set(chapter_03.KNOWS)
+    assert set(seen["hierarchies"]) == set(QUASI_IDENTIFIERS)
     for name, hierarchy in seen["hierarchies"].items():
         ladders = hierarchy.with_missing(), judged[name].with_missing()
         shared = pd.Series(ladders[1].values)

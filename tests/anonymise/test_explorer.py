@@ -23,7 +23,7 @@ from ppml_helpers.people import identities, linkage
 
 QI = list(QUASI_IDENTIFIERS)
 FEW = (1, 2, 5, 100)
-START = {"k": 5, "limit": 0.05, "l": 1, "t": 1.0, "sensitive": "dzgroup", **dict.fromkeys(QI, 1)}
+START = {"k": 5, "limit": 0.05, "l": 1, "t": 1.0, "sensitive": "ca", **dict.fromkeys(QI, 1)}
 
 
 Tables = tuple[pd.DataFrame, identities.Register]
@@ -50,6 +50,8 @@ def looked(explorer: AnonymityExplorer, **turned: Any) -> bench.Anonymised:
 
 def by_hand(extract: pd.DataFrame, register: identities.Register, knobs: dict) -> dict:
     """The same figures from the library and plain pandas, without the explorer."""
+    later = cohort.split(*cohort.features(extract), seed=0).X_test.index
+    extract = extract.drop(index=later)
     sensitive, weights = knobs["sensitive"], {name: knobs[name] for name in QI}
     lattice = anonymity.Lattice(extract, QI, anonymity.support2_hierarchies(extract), sensitive)
     solution = lattice.solve(knobs["k"], knobs["limit"], l=knobs["l"], t=knobs["t"], weights=weights)
@@ -59,21 +61,20 @@ def by_hand(extract: pd.DataFrame, register: identities.Register, knobs: dict) -
     alone = people[~people.duplicated(list(LINKED), keep=False)]
     pairs = rows.merge(alone, on=list(LINKED))
     groups = rows.fillna({sensitive: "missing"}).groupby(QI)[sensitive]
-    sure, harm = groups.transform("nunique") == 1, SENSITIVE[sensitive].harm
-    asked = sure if harm is None else sure[rows[sensitive] == harm]
+    sure = groups.transform("nunique") == 1
     return {
         "node": solution.node,
         "suppressed": len(extract) - len(rows),
         "loss": anonymity.ncp(released, weights),
         "named": (pairs.patient_x == pairs.patient_y).sum() / len(extract),
-        "certain": asked.mean(),
+        "certain": sure[rows[sensitive] == SENSITIVE[sensitive].harm].mean(),
         "risk": anonymity.risk(released, register.table, LINKED),
     }
 
 
 TURNED = (
-    {"k": 2, "limit": 0.2, "sensitive": "hospdead", "postcode": 3, "admission": 0},
-    {"l": 4, "t": 0.3},
+    {"k": 2, "limit": 0.2, "sensitive": "hospdead", "postcode": 3, "dzgroup": 0},
+    {"l": 2, "t": 0.3},
     {"k": 1, "limit": 0.0, "sensitive": "dementia"},
 )
 
@@ -91,7 +92,7 @@ def test_it_shows_what_the_library_gives(explorer: AnonymityExplorer, some: Tabl
         assert result.named == pytest.approx(result.raw.named)
         assert result.raw.named > 0.2  # this is the attack of chapter 01
         assert result.certain == result.raw.certain > 0.9
-        assert result.present.auc == result.raw.auc > result.raw.auc_alone + 0.15
+        assert result.present.auc == result.raw.auc > result.raw.auc_alone + 0.02
 
 
 # ---------------------------------------------------------------------------------------------------- what is kept
@@ -118,7 +119,7 @@ def test_moving_k_trains_and_precomputes_nothing(some: Tables, monkeypatch: pyte
     looked(explorer, k=2)
     assert first["fit"] < done["fit"] <= 2 * first["fit"]
     assert done["precompute"] == 1
-    looked(explorer, sensitive="ca")
+    looked(explorer, sensitive="dnr")
     assert done["precompute"] == 2
     explorer.forget()
     assert explorer._bench is None  # and with it all that it kept
@@ -180,8 +181,8 @@ def test_a_table_that_kept_its_labels_is_attacked_as_before_in_any_order(some: T
         released, _ = bench_of.release(1, bench.Asked("ca"), print)
         shares.append(bench_of.named(released))
         AnonymityExplorer(table, register)  # is not refused
-    assert shares == [shares[0]] * 3
-    assert shares[0] > 0.2
+    assert shares[0] == shares[2]
+    assert min(shares) > 0.4  # another order releases other patients, who are found as well
 
 
 # ---------------------------------------------------------------------------------------------------- the example
@@ -193,8 +194,9 @@ def test_missing_orders_in_any_kind_of_column_harm_nobody(some: Tables, backend:
     extract = some[0].head(400).copy()
     extract.loc[extract.index[:40], "dnr"] = None
     table = extract if backend is None else extract.convert_dtypes(dtype_backend=backend)
-    released, _ = bench.Bench(table, some[1], FEW, print).release(5, bench.Asked("dnr", 0.2), print)
-    example = bench.pick(released, table, "dnr")
+    tables = bench.Bench(table, some[1], FEW, print)
+    released, _ = tables.release(5, bench.Asked("dnr", 0.2), print)
+    example = bench.pick(released, tables.table, "dnr")
     counts = released.table.groupby(list(released.qi)).dnr.agg(
         lambda dnr: (dnr.astype(object) == "dnr after sadm").mean()
     )
@@ -202,12 +204,11 @@ def test_missing_orders_in_any_kind_of_column_harm_nobody(some: Tables, backend:
 
 
 def test_the_example_is_a_real_class_of_the_release(some: Tables) -> None:
-    extract, _ = some
+    extract, tables = some[0], bench.Bench(*some, FEW, print)
     hierarchies = anonymity.support2_hierarchies(extract)
-    table = bench.Bench(*some, FEW, print)
-    for sensitive, k in (("dzgroup", 2), ("dnr", 5), ("ca", 100)):
-        released, solution = table.release(k, bench.Asked(sensitive, 0.05), print)
-        example = bench.pick(released, extract, sensitive)
+    for sensitive, k in (("dementia", 2), ("dnr", 5), ("ca", 100)):
+        released, solution = tables.release(k, bench.Asked(sensitive, 0.05), print)
+        example = bench.pick(released, tables.table, sensitive)
         pd.testing.assert_frame_equal(example.before, pd.DataFrame(extract.loc[example.before.index, [*QI, sensitive]]))
         for name in QI:
             labels = hierarchies[name].with_missing().generalise(example.before[name], solution.node[name])
@@ -217,21 +218,19 @@ def test_the_example_is_a_real_class_of_the_release(some: Tables) -> None:
 
 
 def release(rows: list[tuple[str, str]]) -> tuple[anonymity.Released, pd.DataFrame]:
-    table = pd.DataFrame(rows, columns=["age", "dzgroup"])
+    table = pd.DataFrame(rows, columns=["age", "ca"])
     lattice = anonymity.Lattice(table, ["age"], {"age": anonymity.Hierarchy.suppression(sorted(set(table.age)))})
     return lattice.apply(lattice.solve(2, 0.0)), table
 
 
-def test_the_class_shown_has_one_value_then_the_rarest_then_is_the_largest() -> None:
-    rows = [*[("a", "CHF")] * 4, ("a", "COPD"), *[("b", "COPD")] * 2, *[("c", "CHF")] * 9, ("c", "Coma")]
-    example = bench.pick(*release(rows), "dzgroup")
-    assert (example.after, example.patients, example.values.to_dict()) == ({"age": "b"}, 2, {"COPD": 2})
-    without = [row for row in rows if row[0] != "b"]
-    assert bench.pick(*release(without), "dzgroup").after == {"age": "c"}
-    equal = [*[("a", "CHF")] * 6, *[("b", "COPD")] * 2, *[("c", "COPD")] * 3, ("d", "COPD"), ("d", "CHF")]
-    for rows in (equal, equal[::-1]):
-        example = bench.pick(*release(rows), "dzgroup")
-        assert (example.after, example.patients) == ({"age": "c"}, 3)
+def test_the_class_shown_tells_most_of_what_harms_and_is_then_the_largest() -> None:
+    metastatic = [(age, "metastatic") for age in "bbcccd"]
+    rows = [*[("a", "no")] * 6, *metastatic, ("d", "no")]
+    for some in (rows, rows[::-1]):
+        example = bench.pick(*release(some), "ca")
+        assert (example.after, example.patients, example.values.to_dict()) == ({"age": "c"}, 3, {"metastatic": 3})
+    without = [row for row in rows if row[0] not in "bc"]
+    assert bench.pick(*release(without), "ca").after == {"age": "d"}  # half of two, before none of six
 
 
 @pytest.mark.parametrize(
@@ -239,7 +238,6 @@ def test_the_class_shown_has_one_value_then_the_rarest_then_is_the_largest() -> 
     [
         ("ca", {"no": 8, "yes": 2}, "0 of 10: metastatic"),
         ("ca", {"yes": 10}, "all: yes"),
-        ("dzgroup", {"CHF": 6, "COPD": 4}, "6 of 10: CHF"),
         ("dementia", {0: 9, 1: 1}, "1 of 10: yes"),
         ("dnr", {np.nan: 10}, "all: missing"),
         ("ca", {"no": 999, "metastatic": 1}, "0.1 %: metastatic"),
@@ -269,7 +267,7 @@ def test_the_sentence_says_the_numbers(explorer: AnonymityExplorer) -> None:
     assert "those released who died in hospital" in sentence
     assert "released as they were" in explorer.say(looked(explorer, k=1))
     sentence = explorer.say(looked(explorer, k=100, limit=0.0, age=3))
-    assert any(f"{name} left out" in sentence for name in QI)
+    assert any(f"{name} left out" in sentence for name in bench.NAMES.values())
     said = [widget._percent(share) for share in (0, 1e-5, 0.0003, 0.0172, 0.31)]
     assert said == ["0 %", "less than 0.01 %", "0.03 %", "1.7 %", "31 %"]
 
@@ -295,7 +293,7 @@ def test_the_picture_marks_the_present_point_the_promise_and_what_is_made_up(exp
     assert {(2, result.named), (2, result.certain), (2, result.risk.prosecutor_max)} <= points
     assert {(2, result.present.auc), (2, result.present.auc_alone), (2, result.solution.loss)} <= points
     written = [text.get_text() for text in example.texts]
-    assert {"postcode*", "admission*", "age", "sex", "race"} <= set(written)
+    assert {"postcode*", "diagnosis", "age", "sex", "race"} <= set(written)
     assert any("* fictional" in text and "trained once and kept while only k moves" in text for text in written)
 
 
@@ -304,7 +302,8 @@ def test_the_longest_words_fit_on_the_picture(explorer: AnonymityExplorer, sensi
     result = looked(explorer)
     longest = max(cohort.COLUMNS[sensitive].levels or (1,), key=lambda value: len(widget._written(value, {})))
     words = {"sex": "female", "race": "hispanic", "postcode": "QA12 9", sensitive: longest}
-    after = words | {"age": "100-104", "admission": "1993-12-29"}
+    words["dzgroup"] = "ARF/MOSF w/Sepsis"
+    after = words | {"age": "100-104", "dzgroup": "COPD/CHF/Cirrhosis"}
     example = bench.Example(result.example.before.assign(**words), after, 99, pd.Series({longest: 88, "other": 11}))
     explorer._figure.clear()
     explorer.draw(explorer._figure, result._replace(example=example, asked=bench.Asked(sensitive)))

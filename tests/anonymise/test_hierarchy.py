@@ -140,7 +140,7 @@ def test_the_hierarchies_of_the_extract_cover_it_and_the_register(
     extract: pd.DataFrame, register: identities.Register
 ) -> None:
     hierarchies = support2_hierarchies(extract)
-    assert list(hierarchies) == ["age", "sex", "race", "edu", "income", "postcode", "admission"]
+    assert list(hierarchies) == ["age", "sex", "race", "edu", "income", "postcode", "dzgroup", "admission"]
     for name, hierarchy in hierarchies.items():
         assert set(hierarchy.levels[-1]) == {"*"}
         assert set(hierarchy.generalise(extract[name], hierarchy.height)) == {"*"}
