@@ -1,8 +1,8 @@
-"""The keys of a federation on this machine, made at run time: one server certificate and a key pair for each hospital.
+"""The keys of a federation on this machine, made at run time: certificates, a key pair for each hospital, one token.
 
-Two things are proved when a hospital connects. The server shows a certificate that the hospital's copy of the
-authority's certificate vouches for (TLS), and the hospital signs its requests with a key that the server has on its
-list (Flower's node authentication). Nobody shows a client certificate: this is not mutual TLS.
+Three things are proved. The server shows a certificate that the hospital's copy of the authority's certificate vouches
+for (TLS). The hospital signs its requests with a key that the server has on its list (Flower's node authentication).
+Whoever submits runs sends the token. Nobody shows a client certificate: this is not mutual TLS.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
+import secrets
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from ppml_helpers.errors import FederationError
 
 ADDRESS = "127.0.0.1"
 _LIFETIME = datetime.timedelta(days=2)  # long enough for a workshop, of little use to a thief
@@ -28,7 +31,8 @@ class Keys(NamedTuple):
     authority: Path  # what everybody trusts
     certificate: Path  # what the server shows
     server_key: Path
-    hospitals: tuple[Path, ...]  # a private key each; the public one lies beside it under the name with `.pub`
+    token: Path  # of those who may submit runs
+    hospitals: tuple[Path, ...]  # a private key each; `.pub`, `.crt` and `.tls` beside it
 
 
 def make_keys(folder: Path, hospitals: int) -> Keys:
@@ -36,26 +40,29 @@ def make_keys(folder: Path, hospitals: int) -> Keys:
 
     The authority's own private key is never written: it signs one certificate and is forgotten.
     """
-    authority_key = ec.generate_private_key(ec.SECP256R1())
+    authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = _authority(authority_key)
-    server_key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _server_certificate(server_key, authority, authority_key)
+    certificate = _server(server_key, authority.subject, authority_key)
     return Keys(
         write_secret(folder / "authority.crt", _pem(authority)),
         write_secret(folder / "server.crt", _pem(certificate)),
         write_secret(folder / "server.key", _private(server_key, serialization.PrivateFormat.PKCS8)),
+        write_secret(folder / "submit.token", secrets.token_hex(32).encode()),
         tuple(make_hospital_key(folder / f"hospital-{number}") for number in range(hospitals)),
     )
 
 
 def make_hospital_key(path: Path) -> Path:
-    """Write a new key pair for one hospital at `path` and `path`.pub.
+    """Write a new key pair for one hospital at `path` and `path`.pub, and a certificate for its own port.
 
-    Flower takes the elliptic curves of NIST only, in the format of OpenSSH; Ed25519 is refused.
+    Flower takes the elliptic curves of NIST only, in the format of OpenSSH; Ed25519 is refused. The certificate `.crt`
+    with its key `.tls` is signed by itself: only the hospital's own helpers trust it.
     """
-    key = ec.generate_private_key(ec.SECP384R1())
+    key, own = ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP256R1())
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     write_secret(path.with_name(f"{path.name}.pub"), public)
+    write_secret(path.with_name(f"{path.name}.crt"), _pem(_server(own, _name("localhost"), own)))
+    write_secret(path.with_name(f"{path.name}.tls"), _private(own, serialization.PrivateFormat.PKCS8))
     return write_secret(path, _private(key, serialization.PrivateFormat.OpenSSH))
 
 
@@ -72,58 +79,63 @@ def write_secret(path: Path, content: bytes) -> Path:
     return path
 
 
+def check_time(certificate: Path, now: datetime.datetime | None = None) -> None:
+    """Refuse a certificate that has run out, or that by this machine's clock is still to come.
+
+    Raises
+    ------
+    FederationError
+        With the clock's time, the days from which and until which the certificate holds, and what to do.
+    """
+    holds = x509.load_pem_x509_certificate(certificate.read_bytes())
+    now = datetime.datetime.now(datetime.UTC) if now is None else now
+    since, until = holds.not_valid_before_utc, holds.not_valid_after_utc
+    if not since <= now <= until:
+        raise FederationError(
+            f"This machine's clock says {now:%d %B %Y, %H:%M} UTC, and this deployment's certificates hold from "
+            f"{since:%d %B %Y, %H:%M} to {until:%d %B %Y, %H:%M}: set the clock if it is wrong, then start a new "
+            f"deployment, which makes new ones."
+        )
+
+
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     """Make the certificate of an authority that signs itself and may sign servers, no further authorities."""
-    usage = x509.KeyUsage(
-        key_cert_sign=True,
-        crl_sign=True,
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Federation of simulated hospitals")])
+    kinds = "digital_signature content_commitment key_encipherment data_encipherment key_agreement"
+    usage = dict.fromkeys([*kinds.split(), "encipher_only", "decipher_only"], False)
+    name = _name("Federation of simulated hospitals")
     return (
-        _certificate(subject, subject, key.public_key())
+        _certificate(name, name, key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage, critical=True)
+        .add_extension(x509.KeyUsage(**usage, key_cert_sign=True, crl_sign=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
 
 
-def _server_certificate(
-    key: ec.EllipticCurvePrivateKey, authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey
+def _server(
+    key: ec.EllipticCurvePrivateKey, issuer: x509.Name, issuer_key: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(ADDRESS))]
-    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
+    signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     return (
-        _certificate(subject, authority.subject, key.public_key())
+        _certificate(_name("localhost"), issuer, key)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(issuer, critical=False)
-        .sign(authority_key, hashes.SHA256())
+        .add_extension(signed_by, critical=False)
+        .sign(issuer_key, hashes.SHA256())
     )
 
 
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
+def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))  # a clock may be a little behind
-        .not_valid_after(now + _LIFETIME)
-    )
+    empty = x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
+    # A clock may be a little behind.
+    return empty.not_valid_before(now - datetime.timedelta(minutes=5)).not_valid_after(now + _LIFETIME)
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from ppml_helpers.federated_learning.certificates import ADDRESS, Keys
 
 CONNECTION = "federation"  # what the server is called in Flower's configuration
 PATIENCE = 30  # seconds for which a hospital tries again to reach the server
+_BEHIND_DOOR = [sys.executable, "-P", Path(__file__).with_name("door.py")]
 
 # Many commands in one process: to start Flower's command line takes longer than what it does.
 _MANY = """
@@ -21,12 +23,15 @@ for command in json.loads(sys.argv[1]):
 """
 
 
-def server(port: int, keys: Keys) -> list[str]:
-    """Start the server: one port over TLS for hospitals and for those who submit runs; hospitals must hold a key."""
+def server(port: int, keys: Keys, door: bool = True) -> list[str]:
+    """Start the server: one port over TLS for hospitals, who must hold a key, and for those who submit runs.
+
+    Behind the door these must hold the token. Without it, whoever reaches the port may submit.
+    """
     tls = ["--ssl-ca-certfile", keys.authority, "--ssl-certfile", keys.certificate, "--ssl-keyfile", keys.server_key]
-    place = ["--host", ADDRESS, "--port", port]
     rules = ["--enable-supernode-auth", "--disable-runtime-dependency-installation"]
-    return _words("flower-superlink", *place, *tls, *rules)
+    guard = [*_BEHIND_DOOR, "--submit-token", keys.token] if door else []
+    return _words(*guard, "flower-superlink", "--host", ADDRESS, "--port", port, *tls, *rules)
 
 
 def hospital(
@@ -37,8 +42,13 @@ def hospital(
     Without a key it comes to be refused. `settings` is the node config: what the app may know of this hospital.
     """
     place = ["--superlink", f"{ADDRESS}:{port}", "--host", ADDRESS, "--port", own_port]
-    trust = ["--root-certificates", authority, *([] if key is None else ["--auth-supernode-private-key", key])]
-    return _words("flower-supernode", *place, *trust, "--max-wait-time", PATIENCE, "--node-config", in_toml(settings))
+    trust = ["--root-certificates", authority]
+    if key is not None:
+        own, own_key = (key.with_name(key.name + end) for end in (".crt", ".tls"))
+        trust += ["--auth-supernode-private-key", key]
+        trust += ["--ssl-ca-certfile", own, "--ssl-certfile", own, "--ssl-keyfile", own_key]
+    about = ["--max-wait-time", PATIENCE, "--node-config", in_toml(settings)]
+    return _words(*_BEHIND_DOOR, "flower-supernode", *place, *trust, *about)
 
 
 def register(public_keys: Sequence[Path]) -> list[str]:
@@ -62,6 +72,13 @@ def connection(port: int, authority: Path) -> str:
         f'[superlink]\ndefault = "{CONNECTION}"\n\n[superlink.{CONNECTION}]\n'
         f'address = "{ADDRESS}:{port}"\nroot-certificates = {json.dumps(str(authority))}\n'
     )
+
+
+def credentials(port: int, token: bytes) -> str:
+    """Give the ``credentials.yaml`` in Flower's home by which the command line shows that it may submit runs."""
+    account = {"authn-type": b"oidc", "oidc-access-token": token, "oidc-refresh-token": b"-"}
+    place = f"flower.account-auth.{ADDRESS}:{port}"
+    return json.dumps({f"{place}.{name}": base64.b64encode(value).decode() for name, value in account.items()})
 
 
 def in_toml(values: Mapping[str, int | float | str]) -> str:

@@ -6,28 +6,25 @@ import re
 from collections.abc import Mapping
 
 _UNKNOWN = "[code: 2004]"
-_REFUSALS = (
-    (
-        "CERTIFICATE_VERIFY_FAILED",
-        "it does not trust the server, whose certificate is signed by another authority than the one it was told to "
-        "trust. Give it the authority's certificate of this federation.",
-    ),
-    (
-        "[code: 2001]",
-        "it came without a key, and this server knows hospitals by their keys. Give it the private key whose public "
-        "key is registered.",
-    ),
-    (
-        _UNKNOWN,
-        "the server does not know its key. Register its public key at the server, then start it again.",
-    ),
-    (
-        "address already in use",
-        "the port that it needs for itself was taken by another program at that moment. Start it again.",
-    ),
-)
+_REFUSALS = {  # the first sign that a log holds; the more particular come first
+    "certificate has expired": "the server's certificate has run out, or this machine's clock is ahead. Set the clock "
+    "if it is wrong, or make new certificates.",
+    "certificate is not yet valid": "by this machine's clock the server's certificate is still to come. Set the clock, "
+    "which is behind.",
+    "CERTIFICATE_VERIFY_FAILED": "it does not trust the server, whose certificate is signed by another authority than "
+    "the one it was told to trust. Give it the authority's certificate of this federation.",
+    "Invalid SuperNode authentication": "the server does not take its signature, most likely because their clocks "
+    "differ. Set the clock that is wrong, then start it again.",
+    "[code: 2001]": "it came without a key, and this server knows hospitals by their keys. Give it the private key "
+    "whose public key is registered.",
+    _UNKNOWN: "the server does not know its key. Register its public key at the server, then start it again.",
+    "address already in use": "the port that it needs for itself was taken by another program at that moment. Start it "
+    "again.",
+}
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?[/\\](?:[^\s'\"`:;,]+)")
+_FRAME = " |+-─━│┃╭╮╰╯┌┐└┘"  # of the panels in which Flower's command line writes
+_SEAMS = {r" *[-─━]+[+╮┐] *\n *[|│┃] *": ": ", r" *[|│┃] *\n *[|│┃] *": " "}  # after a panel's title, and in its text
 
 
 def connected(log: str) -> bool:
@@ -37,7 +34,7 @@ def connected(log: str) -> bool:
 
 def refusal(log: str) -> str | None:
     """Say why a hospital could not connect, if its log tells."""
-    return next((words for sign, words in _REFUSALS if sign in log), None)
+    return next((words for sign, words in _REFUSALS.items() if sign in log), None)
 
 
 def unknown(log: str) -> bool:
@@ -68,7 +65,10 @@ def late(logs: Mapping[int, str]) -> list[int]:
 
 
 def last_words(log: str) -> str:
-    """Give the last line of a log that reports an error, without colours and places on the disk, or ""."""
-    lines = [_PATH.sub("...", line).strip() for line in _COLOUR.sub("", log).splitlines()]
-    errors = [line for line in lines if re.search(r"error|exception|fail", line, re.IGNORECASE)]
+    """Give the last line, or panel, of a log that reports an error, without frame, colours and places on the disk."""
+    log = _COLOUR.sub("", log)
+    for seam, mark in _SEAMS.items():
+        log = re.sub(seam, mark, log)
+    lines = [_PATH.sub("...", line).strip(_FRAME) for line in log.splitlines()]
+    errors = [line for line in lines if re.search("error|exception|fail", line, re.IGNORECASE)]
     return errors[-1][:300] if errors else ""

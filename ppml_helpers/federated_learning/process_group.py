@@ -1,22 +1,32 @@
-"""Processes that belong together: started, read and ended as one, and never left behind."""
+"""Processes that belong together: started, read and ended as one, and never left behind.
+
+A kernel that is killed cannot clean up after itself. So a group starts this module first, as a process and a session of
+its own: the watchdog waits until its parent is gone however that came about, and does what is left to do.
+"""
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
 
 from ppml_helpers.errors import FederationError
-from ppml_helpers.federated_learning import QUIET_ENVIRONMENT, watchdog
-from ppml_helpers.processes import end_tree
+from ppml_helpers.federated_learning import QUIET_ENVIRONMENT
+from ppml_helpers.processes import alive, end_all, end_tree, running
+
+MARK = "PPML_DEPLOYMENT"  # environment variable that a group's processes inherit, children of children too
+PATIENCE = 5.0  # seconds in which a process may end by itself
 
 _CALM = {
     "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
@@ -24,11 +34,13 @@ _CALM = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "NO_COLOR": "1",
+    "COLUMNS": "1000",  # no sentence is cut into lines
     "PYTHONUNBUFFERED": "1",
     "PYTHONIOENCODING": "utf-8",
-    "NO_PROXY": "127.0.0.1,localhost",  # a hospital's web proxy has no part in what this machine says to itself
-    "no_proxy": "127.0.0.1,localhost",
+    "NO_PROXY": "*",  # also against a proxy from the settings of the system
+    "no_proxy": "*",
 }
+_NOT_THEIRS = ("FLWR_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")  # no proxy has a part in what a machine tells itself
 
 
 class ProcessGroup:
@@ -45,8 +57,8 @@ class ProcessGroup:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         atexit.register(self.end)
         me = psutil.Process()
-        command = [sys.executable, "-P", "-m", watchdog.__name__, str(me.pid), repr(me.create_time())]
-        self._watchdog = _popen([*command, self.mark, str(self.folder)], subprocess.DEVNULL, dict(os.environ))
+        command = [sys.executable, "-P", "-m", __name__, str(me.pid), repr(me.create_time()), self.mark]
+        self._watchdog = _popen([*command, str(self.folder)], subprocess.DEVNULL, dict(os.environ))
 
     def start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         """Start one process whose words go to the log file of that name; a dead one of the same name is replaced."""
@@ -56,30 +68,25 @@ class ProcessGroup:
             self._processes[name] = _popen(command, log, self.environment())
         return self._processes[name]
 
-    def ask(self, command: list[str], limit: float) -> subprocess.CompletedProcess[str] | None:
-        """Run a command to its end and give what it said; None if that took longer than `limit` seconds."""
+    def ask(self, command: list[str], limit: float) -> tuple[int, str] | None:
+        """Run a command to its end, give its code and what it said; None if it took longer than `limit` seconds."""
+        process = _popen(command, subprocess.PIPE, self.environment())
         try:
-            return subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-                errors="replace",
-                env=self.environment(),
-                start_new_session=True,
-                timeout=limit,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return None
+            said, _ = process.communicate(timeout=limit)
+        except BaseException as error:
+            end_tree(process.pid)
+            process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                return None
+            raise
+        return process.returncode, said.decode("utf-8", errors="replace")
 
     def environment(self) -> dict[str, str]:
-        """Give the environment of the processes: what this one has, without settings of Flower from elsewhere."""
-        mine = {key: value for key, value in os.environ.items() if not key.startswith("FLWR_")}
+        """Give the environment of the processes: what this one has, without proxies and others' settings of Flower."""
+        mine = {key: value for key, value in os.environ.items() if not key.upper().startswith(_NOT_THEIRS)}
         path = os.pathsep.join([sysconfig.get_path("scripts"), mine.get("PATH", "")])
-        home = {"FLWR_HOME": str(self.folder / "flower"), "PATH": path, watchdog.MARK: self.mark}
-        return mine | QUIET_ENVIRONMENT | _CALM | home
+        own = {"FLWR_HOME": str(self.folder / "flower"), "PATH": path, MARK: self.mark}
+        return mine | QUIET_ENVIRONMENT | _CALM | own | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self.folder))
 
     def is_alive(self, name: str) -> bool:
         """Tell whether the process of that name was started and still runs."""
@@ -105,9 +112,9 @@ class ProcessGroup:
             end_tree(process.pid, patience)
             process.wait()
 
-    def end(self, patience: float = watchdog.PATIENCE) -> None:
+    def end(self, patience: float = PATIENCE) -> None:
         """End every process and remove the folder. May be called again, and does the rest if it was interrupted."""
-        left = watchdog.end_marked(self.mark, patience)
+        left = end_marked(self.mark, patience)
         for process in self._processes.values():
             process.poll()  # collects it
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -121,13 +128,33 @@ class ProcessGroup:
         atexit.unregister(self.end)
 
 
+def marked(mark: str) -> list[psutil.Process]:
+    """List the living processes of one group."""
+    return running(lambda environment: environment.get(MARK) == mark)
+
+
+def end_marked(mark: str, patience: float = PATIENCE) -> list[psutil.Process]:
+    """End every process of one group; return those that could not be ended."""
+    return end_all(lambda environment: environment.get(MARK) == mark, patience)
+
+
+def watch(parent: int, started: float, mark: str, folder: str) -> None:
+    """Wait for the end of the process `parent` that began at `started`, then clean up behind it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(parent)
+        while process.create_time() == started and alive(process):
+            time.sleep(0.5)
+    end_marked(mark)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _popen(command: list[str], output: object, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     # A session of its own: Ctrl-C in a terminal, or a kernel that is shut down, does not reach it by chance.
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        start_new_session=True,
-    )
+    streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(command, **streams, env=environment, start_new_session=True)
+
+
+if __name__ == "__main__":
+    watch(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3], sys.argv[4])

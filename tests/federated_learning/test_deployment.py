@@ -1,11 +1,12 @@
 """The parts of a `deployment` that need no Flower process.
 
-Keys (`certificates`), command lines (`commands`), logs (`flower_log`), and processes that end (`process_group`,
-`watchdog`).
+Keys (`certificates`), command lines (`commands`), logs (`flower_log`), and processes that end (`process_group`). That
+the `door` keeps a `stranger` out is among the faults.
 """
 
 from __future__ import annotations
 
+import datetime
 import os
 import signal
 import ssl
@@ -15,15 +16,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
 
 from ppml_helpers.errors import FederationError
-from ppml_helpers.federated_learning import certificates, commands, flower_log, hospitals, watchdog
+from ppml_helpers.federated_learning import certificates, commands, flower_log, hospitals
 from ppml_helpers.federated_learning.deployment import Deployment
-from ppml_helpers.federated_learning.process_group import ProcessGroup
+from ppml_helpers.federated_learning.process_group import ProcessGroup, marked
 from ppml_helpers.federated_learning.run_config import complete, node_config
 from ppml_helpers.processes import alive
 
@@ -74,10 +76,29 @@ def test_a_hospital_gets_a_key_pair_on_a_curve_that_flower_takes(keys: certifica
 @posix
 def test_keys_are_readable_by_their_owner_only(keys: certificates.Keys) -> None:
     files = list(keys.authority.parent.iterdir())
-    assert len(files) == 3 + 2 * 2
+    assert len(files) == 4 + 2 * 4
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
     private = {path.name for path in files if b"PRIVATE KEY" in path.read_bytes()}
-    assert private == {"server.key", "hospital-0", "hospital-1"}, "the authority's key is never written"
+    own = {"hospital-0", "hospital-0.tls", "hospital-1", "hospital-1.tls"}
+    assert private == own | {"server.key"}, "the authority's key is never written"
+
+
+@pytest.mark.parametrize(("days", "words"), [(-3, "has run out"), (1, "is still to come")])
+def test_a_certificate_that_ran_out_and_a_clock_that_jumped_are_said_as_that(
+    keys: certificates.Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, words: str
+) -> None:
+    certificates.check_time(keys.certificate)
+    then = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    clock = SimpleNamespace(now=lambda zone: then)
+    elsewhen = SimpleNamespace(datetime=clock, timedelta=datetime.timedelta, UTC=datetime.UTC)
+    monkeypatch.setattr(certificates, "datetime", elsewhen)
+    made = certificates.make_keys(tmp_path, 1)
+    monkeypatch.undo()
+    with pytest.raises(ssl.SSLCertVerificationError) as refused:
+        handshake(made, made.authority, "127.0.0.1")
+    assert words in flower_log.refusal(str(refused.value))
+    with pytest.raises(FederationError, match=r"^This machine's clock says .* set the clock if it is wrong"):
+        certificates.check_time(made.certificate)
 
 
 def test_flower_reads_node_config_and_run_config_as_they_were_meant(tmp_path: Path, keys: certificates.Keys) -> None:
@@ -93,9 +114,12 @@ def test_flower_reads_node_config_and_run_config_as_they_were_meant(tmp_path: Pa
 
 def test_the_server_demands_keys_and_tls_and_serves_this_computer_alone(keys: certificates.Keys) -> None:
     command = commands.server(8123, keys)
-    assert {"--enable-supernode-auth", "--ssl-certfile", "--disable-runtime-dependency-installation"} <= set(command)
-    assert command[command.index("--host") + 1] == "127.0.0.1", "not the whole network"
-    assert "--insecure" not in [*command, *commands.hospital(1, 2, keys.authority, None, {})]
+    rules = {"--submit-token", "--enable-supernode-auth", "--disable-runtime-dependency-installation"}
+    assert rules | {"--ssl-certfile"} <= set(command)
+    for words in (command, commands.hospital(1, 2, keys.authority, keys.hospitals[0], {})):
+        assert words[words.index("--host") + 1] == "127.0.0.1", "not the whole network"
+        assert "--ssl-certfile" in words
+        assert "--insecure" not in words
 
 
 LOG = """
@@ -107,11 +131,24 @@ Successfully started run 7050646154000990091
 """
 
 
+PANEL = """
+Loading project configuration...
+╭─ Error ──────────────────────────────────────────────────────────────────────╮
+│ Failed to load Flower App configuration in '/tmp/a/missing/pyproject.toml'.  │
+│ File may be missing or invalid.                                              │
+╰──────────────────────────────────────────────────────────────────────────────╯
+"""
+
+
 def test_a_run_is_followed_in_its_log_whose_last_words_tell_no_places_and_no_colours() -> None:
     assert flower_log.run_id(LOG) == "7050646154000990091"
     assert flower_log.current_round(LOG) == 2
     words = flower_log.last_words(LOG)
     assert words.startswith("ERROR :     cannot open ...")
+    for frame in (PANEL, PANEL.translate(str.maketrans("│─╭╮╰╯", "|-++++"))):
+        assert flower_log.last_words(frame) == (
+            "Error: Failed to load Flower App configuration in '...'. File may be missing or invalid."
+        )
     assert "/home" not in words
     assert "\x1b" not in words
     readers = (flower_log.run_id, flower_log.current_round, flower_log.last_words)
@@ -167,7 +204,7 @@ def test_a_group_works_in_a_folder_of_its_own_and_is_ended_with_its_watchdog(
             time.sleep(0.05)
     with pytest.raises(FederationError, match="left runs already"):
         group.start("left", [])
-    before = watchdog.marked(group.mark)
+    before = marked(group.mark)
     assert len(before) == 2
     group.kill("killed")
     group.kill("never started")
@@ -182,26 +219,29 @@ def test_a_group_works_in_a_folder_of_its_own_and_is_ended_with_its_watchdog(
 @posix
 def test_a_command_that_takes_too_long_is_ended(group: ProcessGroup) -> None:
     assert group.ask([sys.executable, "-c", SLEEP], limit=0.5) is None
-    assert watchdog.marked(group.mark) == []
+    assert marked(group.mark) == []
     done = group.ask([sys.executable, "-c", "import sys; print('so'); sys.exit(3)"], limit=120)
-    assert (done.returncode, done.stdout.strip()) == (3, "so")
+    assert (done[0], done[1].strip()) == (3, "so")
 
 
-def test_processes_get_no_settings_of_flower_from_elsewhere(
+def test_processes_get_no_proxy_and_no_settings_of_flower_from_elsewhere(
     group: ProcessGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("http_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "socks5://127.0.0.1:9")
     monkeypatch.setenv("FLWR_DATABASE", "somewhere.db")
     monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "1")
     given = group.environment()
     assert "FLWR_DATABASE" not in given
     assert given["FLWR_TELEMETRY_ENABLED"] == "0"
     assert Path(given["FLWR_HOME"]).parent == group.folder
-    assert "127.0.0.1" in given["NO_PROXY"]
+    assert {name for name in given if name.lower().endswith("_proxy")} == {"NO_PROXY", "no_proxy"}
+    assert Path(given["TMPDIR"]) == group.folder
 
 
 PARENT = """
 import sys, tempfile, time
-from ppml_helpers.federated_learning.process_group import ProcessGroup
+from ppml_helpers.federated_learning.process_group import ProcessGroup, marked
 tempfile.tempdir = sys.argv[1]
 group = ProcessGroup()
 group.start("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"])
@@ -221,15 +261,15 @@ def test_nothing_is_left_however_the_program_ends(tmp_path: Path, end: str) -> N
     try:
         mark = parent.stdout.readline().strip()
         if end == "kill":
-            assert len(watchdog.marked(mark)) == 1
+            assert len(marked(mark)) == 1
             os.killpg(parent.pid, signal.SIGKILL)  # as Jupyter ends a kernel: with its whole group
         elif end == "interrupt":
             parent.send_signal(signal.SIGINT)
         parent.communicate(timeout=120)
         limit = time.monotonic() + 120
-        while (watchdog.marked(mark) or list(tmp_path.iterdir())) and time.monotonic() < limit:
+        while (marked(mark) or list(tmp_path.iterdir())) and time.monotonic() < limit:
             time.sleep(0.1)
-        assert watchdog.marked(mark) == []
+        assert marked(mark) == []
         assert list(tmp_path.iterdir()) == []
     finally:
         if parent.poll() is None:

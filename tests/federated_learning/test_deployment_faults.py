@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +27,10 @@ import psutil
 import pytest
 
 from ppml_helpers.errors import FederationError
-from ppml_helpers.federated_learning import commands, deployment, hospitals, in_process, watchdog
+from ppml_helpers.federated_learning import commands, deployment, hospitals, in_process
 from ppml_helpers.federated_learning.certificates import ADDRESS
 from ppml_helpers.federated_learning.deployment import Deployment
+from ppml_helpers.federated_learning.process_group import marked
 from ppml_helpers.federated_learning.results import RunStopped
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals as on Linux and macOS")
@@ -56,7 +58,7 @@ def stopped_in_round_2(act):
 
 with Deployment(hospitals.simulated(n=2)) as network:
     group = network._processes
-    tell(mark=group.mark, folder=str(group.folder), port=network._server_port)
+    tell(mark=group.mark, folder=str(group.folder), port=network.port)
     tell(**stopped_in_round_2(lambda: os.kill(os.getpid(), signal.SIGINT)))  # what a notebook's stop button sends
     tell(**stopped_in_round_2(lambda: network.kill(1)), connected=network.connected)
     try:
@@ -75,9 +77,14 @@ def three() -> tuple[hospitals.Hospital, ...]:
 
 
 @pytest.fixture(scope="module")
-def program() -> Iterator[subprocess.Popen[str]]:
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """A federation in a surrounding as odd as those of real desks: proxies that lead nowhere, odd homes and folders."""
+    odd = tmp_path_factory.mktemp("odd") / 'Tëmp "q" it\'s $HOME #1'
+    odd.mkdir()
+    proxies = dict.fromkeys(("http_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"), "socks5://127.0.0.1:9")
+    surrounding = os.environ | proxies | {"TMPDIR": str(odd), "HOME": "/nowhere", "FLWR_DATABASE": "/nowhere/x.db"}
     command = [sys.executable, "-c", PROGRAM, json.dumps(CONFIG)]
-    running = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    running = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, env=surrounding)
     yield running
     running.kill()
     running.communicate(timeout=120)
@@ -87,8 +94,8 @@ def program() -> Iterator[subprocess.Popen[str]]:
 def network(three: tuple[hospitals.Hospital, ...], program: subprocess.Popen[str]) -> Iterator[Deployment]:
     running = Deployment(three)
     with running:
-        mark, folder, port = running._processes.mark, running._processes.folder, running._server_port
-        assert len(watchdog.marked(mark)) >= 8, "a server, three hospitals, and a helper for each"
+        mark, folder, port = running._processes.mark, running._processes.folder, running.port
+        assert len(marked(mark)) >= 8, "a server, three hospitals, and a helper for each"
         yield running
     assert_nothing_left(mark, folder, port)
 
@@ -120,9 +127,9 @@ def test_a_hospital_that_cannot_take_part_is_named_before_anything_starts(
 
 def assert_nothing_left(mark: str, folder: Path, port: int, limit: float = 0.0) -> None:
     end = time.monotonic() + limit
-    while (watchdog.marked(mark) or folder.exists()) and time.monotonic() < end:
+    while (marked(mark) or folder.exists()) and time.monotonic() < end:
         time.sleep(0.05)
-    assert watchdog.marked(mark) == []
+    assert marked(mark) == []
     assert not folder.exists()
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # forgives connections that have just ended
@@ -133,12 +140,92 @@ def test_three_hospitals_over_tls_give_the_bits_of_one_process(
     network: Deployment, three: tuple[hospitals.Hospital, ...]
 ) -> None:
     told: list[tuple[float, str]] = []
-    run = network.run(CONFIG, progress=lambda *words: told.append(words), timeout=900.0)
+    listed: list[str] = []
+
+    def look(*words: object) -> None:
+        told.append(words)
+        listed.extend(word for process in marked(network._processes.mark) for word in process.cmdline())
+
+    run = network.run(CONFIG, progress=look, timeout=900.0)
+    assert "--token-file" in listed
+    assert "--token" not in listed, "whoever lists the processes could answer in a hospital's name"
     expected = in_process.run(three, CONFIG)
     assert run.sha256 == expected.sha256
     assert run.rounds == expected.rounds
     assert run.patients == expected.patients
     assert told == [(0.0, "round 1 of 2"), (0.5, "round 2 of 2"), (1.0, "all rounds done")]
+
+
+STRANGER = """
+import json, os, pathlib, psutil, re, sys
+import httpx
+from flwr.proto.runtime_pb2 import AcquireTaskRequest
+from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
+from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
+from flwr.cli.build import build_fab_from_files  # before the user is changed, who may not read packages everywhere
+from flwr.supercore.control import ControlHttpClient
+from ppml_helpers.errors import FederationError
+from ppml_helpers.federated_learning import stranger
+
+port = int(sys.argv[1])
+client = httpx.Client(verify=False, trust_env=False, timeout=60)
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)  # nobody
+try:
+    said = sorted(stranger.break_in(port))
+except FederationError as refused:
+    said = str(refused)
+
+found = {one.pid: one.info["cmdline"] or [] for one in psutil.process_iter(["cmdline"])}  # every user may list them
+lists = {pid: words for pid, words in found.items() if f"127.0.0.1:{port}" in " ".join(words)}
+ports = {port} | {int(words[words.index("--port") + 1]) for words in lists.values() if "--port" in words}
+head = dict(RuntimeVersionMetadata.from_local_component("flwr CLI").as_metadata())
+head |= {"content-type": PROTOBUF_MEDIA_TYPE, "accept": PROTOBUF_MEDIA_TYPE}
+task = AcquireTaskRequest(supported_task_types=["flwr-serverapp", "flwr-clientapp"]).SerializeToString()
+open_to_all = {}
+for at in sorted(ports):
+    base = f"https://127.0.0.1:{at}"
+    for path, methods in client.get(f"{base}/openapi.json").json()["paths"].items():
+        body = task if path.endswith("acquire-task") else b""
+        for method in methods:
+            code = client.request(method, base + path, content=body, headers=head).status_code
+            open_to_all.setdefault(code, []).append(path)
+
+def reads(path):
+    try:
+        return len(pathlib.Path(path).read_bytes()) > 0
+    except OSError:
+        return False
+
+files = {word for words in lists.values() for word in words if word.startswith("/") and "federation-" in word}
+files |= {json.loads(table) for words in lists.values() for table in re.findall('table=("[^"]*")', " ".join(words))}
+files |= {f"/proc/{pid}/environ" for pid in lists}
+print(json.dumps({"uid": os.getuid(), "said": said, "codes": open_to_all, "ports": len(ports), "files": len(files),
+                  "read": sorted(filter(reads, files))}))
+"""
+
+
+def test_a_stranger_on_this_machine_runs_nothing_and_fetches_nothing(network: Deployment) -> None:
+    """Who holds nothing but the ports, which every user of a machine can list, as another user where that is ours."""
+    group = network._processes
+    before = [group.log(f"hospital-{number}").count("Receiving: ") for number in range(3)]
+    words = [sys.executable, "-c", STRANGER, str(network.port)]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, env=group.environment())
+    assert done.returncode == 0, done.stderr
+    got = json.loads(done.stdout.splitlines()[-1])
+    assert got["said"] == "The server refused the stranger's run: 401 Unauthorized."
+    assert got["ports"] == 4
+    assert len(got["codes"].pop("401")) > 100
+    assert set(got["codes"].pop("200")) == {"/health", "/v1/control/get-login-details"}  # which says that none exist
+    assert got["codes"] == {"501": ["/v1/control/get-auth-tokens"]}
+    assert [group.log(f"hospital-{number}").count("Receiving: ") for number in range(3)] == before
+    if got["uid"] == 0 or os.getuid() != 0:
+        warnings.warn("Not tried as another user of this machine: that takes root.", stacklevel=1)
+    else:
+        assert got["files"] >= 10
+        assert got["read"] == []
 
 
 @pytest.mark.parametrize(
@@ -155,7 +242,7 @@ def test_strangers_are_refused(network: Deployment, mistake: str, words: str) ->
         network.start_node(1, mistake=mistake)
     assert str(network._processes.folder) not in str(e.value)
     assert network.connected == before
-    assert not [one for one in watchdog.marked(network._processes.mark) if any("stranger" in w for w in one.cmdline())]
+    assert not [one for one in marked(network._processes.mark) if any("stranger" in w for w in one.cmdline())]
 
 
 def test_a_hospital_that_cannot_read_its_patients_says_so(network: Deployment) -> None:
@@ -213,7 +300,7 @@ def test_a_killed_hospital_comes_back_with_its_key_and_the_bits_and_a_killed_pro
     assert again["sha256"] == in_process.run(hospitals.simulated(n=2), CONFIG).sha256
     assert at_work == {"at": "round 1 of 50"}
     mark, folder = federation["mark"], Path(federation["folder"])
-    assert len(watchdog.marked(mark)) >= 6
+    assert len(marked(mark)) >= 6
     assert any(folder.glob("*.npz"))
     program.kill()
     assert_nothing_left(mark, folder, federation["port"], limit=120.0)
@@ -229,10 +316,10 @@ def test_a_start_that_fails_leaves_nothing(
         ends = pytest.raises(KeyboardInterrupt)
     else:
         fails = [sys.executable, "-c", "raise OSError('no such file')"]
-        monkeypatch.setattr(commands, "server", lambda port, keys: fails)
+        monkeypatch.setattr(commands, "server", lambda *given: fails)
         ends = pytest.raises(FederationError, match=r"^The server did not start: OSError: no such file")
     with ends, Deployment(three):
         pass
     [(mark, folder)] = noted
-    assert watchdog.marked(mark) == []
+    assert marked(mark) == []
     assert not folder.exists()
