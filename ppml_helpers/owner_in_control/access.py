@@ -82,10 +82,11 @@ def look_at(folder: Path) -> pd.DataFrame:
 
 def readable(data: bytes) -> str:
     """Give what can be read of a file."""
-    from syft.sync.utils.syftbox_utils import uncompress_data
+    from ppml_helpers.owner_in_control.transport import unpacked, unsigned
 
-    with contextlib.suppress(Exception):  # tarfile and zlib have many ways to say that it is not compressed
-        data = uncompress_data(data)
+    data = unsigned(data)
+    with contextlib.suppress(ValueError):  # it is not packed
+        data = unpacked(data)
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -185,7 +185,7 @@ def screened_sync(
         shutil.move(path, folder / found.sender / found.file)
         aside.append(found)
 
-    def screen(path: Path, data: bytes) -> bool:
+    def screen(path: Path, data: bytes | None) -> bool:
         why = _objection(owner, path, data, senders, unreadable)
         if why:
             set_aside(path, why)
@@ -210,15 +210,20 @@ def screened_sync(
                 set_aside(given[-1], f"does not fit the files as they are ({type(error).__name__})")
 
 
-def _objection(owner: SyftRDSClient, path: Path, data: bytes, senders: bool, unreadable: bool) -> str:
+def _objection(owner: SyftRDSClient, path: Path, data: bytes | None, senders: bool, unreadable: bool) -> str:
     """Say why a message is not let in; nothing if it is."""
     from syft.sync.messages.proposed_filechange import ProposedFileChangesMessage
 
+    from ppml_helpers.owner_in_control.transport import unpacked
+
     sender, store = path.parent.name, owner.peer_manager.peer_store
+    if data is None:
+        return f"bears no signature of {sender}"
     try:
-        clear = store.decrypt_and_verify_if_needed(sender, data)
-        message = ProposedFileChangesMessage.from_compressed_data(clear)
-    except Exception as error:  # any damage at all: the decryption, the archive, the JSON, the fields
+        message = ProposedFileChangesMessage.model_validate_json(
+            unpacked(store.decrypt_and_verify_if_needed(sender, data))
+        )
+    except Exception as error:  # any damage at all: the decryption, the archive and its size, the JSON, the fields
         return f"cannot be read ({type(error).__name__})" if unreadable else ""
     if senders and message.sender_email != sender:
         return f"names {visible_name(message.sender_email)} as its sender but lies in the folder of {sender}"

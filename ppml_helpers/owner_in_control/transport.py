@@ -11,8 +11,10 @@ people share::
 What is one's own (list of peers, event log, checkpoints, archive) lies in a second folder that nobody shares: the event
 log holds the outputs of jobs before their release.
 
-Who may write to which part of the shared folder is a matter of its file system, as it is a matter of Google's accounts
-on Google Drive. Nothing here proves that a message in the folder of a peer was put there by that peer.
+Whoever may write to the shared folder can lay a file into anybody's inbox. So each message to an owner is signed, with
+a key that never leaves its sender's machine (Ed25519), over its recipient, its name and its bytes; the owner notes the
+key of a peer when the peer is accepted, and takes no message without a signature that fits. (Whose key that is must be
+settled then, by telephone for one: who can write to the folder could have changed it before.)
 
 This module imports syft, which takes a second and does not work on Windows: `network` imports it when it is needed.
 """
@@ -20,22 +22,26 @@ This module imports syft, which takes a second and does not work on Windows: `ne
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import re
 import shutil
+import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import syft_crypto_python
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import PrivateAttr
 from syft.sync.checkpoints.checkpoint import Checkpoint, IncrementalCheckpoint
 from syft.sync.connections.base_connection import ConnectionConfig, FileCollection, SyftboxPlatformConnection
 from syft.sync.connections.drive.gdrive_transport import CollectionFolder
 from syft.sync.events.file_change_event import FileChangeEventsMessageFileName
 from syft.sync.messages.proposed_filechange import FileNameParseError, MessageFileName, ProposedFileChangesMessage
-from syft.sync.utils.syftbox_utils import uncompress_data
 from syft.sync.version.version_info import VersionInfo
 
 from ppml_helpers.errors import DatasiteError
@@ -44,6 +50,9 @@ from ppml_helpers.files import replacing
 READERS = ".readers.json"
 EVERYONE = "*"  # published for whoever is, or becomes, a peer
 
+_MARK, _SIGNED = b"SIG1", 68  # what a signed message begins with, and how many bytes are not yet the message
+_MOST = 64 * 2**20  # bytes of one message, packed and unpacked: 0.3 MB can be made to unpack to 300
+_PACKED = "proposed_file_changes.json"  # the one file in syft's archives
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+ -]*")
 _SETTLED = ("accepted", "rejected")
 
@@ -57,7 +66,7 @@ class LocalFolderConnection(SyftboxPlatformConnection):
     email: str
     shared: Path
     private: Path
-    _screen: Callable[[Path, bytes], bool] | None = PrivateAttr(default=None)
+    _screen: Callable[[Path, bytes | None], bool] | None = PrivateAttr(default=None)
 
     @classmethod
     def from_config(cls, config: LocalFolderConfig) -> LocalFolderConnection:
@@ -94,13 +103,15 @@ class LocalFolderConnection(SyftboxPlatformConnection):
         return path
 
     def download_file(self, file_id: str) -> bytes:
-        """Read a file by its identifier."""
+        """Read a file by its identifier; a message of an owner only if it unpacks to an ordinary size."""
+        path = self._known(file_id)
         try:
-            return self._known(file_id).read_bytes()
+            data = path.read_bytes()
         except OSError as error:
             raise DatasiteError(
-                f"The file {Path(file_id).name} cannot be read ({error.strerror}): sync again, or ask its sender."
+                f"The file {path.name} cannot be read ({error.strerror}): sync again, or ask its sender."
             ) from None
+        return _checked(data, path) if path.parent.parent.name == "outbox" else data
 
     def delete_file_by_id(self, file_id: str) -> None:
         """Delete a file or a folder; one that is gone already is no error."""
@@ -130,9 +141,10 @@ class LocalFolderConnection(SyftboxPlatformConnection):
     # ---------------------------------------------------------------------------------------------------- peers
 
     def add_peer(self, peer_email: str) -> None:
-        """Make the folders through which two people exchange messages; the peer sees a request in them."""
+        """Make the folders through which two people exchange messages; the peer sees a request, and one's key."""
         for box in ("inbox", "outbox"):
             self._shared("datasites", peer_email, box, self.email).mkdir(parents=True, exist_ok=True)
+        _put(self._shared("people", self.email, "signing.pub"), self._key().public_key().public_bytes_raw())
 
     def get_peer_requests(self) -> list[str]:
         """List who asked to become a peer and has no answer yet."""
@@ -152,6 +164,9 @@ class LocalFolderConnection(SyftboxPlatformConnection):
         entry["state"] = state
         if public_encryption_bundle is not None:
             entry["public_encryption_bundle"] = public_encryption_bundle
+        key = self._shared("people", peer_email, "signing.pub")
+        if state == "accepted" and key.exists():
+            entry.setdefault("signing_key", key.read_bytes().hex())  # another one later does not count
         _put(self._own("peers.json"), json.dumps(peers, indent=1).encode())
 
     def write_version_file(self, version_info: VersionInfo) -> None:
@@ -191,8 +206,30 @@ class LocalFolderConnection(SyftboxPlatformConnection):
     # ------------------------------------------------------------------------------- messages to an owner's inbox
 
     def watcher_send_raw_bytes_to_inbox(self, recipient: str, filename: str, data: bytes) -> None:
-        """Send a message to an owner."""
-        _put(self._shared("datasites", recipient, "inbox", self.email, filename), data)
+        """Send a message to an owner, signed."""
+        signature = self._key().sign(_what_is_signed(recipient, self.email, filename, data))
+        _put(self._shared("datasites", recipient, "inbox", self.email, filename), _MARK + signature + data)
+
+    def _key(self) -> Ed25519PrivateKey:
+        """Read the key that one signs with; the first time it is made."""
+        path = self._own("signing.key")
+        if not path.exists():
+            _put(path, Ed25519PrivateKey.generate().private_bytes_raw())
+            path.chmod(0o600)
+        return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+
+    def _if_signed(self, path: Path) -> bytes | None:
+        """Read a message from one's inbox; None if the peer in whose folder it lies has not signed it."""
+        if path.stat().st_size > _MOST:
+            return None
+        data, sender = self.download_file(str(path)), path.parent.name
+        message = unsigned(data)
+        try:
+            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(self._get_peers_json()[sender]["signing_key"]))
+            key.verify(data[len(_MARK) : _SIGNED], _what_is_signed(self.email, sender, path.name, message))
+        except (InvalidSignature, KeyError, ValueError):
+            return None
+        return message
 
     def watcher_send_proposed_file_changes_message(
         self, proposed_file_change_message: ProposedFileChangesMessage
@@ -207,16 +244,17 @@ class LocalFolderConnection(SyftboxPlatformConnection):
         return _dated(self._shared("datasites", self.email, "inbox", sender_email), _message_time)
 
     def owner_download_next_raw_proposed_message_from_inbox(self, sender_email: str) -> tuple[bytes, str] | None:
-        """Read the oldest message of a peer; None if there is none."""
+        """Read the oldest message of a peer that the peer has signed; None if there is none."""
         for path in self.waiting(sender_email):
-            data = self.download_file(str(path))
-            if self._screen is None or self._screen(path, data):
+            data = self._if_signed(path)
+            let_in = self._screen is None or self._screen(path, data)
+            if let_in and data is not None:
                 return _checked(data, path), str(path)
         return None
 
     @contextlib.contextmanager
-    def screening(self, screen: Callable[[Path, bytes], bool]) -> Iterator[None]:
-        """Show every message, while the block runs, to `screen` before syft gets the same bytes."""
+    def screening(self, screen: Callable[[Path, bytes | None], bool]) -> Iterator[None]:
+        """Show every message, while the block runs, to `screen` before syft gets the same bytes; None: not signed."""
         self._screen = screen
         try:
             yield
@@ -479,14 +517,47 @@ def _event_time(name: str) -> float | None:
         return None
 
 
-def _checked(data: bytes, path: Path) -> bytes:
-    """Refuse a message that is neither a compressed one nor an encrypted one, whoever sent it."""
+def _what_is_signed(recipient: str, sender: str, filename: str, data: bytes) -> bytes:
+    return b"\0".join([recipient.encode(), sender.encode(), filename.encode(), data])
+
+
+def unsigned(data: bytes) -> bytes:
+    """Return a message without its signature, if it has one."""
+    return data[_SIGNED:] if data.startswith(_MARK) else data
+
+
+def unpacked(data: bytes) -> bytes:
+    """Unpack a message as syft does, but never more than its limit of memory.
+
+    Raises
+    ------
+    ValueError
+        If it is no archive of syft's, or would be larger.
+    """
     try:
-        uncompress_data(data)
-    except Exception:  # tarfile and zlib have many ways to say it, and no common one
+        unpacker = zlib.decompressobj(wbits=31)  # gzip
+        archive = unpacker.decompress(data, _MOST)
+        if not unpacker.eof or unpacker.unused_data:  # syft would read on in a second part
+            raise ValueError("it is cut off, or larger than a message may be")
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
+            entry = tar.getmember(_PACKED)
+            if (
+                not entry.isreg() or entry.issparse() or entry.size > len(archive)
+            ):  # a hole takes no room until it is read
+                raise ValueError("it says that it is larger than it is")
+            return tar.extractfile(entry).read()
+    except (zlib.error, tarfile.TarError, KeyError, EOFError) as error:
+        raise ValueError(f"it cannot be unpacked ({type(error).__name__})") from None
+
+
+def _checked(data: bytes, path: Path) -> bytes:
+    """Refuse a message that is neither a packed one of ordinary size nor an encrypted one, whoever sent it."""
+    try:
+        unpacked(data)
+    except ValueError:
         try:
             syft_crypto_python.parse_envelope(data)
-        except Exception:
+        except Exception:  # of its own kinds
             raise _damaged(path, f"set it aside, and let {path.parent.name} send it again") from None
     return data
 

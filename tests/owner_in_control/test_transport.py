@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import inspect
+import io
 import re
+import tarfile
+import tracemalloc
+import zlib
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +18,8 @@ from syft.sync.sync import datasite_owner_syncer
 from syft.sync.utils.syftbox_utils import compress_data
 
 from ppml_helpers.errors import DatasiteError
-from ppml_helpers.owner_in_control.transport import LocalFolderConfig, LocalFolderConnection
+from ppml_helpers.owner_in_control import transport
+from ppml_helpers.owner_in_control.transport import LocalFolderConfig, LocalFolderConnection, unpacked
 
 NORTH, RITA = "north@hospital.example", "rita@university.example"
 UID = "291134af-f414-412e-bb2b-28f893bf6e5"
@@ -36,8 +42,16 @@ def north(connect):
 
 
 @pytest.fixture
-def rita(connect):
-    return connect(RITA)
+def rita(connect, north):
+    """Rita, whose key the owner has."""
+    rita = connect(RITA)
+    rita.add_peer(NORTH)
+    north._update_peer_state(RITA, "accepted")
+    return rita
+
+
+def inbox_of(north, sender=RITA):
+    return north.shared / "datasites" / NORTH / "inbox" / sender
 
 
 def message(time, number=0):
@@ -77,8 +91,7 @@ def test_messages_come_oldest_first_by_time_and_not_by_name(north, rita):
 
 
 def test_what_is_no_message_is_not_taken_for_one(north, rita, tmp_path):
-    rita.add_peer(NORTH)
-    inbox = north.shared / "datasites" / NORTH / "inbox" / RITA
+    inbox = inbox_of(north)
     for name in ("notes.txt", "msgv2_soon_x.tar.gz", "msgv2_nan_x.tar.gz", f".{message(1.0)}.part"):
         (inbox / name).write_bytes(b"x")
     (tmp_path / "a-file-of-the-owner").write_bytes(compress_data(b"{}"))
@@ -90,14 +103,18 @@ def test_what_is_no_message_is_not_taken_for_one(north, rita, tmp_path):
 
 def test_an_outbox_gives_what_came_after_a_time_and_to_nobody_else(north, rita, connect):
     for number, time in enumerate([10.0, 9.0, 11.0]):
-        north.owner_write_raw_bytes_to_outbox(RITA, event(time, number), str(time).encode())
-    assert rita.watcher_download_raw_events_from_outbox(NORTH, None) == [b"9.0", b"10.0", b"11.0"]
-    assert rita.watcher_download_raw_events_from_outbox(NORTH, 10.0) == [b"11.0"]
+        north.owner_write_raw_bytes_to_outbox(RITA, event(time, number), compress_data(str(time).encode()))
+    found = rita.watcher_download_raw_events_from_outbox(NORTH, None)
+    assert [unpacked(data) for data in found] == [b"9.0", b"10.0", b"11.0"]
+    assert rita.watcher_download_raw_events_from_outbox(NORTH, 10.0) == found[2:]
     assert connect("eve@university.example").watcher_get_outbox_file_metadatas(NORTH, None) == []
     box = north._get_own_datasite_outbox_id(RITA)
     assert [entry["name"] for entry in north.get_file_metadatas_from_folder(box)] == [
         event(11.0, 2), event(10.0, 0), event(9.0, 1)
     ]  # fmt: skip
+    north.owner_write_raw_bytes_to_outbox(RITA, event(12.0, 3), bomb(1))
+    with pytest.raises(DatasiteError, match="is damaged"):
+        rita.watcher_download_raw_events_from_outbox(NORTH, 11.0)
 
 
 def test_a_message_is_there_whole_or_not_at_all(north, rita, monkeypatch):
@@ -106,17 +123,122 @@ def test_a_message_is_there_whole_or_not_at_all(north, rita, monkeypatch):
     with pytest.raises(DatasiteError, match=r"cannot be written \(No space\): give the folder room"):
         rita.watcher_send_raw_bytes_to_inbox(NORTH, message(2.0), compress_data(b"second"))
     monkeypatch.undo()
-    assert [path.name for path in (north.shared / "datasites" / NORTH / "inbox" / RITA).iterdir()] == [message(1.0)]
+    assert [path.name for path in inbox_of(north).iterdir()] == [message(1.0)]
 
 
-def test_a_peer_asks_once_and_is_answered_once(north, rita):
-    rita.add_peer(NORTH)
-    assert north.get_peer_requests() == [RITA]
-    north._update_peer_state(RITA, "accepted", {"key": 1})
-    north._update_peer_state(RITA, "accepted")
+def test_a_peer_asks_once_and_is_answered_once(north, connect):
+    eve = connect("eve@university.example")
+    eve.add_peer(NORTH)
+    assert north.get_peer_requests() == [eve.email]
+    north._update_peer_state(eve.email, "accepted", {"key": 1})
+    north._update_peer_state(eve.email, "accepted")
     assert north.get_peer_requests() == []
-    assert north._get_peers_json() == {RITA: {"state": "accepted", "public_encryption_bundle": {"key": 1}}}
-    assert rita._get_peers_json() == {}
+    entry = north._get_peers_json()[eve.email]
+    assert len(bytes.fromhex(entry.pop("signing_key"))) == 32
+    assert entry == {"state": "accepted", "public_encryption_bundle": {"key": 1}}
+    assert eve._get_peers_json() == {}
+
+
+def steal(north, eve):
+    """Eve's own message, signed by her, moved into Rita's folder."""
+    eve.watcher_send_raw_bytes_to_inbox(NORTH, message(1.0), compress_data(b"{}"))
+    return (inbox_of(north, eve.email) / message(1.0)).read_bytes()
+
+
+def rename(north, eve):
+    """An old message of Rita's, sent again under another name."""
+    return (inbox_of(north) / message(0.0)).read_bytes()
+
+
+def change(north, eve):
+    data = rename(north, eve)
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def new_key(north, eve):
+    """Eve publishes a key of her own as Rita's, after Rita was accepted."""
+    (north.shared / "people" / RITA / "signing.pub").write_bytes(eve._key().public_key().public_bytes_raw())
+    north._update_peer_state(RITA, "accepted")
+    data = compress_data(b"{}")
+    return b"SIG1" + eve._key().sign(transport._what_is_signed(NORTH, RITA, message(1.0), data)) + data
+
+
+def elsewhere(north, eve):
+    """A message of Rita's to another owner."""
+    other = eve.model_copy(update={"email": RITA, "private": north.private.parent / RITA})
+    other.watcher_send_raw_bytes_to_inbox("south@hospital.example", message(1.0), compress_data(b"{}"))
+    return (north.shared / "datasites" / "south@hospital.example" / "inbox" / RITA / message(1.0)).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [lambda *_: compress_data(b"{}"), lambda *_: b"SIG1" + bytes(64) + compress_data(b"{}"), lambda *_: b"SIG1",
+     steal, rename, change, new_key, elsewhere],
+    ids=["written straight into the folder", "no signature", "cut off", "stolen", "renamed", "changed", "key", "owner"],
+)  # fmt: skip
+def test_a_message_that_its_sender_has_not_signed_is_not_taken(north, rita, connect, forged):
+    rita.watcher_send_raw_bytes_to_inbox(NORTH, message(0.0), compress_data(b"{}"))
+    data = forged(north, connect("eve@university.example"))
+    (inbox_of(north) / message(1.0)).write_bytes(data)
+    (inbox_of(north) / message(0.0)).unlink()
+    assert north.waiting(RITA) == [inbox_of(north) / message(1.0)]
+    assert north.owner_download_next_raw_proposed_message_from_inbox(RITA) is None
+    screened = []
+    with north.screening(lambda path, data: screened.append((path.name, data))):
+        assert north.owner_download_next_raw_proposed_message_from_inbox(RITA) is None
+    assert screened == [(message(1.0), None)]
+    rita.watcher_send_raw_bytes_to_inbox(NORTH, message(2.0), compress_data(b"after it"))
+    assert unpacked(north.owner_download_next_raw_proposed_message_from_inbox(RITA)[0]) == b"after it"
+
+
+def archived(entries, mode="w:gz"):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode, format=tarfile.PAX_FORMAT) as tar:
+        for entry, data in entries:
+            tar.addfile(entry, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def bomb(kind):
+    """What syft unpacks to 100 MB: 0.4 MB as it is or in a second part, 221 bytes with a hole; and a link to itself."""
+    entry = tarfile.TarInfo("proposed_file_changes.json")
+    if kind == 2:
+        entry.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(10**8)}
+        entry.pax_headers["GNU.sparse.name"] = entry.name
+        holes = b"1\n99999999\n1\n".ljust(512, b"\0") + b"x"
+        entry.size = len(holes)
+        return archived([(entry, holes)])
+    if kind == 3:
+        entry.type, entry.linkname = tarfile.SYMTYPE, entry.name
+        return archived([(entry, b"")])
+    entry.size = 10**8
+    packer = zlib.compressobj(1, wbits=31)
+    header = entry.tobuf()
+    if kind == 1:
+        return gzip.compress(header) + packer.compress(bytes(entry.size + 1024)) + packer.flush()
+    return packer.compress(header) + packer.compress(bytes(entry.size + 1024)) + packer.flush()
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_what_unpacks_to_a_thousand_times_its_size_is_not_unpacked(north, rita, kind):
+    data = bomb(kind)
+    assert len(data) < 600_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"larger|cut off"):
+            unpacked(data)
+        assert tracemalloc.get_traced_memory()[1] < 2.2 * transport._MOST
+    finally:
+        tracemalloc.stop()
+    rita.watcher_send_raw_bytes_to_inbox(NORTH, message(1.0), data)
+    with pytest.raises(DatasiteError, match="is damaged: set it aside"):
+        north.owner_download_next_raw_proposed_message_from_inbox(RITA)
+
+
+def test_a_message_of_any_size_on_disk_is_not_read(north, rita):
+    with (inbox_of(north) / message(1.0)).open("wb") as file:
+        file.truncate(10**10)  # which takes no room
+    assert north.owner_download_next_raw_proposed_message_from_inbox(RITA) is None
 
 
 def test_the_event_log_is_private_and_ordered(north):
@@ -177,7 +299,8 @@ def test_a_collection_for_all_peers_is_found_by_those_whom_syft_names(north, rit
 
 
 @pytest.mark.parametrize("name", ["../north", "", ".hidden", "a\nb"])
-def test_no_name_leaves_the_shared_folder(rita, name):
+def test_no_name_leaves_the_shared_folder(connect, name):
+    rita = connect(RITA)
     for use in (
         lambda: rita.add_peer(name),
         lambda: rita.watcher_send_raw_bytes_to_inbox(NORTH, name, b""),
@@ -231,10 +354,9 @@ def test_a_damaged_message_is_named_with_its_sender(north, rita, damage):
 
 
 def test_what_belongs_to_a_person_can_be_listed_and_deleted(north, rita):
-    rita.add_peer(NORTH)
     north.share_version_file_with_peer(RITA)
     north.owner_write_raw_bytes_to_syftbox(event(1.0), b"")
     north.delete_multiple_files_by_ids(north.gather_all_file_and_folder_ids())
-    assert [path for path in north.shared.rglob("*") if path.is_file()] == []
+    assert [path.parent.name for path in north.shared.rglob("*") if path.is_file()] == [RITA]
     assert not north.private.exists()
     assert north.find_orphaned_message_files() == []
