@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "gate": ["ReleaseGate"],
         "mock_data": ["mock_patients"],
         "network": ["Network"],
+        "outputs": ["OutputRule"],
         "syft_client": ["lean_environment", "silence"],
     },
 )

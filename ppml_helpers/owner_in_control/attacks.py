@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -87,13 +88,14 @@ folder.mkdir()
 )
 
 _SWAPPED = """
-import shutil
+import json
 import syft as sy
 
-shutil.copy(sy.resolve_dataset_file_path("patients"), "outputs/result.json")
+rows = open(sy.resolve_dataset_file_path("patients")).read().splitlines()
+json.dump(rows, open("outputs/result.json", "w"))
 """
 
-_SCRIPT = 'cp "$SYFTBOX_FOLDER/$SYFTBOX_EMAIL/private/syft_datasets/patients/"*.csv outputs/\n'
+_SCRIPT = 'cat "$SYFTBOX_FOLDER/$SYFTBOX_EMAIL/private/syft_datasets/patients/"*.csv > outputs/patients_private.csv\n'
 
 # Python imports a module of this name before anything else, and syft's run script puts the job's folder on its path.
 _PLANTED_NAME = "sitecustomize.py"
@@ -129,20 +131,28 @@ with open("outputs/mean_age.csv", "w") as table:
         mean, one = statistics.mean(float(row["age"]) for row in rows), rows[0]
         marks = 2 * (one["sex"] == "female") + int(one["hospdead"])
         digits = f"{float(one['age']) * 1e5:08.0f}{marks}{float(one['meanbp']):03.0f}"
-        print(f"{group},{mean:.3f}{digits}", file=table)
+        print(f"{group},{mean:.1f}{digits}", file=table)
 """
 
 
 def _from_digits(text: str) -> list[str]:
-    """Read one patient a disease group out of the digits after the third of a mean age."""
+    """Read one patient a disease group out of the digits after the first decimal of a mean age."""
     rows = []
     for line in text.splitlines():
         group, _, mean = line.rpartition(",")
-        digits = mean.partition(".")[2][3:]
-        if group and len(digits) == 12 and digits.isdigit():
+        digits = mean.partition(".")[2][1:]
+        if group and 8 < len(digits) <= 12 and digits.isdigit():
+            digits = digits.ljust(12, "0")  # the gate drops zeros at the end
             sex = "female" if int(digits[8]) >= 2 else "male"
             rows.append(f"{int(digits[:8]) / 1e5},{sex},{group},{float(digits[9:])},{int(digits[8]) % 2}")
     return rows
+
+
+def _from_json(text: str) -> list[str]:
+    """Read rows out of a JSON list."""
+    with contextlib.suppress(ValueError, TypeError):  # no JSON, or no list
+        return [row for row in json.loads(text) if isinstance(row, str)]
+    return []
 
 
 # What the researcher does beside the job
@@ -225,6 +235,7 @@ ATTACKS: tuple[Attack, ...] = (
         "After the approval the researcher sends other code under the same name.",
         "fingerprint",
         _after=_swap_code,
+        _read=_from_json,
     ),
     Attack(
         "run script",
@@ -243,7 +254,7 @@ ATTACKS: tuple[Attack, ...] = (
     Attack(
         "public folder",
         "The job makes a folder under public/ with a permission file of its own, which lets everybody read.",
-        "datasite_diff",
+        "scratch_copy",
         _PUBLIC,
     ),
 )
@@ -266,15 +277,17 @@ RESIDUAL: tuple[Attack, ...] = (
         _HIDDEN,
         _read=_from_digits,
     ),
-    Attack(
-        "calls home",
-        "The job sends the patients over the network to a computer of the researcher.",
-        None,
-        _CALLS_HOME,
-    ),
 )
 
-_BY_NAME = {known.name: known for known in (*ATTACKS, JAM, *RESIDUAL)}
+#: The network is another way out of a hospital than its mail.
+HOME = Attack(
+    "calls home",
+    "The job sends the patients over the network to a computer of the researcher.",
+    "scratch_copy",
+    _CALLS_HOME,
+)
+
+_BY_NAME = {known.name: known for known in (*ATTACKS, JAM, HOME, *RESIDUAL)}
 
 
 @dataclass(frozen=True)
@@ -322,7 +335,7 @@ def attack(name: str, defences: Defences | None = None, encryption: bool = False
     Parameters
     ----------
     name : str
-        Of one of `ATTACKS`, `JAM` or `RESIDUAL`.
+        Of one of `ATTACKS`, `JAM`, `HOME` or `RESIDUAL`.
     defences : Defences, optional
         Of the owner's release gate. Without it there is no gate, and the owner has what syft itself offers.
     encryption : bool
@@ -419,7 +432,7 @@ class _Gated:
     def run(self) -> None:
         self._run = self._gate.run(_JOB)
         if self._run.removed:
-            self.refusals.append(f"Taken out of the job's folder: {', '.join(self._run.removed)}.")
+            self.refusals.append(f"Thrown away with the scratch copy: {', '.join(self._run.removed)}.")
 
     def release(self) -> None:
         self._gate.release(self._run)
@@ -464,10 +477,21 @@ def _rows(scene: _Scene) -> frozenset[str]:
 def _found(plan: Attack, machines: Sequence[Path], rows: frozenset[str]) -> dict[str, set[str]]:
     """Search every file on these machines for private patients; return them by the file's name."""
     found: dict[str, set[str]] = {}
+    wanted = {_values(row): row for row in rows}
     for file in (file for machine in machines for file in machine.rglob("*") if file.is_file()):
-        if here := rows.intersection(plan._read(file.read_text(encoding="utf-8", errors="replace"))):
+        lines = map(_values, plan._read(file.read_text(encoding="utf-8", errors="replace")))
+        if here := {wanted[line] for line in lines if line in wanted}:
             found.setdefault(file.name, set()).update(here)
     return found
+
+
+def _values(row: str) -> tuple[str | float, ...]:
+    """Read a row: 97.0 and 97 are the same value."""
+    cells: list[str | float] = list(row.split(","))
+    for place, cell in enumerate(cells):
+        with contextlib.suppress(ValueError):
+            cells[place] = float(cell)
+    return tuple(cells)
 
 
 def _answered(submitter: SyftRDSClient) -> bool:

@@ -17,20 +17,19 @@ class Defences:
     stray_files: bool = True
     fingerprint: bool = True
     run_script: bool = True
-    one_job: bool = True
-    datasite_diff: bool = True
+    scratch_copy: bool = True
     sender_check: bool = True
     quarantine: bool = True
     budget: bool = True
 
     STOPS: ClassVar[dict[str, str]] = {
         "logs": "What a job prints, its traceback, its exit code and how long it ran stay with the owner.",
-        "stray_files": "What a job leaves in its own folders beside its outputs is taken out, changed code put back.",
+        "stray_files": "What a job leaves in its own folders beside its agreed outputs is thrown away.",
         "fingerprint": "Code or run script that was swapped after the review does not run.",
         "run_script": "A Python job whose run script does something else than start the code shown is refused.",
-        "one_job": "Other jobs that were approved earlier, and may have changed since, do not run along.",
-        "datasite_diff": "What a job changes anywhere else, a public folder or a rule of access, is put back.",
-        "sender_check": "A message that names somebody else as its sender, to change their job, is not let in.",
+        "scratch_copy": "A job runs in a copy, without network: what it changes in a public folder is thrown away.",
+        "sender_check": "A message that names somebody else as its sender, or a file that its sender never listed, is "
+        "refused.",
         "quarantine": "A message that is damaged or out of date is set aside, and does not stop every later one.",
         "budget": "A question asked again and again runs out of privacy budget.",
     }
@@ -47,7 +46,5 @@ CANNOT_STOP = (
     "the code helps, and noise that the owner adds.",
     "When an answer arrives tells how long the job ran, and that can depend on a patient. Release at fixed times.",
     "Whether a job failed is one bit about the data, and costs no budget. Look into every failure.",
-    "A job runs as the owner: it can write outside the SyftBox folder and to the network, leave a program behind that "
-    "hides, and keep the owner waiting. Run it in a container that allows none of it.",
     "Two researchers with a budget each, who share their answers, have spent both. Give budgets to projects.",
 )

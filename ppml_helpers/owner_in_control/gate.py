@@ -2,32 +2,37 @@
 
 PySyft asks the owner for one yes, before the run. What the job prints, leaves lying about, or becomes after that yes,
 reaches the researcher as well. The gate stands at three places: it screens what comes in (`ReleaseGate.sync`), it runs
-one job behind closed doors (`ReleaseGate.run`), and it lets out what was looked at (`ReleaseGate.release`).
+one job in a scratch copy (`ReleaseGate.run`), and it lets out what was looked at (`ReleaseGate.release`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppml_helpers import checks
 from ppml_helpers.errors import DatasiteError, PrivacyParameterError, ReleaseRefused
-from ppml_helpers.owner_in_control.closed_room import ClosedRoom
+from ppml_helpers.owner_in_control import runner
 from ppml_helpers.owner_in_control.defences import Defences
+from ppml_helpers.owner_in_control.outputs import OutputRule, agreed, canonical
 from ppml_helpers.owner_in_control.records import AuditLog, Ledger, alone
 from ppml_helpers.owner_in_control.review import (
     Review,
     SetAside,
     check_run_script,
+    contents,
     difference,
     read_job,
     screened_sync,
 )
-from ppml_helpers.owner_in_control.runs import Filing, Receipt, Run, Runner
-from ppml_helpers.owner_in_control.syft_client import find_job, silence, withdraw
+from ppml_helpers.owner_in_control.runs import Filing, Receipt, Run, shown
+from ppml_helpers.owner_in_control.syft_client import end_in_syft, find_job, silence, withdraw
 from ppml_helpers.private_statistics.budget import Budget
 
 if TYPE_CHECKING:
@@ -50,6 +55,10 @@ class ReleaseGate:
         once; a researcher without one is refused.
     defences : Defences
         What the gate does; all of it, unless some is switched off to see what it was good for.
+    rule : OutputRule, optional
+        The owner's own rule for the content of every answer.
+    limits : runner.Limits, optional
+        What one job may use.
     """
 
     def __init__(
@@ -57,6 +66,8 @@ class ReleaseGate:
         owner: SyftRDSClient,
         budgets: Mapping[str, float | tuple[float, float]] | None = None,
         defences: Defences | None = None,
+        rule: OutputRule | None = None,
+        limits: runner.Limits | None = None,
     ) -> None:
         if not getattr(owner, "has_do_role", False):
             raise DatasiteError(f"{owner!r} owns no data; a gate stands before a data owner's: give such a client.")
@@ -67,14 +78,16 @@ class ReleaseGate:
             )
         self.owner = owner
         self.defences = defences if defences is not None else Defences()
-        box = Path(owner.syftbox_folder)
-        self.folder = box.with_name(f"{box.name}-gate")
-        self._room = ClosedRoom(box, box / owner.email, self.folder)
-        self._room.records.mkdir(parents=True, exist_ok=True)
-        self.log = AuditLog(self._room.records / "audit.jsonl")
-        self._filing = Filing(self._room.records)
-        self._ledger = Ledger(self._room.records / "ledger.db")
-        self._runner = Runner(owner, self._room, self._filing, self._ledger, self.log, self.defences)
+        self.rule, self.limits = rule, limits or runner.Limits()
+        self._box = Path(owner.syftbox_folder)
+        self.folder = self._box.with_name(f"{self._box.name}-gate")
+        records = self.folder / "records"
+        records.mkdir(parents=True, exist_ok=True)
+        self.log, self._filing, self._ledger = (
+            AuditLog(records / "audit.jsonl"),
+            Filing(records),
+            Ledger(records / "ledger.db"),
+        )
         with self._alone():
             for researcher, total in (budgets or {}).items():
                 pair = total if isinstance(total, tuple) and len(total) == 2 else (total, 0.0)
@@ -100,11 +113,24 @@ class ReleaseGate:
             review = read_job(found)
             if self.defences.run_script:
                 check_run_script(review, found.job_metadata.entrypoint)
+            if self.defences.sender_check and review.unlisted:
+                raise ReleaseRefused(
+                    f"code/{shown(review.unlisted)[0]} in job {review.job!r} is not in its sender's own list of files: "
+                    f"somebody else may have put it there; reject the job."
+                )
             self.log.append("reviewed", job=review.job, by=review.by, fingerprint=review.fingerprint)
         return review
 
-    def approve(self, review: Review, epsilon: float | None = None, delta: float = 0.0, reason: str = "") -> None:
-        """Say yes to the job as it was reviewed, and what its result costs.
+    def approve(
+        self,
+        review: Review,
+        epsilon: float | None = None,
+        delta: float = 0.0,
+        reason: str = "",
+        data: Iterable[str] | None = None,
+        outputs: Iterable[str] | None = None,
+    ) -> None:
+        """Say yes to the job as it was reviewed, to the data that it gets, and what its result costs.
 
         The epsilon is the owner's judgement of the code. No gate can see whether the code adds the noise it should.
 
@@ -116,6 +142,10 @@ class ReleaseGate:
             Privacy that one run spends.
         reason : str
             For the audit log, and for the researcher.
+        data : iterable of str, optional
+            The data sets that the job gets; default: those whose names stand in what was reviewed.
+        outputs : iterable of str, optional
+            The files that it may answer with; default: every ``outputs/<name>`` that stands in what was reviewed.
         """
         if not isinstance(review, Review):
             raise ReleaseRefused(f"{review!r} is no review: read what gate.review(...) returns, then approve that.")
@@ -126,7 +156,15 @@ class ReleaseGate:
                 raise ReleaseRefused(f"{review.job!r} is not approved: {error}") from None
         with self._alone():
             self._open(review, None)
-            self._filing.approve(review, epsilon, delta, reason)
+            texts = (review.run_script, *review.files.values())
+            terms = {
+                "epsilon": epsilon,
+                "delta": delta,
+                "reason": reason,
+                "data": self._data(texts, data),
+                "outputs": sorted(agreed(texts) if outputs is None else outputs),
+            }
+            self._filing.approve(review, **terms)
             self.log.append("approved", job=review.job, by=review.by, epsilon=epsilon, reason=reason)
 
     def reject(self, job: Review | str, by: str | None = None, reason: str = "") -> None:
@@ -139,9 +177,10 @@ class ReleaseGate:
                 withdraw(found, reason)
 
     def run(self, job: Review | str, by: str | None = None, timeout: float = 60.0) -> Run:
-        """Run one approved job, and hold back all that comes of it.
+        """Run one approved job in a scratch copy, and hold what comes of it; the copy is thrown away.
 
-        Do not work on the datasite by hand meanwhile: what changes during a run counts as the job's doing.
+        The job gets the data and the code that it was approved with, and nothing else where the system can keep it so
+        (`Run.missing` names what it cannot). It is paid before it starts; one that fails gets its epsilon back.
 
         Parameters
         ----------
@@ -155,18 +194,32 @@ class ReleaseGate:
         Returns
         -------
         Run
-            What came out, for the owner to look at. A job that failed is returned as well; it has spent nothing.
+            What came out, for the owner to look at.
 
         Raises
         ------
         ReleaseRefused
-            If the job is not approved, not what was reviewed, has run, cannot be paid, or wrote where it must not.
+            If the job is not approved, not what was reviewed, has run, or cannot be paid.
         """
         timeout = checks.number(timeout, "timeout", 0, above=True, error=DatasiteError, mend="give seconds")
-        sync_waits = self.owner.sync_engine.sync_file_lock  # also that of another program
-        with self._alone(), self._refusals(), sync_waits():
+        with self._alone(), self._refusals():
             found = self._open(job, by)
-            return self._runner.run(found, self._approval(found), timeout)
+            approval, code = self._approval(found)
+            run, sender = uuid.uuid4().hex, found.submitted_by
+            if self.defences.budget:
+                self._ledger.reserve(run, sender, found.name, approval["epsilon"], approval["delta"])
+            try:
+                self.log.append("run", job=found.name, by=sender, epsilon=approval["epsilon"])
+                ended = self._carry_out(found, approval, code, timeout)
+                held = self._sorted(found, approval, ended, run)
+                self._filing.hold(held)
+                self._ledger.settle(run, seen=held.status != "failed")
+                self.log.append("ended", job=held.job, by=sender, status=held.status, files=sorted(held.outputs))
+                self._tell(found, held)
+                self._let_out(found, held, ended)
+            finally:
+                self._recover()  # nothing to do unless it was interrupted
+        return held
 
     def release(self, run: Run) -> Receipt:
         """Let the outputs of a run out, exactly as they stand in `run`, and sync."""
@@ -174,28 +227,30 @@ class ReleaseGate:
             held = self._filing.check(run)
             found = find_job(self.owner, held.job, held.by)
             if held.status != "done":
-                raise ReleaseRefused(f"Job {run.job!r} has no result, it is {held.status}: drop it.")
+                raise ReleaseRefused(f"Job {run.job!r} has no result, it is {held.status}{_because(held)}: drop it.")
             if run != held:
                 raise ReleaseRefused(f"The outputs of {run.job!r} changed after they were looked at: see gate.held().")
             if self.defences.budget and not self._ledger.paid(run.id):
                 raise ReleaseRefused(f"The run of {run.job!r} was not paid from a budget: drop it.")
+            if self._leaving(run.outputs) != run.outputs:
+                raise ReleaseRefused(f"The gate's rule has become stricter since {run.job!r} ran: drop it.")
             hashes = {name: hashlib.sha256(data).hexdigest() for name, data in run.outputs.items()}
             self.log.append("released", job=run.job, by=run.by, epsilon=run.epsilon, files=hashes)
+            self._tell(found, held)
             for name, data in run.outputs.items():
-                path = found.job_review_path / "outputs" / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
+                (found.job_review_path / "outputs" / name).write_bytes(data)
             with silence():
                 found.share_outputs([run.by])
             self._sync()
             self._filing.finish(run)
             left = self._ledger.left(run.by) if self.defences.budget else None
-        return Receipt(run.job, run.by, hashes, run.epsilon, left)
+        return Receipt(run.job, run.by, hashes, run.epsilon, left, run.missing)
 
     def drop(self, run: Run, reason: str = "") -> None:
         """Do not release a result. It was looked at, so what it cost stays spent: to withhold it says something too."""
         with self._alone():
-            self._filing.check(run)
+            held = self._filing.check(run)
+            self._tell(find_job(self.owner, held.job, held.by), held)
             self.log.append("dropped", job=run.job, by=run.by, reason=reason)
             self._filing.finish(run)
 
@@ -212,8 +267,16 @@ class ReleaseGate:
     def _alone(self) -> Iterator[None]:
         """Wait for other gates of this owner, and finish what a killed one left."""
         with alone(self.folder / "gate.lock", seconds=600):
-            self._runner.recover()
+            self._recover()
             yield
+
+    def _recover(self) -> None:
+        """Throw away scratch copies, settle what is held, and give back what was reserved by runs that never ended."""
+        runner.clear(self.folder / runner.SCRATCH)
+        for held in self._filing.held():
+            self._ledger.settle(held.id, seen=held.status != "failed")
+        for job, sender in self._ledger.forget_unseen():
+            self.log.append("interrupted", job=job, by=sender)
 
     @contextlib.contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -245,13 +308,111 @@ class ReleaseGate:
             raise ReleaseRefused(f"Job {found.name!r} has run, and its result is held: release or drop that first.")
         return found
 
-    def _approval(self, found: JobInfo) -> dict[str, Any]:
-        """Return the owner's yes to a job, if it is still the job that the yes was said to."""
+    def _approval(self, found: JobInfo) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Return the owner's yes to a job, and its files if they are still those that the yes was said to."""
         approval = self._filing.approval(found.name, found.submitted_by)
-        now = read_job(found).hashes
+        code = contents(found.job_submission_path, found.name)
+        now = {path: hashlib.sha256(data).hexdigest() for path, data in code.items()}
         if self.defences.fingerprint and now != approval["hashes"]:
             raise ReleaseRefused(
                 f"{difference(approval['hashes'], now)} in job {found.name!r} after it was reviewed: review it again, "
                 f"or reject it."
             )
-        return approval
+        return approval, code
+
+    def _data(self, texts: Iterable[str], named: Iterable[str] | None) -> list[str]:
+        """Return the data sets that a job shall get: those named, or those of the owner that its texts name."""
+        private = self._box / self.owner.email / "private" / "syft_datasets"
+        there = sorted(path.name for path in private.glob("*") if path.is_dir())
+        if named is None:
+            return [name for name in there if any(re.search(rf"\b{re.escape(name)}\b", text) for text in texts)]
+        chosen = sorted({named} if isinstance(named, str) else set(named))
+        if unknown := [name for name in chosen if name not in there]:
+            raise ReleaseRefused(f"There is no data set {unknown[0]!r} here, there is {', '.join(there) or 'none'}.")
+        return chosen
+
+    def _carry_out(
+        self, found: JobInfo, approval: dict[str, Any], code: dict[str, bytes], timeout: float
+    ) -> runner.Ended:
+        """Run a job in a scratch copy of the SyftBox with nothing in it but the job and its data."""
+        inbox, email = self._below_box(found.job_submission_path), self.owner.email
+        folders = [
+            self._box / email / half / "syft_datasets" / name
+            for name in approval["data"]
+            for half in ("public", "private")
+        ]
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        return runner.run(
+            self.folder / runner.SCRATCH,
+            ["bash", "run.sh"],
+            texts={f"{inbox}/{path}": data for path, data in code.items()},
+            copies={self._below_box(path): path for path in files},
+            folders=[f"{inbox}/code/outputs"],
+            cwd=inbox,
+            variables={
+                "SYFTBOX_FOLDER": "{job}/SyftBox",
+                "SYFTBOX_EMAIL": email,
+                "SYFT_IS_IN_JOB": "true",
+                "PRE_SYNC": "false",
+            },
+            limits=replace(self.limits, seconds=timeout),
+            confine=None if self.defences.scratch_copy else False,
+        )
+
+    def _below_box(self, path: Path) -> str:
+        return f"SyftBox/{path.relative_to(self._box).as_posix()}"
+
+    def _sorted(self, found: JobInfo, approval: dict[str, Any], ended: runner.Ended, run: str) -> Run:
+        """Tell the agreed outputs from everything else that a job left."""
+        inbox, site = self._below_box(found.job_submission_path), f"SyftBox/{self.owner.email}/"
+        names = {f"{inbox}/code/outputs/{name}": name for name in approval["outputs"]}
+        outputs = {names[path]: data for path, data in ended.files.items() if path in names and data is not None}
+        left = [path for path in ended.files if names.get(path) not in outputs]
+        status, why = ended.status, ended.why and f"more {ended.why} than its limit"
+        try:
+            outputs = self._leaving(outputs) if status == "done" else {}
+        except ReleaseRefused as refused:
+            status, why, outputs = "withheld", str(refused), {}
+        return Run(
+            job=found.name,
+            by=found.submitted_by,
+            status=status,
+            why=why,
+            outputs=outputs,
+            logs={f"{name}.txt": text for name, text in ended.logs.items()},
+            removed=shown([path.removeprefix(f"{inbox}/").removeprefix(site) for path in left]),
+            epsilon=approval["epsilon"],
+            missing=runner.missing(),
+            id=run,
+        )
+
+    def _leaving(self, outputs: dict[str, bytes]) -> dict[str, bytes]:
+        """Return outputs in the form in which they leave, or refuse them."""
+        written = {name: canonical(name, data, self.rule) for name, data in outputs.items()}
+        if self.rule is not None:
+            self.rule.check(content for _, content in written.values())
+        return {name: data for name, (data, _) in written.items()}
+
+    def _tell(self, found: JobInfo, held: Run) -> None:
+        """Let the researcher know that the job has ended, and no more."""
+        reason = self._filing.approval(held.job, held.by)["reason"]
+        end_in_syft(found, self._box / self.owner.email, held.status == "done", reason)
+
+    def _let_out(self, found: JobInfo, held: Run, ended: runner.Ended) -> None:
+        """Copy to the datasite what a defence that is switched off would have kept from it."""
+        inbox, out = self._below_box(found.job_submission_path), {}
+        for path, data in ended.files.items():
+            own = path.startswith(f"{inbox}/")
+            kept = self.defences.stray_files if own else self.defences.scratch_copy
+            if data is not None and not kept and path.startswith("SyftBox/") and "/code/outputs/" not in path:
+                out[self._box / path.removeprefix("SyftBox/")] = data
+        if not self.defences.logs:
+            texts = {**held.logs, "returncode.txt": str(ended.code)}
+            out |= {found.job_review_path / name: text.encode() for name, text in texts.items()}
+        for target, data in out.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+
+
+def _because(run: Run) -> str:
+    return f" ({run.why})" if run.why else ""

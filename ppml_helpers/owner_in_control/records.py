@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from ppml_helpers.errors import BudgetError, DatasiteError, PrivacyParameterError, ReleaseRefused
-from ppml_helpers.files import replacing
 from ppml_helpers.owner_in_control.review import visible_name
 from ppml_helpers.private_statistics.budget import Budget, Cost
 
@@ -31,7 +30,6 @@ _TABLES = (
 )
 SECONDS = 60.0  # to wait for another program
 START = "0" * 64  # what the first line gives as the hash of the line before it
-_FIELDS = ("number", "at", "event", "details", "previous", "hash")
 
 
 @contextlib.contextmanager
@@ -65,103 +63,73 @@ class AuditLog:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._head_path = self.path.with_name(self.path.name + ".head")
         self._lock_path = self.path.with_name(self.path.name + ".lock")
 
     def append(self, event: str, **details: Any) -> dict[str, Any]:
-        """Write one line, on the disk before this returns.
-
-        An unfinished last line, left by a crash in the middle of writing, is moved to ``<path>.torn`` first.
-        """
+        """Write one line, on the disk before this returns; what a crash left unfinished is written over."""
         with alone(self._lock_path):
-            verdict, lines, torn = self._read(None)
-            if not verdict.sound:
-                raise DatasiteError(f"Nothing is added to {self.path.name}: {verdict.why} Restore it from a backup.")
-            if torn:
-                self._set_aside(torn)
-            line = _sealed(len(lines) + 1, lines[-1]["hash"] if lines else START, event, details)
+            lines, size = self._trusted()
+            line = {
+                "number": len(lines) + 1,
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "event": event,
+                "details": details,
+                "previous": lines[-1]["hash"] if lines else START,
+            }
+            line["hash"] = hashlib.sha256(_text(line)).hexdigest()
             with self.path.open("ab") as stream:
+                stream.truncate(size)
                 stream.write(_text(line) + b"\n")
                 stream.flush()
                 os.fsync(stream.fileno())
-            self._note(Head(line["number"], line["hash"]))
         return line
 
     @property
     def entries(self) -> tuple[dict[str, Any], ...]:
         """All lines, oldest first: ``number``, ``at`` (UTC), ``event``, ``details``, ``previous``, ``hash``."""
         with alone(self._lock_path):
-            verdict, lines, _ = self._read(None)
-        if not verdict.sound:
-            raise DatasiteError(f"{self.path.name} cannot be trusted: {verdict.why}")
-        return tuple(lines)
+            return tuple(self._trusted()[0])
 
     @property
     def head(self) -> Head:
-        """How far the log goes now. Kept elsewhere, it also proves that nobody wrote the log anew."""
+        """How far the log goes now. Kept elsewhere, it proves that nobody shortened the log or wrote it anew."""
         lines = self.entries
         return Head(len(lines), lines[-1]["hash"] if lines else START)
 
     def verify(self, head: Head | None = None) -> Verdict:
-        """Check every line, its place, and the end of the log."""
+        """Check every line and its place, and that the log still holds the line that `head` noted."""
         with alone(self._lock_path):
-            return self._read(head)[0]
+            lines, why, _ = self._read()
+        if not why and head and head.lines > len(lines):
+            why = f"Line {len(lines) + 1} is missing: the log once had {head.lines}."
+        elif head and head.lines and len(lines) >= head.lines and lines[head.lines - 1]["hash"] != head.hash:
+            return Verdict(False, head.lines, f"Line {head.lines} is not the one that was noted when it was written.")
+        if why:
+            return Verdict(False, len(lines) + 1, why)
+        return Verdict(True, None, f"All {len(lines)} lines are as they were written.")
 
     def __repr__(self) -> str:
         """Show the lines without their times."""
         rows = [f"{line['number']:>4}  {line['event']:<12} {_shown(line['details'])}" for line in self.entries]
         return "\n".join(rows) or "AuditLog: no line yet"
 
-    def _read(self, noted: Head | None) -> tuple[Verdict, list[dict[str, Any]], bytes]:
-        """Return the verdict, the lines up to the first bad one, and an unfinished last line."""
+    def _trusted(self) -> tuple[list[dict[str, Any]], int]:
+        lines, why, size = self._read()
+        if why:
+            raise DatasiteError(f"{self.path.name} cannot be trusted: {why} Restore it from a backup.")
+        return lines, size
+
+    def _read(self) -> tuple[list[dict[str, Any]], str, int]:
+        """Return the lines up to the first bad one, what is wrong with that, and the size of all whole lines."""
         data = self.path.read_bytes() if self.path.exists() else b""
         *whole, torn = data.split(b"\n")
         lines: list[dict[str, Any]] = []
         for number, text in enumerate(whole, start=1):
-            line, why = _checked(text, number, lines[-1]["hash"] if lines else START)
-            if line is None:
-                return Verdict(False, number, why), lines, torn
-            lines.append(line)
-        for head in (noted, self._noted(lines)):
-            verdict = _ends_well(lines, head)
-            if not verdict.sound:
-                return verdict, lines, torn
-        unfinished = " (an unfinished line after it was never part of the log)" if torn else ""
-        return Verdict(True, None, f"All {len(lines)} lines are as they were written{unfinished}."), lines, torn
-
-    def _noted(self, lines: list[dict[str, Any]]) -> Head | None:
-        """Return the head that the last `append` noted; None before the first. A missing note fits no line."""
-        try:
-            return Head(*json.loads(self._head_path.read_text()))
-        except FileNotFoundError:
-            return Head(len(lines), "") if len(lines) > 1 else None  # a crash can leave one line without a note
-        except (ValueError, TypeError):
-            return Head(len(lines), "")
-
-    def _note(self, head: Head) -> None:
-        with replacing(self._head_path) as scratch:
-            scratch.write_text(json.dumps(head))
-
-    def _set_aside(self, torn: bytes) -> None:
-        with self.path.with_name(self.path.name + ".torn").open("ab") as stream:
-            stream.write(torn + b"\n")
-        with self.path.open("rb+") as stream:
-            stream.truncate(stream.seek(0, os.SEEK_END) - len(torn))
-
-
-def _sealed(number: int, previous: str, event: str, details: dict[str, Any]) -> dict[str, Any]:
-    line = {
-        "number": number,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "event": event,
-        "details": details,
-        "previous": previous,
-    }
-    return {**line, "hash": _hash(line)}
-
-
-def _hash(line: dict[str, Any]) -> str:
-    return hashlib.sha256(_text({key: value for key, value in line.items() if key != "hash"})).hexdigest()
+            why = _objection(text, number, lines[-1]["hash"] if lines else START)
+            if why:
+                return lines, why, 0
+            lines.append(json.loads(text))
+        return lines, "", len(data) - len(torn)
 
 
 def _text(line: dict[str, Any]) -> bytes:
@@ -173,30 +141,18 @@ def _text(line: dict[str, Any]) -> bytes:
         ) from None
 
 
-def _checked(text: bytes, number: int, previous: str) -> tuple[dict[str, Any] | None, str]:
-    """Return the line, or None and what is wrong with it."""
+def _objection(text: bytes, number: int, previous: str) -> str:
+    """Say what is wrong with a line, if anything."""
     try:
         line = json.loads(text)
-    except ValueError:
-        line = None
-    if not isinstance(line, dict) or set(line) != set(_FIELDS) or _text(line) != text:
-        return None, f"Line {number} is no line that this log wrote."
-    if line["hash"] != _hash(line):
-        return None, f"Line {number} was edited: it does not have the hash that it gives."
-    if line["previous"] != previous or line["number"] != number:
-        return None, f"Line {number} does not follow line {number - 1}: a line was dropped, added or moved here."
-    return line, ""
-
-
-def _ends_well(lines: list[dict[str, Any]], head: Head | None) -> Verdict:
-    """Compare the log with its head as it was noted once."""
-    if head is None or head.lines == 0:
-        return Verdict(True, None, "")
-    if len(lines) < head.lines:
-        return Verdict(False, len(lines) + 1, f"Line {len(lines) + 1} is missing: the log once had {head.lines}.")
-    if lines[head.lines - 1]["hash"] != head.hash:
-        return Verdict(False, head.lines, f"Line {head.lines} is not the one that was noted when it was written.")
-    return Verdict(True, None, "")
+        sealed = _text(line) == text and line.pop("hash") == hashlib.sha256(_text(line)).hexdigest()
+    except (ValueError, AttributeError, KeyError, TypeError, DatasiteError):
+        return f"Line {number} is no line that this log wrote."
+    if not sealed:
+        return f"Line {number} was edited: it does not have the hash that it gives."
+    if (line.get("previous"), line.get("number")) != (previous, number):
+        return f"Line {number} does not follow line {number - 1}: a line was dropped, added or moved here."
+    return ""
 
 
 def _shown(details: dict[str, Any]) -> str:
@@ -258,10 +214,10 @@ class Ledger:
             else:
                 connection.execute("DELETE FROM runs WHERE run = ? AND seen = 0", (run,))
 
-    def forget_unseen(self) -> None:
-        """Give back what was reserved by runs that were killed before they had a result."""
+    def forget_unseen(self) -> list[tuple[str, str]]:
+        """Give back what was reserved by runs that were killed before they had a result; return jobs and senders."""
         with self._transaction() as connection:
-            connection.execute("DELETE FROM runs WHERE seen = 0")
+            return connection.execute("DELETE FROM runs WHERE seen = 0 RETURNING job, researcher").fetchall()
 
     def paid(self, run: str) -> bool:
         """Tell whether a run's result was paid for."""

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 
 from ppml_helpers import processes
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
-from ppml_helpers.owner_in_control.closed_room import Snapshot
 
 if TYPE_CHECKING:
     from syft_job.job import JobInfo
-    from syft_job.models import JobState
     from syft_rds import SyftRDSClient
 
     from ppml_helpers.owner_in_control.transport import LocalFolderConnection
+
 
 #: What a job needs: programs, language and clock, room for temporary files, and that nothing is synchronised unasked.
 NEEDED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "PRE_SYNC", "OMP_NUM_THREADS")
@@ -142,56 +141,26 @@ def find_job(owner: SyftRDSClient, name: str, by: str | None) -> JobInfo:
     return named[0]
 
 
-def other_approved(owner: SyftRDSClient, job: JobInfo) -> list[JobInfo]:
-    """Return the other jobs that syft would run now."""
-    this = (job.name, job.submitted_by)
-    return [other for other in _jobs(owner) if other.status == "approved" and (other.name, other.submitted_by) != this]
-
-
 def _jobs(owner: SyftRDSClient) -> list[JobInfo]:
     with silence():
         return [job for job in owner.job_client.jobs if job.datasite_owner_email == owner.email]
 
 
-def own_outputs(job: JobInfo, datasite: Path, reason: str) -> None:
-    """Approve a job in syft's own records, and let only the owner read its outputs."""
+def end_in_syft(job: JobInfo, datasite: Path, done: bool, reason: str) -> None:
+    """Write into syft's own records how a job ended, and no more than that; only the owner may read its outputs yet."""
+    from syft_job.models import JobState, JobStatus
     from syft_perms import SyftPermContext
 
-    if job.status == "pending":
-        job.approve(reason=reason or None)
-    context = SyftPermContext(datasite=datasite)
-    context.open(f"{(job.job_review_path / 'outputs').relative_to(datasite).as_posix()}/").grant_read_access(
-        job.datasite_owner_email
-    )
-
-
-def start(owner: SyftRDSClient, skipped: list[str], timeout: float) -> None:
-    """Run the approved jobs but those skipped, in an environment without the owner's variables, and share nothing."""
-    with lean_environment():
-        try:
-            owner.job_runner.process_approved_jobs(stream_output=False, timeout=timeout, skip_job_names=skipped)
-        except Exception as error:  # a job can delete what syft needs to record its end
-            print(f"syft stopped: {error}")
-        finally:
-            end_jobs(Path(owner.syftbox_folder))
-
-
-def ended_as(job: JobInfo) -> str:
-    """Say how a job ended: "done" or "failed", which it also is if nothing says that it is done."""
-    from syft_job.models import JobStatus
-
-    state = _state(job.job_review_path / "state.yaml")
-    return "done" if state is not None and state.status == JobStatus.DONE else "failed"
-
-
-def _state(path: Path) -> JobState | None:
-    """Read syft's record of a job; None if a job made it unreadable."""
-    from syft_job.models import JobState
-
-    try:
-        return JobState.load(path)
-    except Exception:  # whatever stands there instead: no file, no YAML, no state
-        return None
+    record, outputs = job.job_review_path / "state.yaml", job.job_review_path / "outputs"
+    with silence():
+        if job.status == "pending":
+            job.approve(reason=reason or None)
+        outputs.mkdir(parents=True, exist_ok=True)
+        context = SyftPermContext(datasite=datasite)
+        context.open(f"{outputs.relative_to(datasite).as_posix()}/").grant_read_access(job.datasite_owner_email)
+    state = JobState.load(record)
+    state.status, state.return_code = (JobStatus.DONE, 0) if done else (JobStatus.FAILED, 1)
+    state.save(record)
 
 
 def end_jobs(folder: Path) -> None:
@@ -216,24 +185,3 @@ def withdraw(job: JobInfo, reason: str) -> None:
     state.status, state.rejected_by, state.rejected_at = JobStatus.REJECTED, job.datasite_owner_email, datetime.now(UTC)
     state.review_reason = reason or None
     state.save(job.job_review_path / "state.yaml")
-
-
-def write_state(box: Snapshot, path: str, done: bool, logs: bool, strays: bool) -> None:
-    """Write what the researcher may know of how a job ended.
-
-    Syft's own record takes over whatever the job wrote into it, and holds the exit code (a number from 0 to 255) and
-    the time of the end.
-    """
-    from syft_job.models import JobState, JobStatus
-
-    file = box.root / path
-    now = None if logs and strays else _state(file)
-    if strays or now is None:
-        box.put_back([path])
-    state = JobState.load(file)
-    state.status = JobStatus.DONE if done else JobStatus.FAILED
-    if logs or now is None:
-        state.completed_at, state.return_code = None, 0 if done else 1
-    else:
-        state.completed_at, state.return_code = now.completed_at, now.return_code
-    state.save(file)

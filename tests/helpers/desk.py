@@ -20,7 +20,6 @@ SECRET = "Zebedee"  # a name that no file of the researcher may ever hold
 SITE = "$SYFTBOX_FOLDER/$SYFTBOX_EMAIL"
 PRIVATE = f"{SITE}/private/syft_datasets/patients/patients_private.csv"
 GATE = "$SYFTBOX_FOLDER/../SyftBox-gate"
-REVIEW = f"{SITE}/app_data/job/review/rita@university.example/v1"
 INBOX = "app_data/job/inbox/rita@university.example/v1"
 EVERYBODY = "rules: [{pattern: '**', access: {read: ['*'], write: [], admin: []}}]"
 ANSWER = "echo 42 > code/outputs/answer.txt\n"
@@ -126,7 +125,9 @@ def opened(folder: Path, total: float = 1.0, encryption: bool = False) -> Iterat
 def jobs_in(folder: Path) -> list[Any]:
     """What still runs of the jobs of the networks in a folder."""
     place = str(folder.resolve())
-    return processes.running(lambda variables: variables.get("SYFTBOX_FOLDER", "").startswith(place))
+    return processes.running(
+        lambda variables: any(variables.get(name, "").startswith(place) for name in ("SYFTBOX_FOLDER", "PPML_SCRATCH"))
+    )
 
 
 def in_a_child_that_is_killed(work: Callable[[], object]) -> int:

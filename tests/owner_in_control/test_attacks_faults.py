@@ -6,11 +6,9 @@ value exact, on a researcher's disk afterwards.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import re
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -18,12 +16,12 @@ import pytest
 
 from ppml_helpers.errors import AttackError
 from ppml_helpers.owner_in_control import CANNOT_STOP, Defences, attacks
-from ppml_helpers.owner_in_control.attacks import ASKED, ATTACKS, JAM, N_PATIENTS, attack, private_patients
+from ppml_helpers.owner_in_control.attacks import ASKED, ATTACKS, HOME, JAM, N_PATIENTS, attack, private_patients
 
 #: By attack: the files by which it gets out, and what the gate says when it stops it.
 SHOWN = {
     "logs": (("stderr.txt", "stdout.txt"), "traceback"),
-    "stray file": (("rows.tmp",), r"Taken out of the job's folder: .*rows\.tmp"),
+    "stray file": (("rows.tmp",), r"Thrown away with the scratch copy: .*rows\.tmp"),
     "swapped code": (("result.json",), r"main\.py was changed .* after it was reviewed"),
     "run script": (("patients_private.csv",), "run script of 'count' has the line"),
     "planted file": (
@@ -31,9 +29,10 @@ SHOWN = {
         "from rita@university.example was set aside: it names carl@university.example",
     ),
     "public folder": (("notes.txt",), r"public/notes/notes\.txt"),
+    "calls home": (("received.txt",), "'count' has no result, it is failed"),
     "jam": ((), "from rita@university.example was set aside: it cannot be read"),
 }
-STOPPED_BY = {plan.name: plan.stopped_by for plan in (*ATTACKS, JAM)}
+STOPPED_BY = {plan.name: plan.stopped_by for plan in (*ATTACKS, HOME, JAM)}
 #: In these two the job, and its answer, belong to a colleague who does nothing wrong.
 COLLEAGUES = ("planted file", "jam")
 
@@ -42,21 +41,16 @@ COLLEAGUES = ("planted file", "jam")
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     """For each attack, the patients on the way, before anybody has tidied up."""
     seen: list[set[str]] = []
-    monkeypatch.setattr(attacks, "_answer_calls", lambda scene: seen.append(on_the_way(scene)))
+    answer = attacks._answer_calls
+    monkeypatch.setattr(attacks, "_answer_calls", lambda scene: (answer(scene), seen.append(on_the_way(scene))))
     return seen
 
 
 def on_the_way(scene: attacks._Scene) -> set[str]:
     """Find private patients in the shared folder: in messages, packed or not, whoever they are meant for."""
-    from syft.sync.utils.syftbox_utils import uncompress_data
+    from ppml_helpers.owner_in_control.access import readable
 
-    def text(file: Path) -> str:
-        data = file.read_bytes()
-        with contextlib.suppress(tarfile.ReadError):
-            data = uncompress_data(data)
-        return data.decode(errors="replace")
-
-    texts = [text(file) for file in scene.network.shared.rglob("*") if file.is_file()]
+    texts = [readable(file.read_bytes()) for file in scene.network.shared.rglob("*") if file.is_file()]
     assert len(texts) > 4, "or nobody looked"
     return {row for row in attacks._rows(scene) if any(row in one for one in texts)}
 
@@ -77,7 +71,7 @@ def test_syft_alone_does_not_stop_it(name: str, seen: list[set[str]], capsys: py
     leak = attack(name, encryption=encryption)
     assert_it_works(leak)
     assert leak.refusals == ()
-    found = 0 if encryption else leak.recovered
+    found = 0 if encryption or name == HOME.name else leak.recovered
     assert [len(rows) for rows in seen] == [found], "the search of the messages finds what can be read"
     assert capsys.readouterr() == ("", ""), "a page with an attack on it shows no words of syft's"
 
@@ -103,9 +97,6 @@ def test_what_no_gate_stops_gets_through_every_defence_and_is_named_among_it() -
     assert leak.recovered == private_patients()["dzgroup"].nunique() > 4, "one patient a disease group"
     assert (leak.ways, leak.answered, leak.refusals) == (("mean_age.csv",), True, ())
     assert "hide a patient in an answer" in CANNOT_STOP[0]
-    leak = attack("calls home", Defences())
-    assert (leak.recovered, leak.ways, leak.answered, leak.refusals) == (N_PATIENTS, ("received.txt",), True, ())
-    assert "to the network" in CANNOT_STOP[3]
 
 
 def test_nothing_is_left_behind_when_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,8 +124,8 @@ def test_only_exact_rows_count(tmp_path: Path) -> None:
 
 
 def test_digits_that_hide_nobody_are_no_patient() -> None:
-    assert attacks._from_digits("Coma,70.001101847963120") == ["101.84796,female,Coma,120.0,1"]
-    assert attacks._from_digits("CHF,68.123\nmean_age\n\n,68.123062849980097\nCHF,68.12306284998009x") == []
+    assert attacks._from_digits("Coma,70.010184796312") == ["101.84796,female,Coma,120.0,1"]
+    assert attacks._from_digits("CHF,68.123\nmean_age\n\n,68.1062849980097\nCHF,68.106284998009x") == []
 
 
 def test_the_private_patients_are_distinct_and_repeatable() -> None:

@@ -82,7 +82,7 @@ def test_first_six_attacks_without_a_gate_and_then_only_at_the_button(
     result = explorer.set(attack=True).result
     assert attacker.asked == [(name, all_but_logs) for name in ATTACK_NAMES]
     assert (result.defences, result.through, result.stopped) == (all_but_logs, ("logs",), tuple(ATTACK_NAMES[1:]))
-    stopped_by = ["stray files", "fingerprint", "run script", "sender check", "datasite diff"]
+    stopped_by = ["stray files", "fingerprint", "run script", "sender check", "scratch copy"]
     assert [result.stopper(name) for name in result.stopped] == stopped_by
 
 
@@ -121,8 +121,8 @@ def test_preset_and_switches_follow_one_another(explorer: ReleaseGateExplorer) -
     fields = list(widget.NAMES)
     values = explorer.set(preset="all defences").values
     assert all(values[field] for field in fields)
-    assert explorer.set(one_job=False).values["preset"] == "own choice"
-    assert explorer.set(one_job=True).values["preset"] == "all defences"
+    assert explorer.set(quarantine=False).values["preset"] == "own choice"
+    assert explorer.set(quarantine=True).values["preset"] == "all defences"
     assert explorer.set(**dict.fromkeys(fields, False)).values["preset"] == "no gate"
     kept = explorer.set(logs=True, preset="own choice").values
     assert [field for field in fields if kept[field]] == ["logs"]
@@ -259,11 +259,11 @@ def test_every_picture_can_be_read_and_says_that_it_is_simulated(explorer: Relea
         {"preset": "no gate"},
         {"preset": "no gate", "attack": True},
         {"preset": "all defences", "attack": True},
-        {"preset": "no gate", **dict.fromkeys(("sender_check", "datasite_diff", "quarantine", "stray_files"), True)},
+        {"preset": "no gate", **dict.fromkeys(("sender_check", "scratch_copy", "quarantine", "stray_files"), True)},
         {"attack": True},
     ):
         explorer.set(**knobs)
         assert_readable(explorer)
-        assert "None of the six tries\none job, quarantine or budget" in written(explorer)
+        assert "None of the six tries\nquarantine or budget" in written(explorer)
         assert "simulated, the private patients are real ones of SUPPORT2" in written(explorer)
         assert "hides patients in its answer passes the gate." in written(explorer)

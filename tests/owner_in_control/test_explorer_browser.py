@@ -11,8 +11,8 @@ from playwright.sync_api import Locator, expect
 CHAPTER = "10_owner_in_control.ipynb"
 EXPLORER = "ReleaseGateExplorer("
 
-DEFENCES = ["logs", "stray files", "fingerprint", "run script", "sender check", "datasite diff"]
-DEFENCES += ["one job", "quarantine", "budget"]
+DEFENCES = ["logs", "stray files", "fingerprint", "run script", "sender check", "scratch copy"]
+DEFENCES += ["quarantine", "budget"]
 START = DEFENCES[:3]  # on in the cell of the chapter
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from desk import ANSWER, PRIVATE, REVIEW, SECRET
+from desk import ANSWER, PRIVATE, SECRET, SITE
 
 from ppml_helpers.errors import DatasiteError, PrivacyParameterError, ReleaseRefused
-from ppml_helpers.owner_in_control import ReleaseGate, silence
+from ppml_helpers.owner_in_control import OutputRule, ReleaseGate, silence
 
 
 def test_only_the_answer_arrives_and_it_is_paid(desk):
@@ -109,37 +109,69 @@ def test_asking_again_and_again_runs_out(desk):
 
 
 @pytest.mark.parametrize(
-    ("name", "script"),
+    ("name", "script", "status", "why"),
     [
-        ("fails", f"cp {PRIVATE} code/outputs/rows.csv; false"),
-        ("slow", f"{ANSWER}sleep 600"),
-        ("spoils", f'{ANSWER}echo "[" > "{REVIEW}/spoils/state.yaml"'),  # syft's record of it
+        ("fails", f"cp {PRIVATE} code/outputs/rows.csv; false", "failed", ""),
+        ("slow", f"{ANSWER}sleep 600", "failed", "more seconds than its limit"),
+        ("odd", "echo '[NaN]' > code/outputs/odd.json", "withheld", "nan is no number"),
+        ("hides", "printf 'a\\u200bb' > code/outputs/odd.txt", "withheld", "characters that do not show"),
+        ("pickle", "touch code/outputs/x.pkl", "withheld", "only .json, .csv, .txt leave"),
     ],
 )
-def test_a_job_that_failed_costs_nothing_and_has_nothing_to_release(shared, name, script):
+def test_what_failed_costs_nothing_and_what_may_not_leave_is_paid(shared, name, script, status, why):
     before = shared.spent()
-    run = shared.gate.run(shared.approved(name, script, epsilon=0.9), timeout=0.5 if name == "slow" else 60)
-    assert (run.status, run.outputs) == ("failed", {})
-    with pytest.raises(ReleaseRefused, match="has no result, it is failed"):
+    run = shared.gate.run(shared.approved(name, script, epsilon=0.9), timeout=1.5 if name == "slow" else 60)
+    assert (run.status, run.outputs, why in run.why) == (status, {}, True)
+    with pytest.raises(ReleaseRefused, match=f"has no result, it is {status}"):
         shared.gate.release(run)
-    assert shared.spent() == before
+    assert shared.spent() == pytest.approx(before + (0.9 if status == "withheld" else 0))
     assert shared.told(name).status == "failed"
     assert shared.leaked() == []
+
+
+def test_the_owners_rule_is_kept_by_code_also_when_it_became_stricter_meanwhile(desk):
+    script = """echo '{"patients": 4, "share": 0.123456}' > code/outputs/answer.json"""
+    run = desk.run("lax", script)
+    assert run.outputs == {"answer.json": b'{"patients":4,"share":0.123456}\n'}
+    desk.gate = ReleaseGate(desk.north, rule=OutputRule(digits=2, smallest=0))
+    with pytest.raises(ReleaseRefused, match="has become stricter since 'lax' ran"):
+        desk.gate.release(run)
+    assert desk.run("rounded", script).outputs == {"answer.json": b'{"patients":4,"share":0.12}\n'}
+    desk.gate = ReleaseGate(desk.north, rule=OutputRule())
+    run = desk.run("small", script)
+    assert (run.status, "a cell of 4, and cells below 10" in run.why) == ("withheld", True)
+    with pytest.raises(ReleaseRefused, match="it is withheld"):
+        desk.gate.release(run)
+
+
+def test_a_job_gets_the_data_and_gives_the_outputs_that_were_agreed(shared):
+    shared.send(
+        "agreed", f"ls {SITE}/private/syft_datasets > code/outputs/a.txt; cp code/outputs/a.txt code/outputs/b.txt"
+    )
+    review = shared.gate.review("agreed")
+    with pytest.raises(ReleaseRefused, match="There is no data set 'others' here, there is patients"):
+        shared.gate.approve(review, epsilon=0.1, data=["others"])
+    shared.gate.approve(review, epsilon=0.1, data=["patients"], outputs=["a.txt"])
+    run = shared.gate.run(review)
+    assert (run.outputs, run.removed) == ({"a.txt": b"patients\n"}, ("code/outputs/b.txt",))
+    run = shared.run("unnamed", f"ls {SITE} > code/outputs/a.txt")  # names no data set, and gets none
+    assert run.outputs == {"a.txt": b"app_data\n"}
 
 
 def test_a_job_does_not_see_the_owners_variables(shared, monkeypatch):
     monkeypatch.setenv("HOSPITAL_PASSWORD", SECRET)
     before = dict(os.environ)
     run = shared.run("environment", "env > code/outputs/answer.txt")
+    assert b"SYFT_IS_IN_JOB=true" in run.outputs["answer.txt"]
     assert SECRET.encode() not in run.outputs["answer.txt"]
     assert dict(os.environ) == before
 
 
-def test_outputs_whose_names_are_no_text_are_taken_out(shared):
-    """The one would stop every later sync, the other would write a line of its own into what the owner reads."""
+def test_a_name_that_is_no_text_writes_no_line_into_what_the_owner_reads(shared):
     run = shared.run("names", ANSWER + "cd code/outputs; touch $'a\\xff' $'b\\n  9  released'\n")
     assert list(run.outputs) == ["answer.txt"]
-    assert run.removed == ("outputs/a\\udcff", "outputs/b\\n  9  released")
+    assert run.removed == ("code/outputs/a\\udcff", "code/outputs/b\\n  9  released")
+    assert "removed: code/outputs/b\\n" in str(run)
     shared.gate.release(run)
     assert any(path.endswith("answer.txt") for path in shared.arrived())
     assert len(repr(shared.gate.log).splitlines()) == len(shared.gate.log.entries)
@@ -148,7 +180,7 @@ def test_outputs_whose_names_are_no_text_are_taken_out(shared):
 def test_a_result_that_was_changed_while_it_waited_is_not_released(shared):
     run = shared.run("changed", ANSWER)
     held = shared.gate._filing.place("changed", shared.rita.email)
-    (held / "outputs" / "answer.txt").write_text(SECRET)
+    held.write_text(held.read_text().replace('"42', f'"{SECRET}'))
     with pytest.raises(ReleaseRefused, match="changed after they were looked at"):
         shared.gate.release(run)
     assert shared.leaked() == []

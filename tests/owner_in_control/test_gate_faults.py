@@ -10,7 +10,7 @@ import pytest
 from desk import ANSWER, PRIVATE, SECRET, in_a_child_that_is_killed, jobs_in, killed, wait_until
 
 from ppml_helpers.errors import ReleaseRefused
-from ppml_helpers.owner_in_control import closed_room, records, runs
+from ppml_helpers.owner_in_control import gate, records, runner, runs
 
 
 def die(*_, **__):
@@ -21,11 +21,10 @@ def die(*_, **__):
     ("owner", "step"),
     [
         (records.Ledger, "reserve"),
-        (closed_room.ClosedRoom, "close"),
-        (runs, "start"),
-        (closed_room.ClosedRoom, "hold"),
+        (runner, "run"),
+        (runs.Filing, "hold"),
         (records.Ledger, "settle"),
-        (closed_room.ClosedRoom, "open"),
+        (gate, "end_in_syft"),
     ],
 )
 def test_killed_after_any_step_loses_nothing_and_releases_nothing(desk, owner, step):
@@ -39,43 +38,47 @@ def test_killed_after_any_step_loses_nothing_and_releases_nothing(desk, owner, s
 
     killed(in_a_child_that_is_killed(work))
     assert desk.leaked(by_hand=True) == []
-    gate = desk.gate = desk.open()
-    assert gate.log.verify().sound
-    held = gate.held()
+    opened = desk.gate = desk.open()
+    assert opened.log.verify().sound
+    held = opened.held()
     assert desk.spent() == pytest.approx(0.6 if held else 0)
-    [run] = held or [gate.run(review)]
+    [run] = held or [opened.run(review)]
     assert (run.status, run.outputs["answer.txt"]) == ("done", b"42\n")
     assert SECRET in run.logs["stdout.txt"]
     assert desk.leaked() == []
-    gate.release(run)
+    opened.release(run)
     assert desk.leaked() == ["rows.csv"]  # the owner looked, and released it
     assert desk.spent() == pytest.approx(0.6)
     assert desk.told("count").status == "done"
 
 
-def test_killed_while_the_job_runs(desk):
-    review = desk.approved("long", f"cat {PRIVATE}; cp {PRIVATE} code/rows.txt; sleep 600\n", epsilon=0.6)
+def at_work(desk):
+    """Tell whether a job is at work in the gate's scratch folder, which nobody outside can look into."""
+    return jobs_in(desk.gate.folder / runner.SCRATCH)
+
+
+@pytest.mark.parametrize("confine", [True, False])
+def test_killed_while_the_job_runs_leaves_nothing_at_work(desk, confine):
+    review = desk.approved("long", f"cp {PRIVATE} code/rows.txt; sleep 600\n", epsilon=0.6)
+    desk.weaken(scratch_copy=confine)
     child = in_a_child_that_is_killed(lambda: desk.gate.run(review))
-    job = desk.job("long").job_submission_path
-    wait_until((job / "code" / "rows.txt").exists)
+    wait_until(lambda: at_work(desk))
     os.kill(child, signal.SIGKILL)
     killed(child)
     assert desk.leaked(by_hand=True) == []
     desk.gate = desk.open()
     assert desk.gate.held() == ()
-    assert not (job / "code" / "rows.txt").exists()
     assert desk.gate.log.entries[-1]["event"] == "interrupted"
-    assert jobs_in(desk.north.syftbox_folder) == []
-    assert desk.leaked() == []
+    assert at_work(desk) == []
+    assert list((desk.gate.folder / runner.SCRATCH).glob("*")) == []
+    assert desk.spent() == 0
 
 
 def test_stopped_by_the_owner_while_the_job_runs(desk):
     review = desk.approved("long", f"cp {PRIVATE} code/rows.txt; sleep 300\n", epsilon=0.6)
-    job = desk.job("long").job_submission_path
-    before = dict(os.environ)
 
     def press():
-        wait_until((job / "code" / "rows.txt").exists)
+        wait_until(lambda: at_work(desk))
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     presser = threading.Thread(target=press)
@@ -83,8 +86,7 @@ def test_stopped_by_the_owner_while_the_job_runs(desk):
     with pytest.raises(KeyboardInterrupt):
         desk.gate.run(review)
     presser.join()
-    assert dict(os.environ) == before
-    assert not (job / "code" / "rows.txt").exists()
+    assert at_work(desk) == []
     assert desk.gate.log.entries[-1]["event"] == "interrupted"
     assert desk.spent() == 0
     assert desk.leaked() == []

@@ -1,0 +1,226 @@
+"""Run one job in a scratch copy, within limits, and take back what it left; nothing of it can reach the owner's files.
+
+What this system keeps from a job is not believed but tried: `missing` runs a job that attacks, and names what it got.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from ppml_helpers import processes
+from ppml_helpers.errors import DatasiteError
+from ppml_helpers.owner_in_control import confined, offline_uv
+
+SCRATCH = "scratch"  # the folder, below the gate's own, in which scratch copies are made
+_GRACE = 30.0  # seconds beyond a job's own, in which the program around it starts and ends
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may use, all of its processes together; sizes in bytes."""
+
+    seconds: float = 60.0
+    memory: int = 2048 * _MIB
+    disk: int = 256 * _MIB
+    processes: int = 64
+    output: int = 4 * _MIB  # of all that is taken back, and of each log
+
+
+class Ended(NamedTuple):
+    """How a job ended, and what it left."""
+
+    code: int  # its exit code, or minus the signal that ended it
+    why: str  # the field of `Limits` that it broke; nothing if it ended by itself
+    logs: dict[str, str]
+    files: dict[str, bytes | None]  # new or changed, by path below the scratch folder; None: not taken back
+
+    @property
+    def status(self) -> str:
+        """``"done"`` or ``"failed"``."""
+        return "failed" if self.code or self.why else "done"
+
+
+def run(
+    folder: Path,
+    command: Sequence[str],
+    texts: Mapping[str, bytes],
+    copies: Mapping[str, Path] | None = None,
+    folders: Sequence[str] = (),
+    cwd: str = ".",
+    variables: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+    confine: bool | None = None,
+) -> Ended:
+    """Run a command in a new scratch folder that is gone afterwards.
+
+    Parameters
+    ----------
+    folder : Path
+        Where scratch folders are made.
+    command : sequence of str
+        A program and its arguments.
+    texts, copies : mapping
+        Files of the scratch folder, by path: their bytes, or the file to copy.
+    folders : sequence of str
+        Empty folders to make there.
+    cwd : str
+        Where the command starts, below the scratch folder.
+    variables : mapping, optional
+        Its variables beside the path; ``{job}`` in a value stands for the scratch folder.
+    limits : Limits, optional
+        What it may use.
+    confine : bool, optional
+        In namespaces of its own; default: where this system has them.
+    """
+    limits, copies = limits or Limits(), copies or {}
+    confine = confinement() if confine is None else confine
+    with _scratch(folder) as root:
+        job = "/job" if confine else str(root / "job")
+        own = {name: value.replace("{job}", job) for name, value in (variables or {}).items()}
+        texts = {**texts, "bin/uv": offline_uv.launcher(sys.executable).encode()}
+        asked = {
+            **asdict(limits),
+            "confine": confine,
+            "root": str(root),
+            "job": job,
+            "cwd": os.path.normpath(f"{job}/{cwd}"),
+            "command": list(command),
+            "folders": [*folders, cwd],
+            "texts": {path: base64.b64encode(data).decode() for path, data in texts.items()},
+            "copies": {path: str(source) for path, source in copies.items()},
+            "given": sum(map(len, texts.values())) + sum(source.stat().st_size for source in copies.values()),
+            "started": 0 if confine else _started(),
+            "readable": [sys.prefix, sys.base_prefix, offline_uv.__file__],
+            "environment": {**environment(job), **own, "PPML_SCRATCH": str(root)},
+        }
+        return _carried_out(asked)
+
+
+def environment(job: str) -> dict[str, str]:
+    """Return the variables of every job; none of them is the owner's, and one thread is enough for a count."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    path = os.pathsep.join([f"{job}/bin", str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])
+    return {**threads, "PATH": path, "HOME": job, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _started() -> int:
+    """Count what this user runs already: without namespaces the system counts a job's processes among them."""
+    count = 0
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            count += process.num_threads() if process.uids().real == os.getuid() else 0
+    return count
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    root = Path(tempfile.mkdtemp(dir=folder)).resolve()
+    try:
+        yield root
+    finally:
+        clear(root)
+
+
+def clear(folder: Path) -> None:
+    """End what a job left running in a scratch folder, and remove it; a folder that a job closed is opened first."""
+    processes.end_all(lambda variables: variables.get("PPML_SCRATCH", "").startswith(str(folder)))
+    for below, folders, _ in os.walk(folder):
+        for name in folders:
+            with contextlib.suppress(OSError):
+                Path(below, name).chmod(0o700, follow_symlinks=False)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _carried_out(asked: dict) -> Ended:
+    program = subprocess.Popen(
+        [sys.executable, "-I", confined.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={},
+        start_new_session=True,  # Ctrl-C reaches the owner's program, which then ends this one
+    )
+    try:
+        told, trouble = program.communicate(json.dumps(asked).encode(), asked["seconds"] + _GRACE)
+        found = json.loads(told)
+    except (subprocess.TimeoutExpired, ValueError):
+        last = (trouble.decode(errors="replace").strip().splitlines() or [""])[-1] if program.returncode else "too slow"
+        raise DatasiteError(f"The job could not be run ({last}): try again with less at work here.") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)  # and with it, by the system, all that it started
+        program.wait()
+        for stream in (program.stdin, program.stdout, program.stderr):
+            with contextlib.suppress(OSError):
+                stream.close()
+    files = {path: None if text is None else base64.b64decode(text) for path, text in found["files"].items()}
+    return Ended(found["code"], found["why"], {"stdout": found["stdout"], "stderr": found["stderr"]}, files)
+
+
+# What this system offers
+
+_ATTACK = """
+import mmap, os, socket, sys
+outside, port, owner = sys.argv[1:]
+for name, attempt in (
+    ("other files can be read", lambda: open(outside).read()),
+    ("other files can be written", lambda: open(outside, "w").close()),
+    ("the network can be reached", lambda: socket.create_connection(("127.0.0.1", int(port)), 2).close()),
+    ("other programs can be seen", lambda: os.kill(int(owner), 0)),
+    ("memory has no limit", lambda: mmap.mmap(-1, 2**36)),
+):
+    try:
+        attempt()
+    except (OSError, ValueError):
+        continue
+    print(name)
+"""
+
+
+def _attacked(confine: bool) -> tuple[str, ...]:
+    """Run a job that tries to get at the owner's files, programs and network; return what it got at."""
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as door:
+        outside = Path(folder, "outside")
+        outside.write_text("the owner's")
+        arguments = [str(outside), str(door.getsockname()[1]), str(os.getpid())]
+        command = [sys.executable, "-I", "-S", "-c", _ATTACK, *arguments]
+        ended = run(Path(folder), command, {}, confine=confine, limits=Limits(seconds=20))
+    if ended.status != "done":
+        raise DatasiteError(f"A job that tries this system's limits failed: {ended.logs['stderr'][-300:]}")
+    return tuple(ended.logs["stdout"].splitlines())
+
+
+@functools.cache
+def confinement() -> bool:
+    """Tell whether this system can run a job in namespaces of its own (Linux can, unless a container forbids it)."""
+    if sys.platform != "linux":
+        return False
+    try:
+        _attacked(confine=True)
+    except DatasiteError:
+        return False
+    return True
+
+
+@functools.cache
+def missing() -> tuple[str, ...]:
+    """Name what this system does not keep from a job, a clause each; nothing on an ordinary Linux."""
+    return _attacked(confinement())

@@ -1,0 +1,110 @@
+"""A job that asks for too much ends within its limits, with all that it started (`runner`, `confined`)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+
+import pytest
+from desk import ANSWER, jobs_in
+
+from ppml_helpers.errors import DatasiteError
+from ppml_helpers.owner_in_control import runner
+from ppml_helpers.owner_in_control.runner import Limits
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="PySyft's jobs do not run there")
+MIB = 2**20
+SMALL = Limits(seconds=20, memory=400 * MIB, disk=16 * MIB, processes=20, output=MIB)
+FORKS = "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass"
+TOGETHER = (
+    "import os, time\nfor _ in range(5):\n    os.fork() or (bytearray(120 * 2**20), time.sleep(60))\ntime.sleep(60)"
+)
+namespaces = pytest.mark.skipif(not runner.confinement(), reason="no namespaces here, as `runner.missing` says")
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", code]
+
+
+@namespaces
+@pytest.mark.parametrize(
+    ("command", "seconds", "why", "said"),
+    [
+        (python("bytearray(10 * 2**30)"), 20, "", "MemoryError"),
+        (python(TOGETHER), 20, "memory", ""),
+        (python(FORKS), 0.5, "seconds", ""),
+        (["bash", "-c", "for i in 1 2 3; do head -c 12000000 /dev/zero > $i; done"], 20, "", "No space left"),
+        (["bash", "-c", "for i in $(seq 50000); do : > $i; done"], 20, "", "No space left"),
+        (["yes"], 20, "", ""),  # prints without end
+        (["bash", "-c", "trap '' INT TERM HUP; setsid sleep 600 & sleep 600"], 0.5, "seconds", ""),
+    ],
+    ids=["memory", "memory-together", "forks", "disk", "files", "prints", "sleeps"],
+)
+def test_too_much_ends_within_its_limits_and_nothing_stays(tmp_path, command, seconds, why, said):
+    ended = runner.run(tmp_path, command, {}, limits=replace(SMALL, seconds=seconds))
+    assert (ended.status, ended.why) == ("failed", why)
+    assert said in ended.logs["stderr"]
+    assert sum(len(text) for text in ended.logs.values()) <= 2 * SMALL.output
+    assert sum(len(data or b"") for data in ended.files.values()) <= SMALL.output
+    assert jobs_in(tmp_path) == list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "seconds", "why"),
+    [
+        ("for i in 1 2 3; do head -c 12000000 /dev/zero > $i; done; sleep 60", 20, "disk"),
+        (
+            "setsid sleep 600 & (env setsid sleep 600 &) & for i in $(seq 40); do sleep 600 & done; wait",
+            20,
+            "processes",
+        ),
+        ("trap '' INT TERM HUP; setsid sleep 600 & sleep 600", 0.5, "seconds"),
+    ],
+    ids=["disk", "processes", "sleeps"],
+)
+def test_the_limits_hold_without_namespaces_too(tmp_path, script, seconds, why):
+    limits = replace(SMALL, seconds=seconds)
+    ended = runner.run(tmp_path, ["bash", "-c", script], {}, limits=limits, confine=False)
+    assert (ended.status, ended.why) == ("failed", why)
+    assert jobs_in(tmp_path) == list(tmp_path.iterdir()) == []
+
+
+@namespaces
+def test_the_owners_service_goes_on(desk):
+    desk.gate.limits = SMALL
+    script = f"{sys.executable} -I -S -c '{FORKS}' & head -c 20000000 /dev/zero > big || sleep 600"
+    run = desk.gate.run(desk.approved("greedy", script), timeout=1)
+    assert (run.status, run.why) == ("failed", "more seconds than its limit")
+    assert desk.run("next", ANSWER).outputs == {"answer.txt": b"42\n"}
+    assert desk.spent() == pytest.approx(0.1)
+
+
+def test_what_the_system_does_not_keep_from_a_job_is_measured(monkeypatch):
+    without = runner._attacked(confine=False)
+    assert without[:2] == ("other files can be read", "other files can be written")
+    assert "the network can be reached" in without
+    if runner.confinement():
+        assert runner.missing() == ()
+
+    def forbidden(confine):
+        raise DatasiteError("namespaces: Operation not permitted")
+
+    monkeypatch.setattr(runner, "_attacked", forbidden)
+    assert runner.confinement.__wrapped__() is False
+
+
+def test_a_job_that_cannot_be_started_has_a_sentence(tmp_path):
+    with pytest.raises(DatasiteError, match=r"The job could not be run \(.*No such file.*\): "):
+        runner.run(tmp_path, ["no-such-program"], {}, confine=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_are_copied_and_what_changed_is_told_apart(tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("a\n1\n")
+    script = "cat data/t.csv > new; rm data/t.csv; echo x >> kept; ln -s new link; : > same"
+    texts = {"kept": b"y\n", "same": b""}
+    ended = runner.run(tmp_path / "s", ["bash", "-c", script], texts, {"data/t.csv": table}, folders=["empty"])
+    assert ended.files == {"new": b"a\n1\n", "kept": b"y\nx\n", "link": None}
+    assert (table.read_text(), os.listdir(tmp_path / "s")) == ("a\n1\n", [])
