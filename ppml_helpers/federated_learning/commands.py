@@ -74,9 +74,9 @@ def connection(port: int, authority: Path) -> str:
     )
 
 
-def credentials(port: int, token: bytes) -> str:
+def credentials(port: int, token: str) -> str:
     """Give the ``credentials.yaml`` in Flower's home by which the command line shows that it may submit runs."""
-    account = {"authn-type": b"oidc", "oidc-access-token": token, "oidc-refresh-token": b"-"}
+    account = {"authn-type": b"oidc", "oidc-access-token": token.encode(), "oidc-refresh-token": b"-"}
     place = f"flower.account-auth.{ADDRESS}:{port}"
     return json.dumps({f"{place}.{name}": base64.b64encode(value).decode() for name, value in account.items()})
 

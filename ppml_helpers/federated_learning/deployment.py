@@ -47,10 +47,6 @@ class Deployment:
     ----------
     hospitals : sequence of Hospital
         Each gets a table, a key pair and a process of its own.
-    door : bool
-        Whether who submits runs must hold this deployment's token, which is given to nobody. Without a door Flower
-        takes a run from whoever reaches the server's port, and a run is code: for showing that, on made-up tables or
-        on a machine that nobody shares.
 
     Attributes
     ----------
@@ -63,11 +59,10 @@ class Deployment:
         If the hospitals cannot train together, or a process is not ready after `START_LIMIT` seconds.
     """
 
-    def __init__(self, hospitals: Sequence[Hospital], door: bool = True) -> None:
+    def __init__(self, hospitals: Sequence[Hospital]) -> None:
         check(hospitals)
         self.hospitals = tuple(hospitals)
         self.port = 0
-        self._door = door
         self._processes: ProcessGroup | None = None
         self._runs = self._strangers = 0
 
@@ -89,6 +84,11 @@ class Deployment:
         if group is None or not group.is_alive(_SERVER):
             return ()
         return tuple(number for number in range(len(self.hospitals)) if group.is_alive(_name(number)))
+
+    @property
+    def token(self) -> str:
+        """What who submits a run must hold. Whoever has it makes the hospitals execute code: hand it to nobody."""
+        return self._group and self._keys.token.read_text("ascii")
 
     def start(self) -> Self:
         """Make the keys, start the server, register and start every hospital. Nothing is left if that fails."""
@@ -207,13 +207,11 @@ class Deployment:
         home = folder / "flower"
         home.mkdir(mode=0o700)
         (home / "config.toml").write_text(commands.connection(self.port, self._keys.authority), "utf-8")
-        if self._door:
-            account = commands.credentials(self.port, self._keys.token.read_bytes())
-            certificates.write_secret(home / "credentials.yaml", account.encode())
+        certificates.write_secret(home / "credentials.yaml", commands.credentials(self.port, self.token).encode())
 
     def _start_server(self) -> None:
         group = self._group
-        group.start(_SERVER, commands.server(self.port, self._keys, self._door))
+        group.start(_SERVER, commands.server(self.port, self._keys))
         trust = ssl.create_default_context(cafile=str(self._keys.authority))
         no_proxy, https = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
         opener, deadline = urllib.request.build_opener(no_proxy, https), time.monotonic() + START_LIMIT

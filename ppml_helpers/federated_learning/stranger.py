@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -59,13 +61,15 @@ def main(grid, context):
 }
 
 
-def break_in(port: int) -> dict[int, tuple[int, np.ndarray]]:
+def break_in(port: int, token: str | None = None) -> dict[int, tuple[int, np.ndarray]]:
     """Submit the stranger's app to the server at a port, and return what the hospitals gave.
 
     Parameters
     ----------
     port : int
         The only thing that the stranger knows; a list of open ports has it.
+    token : str, optional
+        What somebody holds who may submit runs: to see what these can do.
 
     Returns
     -------
@@ -77,21 +81,43 @@ def break_in(port: int) -> dict[int, tuple[int, np.ndarray]]:
     FederationError
         If the server refuses.
     """
+    from flwr.proto.control_pb2 import StreamLogsRequest
+
+    server = _server(port, token)
+    logs = server.StreamLogs(StreamLogsRequest(run_id=_submitted(server)))
+    found = [json.loads(line) for line in re.findall(r"LOOT (\[.*\])", "".join(part.log_output for part in logs))]
+    return {number: (patients, np.array(first)) for number, patients, first in sorted(found)}
+
+
+def submit(port: int) -> int:
+    """Submit the stranger's app without a token, and return the number of the run if the server takes it."""
+    return _submitted(_server(port, None))
+
+
+def _submitted(server: Any) -> int:
     import httpx
     from flwr.cli.build import build_fab_from_files
-    from flwr.proto.control_pb2 import StartRunRequest, StreamLogsRequest
+    from flwr.proto.control_pb2 import StartRunRequest
     from flwr.proto.fab_pb2 import Fab
-    from flwr.supercore.control import ControlHttpClient
-    from flwr.supercore.interceptors.http import RuntimeVersionHttpInterceptor
 
-    asks = [RuntimeVersionHttpInterceptor("flwr CLI")]
-    server = ControlHttpClient(f"https://{ADDRESS}:{port}", verify=False, interceptors=asks)  # whoever it says it is
     app, _ = build_fab_from_files({name: text.encode() for name, text in _APP.items()})
     try:
-        run = server.StartRun(StartRunRequest(fab=Fab(hash_str=hashlib.sha256(app).hexdigest(), content=app)))
-        said = "".join(part.log_output for part in server.StreamLogs(StreamLogsRequest(run_id=run.run_id)))
+        fab = Fab(hash_str=hashlib.sha256(app).hexdigest(), content=app)
+        return server.StartRun(StartRunRequest(fab=fab)).run_id
     except httpx.HTTPStatusError as error:
         code, why = error.response.status_code, error.response.reason_phrase
         raise FederationError(f"The server refused the stranger's run: {code} {why}.") from None
-    found = [json.loads(line) for line in re.findall(r"LOOT (\[.*\])", said)]
-    return {number: (patients, np.array(first)) for number, patients, first in sorted(found)}
+
+
+def _server(port: int, token: str | None) -> Any:
+    """Connect as `flwr` does, to whoever answers: a stranger has no certificate to compare."""
+    from flwr.supercore.control import ControlHttpClient
+    from flwr.supercore.interceptors.http import RuntimeVersionHttpInterceptor
+
+    def intercept(context: Any, call_next: Any) -> Any:
+        if token is not None:
+            context.request.headers["Authorization"] = f"Bearer {token}"
+        return call_next(context)
+
+    asks = [RuntimeVersionHttpInterceptor("flwr CLI"), SimpleNamespace(intercept=intercept)]
+    return ControlHttpClient(f"https://{ADDRESS}:{port}", verify=False, interceptors=asks)

@@ -27,7 +27,7 @@ import psutil
 import pytest
 
 from ppml_helpers.errors import FederationError
-from ppml_helpers.federated_learning import commands, deployment, hospitals, in_process
+from ppml_helpers.federated_learning import commands, deployment, hospitals, in_process, stranger
 from ppml_helpers.federated_learning.certificates import ADDRESS
 from ppml_helpers.federated_learning.deployment import Deployment
 from ppml_helpers.federated_learning.process_group import marked
@@ -207,9 +207,14 @@ print(json.dumps({"uid": os.getuid(), "said": said, "codes": open_to_all, "ports
 """
 
 
-def test_a_stranger_on_this_machine_runs_nothing_and_fetches_nothing(network: Deployment) -> None:
+def test_a_stranger_on_this_machine_runs_nothing_and_fetches_nothing(
+    network: Deployment, three: tuple[hospitals.Hospital, ...]
+) -> None:
     """Who holds nothing but the ports, which every user of a machine can list, as another user where that is ours."""
     group = network._processes
+    loot = stranger.break_in(network.port, network.token)  # the attack is a good one, in the hands of who may submit
+    assert {number: patients for number, (patients, _) in loot.items()} == {n: three[n].patients for n in range(3)}
+    assert all(np.array_equal(record, three[number].X_train[0]) for number, (_, record) in loot.items())
     before = [group.log(f"hospital-{number}").count("Receiving: ") for number in range(3)]
     words = [sys.executable, "-c", STRANGER, str(network.port)]
     done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, env=group.environment())
@@ -226,6 +231,17 @@ def test_a_stranger_on_this_machine_runs_nothing_and_fetches_nothing(network: De
     else:
         assert got["files"] >= 10
         assert got["read"] == []
+
+
+def test_flower_as_it_is_delivered_takes_a_run_from_everybody(network: Deployment) -> None:
+    """The same server without the door; told to start no program, so that nothing runs while the port is open."""
+    port, group = deployment.free_port(), network._processes
+    group.start("open", [*commands.server(port, network._keys, door=False), "--isolation", "process"])
+    end = time.monotonic() + 120
+    while "Uvicorn running" not in group.log("open") and time.monotonic() < end:
+        time.sleep(0.1)
+    assert stranger.submit(port) > 0
+    group.kill("open")
 
 
 @pytest.mark.parametrize(
