@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ groups.hospdead.agg(["size", "mean"]).to_csv("outputs/deaths.csv")
 }
 """The code of the three jobs of 10.2, by letter."""
 
-STOPPED_BY = ("logs", "stray_files", "fingerprint", "datasite_diff", "nothing")
+STOPPED_BY = ("logs", "stray_files", "fingerprint", "scratch_copy", "nothing")
 """What 10.2 offers."""
 
 _WHY: dict[str, tuple[str, dict[str, str]]] = {
@@ -91,7 +92,7 @@ _WHY: dict[str, tuple[str, dict[str, str]]] = {
         "stray_files",
         {
             "logs": "It prints nothing. Where does prepared.pkl lie when the job is done?",
-            "datasite_diff": "prepared.pkl lies in the job's own folder, beside its code; another defence looks there.",
+            "scratch_copy": "prepared.pkl lies in the job's own folder, beside its code; another defence looks there.",
             "nothing": "Its output is a mean a diagnosis. But it makes a second file.",
         },
     ),
@@ -100,13 +101,13 @@ _WHY: dict[str, tuple[str, dict[str, str]]] = {
         {
             "logs": "It prints nothing, and asserts nothing.",
             "stray_files": "Its only file is the output, which the gate releases.",
-            "datasite_diff": "It writes nowhere but into outputs/. How many patients are behind each row there?",
+            "scratch_copy": "It writes nowhere but into outputs/. How many patients are behind each row there?",
         },
     ),
 }
 _NOT_HERE = {
     "fingerprint": "The code is what was reviewed; nobody swaps it. The leak is in plain sight.",
-    "datasite_diff": "It writes nothing outside its own folder.",
+    "scratch_copy": "It writes nothing outside its own folder.",
 }
 
 
@@ -127,13 +128,27 @@ def _judge_2(answer: object) -> Reply:
 
 # --- 10.3: a job that answers without leaking -----------------------------------------------------------------------
 
-_EPSILON, _RUNS, _PATIENTS = 0.25, 300, 200
-_TIMEOUT = 180  # seconds, for all runs together: some 5 on a computer that has nothing else to do
+_EPSILON, _PATIENTS = 0.25, 80
+_TABLES, _RUNS = 8, 150  # so many tables of invented patients, and runs on each
+_TIMEOUT = 180  # seconds, for all runs together: some 8 on a computer that has nothing else to do
+_FALSE_ALARM = 1e-5  # how often a right job is refused by chance
 
-# Runs the job again and again in one process, each time in a new folder: importing syft takes most of the time.
+# Runs the job again and again in one process, each time in a new folder: importing syft takes most of the time. The
+# clock and the number of the process stand still, so that noise that comes from them is the same in every run.
 _DRIVER = """
-import contextlib, io, json, os, sys, traceback
-import syft
+import contextlib, datetime, io, json, os, shutil, sys, time
+import pandas, syft
+
+class Still(datetime.datetime):
+    now = today = utcnow = classmethod(lambda kind, tz=None: kind(2026, 1, 1, tzinfo=tz))
+
+datetime.datetime, os.getpid = Still, lambda: 1
+moment = time.localtime(0)
+for name in ("time", "perf_counter", "monotonic", "process_time", "thread_time"):
+    setattr(time, name, lambda: 1.0)
+    setattr(time, name + "_ns", lambda: 10**9)
+for name, value in {"localtime": moment, "gmtime": moment, "ctime": "", "strftime": "1", "clock_gettime": 1.0}.items():
+    setattr(time, name, lambda *_, value=value: value)
 
 def once(code, folder):
     os.makedirs(os.path.join(folder, "outputs"))
@@ -147,17 +162,20 @@ def once(code, folder):
     files = {}
     for place, _, names in os.walk("."):
         for name in names:
-            with open(os.path.join(place, name), errors="replace") as file:
+            with open(os.path.join(place, name), errors="replace", newline="") as file:
                 files[os.path.relpath(os.path.join(place, name), ".")] = file.read()
     return {"said": said.getvalue(), "error": error, "files": files}
 
-job, runs, folder, report = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+job, private, runs, folder, report, *tables = sys.argv[1:]
 code = compile(open(job).read(), "job.py", "exec")
 found = []
-for number in range(runs):
-    found.append(once(code, os.path.join(folder, str(number))))
-    if found[-1]["error"]:
-        break
+for place, table in enumerate(tables):
+    shutil.copy(table, private)
+    for number in range(int(runs)):
+        found.append({"table": place, **once(code, os.path.join(folder, f"{place}-{number}"))})
+        if found[-1]["error"]:
+            json.dump(found, open(report, "w"))
+            sys.exit()
 json.dump(found, open(report, "w"))
 """
 
@@ -172,8 +190,20 @@ def _judge_3(answer: object) -> Reply:
     if "resolve_dataset_file_path" not in answer:
         return wrong('It must find the table with sy.resolve_dataset_file_path("patients"), there and here.')
     _demand_syft()
-    found, truth = _try_out(answer)
-    return _of_leaks(found) or _of_answers([json.loads(run["files"][_RESULT]) for run in found], truth)
+    found, truths = _try_out(answer)
+    reply = _of_leaks(found)
+    if reply is None:
+        answers = [json.loads(run["files"][_RESULT])["died"] - truths[run["table"]] for run in found]
+        reply = _of_noise(np.array(answers, dtype=float).reshape(-1, _RUNS))
+    if reply.right and "laplace" in answer.lower() and "opendp" not in answer.lower():
+        return right(f"{reply.text} {_ROUNDED}")
+    return reply
+
+
+_ROUNDED = (
+    "Laplace noise that is rounded afterwards is another mechanism than the geometric one. On paper its epsilon is the "
+    "same; in a computer its draws are floating-point numbers (chapter 04), and OpenDP's whole numbers are exact."
+)
 
 
 def _demand_syft() -> None:
@@ -189,42 +219,45 @@ def _demand_syft() -> None:
 _RESULT = os.path.join("outputs", "result.json")
 
 
-def _try_out(code: str) -> tuple[list[dict[str, Any]], int]:
-    """Run a job many times on invented patients, published as a hospital would; give what it left, and the truth."""
-    from ppml_helpers.owner_in_control import Network, attacks, lean_environment, mock_patients
+def _try_out(code: str) -> tuple[list[dict[str, Any]], list[int]]:
+    """Run a job many times on tables of invented patients, as a hospital would; give what it left, and the truths."""
+    from ppml_helpers.owner_in_control import Network, attacks, mock_patients, runner
 
-    table = mock_patients(attacks.ASKED, rows=_PATIENTS, seed=10)
+    tables = [mock_patients(attacks.ASKED, rows=_PATIENTS, seed=10 + number) for number in range(_TABLES)]
     with Network() as network, tempfile.TemporaryDirectory() as folder:
         hospital = network.hospital("exercise")
-        network.publish(hospital, "patients", private=table, mock=table)
+        network.publish(hospital, "patients", private=tables[0], mock=tables[0])
+        [private] = (hospital.syftbox_folder / hospital.email / "private").rglob("*.csv")
         scratch = Path(folder)
         (scratch / "job.py").write_text(code, encoding="utf-8")
         (scratch / "runs").mkdir()
-        with lean_environment():
-            where = {"SYFTBOX_FOLDER": str(hospital.syftbox_folder), "SYFTBOX_EMAIL": hospital.email}
-            settings = {**os.environ, **where, "SYFT_IS_IN_JOB": "true"}
-        places = (str(scratch / "job.py"), str(_RUNS), str(scratch / "runs"), str(scratch / "report.json"))
+        paths = [scratch / f"{number}.csv" for number in range(_TABLES)]
+        for path, table in zip(paths, tables, strict=True):
+            table.to_csv(path, index=False)
+        where = {"SYFTBOX_FOLDER": str(hospital.syftbox_folder), "SYFTBOX_EMAIL": hospital.email}
+        settings = {**runner.environment(str(scratch)), **where, "SYFT_IS_IN_JOB": "true"}
+        places = (scratch / "job.py", private, _RUNS, scratch / "runs", scratch / "report.json", *paths)
         try:
             subprocess.run(
-                [sys.executable, "-c", _DRIVER, *places],
+                [sys.executable, "-c", _DRIVER, *map(str, places)],
                 env=settings,
                 timeout=_TIMEOUT,
                 capture_output=True,
                 check=True,
             )
         except subprocess.TimeoutExpired:
-            raise NotAnAnswer(f"{_RUNS} runs of this job take longer than {_TIMEOUT} seconds") from None
+            raise NotAnAnswer(f"{_TABLES * _RUNS} runs of this job take longer than {_TIMEOUT} seconds") from None
         except subprocess.CalledProcessError:
             raise NotAnAnswer("this job ended the process that ran it") from None
         found = json.loads((scratch / "report.json").read_text(encoding="utf-8"))
-    return found, int(table.hospdead[table.dzgroup == "Coma"].sum())
+    return found, [int(table.hospdead[table.dzgroup == "Coma"].sum()) for table in tables]
 
 
 def _of_leaks(found: list[dict[str, Any]]) -> Reply | None:
     last = found[-1]
     if last["error"]:
         return wrong(
-            f"On 200 invented patients the job stops with {last['error'][:120]!r}. A traceback goes into the log, and "
+            f"On invented patients the job stops with {last['error'][:120]!r}. A traceback goes into the log, and "
             f"the log to the researcher."
         )
     if any(run["said"] for run in found):
@@ -247,47 +280,97 @@ def _of_leaks(found: list[dict[str, Any]]) -> Reply | None:
             return wrong('The value of "died" must be a number.')
         if not math.isfinite(content["died"]):
             return wrong('The value of "died" must be a finite number.')
+        if content["died"] % 1:
+            return wrong(
+                "Its answers have decimals. Noise with decimals leaks in the last digits (chapter 04): round, or "
+                "draw whole numbers."
+            )
+    forms = {_FORM.fullmatch(run["files"][_RESULT]) and _NUMBER.sub("", run["files"][_RESULT]) for run in found}
+    if None in forms or len(forms) > 1:
+        return wrong(
+            "Two runs write their answer in different forms, or one in a form of its own: white space, zeros at the "
+            "end, a key that stands there twice. There is room for the exact count in that: write the number as "
+            "json.dump does."
+        )
     return None
 
 
-def _of_answers(answers: list[dict[str, float]], truth: int) -> Reply:
-    errors = np.array([answer["died"] for answer in answers], dtype=float) - truth
-    spread, wanted = float(np.abs(errors).mean()), 1 / _EPSILON
-    moved = errors - np.median(errors)
+_NUMBER = re.compile(r"-?\d+(\.0)?")
+_FORM = re.compile(rf'\s{{0,9}}\{{\s{{0,9}}"died"\s{{0,9}}:\s{{0,9}}{_NUMBER.pattern}\s{{0,9}}\}}\s{{0,9}}')
+
+
+def _of_noise(errors: np.ndarray) -> Reply:
+    """Judge how far the answers are off, a row a table."""
+    spread, wanted, most = float(np.abs(errors).mean()), 1 / _EPSILON, float(np.abs(errors).max())
     if not errors.any():
         return wrong(
             "It answers with the exact count, each time. Two such counts, with a patient and without, tell about the "
             "one: add noise."
         )
-    if not moved.any():
+    if not np.ptp(errors, axis=1).all():
         return wrong(
-            "Its noise is the same in every run: it comes from a seed, and who knows the seed takes it off. Draw it "
-            "from the operating system."
+            "On one table its noise is the same in every run. It comes from a seed, from the clock or from the table, "
+            "and who knows that takes it off. Draw it from the operating system."
         )
-    if np.any(errors % 1):
-        return wrong(
-            "Its answers have decimals. Noise with decimals leaks in the last digits (chapter 04): round, or "
-            "draw whole numbers."
-        )
+    if errors.min() == 0 or errors.max() == 0:
+        return wrong("Its noise goes one way only: the answer is a bound of the count, and a sure one. Draw both ways.")
     if abs(float(np.median(errors))) > 2:
         return wrong(
-            f"Its answers lie around {truth + np.median(errors):.0f}, and {truth} of the invented patients with coma "
-            f"died."
+            f"Its answers lie around {np.median(errors):+.0f} of the count of invented patients with coma who died."
         )
-    if spread < 0.75 * wanted:
+    if most < 3.3 * spread:
+        return wrong(
+            f"It is never off by more than {most:.0f}. So there are answers that can only come about with a patient, "
+            f"or without: such noise has no epsilon at all. Draw noise whose tails never end."
+        )
+    if spread < 0.9 * wanted:
         return wrong(
             f"It is off by {spread:.1f} on average, and noise for epsilon {_EPSILON} by about {wanted:.0f}: it has "
             f"less noise than asked. One patient moves the count by 1, so the scale is 1 / epsilon."
         )
-    if spread > 1.35 * wanted:
+    if spread > 1.1 * wanted:
         return wrong(
             f"It is off by {spread:.1f} on average, and {wanted:.0f} would do for epsilon {_EPSILON}. More noise "
             f"than needed is paid for in answers, not in budget."
         )
-    return right(
-        f"In {_RUNS} runs on invented patients it printed nothing, left one file, and was off by about {wanted:.0f}. "
-        f"You can say what it costs: epsilon {_EPSILON}."
+    if max(_fit(errors.ravel(), below) for below in _BELOW) >= _FALSE_ALARM:
+        return right(
+            f"In {errors.size:,} runs on invented patients it printed nothing, left one file, and its noise fits that "
+            f"of epsilon {_EPSILON}, off by about {wanted:.0f}. (Runs show no rare answers: an owner reads the code.)"
+        )
+    return wrong(
+        f"It is off by {spread:.1f} on average, as asked, but its noise is not of the shape that keeps epsilon: far "
+        f"answers are {'rarer' if _tail(errors) < 1 else 'more frequent'} than for the geometric one. (Gaussian noise "
+        f"keeps an epsilon only with a delta.) Use the two-sided geometric noise of chapter 04."
     )
+
+
+def _laplace_below(x: np.ndarray) -> np.ndarray:
+    return np.where(x < 0, np.exp(_EPSILON * np.minimum(x, 0)) / 2, 1 - np.exp(-_EPSILON * np.maximum(x, 0)) / 2)
+
+
+def _geometric_below(x: np.ndarray) -> np.ndarray:
+    a, k = math.exp(-_EPSILON), np.floor(x)
+    return np.where(k < 0, a ** np.maximum(-k, 0) / (1 + a), 1 - a ** (np.maximum(k, -1) + 1) / (1 + a))
+
+
+#: How probable noise below a number that ends in .5 is: geometric, and Laplace rounded to the nearest, down, up.
+_BELOW = (_geometric_below, *(lambda x, by=by: _laplace_below(x + by) for by in (0, 0.5, -0.5)))
+_CUTS = np.array([-15.5, -11.5, -8.5, -5.5, -3.5, -2.5, -1.5, -0.5])
+_CUTS = np.concatenate([_CUTS, -_CUTS[::-1]])
+
+
+def _fit(errors: np.ndarray, below: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Return how probable it is that noise of this kind fits no better (Pearson's chi-square test)."""
+    from scipy.stats import chisquare
+
+    seen = np.bincount(np.searchsorted(_CUTS, errors), minlength=len(_CUTS) + 1)
+    return float(chisquare(seen, np.diff([0.0, *below(_CUTS), 1.0]) * errors.size).pvalue)
+
+
+def _tail(errors: np.ndarray) -> float:
+    """Return how often answers are off by 12 and more, in multiples of what is right."""
+    return float((np.abs(errors) >= 12).mean() / (2 * _geometric_below(np.array([-11.5]))[0]))
 
 
 # --- 10.4: a policy that lets exactly the stated reads through ------------------------------------------------------

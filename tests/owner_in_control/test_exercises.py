@@ -55,6 +55,20 @@ with open("outputs/result.json", "w") as file:
 """
 
 
+OPENDP = """
+import json
+import opendp.prelude as dp
+import pandas as pd
+import syft as sy
+
+dp.enable_features("contrib")
+noisy = dp.m.make_laplace(dp.atom_domain(T=int), dp.absolute_distance(T=int), scale=4.0)
+table = pd.read_csv(sy.resolve_dataset_file_path("patients"))
+died = table.hospdead[table.dzgroup == "Coma"].sum()
+json.dump({"died": noisy(int(died))}, open("outputs/result.json", "w"), indent=2)
+"""
+
+
 def rule(pattern: str, *readers: str, **access: list[str]) -> dict[str, Any]:
     return {"pattern": pattern, "access": {"read": list(readers), **access} if readers else dict(access)}
 
@@ -67,7 +81,7 @@ RIGHT = [
     ("10.1", np.float32(0.75)),
     ("10.2", {"C": "nothing", "A": "Logs", "B": " stray_files "}),
     ("10.3", GOOD),
-    ("10.3", ROUNDED_LAPLACE),
+    ("10.3", OPENDP),
     ("10.4", (EVES, RITAS, SUMMARY)),
     ("10.4", {"rules": [SUMMARY, RITAS, EVES]}),
     (
@@ -96,13 +110,13 @@ WRONG = [
     ("10.2", {"A": "stray_files", "B": "stray_files", "C": "nothing"}, "assert that fails"),
     ("10.2", {"A": "nothing", "B": "stray_files", "C": "nothing"}, "unlikely pressure"),
     ("10.2", {"A": "fingerprint", "B": "stray_files", "C": "nothing"}, "nobody swaps it"),
-    ("10.2", {"A": "datasite_diff", "B": "stray_files", "C": "nothing"}, "outside its own folder"),
+    ("10.2", {"A": "scratch_copy", "B": "stray_files", "C": "nothing"}, "outside its own folder"),
     ("10.2", {"A": "logs", "B": "logs", "C": "nothing"}, "Where does prepared.pkl lie"),
-    ("10.2", {"A": "logs", "B": "datasite_diff", "C": "nothing"}, "beside its code"),
+    ("10.2", {"A": "logs", "B": "scratch_copy", "C": "nothing"}, "beside its code"),
     ("10.2", {"A": "logs", "B": "nothing", "C": "nothing"}, "a second file"),
     ("10.2", {"A": "logs", "B": "stray_files", "C": "logs"}, "asserts nothing"),
     ("10.2", {"A": "logs", "B": "stray_files", "C": "stray_files"}, "which the gate releases"),
-    ("10.2", {"A": "logs", "B": "stray_files", "C": "datasite_diff"}, "How many patients"),
+    ("10.2", {"A": "logs", "B": "stray_files", "C": "scratch_copy"}, "How many patients"),
     ("10.2", {"A": "nothing", "B": "logs", "C": "logs"}, "And 2 more"),
     ("10.3", 12, "as a text in quotes"),
     ("10.3", "died = (", "Python cannot read it"),
@@ -110,6 +124,11 @@ WRONG = [
     ("10.3", job(WRITE + "\nprint(rows[0])"), "print nothing"),
     ("10.3", job("answer.nothing"), "stops with"),
     ("10.3", job(WRITE, "random.Random(0).randint(1, 9)"), "from a seed"),
+    ("10.3", job(WRITE, "random.Random(__import__('time').time_ns()).randint(-9, 9)"), "from the clock"),
+    ("10.3", job(WRITE, "random.Random(str(rows)).randint(-9, 9)"), "or from the table"),
+    ("10.3", job(WRITE + "; open('outputs/result.json', 'a').write(' ' * died)"), "white space"),
+    ("10.3", job("open('outputs/result.json', 'w').write('{\"died\": %d.%s}' % (answer, '0' * died))"), "white space"),
+    ("10.3", job("open('outputs/result.json', 'w').write('{\"died\": %d, \"died\": %d}' % (died, answer))"), "twice"),
     ("10.4", "results/**", "a dict with the keys"),
     ("10.4", [{"pattern": "results/*"}], "field required"),
     ("10.4", [rule("results/**", "*")], "A star stands for everybody"),
@@ -134,7 +153,7 @@ WRONG = [
 def test_a_wrong_answer_gets_its_own_sentence(
     name: str, answer: object, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chapter_10, "_RUNS", 20)  # enough for the sentences here; those on the noise come below
+    monkeypatch.setattr(chapter_10, "_RUNS", 3)  # enough for the sentences here; those on the noise come below
     assert words in reply(name, answer)
 
 
@@ -148,33 +167,49 @@ def test_a_wrong_answer_gets_its_own_sentence(
         ({"outputs/result.json": '{"died": "17"}'}, "must be a number"),
         ({"outputs/result.json": '{"died": true}'}, "must be a number"),
         ({"outputs/result.json": '{"died": NaN}'}, "finite"),
+        ({"outputs/result.json": '{"died": 17.5}'}, "decimals"),
+        ({"outputs/result.json": '{"died":17}'}, "different forms"),
         ({"outputs/result.json": '{"died": 17}', "outputs/rows.json": "[]"}, "rows.json"),
     ],
 )
 def test_10_3_says_what_is_wrong_with_what_a_job_leaves(left: dict[str, str], words: str) -> None:
     fine = {"said": "", "error": "", "files": {"outputs/result.json": '{"died": 17}'}}
-    assert chapter_10._of_leaks([fine, fine]) is None
+    assert chapter_10._of_leaks([fine, {**fine, "files": {"outputs/result.json": '{"died": -3}'}}]) is None
     found = chapter_10._of_leaks([fine, {**fine, "files": left}])
     assert found is not None
     assert words in found.text
 
 
-@pytest.mark.parametrize(
-    ("noise", "words"),
-    [
-        (lambda rng: np.zeros(300), "the exact count"),
-        (lambda rng: rng.laplace(scale=4, size=300), "decimals"),
-        (lambda rng: rng.laplace(scale=4, size=300).round() + 100, "lie around"),
-        (lambda rng: rng.laplace(scale=2, size=300).round(), "less noise"),  # as in the chapter
-        (lambda rng: rng.laplace(scale=8, size=300).round(), "More noise than needed"),
-        (lambda rng: rng.integers(0, 2, 300), "less noise"),
-        (lambda rng: rng.laplace(scale=4, size=300).round(), "You can say what it costs"),
-    ],
-)
+def geometric(rng: np.random.Generator, scale: float = 4) -> Any:
+    return np.subtract(*(rng.geometric(1 - np.exp(-1 / scale), (2, 8, 150))))
+
+
+def rounded(noise: str, *arguments: float) -> Callable[[np.random.Generator], Any]:
+    return lambda rng: getattr(rng, noise)(*arguments, (8, 150)).round()
+
+
+NOISES = [
+    (lambda rng: np.zeros((8, 150)), "the exact count"),
+    (lambda rng: np.abs(geometric(rng)), "one way only"),
+    (lambda rng: geometric(rng) + 100, "lie around +100"),
+    (lambda rng: geometric(rng, 2), "less noise"),  # as in the chapter
+    (lambda rng: geometric(rng, 8), "More noise than needed"),
+    (rounded("normal", 0, 5), "rarer than for the geometric"),
+    (rounded("uniform", -8.49, 8.49), "never off by more than 8"),
+    (lambda rng: np.clip(geometric(rng), -11, 11), "never off by more than 11"),
+    (rounded("laplace", 0, 4), "fits that of epsilon 0.25"),
+    (geometric, "fits that of epsilon 0.25"),
+]
+
+
+@pytest.mark.parametrize(("noise", "words"), NOISES)
 def test_10_3_says_what_is_wrong_with_the_noise(noise: Callable[[np.random.Generator], Any], words: str) -> None:
     for seed in range(20):
-        answers = [{"died": 80 + float(each)} for each in noise(np.random.default_rng(seed))]
-        assert words in chapter_10._of_answers(answers, 80).text
+        assert words in chapter_10._of_noise(noise(np.random.default_rng(seed)).astype(float)).text
+
+
+def test_laplace_noise_that_is_rounded_is_called_another_mechanism() -> None:
+    assert "is another mechanism than the geometric one" in chapter_10._judge_3(ROUNDED_LAPLACE).text
 
 
 def test_a_job_that_never_ends_or_ends_its_process_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
