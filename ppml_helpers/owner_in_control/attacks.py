@@ -27,6 +27,7 @@ from ppml_helpers.errors import AttackError, ReleaseRefused
 from ppml_helpers.owner_in_control import Network, mock_patients
 from ppml_helpers.owner_in_control.defences import Defences
 from ppml_helpers.owner_in_control.gate import ReleaseGate
+from ppml_helpers.owner_in_control.outputs import OutputRule
 
 if TYPE_CHECKING:
     from syft_rds import SyftRDSClient
@@ -329,7 +330,9 @@ def private_patients(n: int = N_PATIENTS) -> pd.DataFrame:
     return table.sample(n, random_state=0).reset_index(drop=True)
 
 
-def attack(name: str, defences: Defences | None = None, encryption: bool = False) -> Leak:
+def attack(
+    name: str, defences: Defences | None = None, encryption: bool = False, rule: OutputRule | None = None
+) -> Leak:
     """Carry out one attack: a hospital, a researcher, an honest colleague, and a real job between them.
 
     Parameters
@@ -340,13 +343,15 @@ def attack(name: str, defences: Defences | None = None, encryption: bool = False
         Of the owner's release gate. Without it there is no gate, and the owner has what syft itself offers.
     encryption : bool
         Whether messages are encrypted from end to end.
+    rule : OutputRule, optional
+        The owner's own for every answer.
     """
     plan = _BY_NAME[checks.choice(name, "name", _BY_NAME, error=AttackError)]
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))  # syft tells every step
         home = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         network = stack.enter_context(Network(encryption=encryption))
-        return _carried_out(plan, _scene(network, home), defences)
+        return _carried_out(plan, _scene(network, home), defences, rule)
 
 
 def attack_all(defences: Defences | None = None) -> tuple[Leak, ...]:
@@ -367,12 +372,12 @@ def _scene(network: Network, home: socket.socket) -> _Scene:
     return _Scene(network, hospital, researcher, colleague, home)
 
 
-def _carried_out(plan: Attack, scene: _Scene, defences: Defences | None) -> Leak:
+def _carried_out(plan: Attack, scene: _Scene, defences: Defences | None, rule: OutputRule | None) -> Leak:
     """Submit the job, play the owner's day, and search what is on the researchers' disks then."""
     submitter = scene.colleague if plan._by_colleague else scene.researcher
     _submit(plan, submitter, scene)
     plan._before(scene)
-    owner = _Trusting(scene) if defences is None else _Gated(scene, defences)
+    owner = _Trusting(scene) if defences is None else _Gated(scene, defences, rule)
     blocked = _owners_day(plan, scene, owner)
     for client in (scene.researcher, scene.colleague):
         client.sync()
@@ -417,10 +422,10 @@ class _Trusting:
 class _Gated:
     """An owner behind the release gate."""
 
-    def __init__(self, scene: _Scene, defences: Defences) -> None:
+    def __init__(self, scene: _Scene, defences: Defences, rule: OutputRule | None) -> None:
         self.refusals: list[str] = []
         budgets = {client.email: 1.0 for client in (scene.researcher, scene.colleague)}
-        self._gate = ReleaseGate(scene.hospital, budgets=budgets, defences=defences)
+        self._gate = ReleaseGate(scene.hospital, budgets=budgets, defences=defences, rule=rule)
 
     def sync(self) -> None:
         for aside in self._gate.sync():

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ppml_helpers.errors import AttackError
-from ppml_helpers.owner_in_control import CANNOT_STOP, Defences, attacks
+from ppml_helpers.owner_in_control import CANNOT_STOP, Defences, OutputRule, attacks
 from ppml_helpers.owner_in_control.attacks import ASKED, ATTACKS, HOME, JAM, N_PATIENTS, attack, private_patients
 
 #: By attack: the files by which it gets out, and what the gate says when it stops it.
@@ -97,6 +97,8 @@ def test_what_no_gate_stops_gets_through_every_defence_and_is_named_among_it() -
     assert leak.recovered == private_patients()["dzgroup"].nunique() > 4, "one patient a disease group"
     assert (leak.ways, leak.answered, leak.refusals) == (("mean_age.csv",), True, ())
     assert "hide a patient in an answer" in CANNOT_STOP[0]
+    leak = attack("hidden digits", Defences(), rule=OutputRule(digits=3))
+    assert (leak.recovered, leak.answered) == (0, True), "rounded by the owner, eight means carry no more"
 
 
 def test_nothing_is_left_behind_when_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
