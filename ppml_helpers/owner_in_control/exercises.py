@@ -323,12 +323,12 @@ def _of_noise(errors: np.ndarray) -> Reply:
             f"It is never off by more than {most:.0f}. So there are answers that can only come about with a patient, "
             f"or without: such noise has no epsilon at all. Draw noise whose tails never end."
         )
-    if spread < 0.9 * wanted:
+    if spread < 0.87 * wanted:
         return wrong(
             f"It is off by {spread:.1f} on average, and noise for epsilon {_EPSILON} by about {wanted:.0f}: it has "
             f"less noise than asked. One patient moves the count by 1, so the scale is 1 / epsilon."
         )
-    if spread > 1.1 * wanted:
+    if spread > 1.13 * wanted:
         return wrong(
             f"It is off by {spread:.1f} on average, and {wanted:.0f} would do for epsilon {_EPSILON}. More noise "
             f"than needed is paid for in answers, not in budget."
