@@ -75,6 +75,10 @@ class EncryptionError(KitError):
     """Parameters, keys, values or a message cannot be encrypted, computed on or trusted as asked."""
 
 
+class ComputationError(KitError):
+    """A secure computation cannot be set up, or a party did not finish it."""
+
+
 class DatasiteError(KitError):
     """A hospital's datasite, a researcher or the folder between them cannot do what was asked."""
 

@@ -1,0 +1,29 @@
+"""CrypTen loads beside today's PyTorch, and what stood in for it on the way is gone afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ppml_helpers.errors import ComputationError
+from ppml_helpers.secure_computation import crypten_today
+
+
+def test_it_loads_and_leaves_no_stand_in_behind() -> None:
+    program = (
+        "import sys\n"
+        "from ppml_helpers.secure_computation import load_crypten\n"
+        "crypten = load_crypten()\n"
+        "assert crypten is load_crypten() and crypten.__version__ == '0.4.1'\n"
+        "assert getattr(sys.modules.get('onnx'), '__file__', 'absent' if 'onnx' not in sys.modules else None)\n"
+    )
+    subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", program], check=True)
+
+
+def test_without_it_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "crypten", raising=False)
+    monkeypatch.setattr(crypten_today.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ComputationError, match="CrypTen is not installed"):
+        crypten_today.load_crypten()
