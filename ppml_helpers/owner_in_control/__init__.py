@@ -15,6 +15,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "mock_data": ["mock_patients"],
         "network": ["Network"],
         "outputs": ["OutputRule"],
-        "syft_client": ["lean_environment", "silence"],
+        "syft_client": ["silence"],
     },
 )

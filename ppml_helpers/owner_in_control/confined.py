@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import hashlib
 import json
+import math
 import os
 import platform
 import resource
@@ -48,6 +49,7 @@ def main() -> None:
     """Do what is asked, and tell how it went."""
     asked = json.load(sys.stdin)
     os.umask(0o022)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nobody but the owner's program ends this one
     if sys.platform == "linux":
         _LIBC.prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         _LIBC.prctl(_ADOPT_ORPHANS, 1)
@@ -230,8 +232,9 @@ def _too_much(asked: dict[str, Any]) -> str:
     return "" if asked["confine"] or _size(Path(asked["job"])) <= asked["disk"] + asked["given"] else "disk"
 
 
-def _size(folder: Path) -> int:
-    return sum(found.st_size for _, found in _files(folder) if stat.S_ISREG(found.st_mode))
+def _size(folder: Path) -> float:
+    sizes = [found.st_size for _, found in _files(folder)]
+    return sum(sizes) if len(sizes) < _MOST_FILES else math.inf
 
 
 def _end_all() -> None:
@@ -258,9 +261,9 @@ def _files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
         with contextlib.suppress(OSError), os.scandir(here) as found:
             for entry in found:
                 seen += 1
-                if entry.is_dir(follow_symlinks=False) and depth < _DEEPEST and entry.name != ".venv":
+                if entry.is_dir(follow_symlinks=False) and depth < _DEEPEST:
                     waiting.append((Path(entry), depth + 1))
-                elif entry.name not in (".venv", "__pycache__"):
+                else:
                     yield str(Path(entry).relative_to(folder)), entry.stat(follow_symlinks=False)
 
 
@@ -268,6 +271,8 @@ def _left(asked: dict[str, Any], before: dict[str, str]) -> dict[str, Any]:
     """Read what is new or changed: regular files, as far as there is room for them; of the others the name alone."""
     job, room, files = Path(asked["job"]), asked["output"], {}
     for path, found in sorted(_files(job)):
+        if {".venv", "__pycache__"}.intersection(Path(path).parts):  # which every Python job leaves
+            continue
         files[path] = None
         with contextlib.suppress(OSError):
             if not stat.S_ISREG(found.st_mode):

@@ -83,11 +83,8 @@ class ReleaseGate:
         self.folder = self._box.with_name(f"{self._box.name}-gate")
         records = self.folder / "records"
         records.mkdir(parents=True, exist_ok=True)
-        self.log, self._filing, self._ledger = (
-            AuditLog(records / "audit.jsonl"),
-            Filing(records),
-            Ledger(records / "ledger.db"),
-        )
+        self.log, self._filing = AuditLog(records / "audit.jsonl"), Filing(records)
+        self._ledger = Ledger(self.log)
         with self._alone():
             for researcher, total in (budgets or {}).items():
                 pair = total if isinstance(total, tuple) and len(total) == 2 else (total, 0.0)
@@ -206,19 +203,19 @@ class ReleaseGate:
             found = self._open(job, by)
             approval, code = self._approval(found)
             run, sender = uuid.uuid4().hex, found.submitted_by
+            terms = {"epsilon": approval["epsilon"], "delta": approval["delta"]}
             if self.defences.budget:
-                self._ledger.reserve(run, sender, found.name, approval["epsilon"], approval["delta"])
+                self._ledger.charge(run, sender, found.name, **terms)
+            else:
+                self.log.append("run", job=found.name, by=sender, run=run, **terms)
             try:
-                self.log.append("run", job=found.name, by=sender, epsilon=approval["epsilon"])
                 ended = self._carry_out(found, approval, code, timeout)
                 held = self._sorted(found, approval, ended, run)
                 self._filing.hold(held)
-                self._ledger.settle(run, seen=held.status != "failed")
-                self.log.append("ended", job=held.job, by=sender, status=held.status, files=sorted(held.outputs))
                 self._tell(found, held)
                 self._let_out(found, held, ended)
             finally:
-                self._recover()  # nothing to do unless it was interrupted
+                self._recover()  # writes into the log how it ended
         return held
 
     def release(self, run: Run) -> Receipt:
@@ -227,7 +224,9 @@ class ReleaseGate:
             held = self._filing.check(run)
             found = find_job(self.owner, held.job, held.by)
             if held.status != "done":
-                raise ReleaseRefused(f"Job {run.job!r} has no result, it is {held.status}{_because(held)}: drop it.")
+                raise ReleaseRefused(
+                    f"Job {run.job!r} has no result, it is {held.status}{held.why and f' ({held.why})'}: drop it."
+                )
             if run != held:
                 raise ReleaseRefused(f"The outputs of {run.job!r} changed after they were looked at: see gate.held().")
             if self.defences.budget and not self._ledger.paid(run.id):
@@ -243,7 +242,7 @@ class ReleaseGate:
                 found.share_outputs([run.by])
             self._sync()
             self._filing.finish(run)
-            left = self._ledger.left(run.by) if self.defences.budget else None
+            left = self._ledger.budget(run.by).left if self.defences.budget else None
         return Receipt(run.job, run.by, hashes, run.epsilon, left, run.missing)
 
     def drop(self, run: Run, reason: str = "") -> None:
@@ -271,12 +270,13 @@ class ReleaseGate:
             yield
 
     def _recover(self) -> None:
-        """Throw away scratch copies, settle what is held, and give back what was reserved by runs that never ended."""
+        """Throw away scratch copies, and write into the log how the runs ended that have begun."""
         runner.clear(self.folder / runner.SCRATCH)
-        for held in self._filing.held():
-            self._ledger.settle(held.id, seen=held.status != "failed")
-        for job, sender in self._ledger.forget_unseen():
-            self.log.append("interrupted", job=job, by=sender)
+        held = {run.id: run for run in self._filing.held()}
+        for begun in self._ledger.unended():
+            found = held.get(begun["run"])
+            status, files = (found.status, sorted(found.outputs)) if found else ("interrupted", [])
+            self.log.append("ended", job=begun["job"], by=begun["by"], run=begun["run"], status=status, files=files)
 
     @contextlib.contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -412,7 +412,3 @@ class ReleaseGate:
         for target, data in out.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-
-
-def _because(run: Run) -> str:
-    return f" ({run.why})" if run.why else ""

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import os
-import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +22,7 @@ from ppml_helpers.errors import BudgetError, DatasiteError, PrivacyParameterErro
 from ppml_helpers.owner_in_control.review import visible_name
 from ppml_helpers.private_statistics.budget import Budget, Cost
 
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS totals (researcher TEXT PRIMARY KEY, epsilon REAL NOT NULL, delta REAL NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, researcher TEXT NOT NULL, job TEXT NOT NULL, "
-    "epsilon REAL NOT NULL, delta REAL NOT NULL, seen INTEGER NOT NULL)",
-)
+_UNSHOWN = ("job", "by", "fingerprint", "run", "charged", "delta")
 SECONDS = 60.0  # to wait for another program
 START = "0" * 64  # what the first line gives as the hash of the line before it
 
@@ -157,9 +152,9 @@ def _objection(text: bytes, number: int, previous: str) -> str:
 
 def _shown(details: dict[str, Any]) -> str:
     """Show what happened to which job, and leave out hashes and what is empty."""
-    rest = {key: value for key, value in details.items() if key not in ("job", "by", "fingerprint") and value}
+    rest = {key: value for key, value in details.items() if key not in _UNSHOWN and value}
     shown = [f"{key} {', '.join(value) if isinstance(value, list | dict) else value}" for key, value in rest.items()]
-    whose = f"{details['job']!r} from {details['by']}" if "job" in details else ""
+    whose = f"{details['job']!r} from {details['by']}" if "job" in details else details.get("by", "")
     return visible_name("; ".join(part for part in (whose, *shown) if part))
 
 
@@ -167,101 +162,70 @@ def _shown(details: dict[str, Any]) -> str:
 
 
 class Ledger:
-    """Budgets by researcher; the adding up is `ppml_helpers.private_statistics.Budget`'s.
+    """Budgets by researcher, read out of the log; the adding up is `ppml_helpers.private_statistics.Budget`'s.
 
-    A run is reserved before it starts, so that two runs cannot be paid with the same epsilon. When it has ended, it is
-    settled: kept if its result was seen, given back if there was none.
+    A run is charged by the line that is written before it starts. It is given back if it fails or never ends.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        with self._transaction() as connection:
-            for table in _TABLES:
-                connection.execute(table)
+    def __init__(self, log: AuditLog) -> None:
+        self._log = log
 
     def fix_total(self, researcher: str, epsilon: float, delta: float = 0.0) -> None:
         """Write down all that a researcher may ever spend."""
         total = Budget(epsilon, delta).total
-        with self._transaction() as connection:
-            known = _total(connection, researcher)
-            if known is None:
-                connection.execute("INSERT INTO totals VALUES (?, ?, ?)", (researcher, *total))
-            elif known != total:
-                raise DatasiteError(
-                    f"{researcher} was given epsilon {known.epsilon:g} and delta {known.delta:g} in all, not "
-                    f"{total.epsilon:g} and {total.delta:g}; a total is fixed before the first answer: keep to it."
-                )
+        known = self._total(researcher)
+        if known is None:
+            self._log.append("budget", by=researcher, epsilon=total.epsilon, delta=total.delta)
+        elif known != total:
+            raise DatasiteError(
+                f"{researcher} was given epsilon {known.epsilon:g} and delta {known.delta:g} in all, not "
+                f"{total.epsilon:g} and {total.delta:g}; a total is fixed before the first answer: keep to it."
+            )
 
-    def reserve(self, run: str, researcher: str, job: str, epsilon: float, delta: float) -> None:
-        """Set epsilon aside for a run, or refuse the run."""
-        with self._transaction() as connection:
-            budget = _budget(connection, researcher)
-            if budget is None:
-                raise ReleaseRefused(
-                    f"{researcher} has no privacy budget, and {job!r} would spend some: name a total in budgets=."
-                )
-            try:
-                budget.spend(epsilon, delta, what=job)
-            except (BudgetError, PrivacyParameterError) as error:
-                raise ReleaseRefused(f"Not run for {researcher}: {error}") from None
-            connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, 0)", (run, researcher, job, epsilon, delta))
+    def charge(self, run: str, researcher: str, job: str, epsilon: float, delta: float) -> None:
+        """Spend epsilon on a run, or refuse the run."""
+        if self._total(researcher) is None:
+            raise ReleaseRefused(
+                f"{researcher} has no privacy budget, and {job!r} would spend some: name a total in budgets=."
+            )
+        try:
+            self.budget(researcher).spend(epsilon, delta, what=job)
+        except (BudgetError, PrivacyParameterError) as error:
+            raise ReleaseRefused(f"Not run for {researcher}: {error}") from None
+        self._log.append("run", job=job, by=researcher, epsilon=epsilon, delta=delta, run=run, charged=True)
 
-    def settle(self, run: str, seen: bool) -> None:
-        """Keep what a run cost (its result was seen), or give it back. Settling twice changes nothing."""
-        with self._transaction() as connection:
-            if seen:
-                connection.execute("UPDATE runs SET seen = 1 WHERE run = ?", (run,))
-            else:
-                connection.execute("DELETE FROM runs WHERE run = ? AND seen = 0", (run,))
-
-    def forget_unseen(self) -> list[tuple[str, str]]:
-        """Give back what was reserved by runs that were killed before they had a result; return jobs and senders."""
-        with self._transaction() as connection:
-            return connection.execute("DELETE FROM runs WHERE seen = 0 RETURNING job, researcher").fetchall()
+    def unended(self) -> list[dict[str, Any]]:
+        """Return what the log says of runs that have begun and not ended."""
+        runs = self._runs()
+        return [details for details, status in runs.values() if status is None]
 
     def paid(self, run: str) -> bool:
         """Tell whether a run's result was paid for."""
-        with self._transaction() as connection:
-            return connection.execute("SELECT 1 FROM runs WHERE run = ? AND seen = 1", (run,)).fetchone() is not None
+        details, status = self._runs().get(run, ({}, None))
+        return bool(details.get("charged")) and status in ("done", "withheld")
 
     def budget(self, researcher: str) -> Budget:
-        """Return a researcher's budget with everything paid or reserved so far."""
-        with self._transaction() as connection:
-            budget = _budget(connection, researcher)
-        if budget is None:
+        """Return a researcher's budget with everything charged so far."""
+        total = self._total(researcher)
+        if total is None:
             raise DatasiteError(f"{researcher!r} has no privacy budget here: name a total in budgets=.")
+        budget = Budget(*total)
+        for details, status in self._runs().values():
+            if details["by"] == researcher and details.get("charged") and status in (None, "done", "withheld"):
+                budget.spend(details["epsilon"], details["delta"], what=details["job"])
         return budget
 
-    def left(self, researcher: str) -> Cost:
-        """Return what a researcher may still spend."""
-        return self.budget(researcher).left
+    def _total(self, researcher: str) -> Cost | None:
+        lines = [line["details"] for line in self._log.entries if line["event"] == "budget"]
+        return next((Cost(one["epsilon"], one["delta"]) for one in lines if one["by"] == researcher), None)
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection that has the ledger to itself; all that is written in the block counts, or nothing."""
-        connection = sqlite3.connect(self.path, timeout=SECONDS, isolation_level=None)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            mend = "close the other program" if "locked" in str(error) else "restore it from a backup"
-            raise DatasiteError(f"{self.path.name} cannot be used ({error}): {mend}.") from None
-        finally:
-            connection.close()
-
-
-def _total(connection: sqlite3.Connection, researcher: str) -> Cost | None:
-    row = connection.execute("SELECT epsilon, delta FROM totals WHERE researcher = ?", (researcher,)).fetchone()
-    return None if row is None else Cost(*row)
-
-
-def _budget(connection: sqlite3.Connection, researcher: str) -> Budget | None:
-    total = _total(connection, researcher)
-    if total is None:
-        return None
-    budget = Budget(*total)
-    rows = connection.execute("SELECT epsilon, delta, job FROM runs WHERE researcher = ? ORDER BY rowid", (researcher,))
-    for epsilon, delta, job in rows:
-        budget.spend(epsilon, delta, what=job)
-    return budget
+    def _runs(self) -> dict[str, tuple[dict[str, Any], str | None]]:
+        """Return what was run, and how it ended, by run."""
+        runs: dict[str, tuple[dict[str, Any], str | None]] = {}
+        for line in self._log.entries:
+            details = line["details"]
+            if line["event"] == "run":
+                runs[details["run"]] = (details, None)
+            elif line["event"] == "ended":
+                runs[details["run"]] = (runs[details["run"]][0], details["status"])
+        return runs

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     from syft_rds import SyftRDSClient
 
     from ppml_helpers.owner_in_control.transport import LocalFolderConnection
-
-
-#: What a job needs: programs, language and clock, room for temporary files, and that nothing is synchronised unasked.
-NEEDED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "PRE_SYNC", "OMP_NUM_THREADS")
 
 
 def demand_syft() -> None:
@@ -101,23 +96,6 @@ def silence() -> Iterator[io.StringIO]:
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         yield text
-
-
-@contextlib.contextmanager
-def lean_environment() -> Iterator[None]:
-    """Take out of `os.environ`, while the block runs, all but the variables that a job needs, `NEEDED`.
-
-    Syft starts a job with a copy of its owner's whole environment, passwords and tokens included. What is not there
-    cannot be copied. Only variables are taken away: the job still runs as the owner's own user, with all their files.
-    """
-    taken = {name: value for name, value in os.environ.items() if name not in NEEDED}
-    try:
-        for name in taken:
-            del os.environ[name]
-        yield
-    finally:
-        for name, value in taken.items():
-            os.environ.setdefault(name, value)
 
 
 # Jobs

@@ -24,7 +24,8 @@ def test_only_the_answer_arrives_and_it_is_paid(desk):
     with pytest.raises(ReleaseRefused, match="not held any more"):
         desk.gate.release(run)
     assert desk.gate.log.verify().sound
-    assert [line["event"] for line in desk.gate.log.entries][:5] == ["reviewed", "approved", "run", "ended", "released"]
+    events = [line["event"] for line in desk.gate.log.entries if line["event"] not in ("budget", "refused")]
+    assert events == ["reviewed", "approved", "run", "ended", "released"]
 
 
 def test_rejecting_costs_nothing_and_holds(desk):

@@ -20,10 +20,9 @@ def die(*_, **__):
 @pytest.mark.parametrize(
     ("owner", "step"),
     [
-        (records.Ledger, "reserve"),
+        (records.Ledger, "charge"),
         (runner, "run"),
         (runs.Filing, "hold"),
-        (records.Ledger, "settle"),
         (gate, "end_in_syft"),
     ],
 )
@@ -68,7 +67,7 @@ def test_killed_while_the_job_runs_leaves_nothing_at_work(desk, confine):
     assert desk.leaked(by_hand=True) == []
     desk.gate = desk.open()
     assert desk.gate.held() == ()
-    assert desk.gate.log.entries[-1]["event"] == "interrupted"
+    assert desk.gate.log.entries[-1]["details"]["status"] == "interrupted"
     assert at_work(desk) == []
     assert list((desk.gate.folder / runner.SCRATCH).glob("*")) == []
     assert desk.spent() == 0
@@ -87,7 +86,7 @@ def test_stopped_by_the_owner_while_the_job_runs(desk):
         desk.gate.run(review)
     presser.join()
     assert at_work(desk) == []
-    assert desk.gate.log.entries[-1]["event"] == "interrupted"
+    assert desk.gate.log.entries[-1]["details"]["status"] == "interrupted"
     assert desk.spent() == 0
     assert desk.leaked() == []
 

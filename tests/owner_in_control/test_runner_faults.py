@@ -60,8 +60,9 @@ def test_too_much_ends_within_its_limits_and_nothing_stays(tmp_path, command, se
             "processes",
         ),
         ("trap '' INT TERM HUP; setsid sleep 600 & sleep 600", 0.5, "seconds"),
+        ("for i in $(seq 1500); do mkdir d; cd d; done; chmod 0 .; sleep 600", 2, "seconds"),
     ],
-    ids=["disk", "processes", "sleeps"],
+    ids=["disk", "processes", "sleeps", "deep"],
 )
 def test_the_limits_hold_without_namespaces_too(tmp_path, script, seconds, why):
     limits = replace(SMALL, seconds=seconds)
