@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,18 @@ from ppml_helpers.federated_learning.app.federated_hospitals import task
 
 @dataclass(frozen=True)
 class Hospital:
-    """One hospital's patients, prepared for training: features (patients, features) and labels, 0 or 1."""
+    """One hospital's patients, prepared for training: features (patients, features) and labels, 0 or 1.
+
+    `sums` is its book of the masked sums that it helped to unmask, by the model that they started from; runs in this
+    process read it and write in it, as a hospital on a network does beside its table.
+    """
 
     name: str
     X_train: np.ndarray
     y_train: np.ndarray
     X_test: np.ndarray
     y_test: np.ndarray
+    sums: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def patients(self) -> int:
@@ -84,13 +89,22 @@ def pooled(hospitals: Sequence[Hospital]) -> Hospital:
 def write(hospitals: Sequence[Hospital], folder: str | Path) -> list[Path]:
     """Write each hospital's table to a file of its own, `hospital-0.npz` and so on, in a folder that exists.
 
-    The files hold real patients: keep the folder private, and delete it.
+    Beside each lies what its book of sums holds. The files hold real patients: keep the folder private, delete it.
     """
     check(hospitals)
     paths = [Path(folder) / f"hospital-{number}.npz" for number in range(len(hospitals))]
     for hospital, path in zip(hospitals, paths, strict=True):
         np.savez(path, **{part: getattr(hospital, part) for part in task.PARTS})
+        for start, members in hospital.sums.items():
+            task.book(path).mkdir(exist_ok=True)
+            (task.book(path) / start).write_text(members, "ascii")
     return paths
+
+
+def remember(hospitals: Sequence[Hospital], paths: Sequence[Path]) -> None:
+    """Take over what was written into the books of sums beside the hospitals' files."""
+    for hospital, path in zip(hospitals, paths, strict=True):
+        hospital.sums.update({entry.name: entry.read_text("ascii") for entry in task.book(path).glob("*")})
 
 
 def read(path: str | Path, name: str = "hospital") -> Hospital:

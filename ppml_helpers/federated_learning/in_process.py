@@ -157,8 +157,11 @@ def _serve(
     for number in offline:
         checks.whole(number, "a hospital in fail", 0, len(hospitals) - 1, error=FederationError)
     with _one_at_a_time, _private_folder() as folder, _quiet_flower():
-        nodes = _nodes(tables.write(hospitals, folder), context.run_config)
-        server(InProcessGrid(client, nodes, on_message, offline), context)
+        paths = tables.write(hospitals, folder)
+        try:
+            server(InProcessGrid(client, _nodes(paths, context.run_config), on_message, offline), context)
+        finally:
+            tables.remember(hospitals, paths)
 
 
 @contextmanager

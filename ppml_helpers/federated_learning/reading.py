@@ -143,7 +143,7 @@ def federation(dealt: Dealt, plan: Plan, seed: int, progress: Progress) -> Feder
         run=run,
         alone=tuple(task.auc(y, alone) for y, alone, _, _ in rows),
         pooled=tuple(task.auc(y, pooled) for y, _, pooled, _ in rows),
-        federated=run.auc,
+        federated=tuple(task.auc(y, together) for y, _, _, together in rows),
         margin=tuple(margin(y, together, alone) for y, alone, _, together in rows),
         read=read,
         error=gradient_attack.relative_error(read, dealt.fictional),
@@ -202,6 +202,39 @@ def margin(y: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
     return 2 * math.sqrt(difference.mean(axis=1).var(ddof=1) / died + difference.mean(axis=0).var(ddof=1) / lived)
 
 
+class Told(NamedTuple):
+    """What one hospital's replies tell the server in clear.
+
+    Attributes
+    ----------
+    numbers : dict of str to float
+        Every number beside the model, by kind of message and name; of several replies the last.
+    patients : int or None
+        Test patients, if the hospital names how many.
+    deaths : tuple of int
+        How many of them can have died: all numbers that every AUC of theirs allows.
+    """
+
+    numbers: dict[str, float]
+    patients: int | None
+    deaths: tuple[int, ...]
+
+
+def told(crossings: Sequence[Crossing], hospital: int) -> Told:
+    """Read from the replies of one hospital, as the server got them, all that stands there in clear.
+
+    An AUC is a number of half pairs over (deaths x survivors): in all its digits it tells how many died.
+    """
+    replies = [c for c in crossings if c.hospital == hospital and not c.reply.has_error()]
+    records = [(c.kind, record) for c in replies for record in c.reply.content.metric_records.values()]
+    numbers = {f"{kind}: {key}": value for kind, record in records for key, value in record.items()}
+    tests = [record for kind, record in records if kind.startswith("evaluate") and {"auc", "num-examples"} <= {*record}]
+    size = int(tests[-1]["num-examples"]) if tests else None
+    pairs = {deaths: 2 * deaths * (size - deaths) for deaths in range(1, size or 0)}
+    fits = {deaths for deaths, n in pairs.items() if all(abs(n * m["auc"] - round(n * m["auc"])) < 1e-6 for m in tests)}
+    return Told(numbers, size if size != 1 else None, tuple(sorted(fits)))
+
+
 def masked(update: Crossing) -> np.ndarray:
     """Return what reached the server in place of an update under masks."""
     return update.reply.content["masked"]["masked"].numpy()
@@ -218,10 +251,11 @@ def seen(update: Crossing) -> np.ndarray:
 def knowledge(update: Crossing, hospital: Hospital, settings: dict[str, Any]) -> Knowledge:
     """Return what the server knows of the first hospital's training: all but its last patient (and its noise)."""
     patients, size = hospital.patients, settings["batch-size"]
-    noise, norm = 0.0, math.inf
+    noise, norm, off = 0.0, math.inf, 1.0
     if settings["protection"] == "dp":
         batches, norm = [np.arange(patients)] * settings["local-epochs"], settings["clipping-norm"]
-        one_step = settings["learning-rate"] * settings["noise-multiplier"] * norm / patients
+        off = patients / task.rounded_size(patients)  # by which its means are taken
+        one_step = settings["learning-rate"] * settings["noise-multiplier"] * norm * off / patients
         noise = one_step * math.sqrt(len(batches))
     else:
         rng = task.rng_for(settings["seed"], update.round, update.hospital)
@@ -232,8 +266,8 @@ def knowledge(update: Crossing, hospital: Hospital, settings: dict[str, Any]) ->
         X=hospital.X_train[:-1],
         y=hospital.y_train[:-1],
         batches=batches,
-        learning_rate=settings["learning-rate"],
-        proximal_mu=settings["proximal-mu"] if settings["strategy"] == "fedprox" else 0.0,
+        learning_rate=settings["learning-rate"] * off,
+        proximal_mu=settings["proximal-mu"] / off if settings["strategy"] == "fedprox" else 0.0,
         clipping_norm=norm,
         noise=noise,
     )

@@ -21,7 +21,7 @@ class Round:
 
     number: int  # from 1
     hospitals: int  # how many models are in the round's model
-    auc: tuple[float, ...]  # of the new model on own test patients; NaN for who did not answer, empty if not measured
+    auc: tuple[float, ...]  # of the new model on own test patients, under masks one mean; empty if not measured
     bytes_down: int  # content of all messages to the hospitals, envelopes not counted
     bytes_up: int
     steps: tuple[int, ...] = ()  # of DP-SGD, taken so far; empty without "dp"
@@ -34,7 +34,7 @@ class FederatedRun:
     weights: np.ndarray = field(repr=False)
     rounds: tuple[Round, ...]
     settings: Mapping[str, int | float | str] = field(repr=False)
-    patients: tuple[int, ...]
+    patients: tuple[int, ...]  # as told to the server by each hospital (with noise to two digits), under masks in all
 
     @property
     def sha256(self) -> str:
@@ -43,7 +43,7 @@ class FederatedRun:
 
     @property
     def auc(self) -> tuple[float, ...]:
-        """The last measured AUC of each hospital."""
+        """The last measured AUC of each hospital (with noise to two digits), under masks their mean alone."""
         return next((entry.auc for entry in reversed(self.rounds) if entry.auc), ())
 
     @property
@@ -58,7 +58,10 @@ class FederatedRun:
 
     @property
     def ledgers(self) -> tuple[tuple[float, float, int], ...]:
-        """Noise multiplier, sample rate and steps of each hospital under "dp": what `accounting.epsilon` takes."""
+        """Noise multiplier, sample rate and steps of each hospital under "dp": what `accounting.epsilon` takes.
+
+        Under "masks+dp" one of the sum, which everybody but the hospitals themselves sees with all its noise.
+        """
         noise, rate = float(self.settings["noise-multiplier"]), float(self.settings["sample-rate"])
         steps = self.rounds[-1].steps if self.rounds else ()
         return tuple((noise, rate, count) for count in steps)
@@ -107,5 +110,4 @@ def from_record(weights: np.ndarray, record: str) -> FederatedRun:
 
 
 def _round(entry: dict[str, Any]) -> Round:
-    auc = tuple(float("nan") if value is None else float(value) for value in entry["auc"])
-    return Round(**{**entry, "auc": auc, "steps": tuple(entry["steps"])})
+    return Round(**{**entry, "auc": tuple(entry["auc"]), "steps": tuple(entry["steps"])})

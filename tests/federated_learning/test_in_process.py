@@ -177,7 +177,7 @@ def test_the_hook_sees_every_message_and_its_bytes(protection):
         assert [(m.round, m.kind, m.hospital) for m in seen] == [(*kind, h) for kind in kinds for h in range(3)]
     for entry in found.rounds:
         messages = [m for m in seen if m.round == entry.number]
-        assert len(messages) == 3 * ((4 if protection == "masks" else 1) + (entry.number > 1))
+        assert len(messages) == 3 * (4 if protection == "masks" else 1) * (1 + (entry.number > 1))
         assert sum(m.bytes_up for m in messages) == entry.bytes_up
         assert sum(m.bytes_down for m in messages) == entry.bytes_down
     assert (sum(m.bytes_up for m in seen), sum(m.bytes_down for m in seen)) == (found.bytes_up, found.bytes_down)
@@ -310,7 +310,7 @@ def test_the_tables_of_a_killed_program_go_with_the_next_run(tmp_path, monkeypat
 
 
 OWN_TABLES = {
-    "all its 260 patients to train on have the label 1": {"y_train": np.ones(260)},
+    "all its patients to train on have the label 1": {"y_train": np.ones(260)},
     "its table has 3 features and the server's model 4": {"X_train": np.ones((260, 3)), "X_test": np.ones((100, 3))},
     "its training ran to infinity in round 1": {"X_train": np.full((260, 4), 1e308)},
     "its table cannot be read": None,
@@ -344,7 +344,7 @@ def test_under_masks_the_others_go_on_without_it_and_it_says_so_all_the_same(mon
     told = []
     found = in_process.run(made_up(), {**SMALL, "protection": "masks"}, on_message=told.append)
     assert {entry.hospitals for entry in found.rounds} == {2}
-    assert np.isnan(found.auc[1])
+    assert len(found.auc) == 1
     said = [m.reply.error.reason for m in told if m.reply.has_error()]
     assert any("Hospital 1: its table cannot be read" in reason for reason in said)
 

@@ -5,6 +5,7 @@ Sums are exact, views are uniform, drop-outs are recovered, and nothing else can
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 
@@ -18,8 +19,9 @@ from ppml_helpers.federated_learning import (  # before Flower: it switches thin
     in_process,
     masked_sums,
     results,
+    simulated,
 )
-from ppml_helpers.federated_learning.app.federated_hospitals import masking
+from ppml_helpers.federated_learning.app.federated_hospitals import masking, task
 from ppml_helpers.federated_learning.app.federated_hospitals.masking import MaskingError
 
 FEWEST = 1e-6  # p-value below which uniform bytes are not believed: wrong once in a million tests
@@ -298,8 +300,18 @@ KINDS = ["query.keys", "query.shares", "train.masked", "query.unmask"]
 
 
 @pytest.fixture(scope="module")
-def four():
-    return hospitals.simulated(n=4, seed=0)
+def dealt():
+    return simulated(n=4, seed=0)
+
+
+@pytest.fixture
+def four(dealt):
+    """Hospitals whose books of sums are empty."""
+    return forgetful(dealt)
+
+
+def forgetful(given):
+    return [dataclasses.replace(hospital) for hospital in given]
 
 
 def run(four, on_message=None, **config):
@@ -335,8 +347,7 @@ def test_masks_are_random_the_model_is_not_and_no_message_holds_one_or_a_number_
     def look(crossing):
         kinds.append(crossing.kind)
         content = crossing.reply.content
-        held = {key for record in content.values() for key in record}
-        assert crossing.kind == "evaluate" or not held & {"weights", "num-examples"}
+        assert not {key for record in content.values() for key in record} & {"weights", "num-examples", "auc"}
         if crossing.kind == "train.masked":
             views.append(content["masked"]["masked"].numpy())
 
@@ -344,8 +355,9 @@ def test_masks_are_random_the_model_is_not_and_no_message_holds_one_or_a_number_
     plain = run(four, strategy="fedadam", protection="none")
     assert first.sha256 == second.sha256
     assert 0 < np.abs(plain.weights - first.weights).max() < 1e-9  # rounding only
-    assert first.patients == ()
-    assert kinds[: 4 * len(KINDS)] == [kind for kind in KINDS for _ in range(4)]
+    assert first.patients == (sum(hospital.patients for hospital in four),)
+    asked = KINDS + [kind.replace("train", "evaluate") for kind in KINDS]
+    assert kinds[: 4 * len(asked)] == [kind for kind in asked for _ in range(4)]
     assert len(views) == 2 * 2 * 4
     assert masked_sums.uniformity(np.concatenate(views)) > FEWEST
     assert len(np.unique(np.concatenate(views))) == 16 * 41
@@ -353,19 +365,53 @@ def test_masks_are_random_the_model_is_not_and_no_message_holds_one_or_a_number_
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_app_recovers_one_drop_out_and_stops_at_two(four, kind):
-    whole, found = run(four), run(four, lose(kind, 2))
+    whole, found = run(four), run(forgetful(four), lose(kind, 2))
     assert [entry.hospitals for entry in found.rounds] == [4, 4 if kind == "query.unmask" else 3]
     assert (found.sha256 == whole.sha256) == (kind == "query.unmask")
     assert np.abs(found.weights - whole.weights).max() < 0.1
     with pytest.raises(results.RunStopped, match=r"Only 2 of 4 hospitals .*3 are needed") as stopped:
-        run(four, lose(kind, 0, 3))
+        run(forgetful(four), lose(kind, 0, 3))
     assert stopped.value.kept.sha256 == run(four, num_server_rounds=1).sha256
 
 
 def test_a_hospitals_own_reason_reaches_the_server(four):
-    reason = r"Only 0 of 4 .* given: Hospital 0: A value to mask is .*, but must be finite and below"
+    reason = r"Only 0 of 4 .* given: Hospital 0: A value to mask is too large \(it is not told.* and below 5\.3"
     with pytest.raises(results.RunStopped, match=reason):
         run(four, learning_rate=1e8)
+
+
+def offline(hospital):
+    return lose("query.keys", hospital, server_round=1)
+
+
+def test_the_difference_of_two_sums_from_one_model_is_an_update_and_the_books_refuse_the_second(four):
+    first, second = run(four, num_server_rounds=1), run(forgetful(four), offline(3), num_server_rounds=1)
+    size = first.patients[0] - second.patients[0]
+    assert size == four[3].patients
+    read = (first.patients[0] * first.weights - second.patients[0] * second.weights) / size
+    true = task.train(np.zeros(40), four[3].X_train, four[3].y_train, 1, 64, 0.5, task.rng_for(0, 1, 3))
+    assert np.abs(read - true).max() < 1e-8
+    for given, hook, config in (
+        (four, offline(3), {}),
+        (four, lose("train.masked", 3, server_round=1), {}),  # D's line fails after the keys
+        (four, offline(3), {"seed": 9, "learning_rate": 0.499, "strategy": "fedprox"}),  # nearly the same update
+        (four[:3], None, {}),  # a federation of three
+    ):
+        with pytest.raises(results.RunStopped, match="has helped to unmask a sum of hospitals 0 1 2 3 from this very"):
+            run(given, hook, num_server_rounds=1, **config)
+    assert run(four, num_server_rounds=1).sha256 == first.sha256  # with the same hospitals nothing new is told
+
+
+def test_one_of_two_measurements_of_one_model_is_refused_if_others_take_part(four):
+    run(four, num_server_rounds=1)
+    with pytest.raises(results.RunStopped, match="has helped to unmask a sum"):
+        run(four, lose("evaluate.masked", 3, server_round=1), num_server_rounds=1)
+
+
+def test_a_hospital_that_cannot_write_its_book_unmasks_nothing(four, monkeypatch):
+    monkeypatch.setattr(task, "book", lambda table: hospitals.Path("/dev/null/book"))
+    with pytest.raises(results.RunStopped, match=r"cannot keep its book of sums \(Not a directory\)"):
+        run(four, num_server_rounds=1)
 
 
 def test_a_node_that_takes_anothers_number_stops_the_app(four):

@@ -55,7 +55,7 @@ def test_a_setting_gives_what_its_own_run_gives_and_the_patient_is_read(
     given = with_fictional(n, skew)
     run = in_process.run(given, {"num-server-rounds": 2, **config})
     assert result.run.sha256 == run.sha256
-    assert result.federated == run.auc
+    assert result.federated == pytest.approx(run.auc, abs=1e-3)  # equal but for ties by rounding
     assert result.patients == tuple(hospital.patients for hospital in given)
     assert result.table_bytes == sum(result.patients) * 40 * 8
 
@@ -72,6 +72,37 @@ def test_a_setting_gives_what_its_own_run_gives_and_the_patient_is_read(
     assert result.is_read
     assert gradient_attack.relative_error(result.read, given[0].X_train[-1]) == result.error < 1e-9
     assert result.guess > 0.5
+
+
+PROTECTED = {
+    "masks": {},
+    "dp": {"noise-multiplier": 3.88},
+    "masks+dp": {"sample-rate": 1.0, "learning-rate": 2.0},
+}
+
+
+@pytest.mark.parametrize("protection", ["none", *PROTECTED])
+def test_no_message_tells_how_many_patients_a_hospital_has_or_how_many_died(protection: str) -> None:
+    """The attack reads both exactly where nothing protects them, but for who of the two is the survivors."""
+    given, crossed = hospitals.simulated(n=4, seed=0, skew=0.9), []
+    config = {"protection": protection, "num-server-rounds": 2, **PROTECTED.get(protection, {})}
+    run = in_process.run(given, config, on_message=crossed.append)
+    secrets = {count for h in given for y in (h.y_train, h.y_test) for count in (len(y), y.sum(), len(y) - y.sum())}
+    for number, hospital in enumerate(given):
+        told = reading.told(crossed, number)
+        if protection == "none":
+            died, size = hospital.y_test.sum(), len(hospital.y_test)
+            assert (told.patients, set(told.deaths)) == (size, {died, size - died})
+            continue
+        assert (told.patients, told.deaths) == (None, ())
+        assert not secrets & set(told.numbers.values())
+        assert all(len(f"{value:g}".rstrip("0").lstrip("0.")) <= 2 for value in told.numbers.values()), told.numbers
+    if "masks" in protection:  # what the sums tell: all hospitals together
+        assert {key.split(": ")[1] for key in told.numbers} <= {"hospital", "steps"}
+        sizes = [task.rounded_size(h.patients) if "dp" in protection else h.patients for h in given]
+        assert run.patients == (sum(sizes),)
+        aucs = [task.evaluate(run.weights, h.X_test, h.y_test).auc for h in given]
+        assert run.auc == pytest.approx([np.average(aucs, weights=[len(h.y_test) for h in given])], abs=5e-4)
 
 
 def test_masks_change_nothing_but_what_the_server_sees_and_the_bytes(four: Dealt) -> None:

@@ -172,7 +172,7 @@ def test_a_huge_model_overflows_nowhere():
 
 BAD_TABLES = {
     "no patient to train on": {"X_train": np.empty((0, 5)), "y_train": np.empty(0)},
-    "100 patients to test on have the label 0": {"y_test": np.zeros(100)},
+    "all its patients to test on have the label 0": {"y_test": np.zeros(100)},
     "no finite number": {"X_train": np.full((300, 5), np.nan)},
     "other than 0 and 1": {"y_train": np.full(300, 2.0)},
     "shape": {"y_train": np.ones(299)},

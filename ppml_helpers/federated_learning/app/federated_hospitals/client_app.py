@@ -7,6 +7,7 @@ comes from the operating system's randomness.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +15,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, 
 from flwr.clientapp import ClientApp
 
 from . import secure_aggregation, task
+from .masking import least_threshold
 from .settings import Settings
 
 REFUSED = 1000  # the code of an error that a hospital words itself; Flower's own codes are small numbers
@@ -26,13 +28,14 @@ def train(message: Message, context: Context) -> Message:
     settings, weights, table = _opened(message, context)
     config = message.content["config"]
     server_round = int(config["server-round"])
-    metrics = {"num-examples": len(table.y_train), "hospital": _hospital(context)}
+    size = task.rounded_size(len(table.y_train)) if settings.is_noisy else len(table.y_train)
+    metrics = {"num-examples": size, "hospital": _hospital(context)}
     patients = {"X": table.X_train, "y": table.y_train}
     how = {"learning_rate": settings.learning_rate, "proximal_mu": float(config.get("proximal-mu", 0.0))}
-    if settings.protection == "dp":
-        rng = _private_rng(settings, server_round, context)
-        noise = {name: getattr(settings, name) for name in ("sample_rate", "clipping_norm", "noise_multiplier")}
-        weights = task.train_privately(weights, **patients, steps=settings.steps_a_round, **noise, **how, rng=rng)
+    if settings.is_noisy:
+        how |= {name: getattr(settings, name) for name in ("sample_rate", "clipping_norm")}
+        how |= {"noise_multiplier": own_noise(settings), "steps": settings.steps_a_round, "size": size}
+        weights = task.train_privately(weights, **patients, **how, rng=_private_rng(settings, server_round, context))
         metrics["steps"] = _count_steps(context, server_round, settings)
     else:
         rng = task.rng_for(settings.seed, server_round, _hospital(context))
@@ -44,11 +47,29 @@ def train(message: Message, context: Context) -> Message:
     return Message(RecordDict({"arrays": arrays, "metrics": MetricRecord(metrics)}), reply_to=message)
 
 
+def own_noise(settings: Settings) -> float:
+    """Return the noise multiplier of one hospital.
+
+    Under "masks+dp" it is a share of the stated one, such that the sum of as few hospitals as can be unmasked has all
+    of it: variances add up.
+    """
+    shares = least_threshold(settings.num_hospitals) if settings.is_masked else 1
+    return settings.noise_multiplier / math.sqrt(shares)
+
+
 def evaluate(message: Message, context: Context) -> Message:
-    """Measure the server's model on this hospital's test patients."""
-    _, weights, table = _opened(message, context)
+    """Measure the server's model on this hospital's test patients.
+
+    An AUC in all its digits beside the number of patients gives away how many of them died. So under masks both leave
+    in a sum only, and beside noise the number stays at home (every hospital counts as 1) and the AUC has two digits.
+    """
+    settings, weights, table = _opened(message, context)
     found = task.evaluate(weights, table.X_test, table.y_test)
-    metrics = {"num-examples": found.patients, "hospital": _hospital(context), "auc": found.auc, "loss": found.loss}
+    metrics = {"num-examples": found.patients, "hospital": _hospital(context), "auc": found.auc}
+    if settings.is_masked:
+        metrics["auc"] = round(found.auc, 3)
+    elif settings.is_noisy:
+        metrics |= {"num-examples": 1, "auc": round(found.auc, 2)}
     return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
 
 
@@ -67,7 +88,7 @@ def in_words(handler: Callable[[Message, Context], Message]) -> Callable[[Messag
 
 app.train()(in_words(train))
 app.evaluate()(in_words(evaluate))
-secure_aggregation.register(app, train, in_words)
+secure_aggregation.register(app, {"train": train, "evaluate": evaluate}, in_words)
 
 
 def _opened(message: Message, context: Context) -> tuple[Settings, np.ndarray, task.Table]:

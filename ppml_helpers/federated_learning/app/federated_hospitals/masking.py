@@ -82,8 +82,8 @@ def encode(values: ArrayLike, hospitals: int = 1) -> Masked:
     wrong = ~(np.abs(numbers) < limit)  # also catches NaN
     if wrong.any():
         raise MaskingError(
-            f"A value to mask is {numbers[wrong][0]:g}, but must be finite and below {limit:g}, "
-            f"so that the sum of {hospitals} hospitals fits: clip or scale the update first."
+            f"A value to mask is too large (it is not told, for this sentence goes to the server): it must be finite "
+            f"and below {limit:g}, so that the sum of {hospitals} hospitals fits: clip or scale the update first."
         )
     return np.rint(numbers * 2.0**FRACTION_BITS).astype(np.int64).view(np.uint64)
 

@@ -3,11 +3,18 @@
 A round of training becomes four exchanges instead of one: keys, shares, masked vectors, unmasking (see `masking`). A
 hospital's vector is its number of patients times its model, and that number: the server learns the sum of these
 vectors, hence the weighted average of the models and how many patients there are in all, and nothing of one hospital.
-A strategy that needs more than the average, such as a median, cannot work on it.
+A strategy that needs more than the average, such as a median, cannot work on it. A round of evaluation does the same
+with the number of test patients and the AUC.
+
+Two sums from one model, with other hospitals in them, would give the difference away. So a hospital keeps a book
+beside its table, over all runs: with whom it helped to unmask a sum from which model. More than half of the hospitals
+must help, and any two such groups have a member in common, so a second sum with others does not come about. A model
+that differs by little is another model to this book: see the lesson for what that leaves open.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -15,25 +22,36 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
-from .masking import Masked, MaskingError, MaskingHospital, PublicKeys, check_enough, decode, encode, unmasked_sum
+from . import task
+from .masking import (
+    Masked,
+    MaskingError,
+    MaskingHospital,
+    PublicKeys,
+    check_enough,
+    decode,
+    encode,
+    unmasked_sum,
+)
 from .passing_grid import PassingGrid
 
-KEYS, SHARES, MASKED, UNMASK = "query.keys", "query.shares", "train.masked", "query.unmask"
-"""The four types of messages, in order."""
+KEYS, SHARES, UNMASK = "query.keys", "query.shares", "query.unmask"
+"""The types of messages; the third of the four is "train.masked" or "evaluate.masked"."""
 
 Handler = Callable[[Message, Context], Message]
 
-_WEIGHT = "num-examples"
+_WEIGHT, _OPEN = "num-examples", ("hospital", "steps")  # what a vector is weighted by, and what may stand beside it
 
 
 # At the hospital -------------------------------------------------------------------------------------------------
 
 
-def register(app: ClientApp, train: Handler, in_words: Callable[[Handler], Handler]) -> None:
-    """Teach an app the four exchanges.
+def register(app: ClientApp, handlers: dict[str, Handler], in_words: Callable[[Handler], Handler]) -> None:
+    """Teach an app the four exchanges, for each of the handlers "train" and "evaluate".
 
-    What a hospital must remember from one to the next lives in ``context.state``, which stays at the hospital. `train`
-    answers with one record of arrays and a metric "num-examples"; `in_words` makes of a refusal an answer in words.
+    What a hospital must remember from one to the next lives in ``context.state``, which stays at the hospital. A
+    handler answers with a metric "num-examples" and with one record of arrays or a metric "auc"; `in_words` makes of a
+    refusal an answer in words.
     """
 
     @app.query("keys")
@@ -56,30 +74,37 @@ def register(app: ClientApp, train: Handler, in_words: Callable[[Handler], Handl
         _keep(hospital, context)
         return Message(RecordDict({"letters": _table("to", letters)}), reply_to=message)
 
-    @app.train("masked")
-    @in_words
-    def masked(message: Message, context: Context) -> Message:
-        hospital = _kept(context)
-        trained = train(message, context)
-        if trained.has_error():
-            return trained
-        vector = encode(_vector(trained.content), hospital.hospitals)
-        record = Array(hospital.mask(vector, _mapping("from", message.content["letters"])))
-        _keep(hospital, context)
-        metrics = {k: v for k, v in _metrics(trained.content).items() if k != _WEIGHT}
-        content = {"masked": ArrayRecord({"masked": record}), "metrics": MetricRecord(metrics)}
-        return Message(RecordDict(content), reply_to=message)
+    def masking(handler: Handler) -> Handler:
+        @in_words
+        def masked(message: Message, context: Context) -> Message:
+            hospital = _kept(context)
+            answer = handler(message, context)
+            if answer.has_error():
+                return answer
+            vector = encode(_vector(answer.content), hospital.hospitals)
+            record = Array(hospital.mask(vector, _mapping("from", message.content["letters"])))
+            _keep(hospital, context, start=_start(message))
+            metrics = {k: v for k, v in _metrics(answer.content).items() if k in _OPEN}
+            content = {"masked": ArrayRecord({"masked": record}), "metrics": MetricRecord(metrics)}
+            return Message(RecordDict(content), reply_to=message)
+
+        return masked
+
+    app.train("masked")(masking(handlers["train"]))
+    app.evaluate("masked")(masking(handlers["evaluate"]))
 
     @app.query("unmask")
     @in_words
     def unmask(message: Message, context: Context) -> Message:
-        answer = _kept(context).unmask(message.content["arrived"]["of"])
+        hospital, arrived = _kept(context), sorted(set(message.content["arrived"]["of"]))
+        answer = hospital.unmask(arrived)
+        _write_down(context, arrived)
         del context.state["masking"]  # it has answered, and keeps no key of this sum
         return Message(RecordDict({"shares": _table("about", answer)}), reply_to=message)
 
 
-def _keep(hospital: MaskingHospital, context: Context) -> None:
-    context.state["masking"] = ConfigRecord({"hospital": hospital.dump()})
+def _keep(hospital: MaskingHospital, context: Context, start: str = "") -> None:
+    context.state["masking"] = ConfigRecord({"hospital": hospital.dump(), "start": start})
 
 
 def _kept(context: Context) -> MaskingHospital:
@@ -88,10 +113,38 @@ def _kept(context: Context) -> MaskingHospital:
     return MaskingHospital.load(context.state["masking"]["hospital"])
 
 
+def _start(message: Message) -> str:
+    """Name the model that a sum starts from, and what is done with it."""
+    model = np.ascontiguousarray(message.content["arrays"]["weights"].numpy(), dtype="<f8") + 0.0  # no -0.0
+    return f"{message.metadata.message_type.split('.')[0]}-{hashlib.sha256(model.tobytes()).hexdigest()}"
+
+
+def _write_down(context: Context, arrived: list[int]) -> None:
+    """Note with whom a sum is unmasked, before it is; refuse a second one from the same start with others."""
+    members = " ".join(map(str, arrived))
+    entry = task.book(context.node_config["table"]) / str(context.state["masking"]["start"])
+    try:
+        entry.parent.mkdir(mode=0o700, exist_ok=True)
+        with entry.open("x", encoding="ascii") as file:  # whoever comes second finds it there, also at the same time
+            file.write(members)
+    except FileExistsError:
+        if (before := entry.read_text("ascii")) != members:
+            raise MaskingError(
+                f"it has helped to unmask a sum of hospitals {before} from this very model, and with {members} in a "
+                "second one the difference would be somebody's update: take the same hospitals, or another model."
+            ) from None
+    except OSError as error:
+        raise MaskingError(
+            f"it cannot keep its book of sums ({error.strerror}), and unmasks none without: let it write beside its "
+            "table."
+        ) from None
+
+
 def _vector(content: RecordDict) -> np.ndarray:
-    """Put patients times model, and patients, into one row."""
-    patients = float(_metrics(content)[_WEIGHT])
-    return np.append(patients * content["arrays"]["weights"].numpy(), patients)
+    """Put patients times model (or times AUC), and patients, into one row."""
+    metrics = _metrics(content)
+    values = content["arrays"]["weights"].numpy() if "arrays" in content else [metrics["auc"]]
+    return float(metrics[_WEIGHT]) * np.append(values, 1.0)
 
 
 def _metrics(content: RecordDict) -> MetricRecord:
@@ -103,17 +156,17 @@ def _metrics(content: RecordDict) -> MetricRecord:
 
 
 class MaskedGrid(PassingGrid):
-    """A grid that trains under masks: a strategy sends its messages and gets one reply, the average of all hospitals.
+    """A grid that works under masks: a strategy sends its messages and gets one reply, the average of all hospitals.
 
-    That reply has the model's weights as float64, and the metrics "num-examples" (patients of all hospitals in the
-    sum), "hospitals" (how many they are) and "hospital" (-1). Messages other than for training pass unchanged.
+    That reply has the model's weights as float64 (or the AUC), and the metrics "num-examples" (patients of all
+    hospitals in the sum), "hospitals" (how many they are) and "hospital" (-1).
     """
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
-        """Send messages and wait for the replies; training goes through the four exchanges."""
+        """Send messages and wait for the replies, in four exchanges."""
         messages = list(messages)
-        if not messages or messages[0].metadata.message_type != MessageType.TRAIN:
-            return self._grid.send_and_receive(messages, timeout=timeout)
+        if not messages:
+            return []
         return [_Sum(self._grid, messages, timeout).run()]
 
 
@@ -122,7 +175,7 @@ class _Sum:
 
     def __init__(self, grid: Grid, messages: list[Message], timeout: float | None) -> None:
         self._grid, self._timeout = grid, timeout
-        self._model = messages[0].content
+        self._model, self._kind = messages[0].content, messages[0].metadata.message_type
         self._nodes = {message.metadata.dst_node_id: message.metadata.dst_node_id for message in messages}
         self._hospitals = len(messages)
         self._left: list[str] = []
@@ -145,7 +198,7 @@ class _Sum:
         check_enough(len(letters), self._hospitals, "shared their secrets")
         post = {i: {j: letters[j][i] for j in letters if i in letters[j]} for i in letters}
         tasks = {i: RecordDict({**self._model, "letters": _table("from", post[i])}) for i in letters}
-        replies = self._ask(MASKED, tasks)
+        replies = self._ask(f"{self._kind}.masked", tasks)
         masked: dict[int, Masked] = {i: r.content["masked"]["masked"].numpy() for i, r in replies.items()}
         check_enough(len(masked), self._hospitals, "sent their vectors")
         arrived = RecordDict({"arrived": ConfigRecord({"of": list(masked)})})
@@ -159,11 +212,13 @@ class _Sum:
         configs = self._model.config_records  # they say which round it is
         messages = [Message(RecordDict({**configs, **c}), self._nodes[i], kind) for i, c in contents.items()]
         replies: dict[int, Message] = {}
+        left = []
         for reply in self._grid.send_and_receive(messages, timeout=self._timeout):
             if reply.has_error():
-                self._left.append(" ".join(reply.error.reason.split()))
+                left.append(" ".join(reply.error.reason.split()))
             else:
                 replies[names[reply.metadata.src_node_id]] = reply
+        self._left = left or self._left
         return dict(sorted(replies.items()))
 
     def _register(self, replies: dict[int, Message]) -> dict[int, PublicKeys]:
@@ -182,9 +237,14 @@ class _Sum:
     def _average(self, total: Masked, hospitals: int, reply: Message) -> Message:
         """Write the average where a strategy looks for a hospital's reply."""
         *summed, patients = decode(total)
-        arrays = ArrayRecord({"weights": Array(np.array(summed) / patients)})
-        metrics = {_WEIGHT: round(patients), "hospitals": hospitals, "hospital": -1}
-        reply.content = RecordDict({"arrays": arrays, "metrics": MetricRecord(metrics)})
+        average = np.array(summed) / patients
+        metrics = dict(_metrics(reply.content)) | {_WEIGHT: round(patients), "hospitals": hospitals, "hospital": -1}
+        content: dict[str, ArrayRecord | MetricRecord] = {}
+        if self._kind == MessageType.EVALUATE:
+            metrics["auc"] = float(average[0])
+        else:
+            content["arrays"] = ArrayRecord({"weights": Array(average)})
+        reply.content = RecordDict(content | {"metrics": MetricRecord(metrics)})
         return reply
 
 

@@ -39,7 +39,7 @@ def main(grid: Grid, context: Context) -> None:
 def _run(grid: Grid, context: Context, settings: Settings) -> None:
     grid = meter = Meter(grid)
     strategy = strategy_for(settings)
-    if settings.protection == "masks":
+    if settings.is_masked:
         grid = secure_aggregation.MaskedGrid(grid)
     wait_for_hospitals(grid, settings)
     books = Books(context, settings, strategy, meter)
@@ -73,7 +73,7 @@ class Books:
         trained = self._strategy.trained
         record = {
             "settings": {key: value for key, value in self._settings.as_run_config().items() if key != "out"},
-            "patients": [] if self._settings.protection == "masks" else [int(m["num-examples"]) for m in trained],
+            "patients": [int(m["num-examples"]) for m in trained],
             "rounds": self._rounds,
         }
         self._context.state["weights"] = ArrayRecord({"weights": Array(weights)})
@@ -89,12 +89,11 @@ class Books:
 
     def _round(self, server_round: int) -> dict[str, Any]:
         trained, evaluated = self._strategy.trained, self._strategy.evaluated
-        measured = {int(m["hospital"]): m["auc"] for m in evaluated}
         down, up = self._meter.read_and_reset()
         return {
             "number": server_round,
             "hospitals": int(trained[0].get("hospitals", len(trained))),
-            "auc": [measured.get(i) for i in range(self._settings.num_hospitals)] if measured else [],
+            "auc": [m["auc"] for m in evaluated],
             "steps": [int(m["steps"]) for m in trained if "steps" in m],
             "bytes_down": down,
             "bytes_up": up,

@@ -11,7 +11,7 @@ from typing import Any
 from .task import RunError
 
 STRATEGIES = ("fedavg", "fedprox", "fedadam", "fedmedian", "krum")
-PROTECTIONS = ("none", "masks", "dp")
+PROTECTIONS = ("none", "masks", "dp", "masks+dp")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Settings:
                 f"Krum withstands {self.num_malicious} poisoned hospitals only among at least {needed}, "
                 f"num-hospitals is {self.num_hospitals}: take more hospitals, a smaller num-malicious or fedmedian."
             )
-        if self.strategy in ("fedmedian", "krum") and self.protection == "masks":
+        if self.strategy in ("fedmedian", "krum") and self.is_masked:
             raise RunError(
                 f"The strategy {self.strategy} compares single updates, which masks hide from the server: "
                 f"choose fedavg, fedprox or fedadam, or another protection."
@@ -83,9 +83,19 @@ class Settings:
         return {key_of(field.name): getattr(self, field.name) for field in fields(self)}
 
     @property
+    def is_masked(self) -> bool:
+        """Whether the server gets sums only."""
+        return self.protection.startswith("masks")
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the hospitals train with noise."""
+        return self.protection.endswith("dp")
+
+    @property
     def steps_a_round(self) -> int:
-        """Noisy steps that a hospital takes in one round under "dp"."""
-        return max(1, round(self.local_epochs / self.sample_rate))
+        """Noisy steps in one round: under "dp" a hospital's own, under "masks+dp" one that all take together."""
+        return 1 if self.is_masked else max(1, round(self.local_epochs / self.sample_rate))
 
 
 def key_of(name: str) -> str:

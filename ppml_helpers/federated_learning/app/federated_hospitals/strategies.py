@@ -26,7 +26,7 @@ class EveryHospital:
     """What all strategies here share; stands before one of Flower's classes."""
 
     settings: Settings
-    trained: list[dict[str, float]]  # metrics of the last round's answers, by hospital; with masks one entry for all
+    trained: list[dict[str, float]]  # metrics of the last round's answers, by hospital; under masks one entry for all
     evaluated: list[dict[str, float]]
 
     def configure_train(
@@ -46,19 +46,13 @@ class EveryHospital:
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Check the hospitals' models, sort them and combine them."""
         replies = list(replies)
-        if self.settings.protection == "masks":
-            metrics = self._checked_sum(server_round, replies)
+        if self.settings.is_masked:
+            metrics = [_checked_model(server_round, _the_sum(server_round, replies), self.current_shape)]
         else:
             replies = _all_answers(server_round, replies, self.settings.num_hospitals)
             metrics = [_checked_model(server_round, reply, self.current_shape) for reply in replies]
         self.trained = metrics
         return super().aggregate_train(server_round, replies)
-
-    def _checked_sum(self, server_round: int, replies: list[Message]) -> list[dict[str, float]]:
-        if len(replies) != 1 or replies[0].has_error():
-            reason = replies[0].error.reason if replies else "no masked sum came back"
-            raise RunError(f"Round {server_round} brought no model: {reason}. The model of the round before is kept.")
-        return [_checked_model(server_round, replies[0], self.current_shape)]
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -75,8 +69,8 @@ class EveryHospital:
         """Check and keep what each hospital measured."""
         if not self._is_measured(server_round):
             return None
-        if self.settings.protection == "masks":  # a hospital that dropped out is away here too
-            good = _sorted([reply for reply in replies if not reply.has_error()])
+        if self.settings.is_masked:
+            good = [_the_sum(server_round, list(replies))]
         else:
             good = _all_answers(server_round, list(replies), self.settings.num_hospitals)
         self.evaluated = [_checked_evaluation(server_round, reply) for reply in good]
@@ -174,6 +168,14 @@ def _all_answers(server_round: int, replies: list[Message], hospitals: int) -> l
         f"Round {server_round} stopped: {_listed(missing)} did not answer ({'; '.join(reasons)}), and all {hospitals} "
         f"must: mend or leave out what failed and run again. {_kept(server_round)}"
     )
+
+
+def _the_sum(server_round: int, replies: list[Message]) -> Message:
+    """Return the only answer under masks, which stands for all hospitals."""
+    if len(replies) != 1 or replies[0].has_error():
+        reason = replies[0].error.reason if replies else "no masked sum came back"
+        raise RunError(f"Round {server_round} brought no sum: {reason}. {_kept(server_round)}")
+    return replies[0]
 
 
 def _listed(hospitals: list[int]) -> str:

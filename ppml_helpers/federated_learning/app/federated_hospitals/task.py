@@ -41,7 +41,8 @@ class Evaluation(NamedTuple):
 def load(path: str | Path) -> Table:
     """Read a hospital's table, a file that `numpy.savez` wrote, and refuse one that cannot be trained on.
 
-    The refusal, a `RunError`, goes to the server, so it tells neither the path nor a patient's value.
+    The refusal, a `RunError`, goes to the server, so it tells neither the path, nor a patient's value, nor how many
+    patients there are.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -56,14 +57,16 @@ def load(path: str | Path) -> Table:
     return table
 
 
+def book(table: str | Path) -> Path:
+    """Return the folder, beside a hospital's table, of the sums that it helped to unmask: a file for each start."""
+    return Path(f"{table}.sums")
+
+
 def check_table(table: Table) -> None:
     """Refuse a table on which no model can be trained and tested."""
     for X, y, part in ((table.X_train, table.y_train, "train on"), (table.X_test, table.y_test, "test on")):
         if X.ndim != 2 or y.ndim != 1 or len(X) != len(y):
-            raise RunError(
-                f"its table to {part} has features of shape {X.shape} and labels of shape {y.shape}: "
-                f"give one row of features and one label a patient."
-            )
+            raise RunError(f"its features and labels to {part} differ in shape: give a row and a label a patient.")
         if not len(y):
             raise RunError(f"it has no patient to {part}: leave it out of the federation or give it patients.")
         if not np.isfinite(X).all():
@@ -72,7 +75,7 @@ def check_table(table: Table) -> None:
             raise RunError(f"its table to {part} has labels other than 0 and 1: recode them.")
         if y.min() == y.max():
             raise RunError(
-                f"all its {len(y)} patients to {part} have the label {y[0]:.0f}, both labels are needed: "
+                f"all its patients to {part} have the label {y[0]:.0f}, both labels are needed: "
                 f"leave it out of the federation or give it more patients."
             )
     if table.X_train.shape[1] != table.X_test.shape[1]:
@@ -151,6 +154,7 @@ def train_privately(
     learning_rate: float,
     rng: np.random.Generator,
     proximal_mu: float = 0.0,
+    size: int | None = None,
 ) -> np.ndarray:
     """Train by DP-SGD (Abadi et al. 2016): what leaves the hospital hides whether any one patient was in it.
 
@@ -172,10 +176,12 @@ def train_privately(
         Standard deviation of the noise in units of the clipping norm. 0: clipping only, no promise.
     rng : Generator
         Draws patients and noise; its seed must be a secret of the hospital.
+    size : int, optional
+        The number of patients by which sums become means, where it is not to be the exact one.
     """
     start, weights = weights, weights.copy()
     lengths = np.sqrt(np.einsum("ij,ij->i", X, X) + 1)
-    expected = sample_rate * len(y)
+    expected = sample_rate * (len(y) if size is None else size)
     for _ in range(steps):
         batch = np.flatnonzero(rng.random(len(y)) < sample_rate)
         errors = probabilities(weights, X[batch]) - y[batch]
@@ -192,6 +198,11 @@ def evaluate(weights: np.ndarray, X: np.ndarray, y: np.ndarray) -> Evaluation:
     logits = _logits(weights, X)
     loss = float((np.logaddexp(0, logits) - y * logits).mean())
     return Evaluation(auc(y, logits), loss, len(y))
+
+
+def rounded_size(patients: int) -> int:
+    """Return a number of patients to two digits: what a hospital says of its size beside private training."""
+    return int(float(f"{patients:.1e}"))
 
 
 def auc(y: np.ndarray, scores: np.ndarray) -> float:
