@@ -25,6 +25,7 @@ from types import MappingProxyType
 from typing import Any
 
 import psutil
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.app.exception import AppExitException
 from flwr.clientapp import ClientApp
@@ -195,10 +196,16 @@ def _context(
 
 
 def _nodes(paths: list[Path], run_config: Mapping[str, Any]) -> dict[int, Context]:
-    """Return what each hospital's node knows, by node id."""
+    """Return what each hospital's node knows, by node id; the hospitals know each other before the run."""
+    identities = [Ed25519PrivateKey.generate() for _ in paths]
+    public = [key.public_key().public_bytes_raw().hex() for key in identities]
     return {
-        number + 1: _context(number + 1, run_config, node_config(number, len(paths), path))
-        for number, path in enumerate(paths)
+        number + 1: _context(
+            number + 1,
+            run_config,
+            node_config(number, len(paths), path) | {"identities": " ".join([key.private_bytes_raw().hex(), *public])},
+        )
+        for number, (path, key) in enumerate(zip(paths, identities, strict=True))
     }
 
 

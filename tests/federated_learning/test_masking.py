@@ -11,6 +11,8 @@ import itertools
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flwr.app import ConfigRecord
 from scipy.stats import kstest
 
 from ppml_helpers.errors import FederationError
@@ -18,6 +20,7 @@ from ppml_helpers.federated_learning import (  # before Flower: it switches thin
     hospitals,
     in_process,
     masked_sums,
+    pooled,
     results,
     simulated,
 )
@@ -412,6 +415,77 @@ def test_a_hospital_that_cannot_write_its_book_unmasks_nothing(four, monkeypatch
     monkeypatch.setattr(task, "book", lambda table: hospitals.Path("/dev/null/book"))
     with pytest.raises(results.RunStopped, match=r"cannot keep its book of sums \(Not a directory\)"):
         run(four, num_server_rounds=1)
+
+
+def puppets():
+    """Return a hook by which the server answers hospital 0 with keys of three hospitals that do not exist."""
+    made = {i: masking.MaskingHospital(i, 4) for i in (1, 2, 3)}
+
+    def hook(crossing):
+        if crossing.kind == "query.keys" and crossing.hospital in made:
+            named = {"hospital": crossing.hospital, **made[crossing.hospital].public_keys._asdict()}
+            crossing.reply.content["keys"] = ConfigRecord(named)
+
+    return hook
+
+
+def read_by_puppets(first, others, vector):
+    """Play the server, whose puppets the other hospitals are: return what it reads of the first one's vector."""
+    everyone = (first, *others)
+    public = {h.number: h.public_keys for h in everyone}
+    letters = {h.number: h.share(public) for h in everyone}
+    vectors = {h.number: vector if h is first else np.zeros_like(vector) for h in everyone}
+    masked = {h.number: h.mask(vectors[h.number], post(letters, h.number)) for h in everyone}
+    return masking.unmasked_sum(masked, public, {h.number: h.unmask(masked) for h in everyone}, 4)
+
+
+def test_three_puppets_read_the_fourth_hospital_unless_it_knows_whom_it_trusts(four):
+    vector = masking.encode(np.random.default_rng(0).normal(size=41), 4)
+    others = [masking.MaskingHospital(i, 4) for i in (1, 2, 3)]
+    assert (read_by_puppets(masking.MaskingHospital(0, 4), others, vector) == vector).all()
+    identities = [Ed25519PrivateKey.generate() for _ in range(4)]
+    known = [key.public_key().public_bytes_raw() for key in identities]
+    private = [key.private_bytes_raw() for key in identities]
+
+    def knowing(number, identity):
+        return masking.MaskingHospital(number, 4, private[identity], known)
+
+    honest = [knowing(i, i) for i in range(4)]
+    assert (read_by_puppets(honest[0], honest[1:], vector) == vector).all()  # zeros of the others: the sum is it
+    for liars in (others, [knowing(i, 0) for i in (1, 2, 3)]):  # unsigned, and signed by another
+        with pytest.raises(MaskingError, match="hospital 1's are not signed by it"):
+            read_by_puppets(knowing(0, 0), liars, vector)
+    with pytest.raises(results.RunStopped, match="Hospital 0: The keys named as hospital 1's are not signed by it"):
+        run(four, puppets())
+
+
+# Masks and noise together ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost", [None, 3])
+def test_the_sum_carries_the_stated_noise_whoever_drops_out(four, lost):
+    """Shares of noise are such that the three that are needed have all of it; four have a little more."""
+    hook, there = (None, four) if lost is None else (offline(lost), four[:lost])
+    config = {"protection": "masks+dp", "sample_rate": 1.0, "learning_rate": 1.0, "num_server_rounds": 1}
+    noise = []
+    for seed in range(6):
+        quiet, loud = (
+            run(forgetful(four), hook, seed=seed, noise_multiplier=sigma, **config).weights for sigma in (1e-9, 5.0)
+        )
+        noise.append((loud - quiet) * sum(task.rounded_size(h.patients) for h in there))
+    assert np.std(noise) == pytest.approx(5.0 * np.sqrt(len(there) / 3), rel=0.15)
+
+
+def test_masks_and_noise_take_one_step_of_all_hospitals_together(four):
+    """Without noise a round is one step on the mean of all clipped gradients; the ledger counts one step a round."""
+    config = {"protection": "masks+dp", "sample_rate": 1.0, "learning_rate": 1.0, "noise_multiplier": 0.0}
+    found = run(four, num_server_rounds=2, **config)
+    everybody = pooled(four)
+    size = sum(task.rounded_size(h.patients) for h in four)
+    how = (2, 1.0, 1.0, 0.0, 1.0, np.random.default_rng(0))
+    expected = task.train_privately(np.zeros(40), everybody.X_train, everybody.y_train, *how, size=size)
+    assert np.abs(found.weights - expected).max() < 1e-9
+    assert found.ledgers == ((0.0, 1.0, 2),)
 
 
 def test_a_node_that_takes_anothers_number_stops_the_app(four):

@@ -2,7 +2,8 @@
 
 The hospital's node is started with the node config `table` (path of its file), `partition-id` (its number) and
 `num-partitions`. With `noise-secret`, a text, its noise can be repeated, for lessons and tests; without it the noise
-comes from the operating system's randomness.
+comes from the operating system's randomness. With `identities` (in hexadecimal, separated by blanks: its own private
+Ed25519 key, then the public ones of all hospitals in their order) it takes masks from no puppet of the server's.
 """
 
 from __future__ import annotations

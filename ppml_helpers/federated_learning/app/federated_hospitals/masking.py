@@ -10,10 +10,13 @@ The protocol of Bonawitz et al. (2017, figure 2), for a server that follows the 
    of the others the shares of the key of their pairwise masks: never both, so that a vector that was only late
    stays masked.
 
-Vectors are whole numbers modulo 2^64, so that masks are uniform and sums are exact. What this small version leaves
-out: signatures. A server that breaks the rules could hand out keys of its own in step 1, or tell hospitals different
-things in step 4 (there a threshold above half, which `least_threshold` gives, already stops it from getting both
-secrets of one hospital, unless hospitals help it). Nothing here is written to withstand measuring the time it takes.
+Vectors are whole numbers modulo 2^64, so that masks are uniform and sums are exact.
+
+A server that breaks the rules could hand out keys of its own in step 1, in the name of hospitals that are puppets, and
+read the vector of the only real one. So a hospital signs its keys, if it is given an identity, and takes no others
+than signed ones, if it is given the identities of all. It could also tell hospitals different things in step 4: there a
+threshold above half, which `least_threshold` gives, stops it from getting both secrets of one hospital, unless
+hospitals help it. Nothing here is written to withstand measuring the time it takes.
 """
 
 from __future__ import annotations
@@ -22,11 +25,12 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -54,10 +58,11 @@ class MaskingError(RunError):
 
 
 class PublicKeys(NamedTuple):
-    """What a hospital shows everybody: 32 bytes each."""
+    """What a hospital shows everybody: two keys of 32 bytes, and 64 bytes that it signed them with, or none."""
 
     mask: bytes
     seal: bytes
+    signature: bytes = b""
 
 
 class Shares(NamedTuple):
@@ -186,11 +191,14 @@ class MaskingHospital:
     """One hospital's side of one sum. Make a new one for every sum.
 
     It knows by itself how many hospitals there are: the server is not asked, or it could pick a few and subtract.
+    `identity` is its private Ed25519 key, `known` the public ones of all hospitals in their order, 32 bytes each: both
+    come from people who trust each other, not from the server. Without them it takes any keys for a hospital's.
     """
 
-    def __init__(self, number: int, hospitals: int) -> None:
+    def __init__(self, number: int, hospitals: int, identity: bytes = b"", known: Sequence[bytes] = ()) -> None:
         self.number, self.hospitals, self.threshold = number, hospitals, least_threshold(hospitals)
         self._mask_private, self._seal_private, self._own_seed = (os.urandom(_SECRET) for _ in range(3))
+        self._identity, self._known = identity, tuple(known)
         self._public: dict[int, PublicKeys] = {}
         self._shares: dict[int, Shares] = {}
         self._answered = False
@@ -198,7 +206,11 @@ class MaskingHospital:
     @property
     def public_keys(self) -> PublicKeys:
         """Step 1: what the server passes on to the other hospitals."""
-        return PublicKeys(public_key(self._mask_private), public_key(self._seal_private))
+        keys = PublicKeys(public_key(self._mask_private), public_key(self._seal_private))
+        if not self._identity:
+            return keys
+        key = Ed25519PrivateKey.from_private_bytes(self._identity)
+        return keys._replace(signature=key.sign(_signed(self.number, keys)))
 
     def share(self, public: Mapping[int, PublicKeys]) -> dict[int, bytes]:
         """Step 2: split the secrets, and seal each hospital's shares for its eyes only."""
@@ -209,11 +221,23 @@ class MaskingHospital:
         check_enough(len(public), self.hospitals, "sent keys")
         if public.get(self.number) != self.public_keys:
             raise MaskingError(f"The keys named as hospital {self.number}'s are not its own: do not trust this server.")
+        self._check_signatures(public)
         self._public = dict(sorted(public.items()))
         keys = split(self._mask_private, self._public, self.threshold)
         seeds = split(self._own_seed, self._public, self.threshold)
         self._shares[self.number] = Shares(keys[self.number], seeds[self.number])
         return {i: self._seal(i, keys[i] + seeds[i]) for i in self._public if i != self.number}
+
+    def _check_signatures(self, public: Mapping[int, PublicKeys]) -> None:
+        for number, keys in public.items() if self._known else ():
+            try:
+                key = Ed25519PublicKey.from_public_bytes(self._known[number])
+                key.verify(keys.signature, _signed(number, keys))
+            except (InvalidSignature, ValueError, IndexError):
+                raise MaskingError(
+                    f"The keys named as hospital {number}'s are not signed by it: do not trust this server, "
+                    f"and ask hospital {number} on another way."
+                ) from None
 
     def mask(self, vector: Masked, letters: Mapping[int, bytes]) -> Masked:
         """Step 3: add the own mask, and for each hospital that sent a letter the mask shared with it.
@@ -271,6 +295,7 @@ class MaskingHospital:
                 "public": [[i, *(key.hex() for key in keys)] for i, keys in self._public.items()],
                 "shares": [[i, *(share.hex() for share in shares)] for i, shares in self._shares.items()],
                 "answered": self._answered,
+                "identities": [key.hex() for key in (self._identity, *self._known)],
             }
         ).encode()
 
@@ -278,7 +303,8 @@ class MaskingHospital:
     def load(cls, text: bytes) -> MaskingHospital:
         """Go on from what `dump` wrote."""
         kept = json.loads(text)
-        hospital = cls(kept["number"], kept["hospitals"])
+        identity, *known = map(bytes.fromhex, kept["identities"])
+        hospital = cls(kept["number"], kept["hospitals"], identity, known)
         hospital._mask_private, hospital._seal_private, hospital._own_seed = map(bytes.fromhex, kept["secrets"])
         hospital._public = {i: PublicKeys(*map(bytes.fromhex, keys)) for i, *keys in kept["public"]}
         hospital._shares = {i: Shares(*map(bytes.fromhex, shares)) for i, *shares in kept["shares"]}
@@ -318,6 +344,10 @@ def _pairwise(private: bytes, public: bytes, own: int, other: int, length: int) 
     """Return the mask of a pair, as the hospital with the lower number adds it and the other subtracts it."""
     stream = keystream(agree(private, public, "masks"), length)
     return stream if own < other else np.uint64(0) - stream
+
+
+def _signed(number: int, keys: PublicKeys) -> bytes:
+    return f"federated hospitals: keys of {number}: ".encode() + keys.mask + keys.seal
 
 
 def _address(sender: int, to: int) -> bytes:

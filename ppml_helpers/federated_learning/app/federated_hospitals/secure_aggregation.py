@@ -38,6 +38,8 @@ from .passing_grid import PassingGrid
 KEYS, SHARES, UNMASK = "query.keys", "query.shares", "query.unmask"
 """The types of messages; the third of the four is "train.masked" or "evaluate.masked"."""
 
+_KEYS = PublicKeys._fields
+
 Handler = Callable[[Message, Context], Message]
 
 _WEIGHT, _OPEN = "num-examples", ("hospital", "steps")  # what a vector is weighted by, and what may stand beside it
@@ -59,7 +61,9 @@ def register(app: ClientApp, handlers: dict[str, Handler], in_words: Callable[[H
     def keys(message: Message, context: Context) -> Message:
         if missing := {"partition-id", "num-partitions"} - context.node_config.keys():
             raise MaskingError(f"its node was started without `{min(missing)}`: give it in the node config.")
-        hospital = MaskingHospital(*(int(context.node_config[name]) for name in ("partition-id", "num-partitions")))
+        numbers = (int(context.node_config[name]) for name in ("partition-id", "num-partitions"))
+        identity, *known = str(context.node_config.get("identities", "")).split(" ")
+        hospital = MaskingHospital(*numbers, bytes.fromhex(identity), [bytes.fromhex(key) for key in known])
         _keep(hospital, context)
         named = {"hospital": hospital.number, **hospital.public_keys._asdict()}
         return Message(RecordDict({"keys": ConfigRecord(named)}), reply_to=message)
@@ -69,7 +73,7 @@ def register(app: ClientApp, handlers: dict[str, Handler], in_words: Callable[[H
     def shares(message: Message, context: Context) -> Message:
         hospital = _kept(context)
         given = message.content["public"]
-        public = {i: PublicKeys(*two) for i, *two in zip(given["of"], given["mask"], given["seal"], strict=True)}
+        public = {i: PublicKeys(*keys) for i, *keys in zip(*(given[part] for part in ("of", *_KEYS)), strict=True)}
         letters = hospital.share(public)
         _keep(hospital, context)
         return Message(RecordDict({"letters": _table("to", letters)}), reply_to=message)
@@ -191,8 +195,8 @@ class _Sum:
         first = self._ask(KEYS, {node: RecordDict() for node in self._nodes})
         public = self._register(first)
         check_enough(len(public), self._hospitals, "sent keys")
-        masks, seals = ([keys[part] for keys in public.values()] for part in (0, 1))
-        book = RecordDict({"public": ConfigRecord({"of": list(public), "mask": masks, "seal": seals})})
+        parts = {part: [getattr(keys, part) for keys in public.values()] for part in _KEYS}
+        book = RecordDict({"public": ConfigRecord({"of": list(public), **parts})})
         shared = self._ask(SHARES, dict.fromkeys(public, book))
         letters = {i: _mapping("to", reply.content["letters"]) for i, reply in shared.items()}
         check_enough(len(letters), self._hospitals, "shared their secrets")
@@ -230,7 +234,7 @@ class _Sum:
             number = keys["hospital"]
             if number in public:
                 raise MaskingError(f"Two nodes are hospital {number}: give each node a partition-id of its own.")
-            public[number], nodes[number] = PublicKeys(keys["mask"], keys["seal"]), node
+            public[number], nodes[number] = PublicKeys(*(keys[part] for part in _KEYS)), node
         self._nodes = nodes
         return dict(sorted(public.items()))
 
