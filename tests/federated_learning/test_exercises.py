@@ -67,6 +67,8 @@ RIGHT = [
     ("07.2", epsilon(600)),
     ("07.2", accounting.compose([(2.0, 0.1, 300), (2.0, 0.1, 300)])),
     ("07.2", round(epsilon(600), 2)),
+    ("07.2", 6.17),  # Opacus' PRV accountant
+    ("07.2", 6.68),  # Opacus' and dp-accounting's RDP accountants
     ("07.3", PLAN),
     ("07.3", {wish: measure.upper() for wish, measure in reversed(PLAN.items())}),
     ("07.4", difference),
@@ -93,6 +95,7 @@ WRONG = [
     ("07.2", epsilon(300, 0.2), "not twice the chance"),
     ("07.2", 0, "above 0"),
     ("07.2", 600, "how many steps"),
+    ("07.2", 15.0, "That bound holds, but it is loose: 2.4 times"),
     ("07.3", "masks", "its keys are 'line', 'server'"),
     ("07.3", {"line": "tls"}, "its keys are 'line', 'server'"),
     ("07.3", PLAN | {"line": "a firewall"}, "this is 'a firewall', and the choices are"),
