@@ -83,6 +83,9 @@ def t_closeness(df: pd.DataFrame, qi: Iterable[Hashable], sensitive: Hashable, d
     """Return how far a class's distribution of the sensitive attribute can be from the table's (Li et al. 2007).
 
     The distance is the earth mover's: the least share of rows that must change their value, times how far they go.
+    Here a missing entry counts as a value of its own, though for l it is none. l asks how many values somebody could
+    have, and that nothing is recorded is none of them. t asks what a class shows, and that nothing is recorded is
+    shown too: it may be as telling as a value. So look at both where many entries are missing.
     """
     checks.choice(distance, "distance", get_args(Distance), error=AnonymityError)
     qi = checked_columns(df, qi, sensitive)

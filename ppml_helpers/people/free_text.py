@@ -380,7 +380,10 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("phone", _pattern(r"(?<![\w+])(?P<it>(?:\+[0-9]{1,2}~|0)[0-9]{2,4}(?:/|~)[0-9]{3,6}(?:/|~)[0-9]{3,4})(?!\d)")),
     (
         "date",
-        _pattern(r"(?<!\d)(?P<it>[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}([./])[0-9]{1,2}\2(?:[0-9]{4}|[0-9]{2}))(?!\d)"),
+        _pattern(
+            r"(?<!\d)(?P<it>[0-9]{4}(?: )?(?P<by>[./-])(?: )?[0-9]{1,2}(?: )?(?P=by)(?: )?[0-9]{1,2}"
+            r"|[0-9]{1,2}(?: )?(?P<of>[./-])(?: )?[0-9]{1,2}(?: )?(?P=of)(?: )?(?:[0-9]{4}|[0-9]{2}))(?!\d)"
+        ),
     ),
     ("date", _pattern(rf"(?<!\d)(?P<it>[0-9]{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? [0-9]{{4}})?)(?!\w)")),
     ("date", _pattern(rf"(?<!\w)(?P<it>{_MONTH} [0-9]{{1,2}}(?:, [0-9]{{4}})?)(?!\w)")),
@@ -428,15 +431,27 @@ def find(text: str) -> list[Span]:
     return sorted(Span(places[start], places[end], kind) for start, end, kind in found)
 
 
-_HYPHENS = "\u2010\u2011\u2012\u2013\u2212"
+_LONG_DASHES = "\u2014\u2015\u2e3a\u2e3b"  # hyphens only after a digit: elsewhere they part sentences
+_LOOK_ALIKE = {"\u2212": "-", "\u2043": "-", "\u2044": "/", "\u2215": "/"}
+
+
+def _as_typed(character: str, before: str) -> str:
+    """Return the character of a plain keyboard that another looks like, after the one before it."""
+    plain = unicodedata.normalize("NFKC", character)
+    plain = plain if len(plain) == 1 else character
+    if plain.isdecimal():
+        return str(unicodedata.decimal(plain))
+    if unicodedata.category(plain) == "Pd" and (plain not in _LONG_DASHES or before.isdecimal()):
+        return "-"
+    return " " if plain.isspace() and plain != "\n" else _LOOK_ALIKE.get(plain, plain)
 
 
 def _plain(text: str) -> tuple[str, Sequence[int]]:
     """Return a text as it looks, one plain character for each that is seen, and where each begins in the text.
 
-    Every blank but the end of a line is a space (also one that does not break), every short dash a hyphen; a letter
-    and its accent are one character, and what has no width belongs to the character before it. One more place, the
-    length of the text, ends the list.
+    Every blank but the end of a line is a space (also one that does not break), every short dash and each one after a
+    digit a hyphen, every digit one of ours; a letter and its accent are one character, and what has no width belongs
+    to the character before it. One more place, the length of the text, ends the list.
     """
     if text.isascii() and text.isprintable():
         return text, range(len(text) + 1)
@@ -446,9 +461,7 @@ def _plain(text: str) -> tuple[str, Sequence[int]]:
             whole = unicodedata.normalize("NFC", seen[-1] + character)
             seen[-1] = whole if len(whole) == 1 else seen[-1]
             continue
-        plain = unicodedata.normalize("NFKC", character)
-        plain = plain if len(plain) == 1 else character
-        seen.append("-" if plain in _HYPHENS else " " if plain.isspace() and plain != "\n" else plain)
+        seen.append(_as_typed(character, "".join(seen[-1:])))
         places.append(place)
     return "".join(seen), [*places, len(text)]
 

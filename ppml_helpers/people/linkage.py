@@ -155,7 +155,9 @@ def link(table: pd.DataFrame, register: pd.DataFrame, on: Sequence[Hashable] | H
     """Find, for each row of a table, the people of a register who fit it.
 
     Values must be equal: 63 and 63.0 are, "QA7 3" and "qa7 3" are not. A missing value, of either side, rules nobody
-    out, whether it is missing still or written as a released table does ("missing", or "60-67|missing").
+    out, whether it is missing still or written as a released table does ("missing", or "60-67|missing"). To let it
+    fit nobody would be easier, and would make the attacker fail wherever an entry is missing: a table with holes
+    would look safer than one with a column less. So whoever knows more columns never finds fewer people.
 
     Parameters
     ----------

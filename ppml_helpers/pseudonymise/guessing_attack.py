@@ -22,9 +22,11 @@ Progress = Callable[[float, str], None]
 
 _REPORT_EVERY = 0.05  # seconds: often enough for a progress bar, seldom enough to cost nothing
 _SHORTEST = 16  # characters: what is shorter is no digest, and may be read in too many ways
-_HEX = re.compile(r"(?:0x|\\x)?((?:[0-9a-fA-F][-: ]?)+)")
+_HEX = re.compile(r"(?:0[xX]|\\x)?((?:[0-9a-fA-F][-: ]?)+)")
 _UUID = (slice(8), slice(8, 12), slice(12, 16), slice(16, 20), slice(20, 32))
-_BASE64, _BASE32 = re.compile(r"[A-Za-z0-9+/]+"), re.compile(r"[A-Z2-7]+")
+_BASE64, _BASE32 = re.compile(r"[A-Za-z0-9+/]+"), re.compile(r"[A-Z2-7]+", re.IGNORECASE)
+_LABEL = re.compile(r".*[$}:;|,](?=.)|(?:sha|md|hmac|blake)[a-z0-9/]*(?:[-_]\d+)?[-= ]", re.IGNORECASE)
+_AROUND = " \t\r\n\"'<>[]{}()"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def dictionary_attack(
     ----------
     pseudonyms : iterable of str
         What the attacker holds; repeats are allowed. A digest is found in whatever form it is written: hexadecimal
-        in small letters or capitals, with dashes or colons, base64 of either alphabet, base32.
+        in small letters or capitals, with dashes or colons, base64 of either alphabet, base32, and with a label in
+        front, such as "sha256:", "0x" or a salt and "$".
     candidates : iterable of str
         Possible identifiers, in their normal form. May be a generator.
     hasher : callable
@@ -114,14 +117,21 @@ def _writings(pseudonym: str, digest: str) -> list[str]:
     """Return every other way to write a digest that has the length of the hasher's."""
     if len(pseudonym) == len(digest) and pseudonym.islower() and digest.islower():  # both in the usual form
         return []
-    digits = _digits(pseudonym)  # of one that was cut, the last may be half a byte
-    texts = [digits.lower(), digits.upper()]
-    for raw in _readings(pseudonym):
+    parts = {part for part in (pseudonym, _bare(pseudonym)) if len(part) >= _SHORTEST}
+    digits = [_digits(part) for part in parts]  # of a digest that was cut, the last may be half a byte
+    texts = [*parts, *map(str.lower, digits), *map(str.upper, digits)]
+    for raw in {raw for part in parts for raw in _readings(part)}:
         plain, dashed = raw.hex(), "-".join(map(raw.hex().__getitem__, _UUID)) if len(raw) == 16 else ""
         coded = [base64.b64encode(raw), base64.urlsafe_b64encode(raw), base64.b32encode(raw)]
         texts += [plain, plain.upper(), dashed, dashed.upper()]
         texts += [one for text in coded for one in (text.decode(), text.decode().rstrip("="))]
-    return [text for text in texts if len(text) == len(digest)]
+    front = digest.removesuffix(_bare(digest))
+    return [front + text for text in texts if len(front + text) == len(digest)]
+
+
+def _bare(text: str) -> str:
+    """Return a digest without what stands around it and in front, such as "sha256:", "{SHA256}" or a salt and "$"."""
+    return _LABEL.sub("", unquote(text).strip(_AROUND), count=1)
 
 
 def _readings(text: str) -> list[bytes]:
@@ -134,7 +144,7 @@ def _readings(text: str) -> list[bytes]:
     if _BASE64.fullmatch(bare) and len(bare) % 4 != 1:
         found.append(base64.b64decode(bare + "=" * (-len(bare) % 4)))
     if _BASE32.fullmatch(bare) and len(bare) % 8 in (0, 2, 4, 5, 7):
-        found.append(base64.b32decode(bare + "=" * (-len(bare) % 8)))
+        found.append(base64.b32decode(bare.upper() + "=" * (-len(bare) % 8)))
     return found
 
 

@@ -247,6 +247,12 @@ def test_other_locales_are_written_and_spans_stay_exact(locale) -> None:
         ("020\u202f7946\u00a00123 (212)\u00a0555\u20110147", "[PHONE] [PHONE]"),
         ("QA7\u00a03, H\u00a01234567, ９９９００００018", "[POSTCODE], [MRN], [NATIONAL ID]"),
         ("12\u00a0April\u2007 1993, April\n12, 1993, 1993\u201104\u201112", "[DATE], [DATE], [DATE]"),
+        (
+            "1993\u20114\u20117, 7\u2013\u20094\u2013\u200993, 1993\u22124\u221207, 7\u2044 4\u20441993",
+            "[DATE], [DATE], [DATE], [DATE]",
+        ),
+        ("1993\u20144\u201407, ７．４．１９９３, 1993 - 4 - 7, ٧/٤/١٩٩٣", "[DATE], [DATE], [DATE], [DATE]"),
+        ("12\u2014or 13\u2014days", "12\u2014or 13\u2014days"),
         ("a\u00a0b  c\u200bd", "a\u00a0b  c\u200bd"),
         ("", ""),
     ],

@@ -58,13 +58,17 @@ WRITINGS = {
     "small": bytes.hex,
     "capitals": lambda raw: raw.hex().upper(),
     "colons": lambda raw: raw.hex(":"),
-    "0x": lambda raw: f"0x{raw.hex()}",
+    "0X": lambda raw: f"0X{raw.hex()}",
+    "sha256:": lambda raw: f"sha256:{raw.hex()}",
+    "a salt and $": lambda raw: f"'sha256$qa-1993${raw.hex().upper()}'",
+    "sha-256-": lambda raw: f"sha-256-{base64.b64encode(raw).decode()}",
+    "{SHA256}": lambda raw: f"{{SHA256}}{base64.b64encode(raw).decode()}",
     "base64": lambda raw: base64.b64encode(raw).decode(),
     "base64 of addresses, bare": lambda raw: base64.urlsafe_b64encode(raw).decode().rstrip("="),
-    "base32": lambda raw: base64.b32encode(raw).decode(),
+    "base32": lambda raw: base64.b32encode(raw).decode().rstrip("=").lower(),
     "identifier with dashes": lambda raw: str(uuid.UUID(bytes=raw[:16])).upper(),
 }
-MADE = [name for name in WRITINGS if name not in ("colons", "0x")]  # no hash function of anybody writes these
+MADE = ("small", "capitals", "base64", "base64 of addresses, bare", "identifier with dashes", "sha256:")  # by a hasher
 
 
 @pytest.mark.parametrize(("given", "made"), [(one, other) for one in WRITINGS for other in MADE])
