@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import signal
 import ssl
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,6 +112,15 @@ def test_flower_reads_node_config_and_run_config_as_they_were_meant(tmp_path: Pa
     assert parse_config_args([command[command.index("--node-config") + 1]]) == about
     chosen = complete(hospitals.simulated(n=2), {"learning-rate": 1e-05, "out": f"{odd}/run.npz"})
     assert parse_config_args([commands.in_toml(chosen)]) == chosen
+
+
+def test_the_page_for_real_machines_writes_the_credentials_that_flower_reads(tmp_path: Path) -> None:
+    page = (REPOSITORY / "workshop" / "real-network.md").read_text("utf-8")
+    program = textwrap.dedent(re.search(r'python -c "\n(.*?)\n    " >', page, re.DOTALL)[1])
+    (tmp_path / "submit.token").write_text("0123abcd\n")  # as openssl writes it
+    words = [sys.executable, "-c", program.replace("federation.example.org:8000", "127.0.0.1:8000")]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == commands.credentials(8000, "0123abcd")
 
 
 def test_the_server_demands_keys_and_tls_and_serves_this_computer_alone(keys: certificates.Keys) -> None:
