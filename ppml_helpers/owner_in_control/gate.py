@@ -159,7 +159,7 @@ class ReleaseGate:
                 "delta": delta,
                 "reason": reason,
                 "data": self._data(texts, data),
-                "outputs": sorted(agreed(texts) if outputs is None else outputs),
+                "outputs": agreed(texts if outputs is None else [f"outputs/{name}" for name in outputs]),
             }
             self._filing.approve(review, **terms)
             self.log.append("approved", job=review.job, by=review.by, epsilon=epsilon, reason=reason)
@@ -336,11 +336,8 @@ class ReleaseGate:
     ) -> runner.Ended:
         """Run a job in a scratch copy of the SyftBox with nothing in it but the job and its data."""
         inbox, email = self._below_box(found.job_submission_path), self.owner.email
-        folders = [
-            self._box / email / half / "syft_datasets" / name
-            for name in approval["data"]
-            for half in ("public", "private")
-        ]
+        halves = (self._box / email / half / "syft_datasets" for half in ("public", "private"))
+        folders = [half / name for half in halves for name in approval["data"]]
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
         return runner.run(
             self.folder / runner.SCRATCH,
@@ -356,8 +353,11 @@ class ReleaseGate:
                 "PRE_SYNC": "false",
             },
             limits=replace(self.limits, seconds=timeout),
-            confine=None if self.defences.scratch_copy else False,
+            confine=self._confine(),
         )
+
+    def _confine(self) -> str:
+        return runner.confinement() if self.defences.scratch_copy else "limits"
 
     def _below_box(self, path: Path) -> str:
         return f"SyftBox/{path.relative_to(self._box).as_posix()}"
@@ -382,7 +382,7 @@ class ReleaseGate:
             logs={f"{name}.txt": text for name, text in ended.logs.items()},
             removed=shown([path.removeprefix(f"{inbox}/").removeprefix(site) for path in left]),
             epsilon=approval["epsilon"],
-            missing=runner.missing(),
+            missing=runner.missing(self._confine()),
             id=run,
         )
 

@@ -65,7 +65,7 @@ def run(
     cwd: str = ".",
     variables: Mapping[str, str] | None = None,
     limits: Limits | None = None,
-    confine: bool | None = None,
+    confine: str | None = None,
 ) -> Ended:
     """Run a command in a new scratch folder that is gone afterwards.
 
@@ -85,13 +85,13 @@ def run(
         Its variables beside the path; ``{job}`` in a value stands for the scratch folder.
     limits : Limits, optional
         What it may use.
-    confine : bool, optional
-        In namespaces of its own; default: where this system has them.
+    confine : {"namespaces", "landlock", "limits"}, optional
+        What keeps it from everything else; default: the first of these that this system has.
     """
     limits, copies = limits or Limits(), copies or {}
-    confine = confinement() if confine is None else confine
+    confine = confine or confinement()
     with _scratch(folder) as root:
-        job = "/job" if confine else str(root / "job")
+        job = "/job" if confine == "namespaces" else str(root / "job")
         own = {name: value.replace("{job}", job) for name, value in (variables or {}).items()}
         texts = {**texts, "bin/uv": offline_uv.launcher(sys.executable).encode()}
         asked = {
@@ -101,11 +101,11 @@ def run(
             "job": job,
             "cwd": os.path.normpath(f"{job}/{cwd}"),
             "command": list(command),
-            "folders": [*folders, cwd],
+            "folders": [*folders, cwd, "tmp"],
             "texts": {path: base64.b64encode(data).decode() for path, data in texts.items()},
             "copies": {path: str(source) for path, source in copies.items()},
             "given": sum(map(len, texts.values())) + sum(source.stat().st_size for source in copies.values()),
-            "started": 0 if confine else _started(),
+            "started": 0 if confine == "namespaces" else _started(),
             "readable": [sys.prefix, sys.base_prefix, offline_uv.__file__],
             "environment": {**environment(job), **own, "PPML_SCRATCH": str(root)},
         }
@@ -116,7 +116,8 @@ def environment(job: str) -> dict[str, str]:
     """Return the variables of every job; none of them is the owner's, and one thread is enough for a count."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     path = os.pathsep.join([f"{job}/bin", str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])
-    return {**threads, "PATH": path, "HOME": job, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+    places = {"PATH": path, "HOME": job, "TMPDIR": f"{job}/tmp"}
+    return {**threads, **places, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _started() -> int:
@@ -172,7 +173,7 @@ def _carried_out(asked: dict) -> Ended:
     return Ended(found["code"], found["why"], {"stdout": found["stdout"], "stderr": found["stderr"]}, files)
 
 
-# What this system offers
+# What this system offers, tried by a job that attacks
 
 _ATTACK = """
 import mmap, os, socket, sys
@@ -192,8 +193,19 @@ for name, attempt in (
 """
 
 
-def _attacked(confine: bool) -> tuple[str, ...]:
-    """Run a job that tries to get at the owner's files, programs and network; return what it got at."""
+@functools.cache
+def confinement() -> str:
+    """Name what keeps a job from everything else here: on Linux namespaces or, where they are forbidden, Landlock."""
+    for confine in ("namespaces", "landlock") if sys.platform == "linux" else ():
+        with contextlib.suppress(DatasiteError):
+            missing(confine)
+            return confine
+    return "limits"
+
+
+@functools.cache
+def missing(confine: str) -> tuple[str, ...]:
+    """Run a job that tries to get at the owner's files, programs and network; name what it got, a clause each."""
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as door:
         outside = Path(folder, "outside")
         outside.write_text("the owner's")
@@ -203,21 +215,3 @@ def _attacked(confine: bool) -> tuple[str, ...]:
     if ended.status != "done":
         raise DatasiteError(f"A job that tries this system's limits failed: {ended.logs['stderr'][-300:]}")
     return tuple(ended.logs["stdout"].splitlines())
-
-
-@functools.cache
-def confinement() -> bool:
-    """Tell whether this system can run a job in namespaces of its own (Linux can, unless a container forbids it)."""
-    if sys.platform != "linux":
-        return False
-    try:
-        _attacked(confine=True)
-    except DatasiteError:
-        return False
-    return True
-
-
-@functools.cache
-def missing() -> tuple[str, ...]:
-    """Name what this system does not keep from a job, a clause each; nothing on an ordinary Linux."""
-    return _attacked(confinement())

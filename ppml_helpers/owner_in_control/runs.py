@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,7 @@ def _run(path: Path) -> Run:
     return Run(**{**kept, "outputs": outputs, "removed": tuple(kept["removed"]), "missing": tuple(kept["missing"])})
 
 
-def shown(paths: list[str]) -> tuple[str, ...]:
-    """Return names of files as they can be shown."""
-    return tuple(visible_name(path) for path in paths)
+def shown(paths: Sequence[str], most: int = 20) -> tuple[str, ...]:
+    """Return names of files as they can be shown, and how many more there are."""
+    more = len(paths) - most
+    return (*map(visible_name, paths[:most]), *([f"and {more} more"] if more > 0 else []))

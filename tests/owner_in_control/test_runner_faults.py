@@ -20,7 +20,7 @@ FORKS = "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError
 TOGETHER = (
     "import os, time\nfor _ in range(5):\n    os.fork() or (bytearray(120 * 2**20), time.sleep(60))\ntime.sleep(60)"
 )
-namespaces = pytest.mark.skipif(not runner.confinement(), reason="no namespaces here, as `runner.missing` says")
+namespaces = pytest.mark.skipif(runner.confinement() != "namespaces", reason="no namespaces here")
 
 
 def python(code: str) -> list[str]:
@@ -66,7 +66,7 @@ def test_too_much_ends_within_its_limits_and_nothing_stays(tmp_path, command, se
 )
 def test_the_limits_hold_without_namespaces_too(tmp_path, script, seconds, why):
     limits = replace(SMALL, seconds=seconds)
-    ended = runner.run(tmp_path, ["bash", "-c", script], {}, limits=limits, confine=False)
+    ended = runner.run(tmp_path, ["bash", "-c", script], {}, limits=limits, confine="limits")
     assert (ended.status, ended.why) == ("failed", why)
     assert jobs_in(tmp_path) == list(tmp_path.iterdir()) == []
 
@@ -81,23 +81,47 @@ def test_the_owners_service_goes_on(desk):
     assert desk.spent() == pytest.approx(0.1)
 
 
-def test_what_the_system_does_not_keep_from_a_job_is_measured(monkeypatch):
-    without = runner._attacked(confine=False)
+@pytest.mark.skipif(sys.platform != "linux", reason="namespaces and Landlock are Linux's")
+def test_what_the_system_does_not_keep_from_a_job_is_measured(tmp_path, monkeypatch):
+    without = runner.missing("limits")
     assert without[:2] == ("other files can be read", "other files can be written")
     assert "the network can be reached" in without
-    if runner.confinement():
-        assert runner.missing() == ()
+    confine = runner.confinement()
+    assert "other files can be written" not in runner.missing(confine) or confine == "limits"
+    if confine != "namespaces":
+        return
+    assert runner.missing("namespaces") == ()
+    own, honest = runner.missing, runner._carried_out
 
-    def forbidden(confine):
-        raise DatasiteError("namespaces: Operation not permitted")
+    def forbidden(asked):
+        if asked["confine"] == "namespaces":
+            raise DatasiteError("namespaces: Operation not permitted")
+        return honest(asked)
 
-    monkeypatch.setattr(runner, "_attacked", forbidden)
-    assert runner.confinement.__wrapped__() is False
+    monkeypatch.setattr(runner, "_carried_out", forbidden)
+    own.cache_clear()
+    assert runner.confinement.__wrapped__() in ("landlock", "limits"), "as in a container that forbids them"
+    own.cache_clear()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
+def test_where_namespaces_are_forbidden_landlock_keeps_files_and_network(tmp_path):
+    try:
+        missing = runner.missing("landlock")
+    except DatasiteError:
+        pytest.skip("this kernel has no Landlock")
+    assert not {"other files can be read", "other files can be written"}.intersection(missing)
+    (tmp_path / "x").write_text("the owner's")
+    code = "import numpy, sys, syft, tempfile\ntempfile.TemporaryFile()\nopen('new', 'w').write('1')\nopen(sys.argv[1], 'a')"
+    ended = runner.run(tmp_path / "s", [sys.executable, "-c", code, str(tmp_path / "x")], {}, confine="landlock")
+    assert (ended.status, list(ended.files)) == ("failed", ["new"])
+    assert "Permission denied" in ended.logs["stderr"]
+    assert (tmp_path / "x").read_text() == "the owner's"
 
 
 def test_a_job_that_cannot_be_started_has_a_sentence(tmp_path):
     with pytest.raises(DatasiteError, match=r"The job could not be run \(.*No such file.*\): "):
-        runner.run(tmp_path, ["no-such-program"], {}, confine=False)
+        runner.run(tmp_path, ["no-such-program"], {}, confine="limits")
     assert list(tmp_path.iterdir()) == []
 
 
