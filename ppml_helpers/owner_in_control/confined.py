@@ -40,6 +40,7 @@ _READ_ONLY, _NO_SETUID, _NO_DEVICES, _NO_PROGRAMS, _AGAIN, _BIND, _DEEP, _PRIVAT
 )  # fmt: skip
 _KEPT = {2: 2, 4: 4, 8: 8, 1024: 1024, 2048: 2048, 4096: 1 << 21}  # flags of a mount that may not be taken away again
 _PIVOT_ROOT = {"x86_64": 155, "ppc64le": 203, "s390x": 217}.get(platform.machine(), 41)
+_KEYS = {"x86_64": 250, "ppc64le": 271, "s390x": 280}.get(platform.machine(), 219)  # keyctl
 _DIE_WITH_PARENT, _NO_NEW_RIGHTS, _DROP_CAPABILITY, _ADOPT_ORPHANS = 1, 38, 24, 36  # of prctl
 _MOMENT = 0.03  # seconds between two looks at what the job uses
 _MOST_FILES, _DEEPEST = 2_000, 30
@@ -55,6 +56,7 @@ def main() -> None:
     if sys.platform == "linux":
         _LIBC.prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         _LIBC.prctl(_ADOPT_ORPHANS, 1)
+        _LIBC.syscall(_KEYS, 1, None)  # the owner's keyring is not the job's
     user, root = None, Path("/")
     if asked["confine"] == "namespaces":
         user, root = _enter_namespaces(), Path(asked["root"])

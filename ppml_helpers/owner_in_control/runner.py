@@ -24,11 +24,12 @@ import psutil
 
 from ppml_helpers import processes
 from ppml_helpers.errors import DatasiteError
-from ppml_helpers.owner_in_control import confined, offline_uv
+from ppml_helpers.owner_in_control import offline_uv
 
 SCRATCH = "scratch"  # the folder, below the gate's own, in which scratch copies are made
 _GRACE = 30.0  # seconds beyond a job's own, in which the program around it starts and ends
 _MIB = 2**20
+_CONFINED = Path(__file__).with_name("confined.py")  # a program, and of modules that Windows lacks
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def clear(folder: Path) -> None:
 
 def _carried_out(asked: dict) -> Ended:
     program = subprocess.Popen(
-        [sys.executable, "-I", confined.__file__],
+        [sys.executable, "-I", str(_CONFINED)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -182,6 +183,8 @@ for name, attempt in (
     ("other files can be read", lambda: open(outside).read()),
     ("other files can be written", lambda: open(outside, "w").close()),
     ("the network can be reached", lambda: socket.create_connection(("127.0.0.1", int(port)), 2).close()),
+    ("datagrams can be sent", lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", int(port)))),
+    ("local services can be reached", lambda: socket.socket(socket.AF_UNIX).connect(outside + ".s")),
     ("other programs can be seen", lambda: os.kill(int(owner), 0)),
     ("memory has no limit", lambda: mmap.mmap(-1, 2**36)),
 ):
@@ -206,12 +209,15 @@ def confinement() -> str:
 @functools.cache
 def missing(confine: str) -> tuple[str, ...]:
     """Run a job that tries to get at the owner's files, programs and network; name what it got, a clause each."""
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as door:
+    tcp, unix = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX)
+    with tempfile.TemporaryDirectory() as folder, tcp as door, unix as service:
         outside = Path(folder, "outside")
+        service.bind(f"{outside}.s")
+        service.listen()
         outside.write_text("the owner's")
         arguments = [str(outside), str(door.getsockname()[1]), str(os.getpid())]
         command = [sys.executable, "-I", "-S", "-c", _ATTACK, *arguments]
-        ended = run(Path(folder), command, {}, confine=confine, limits=Limits(seconds=20))
+        ended = run(Path(folder), command, {}, confine=confine, limits=Limits(seconds=300))
     if ended.status != "done":
         raise DatasiteError(f"A job that tries this system's limits failed: {ended.logs['stderr'][-300:]}")
     return tuple(ended.logs["stdout"].splitlines())

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 if sys.platform == "win32":  # syft cannot be imported there, and these are about what it does
-    collect_ignore_glob = ["test_gate*", "test_attack*", "test_network*", "test_transport*"]
+    collect_ignore_glob = ["test_gate*", "test_attack*", "test_network*", "test_runner*", "test_transport*"]
 
 
 @pytest.fixture(autouse=True, scope="module")
