@@ -42,8 +42,8 @@ class Defences:
 
 
 CANNOT_STOP = (
-    "Approved code can hide a patient in an answer that looks right: in the last digits of a mean, say. Only reading "
-    "the code helps, and noise that the owner adds.",
+    "Approved code can hide a patient in an answer that looks right: in the digits of a few numbers, say. An "
+    "OutputRule leaves few digits; against the rest only reading the code helps, and noise that the owner adds.",
     "When an answer arrives tells how long the job ran, and that can depend on a patient. Release at fixed times.",
     "Whether a job failed is one bit about the data, and costs no budget. Look into every failure.",
     "Two researchers with a budget each, who share their answers, have spent both. Give budgets to projects.",

@@ -1,12 +1,24 @@
-"""What no gate can stop, each by a job that does it: `CANNOT_STOP` in `defences` is true (the first: attacks)."""
+"""What no gate can stop, each by a job that does it: `CANNOT_STOP` in `defences` is true."""
 
 from __future__ import annotations
 
+import json
 import time
 
 from desk import ANSWER, PRIVATE, SECRET
 
-from ppml_helpers.owner_in_control import CANNOT_STOP
+from ppml_helpers.owner_in_control import CANNOT_STOP, OutputRule, ReleaseGate
+
+
+def test_numbers_within_the_owners_rule_spell_a_name(desk):
+    desk.gate = ReleaseGate(desk.north, rule=OutputRule(answers=20, digits=3, smallest=10))
+    letters = """for i in $(seq 0 6); do printf '%s%d' "$comma" "'${n:$i:1}"; comma=,; done"""
+    script = f"n=$(sed -n 2p {PRIVATE}); (echo [; {letters}; echo ]) > code/outputs/ages.json"
+    desk.gate.release(desk.run("ages", script))
+    [text] = [text for path, text in desk.arrived().items() if path.endswith("ages.json")]
+    assert "".join(map(chr, json.loads(text))) == SECRET
+    assert "digits of a few numbers" in CANNOT_STOP[0]
+    assert len(CANNOT_STOP) == 4
 
 
 def test_how_long_an_answer_takes_tells_something(shared):
