@@ -8,9 +8,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "crypten_today": ["load_crypten"],
         "explorer": ["SharesExplorer"],
         "parties": ["Party", "run_parties"],
-        "provider_attack": ["Eavesdropper"],
+        "provider_attack": ["Eavesdropper", "draw_read"],
         "shares": ["Board", "Shared"],
         "costs": ["seconds_on_line"],
-        "vertical": ["secret", "two_hospitals"],
+        "vertical": ["plain_twin", "secret", "two_hospitals"],
     },
 )

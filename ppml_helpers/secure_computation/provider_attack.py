@@ -13,9 +13,39 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike, NDArray
 
 from ppml_helpers.secure_computation import crypten_today
+
+_GROUPS = 8
+_MASKED = 2.0**47  # a masked value is anything up to here: 64 bits, of which 16 stand behind the point
+
+
+def draw_read(axis: Axes, values: ArrayLike, read: ArrayLike, title: str) -> None:
+    """Draw which readings occur with which values: eight groups of patients each way, a mark where somebody lies.
+
+    Groups rather than dots: masks are drawn anew in every run, and the picture says no more than what stays.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+    values, read : array_like, shape (patients,)
+        One column as it is, and as the attacker reads it.
+    title : str
+    """
+    values, read = np.asarray(values), np.asarray(read)
+    edges = np.quantile(values, np.arange(1, _GROUPS) / _GROUPS) + 1e-3  # not upon a value that many patients have
+    masked = np.abs(read).max() > _MASKED / 2
+    readings = _MASKED * np.linspace(-1, 1, _GROUPS + 1)[1:-1] if masked else edges
+    seen = np.zeros((_GROUPS, _GROUPS))
+    seen[np.digitize(read, readings), np.digitize(values, edges)] = 1
+    axis.grid(False)
+    axis.imshow(seen, origin="lower", cmap="Oranges", vmax=1.5, aspect="auto")
+    ticks = range(_GROUPS), range(1, _GROUPS + 1)
+    axis.set_xticks(*ticks)
+    axis.set_yticks(*ticks)
+    axis.set_title(title, fontsize=10, loc="left")
 
 
 class Eavesdropper:

@@ -48,6 +48,34 @@ def two_hospitals(split: cohort.Split) -> Vertical:
     return Vertical(*tables, split.y_train, split.y_test)
 
 
+def plain_twin(X: torch.Tensor, died: torch.Tensor, batches: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Take the same steps of gradient descent as the chapter does on shares, on one table: what secrecy costs.
+
+    Parameters
+    ----------
+    X : torch.Tensor
+        Shape (patients, columns), the ones for the intercept among them.
+    died : torch.Tensor
+        0 or 1, shape (patients,).
+    batches : sequence of tensors
+        The rows of each step.
+
+    Returns
+    -------
+    torch.Tensor
+        The weights, shape (columns,).
+    """
+    model = torch.nn.Linear(X.shape[1], 1, bias=False)
+    torch.nn.init.zeros_(model.weight)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.8, momentum=0.9)
+    for rows in batches:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(X[rows])[:, 0], died[rows])
+        loss.backward()
+        optimizer.step()
+    return model.weight[0].detach()
+
+
 def secret(
     values: Any, name: str, *, columns: Sequence[str] | None = None, patients: int | None = None
 ) -> torch.Tensor:
