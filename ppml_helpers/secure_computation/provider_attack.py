@@ -41,7 +41,7 @@ def draw_read(axis: Axes, values: ArrayLike, read: ArrayLike, title: str) -> Non
     seen = np.zeros((_GROUPS, _GROUPS))
     seen[np.digitize(read, readings), np.digitize(values, edges)] = 1
     axis.grid(False)
-    axis.imshow(seen, origin="lower", cmap="Oranges", vmax=1.5, aspect="auto")
+    axis.imshow(seen, origin="lower", cmap="Oranges", vmin=0, vmax=1.5, aspect="auto")
     ticks = range(_GROUPS), range(1, _GROUPS + 1)
     axis.set_xticks(*ticks)
     axis.set_yticks(*ticks)
