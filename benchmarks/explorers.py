@@ -118,13 +118,14 @@ def federate(benchmark: Benchmark) -> None:
 def encrypt(benchmark: Benchmark) -> None:
     """Make keys, and encrypt, multiply and decrypt patients at the largest setting that follows every move."""
     explorer = EncryptionExplorer()
-    explorer.set(ring=8192, scale=36, depth=3)
+    explorer.set(ring=8192, scale=36, depth=3, run="execute")
     multiplied: list[int] = []
 
     def move() -> None:
         explorer.forget()
         explorer.set(depth=5 - explorer.values["depth"])
-        multiplied.append(len(explorer.result.costs.errors) - 1)
+        assert explorer.result.costs is not None
+        multiplied.append(explorer.result.budget.depth)
 
     benchmark.compare(
         "encryption explorer: depth, ring 8,192",

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "explorer": ["EncryptionExplorer"],
+        "key_recovery_attack": ["Told", "recover_key"],
         "models": ["Linear", "Sigmoid"],
         "parameters": ["LINEAR", "Parameters", "SIGMOID"],
         "scoring": ["Client", "Server"],

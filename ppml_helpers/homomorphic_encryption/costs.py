@@ -1,16 +1,15 @@
 """What a choice of CKKS parameters costs: bits of the primes against the limit, error, time and bytes.
 
-Whether a ring has room for a scale and a depth is arithmetic and SEAL's own limit, and known at once. Error, time and
-bytes are measured: a column of patients is really encrypted and multiplied by itself again and again.
-
-The noise that is left at the end is rounding: SEAL rounds when it encrypts and at each rescaling, and a rounding error
-of a ring of N numbers, read with the secret key, comes out as about N / 6 units of the scale in every slot.
+Whether a ring has room for a scale and a depth is arithmetic, and known at once. So is the error: the noise that is
+left at the end is rounding, and can be simulated without a key. SEAL rounds when it encrypts and at each rescaling. A
+rounding error of a ring of N numbers, read with the secret key, comes out as about N / 6 units of the scale in every
+slot. Time and bytes are measured: a column of patients is really encrypted and multiplied by itself again and again.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -124,21 +123,20 @@ class Packing(NamedTuple):
         return self.bytes_to_answer / self.patients
 
 
-class Costs(NamedTuple):
-    """What was measured for one setting; errors are by number of multiplications, from 0 to the depth."""
+class Simulated(NamedTuple):
+    """Errors after the last multiplication that are known without a key."""
 
-    errors: tuple[float, ...]  # root mean square over the slots: the typical error
-    largest: tuple[float, ...]
-    drifting: tuple[float, ...]  # typical error if the drift of the scale is left in
-    drift: tuple[float, ...]  # what the drift alone makes of it, known from the primes
-    expected: tuple[float, ...]  # typical error that rounding lets expect
+    error: float  # typical (root mean square over the slots), from rounding
+    drift: float  # typical, what the drift of the scale makes of it if it is left in
+
+
+class Costs(NamedTuple):
+    """What was measured for one setting, after the last multiplication."""
+
+    error: float  # typical
+    largest: float  # of all slots
     columns: Packing
     one_patient: Packing
-
-    @property
-    def as_expected(self) -> bool:
-        """Whether the error that is left is within a factor of two of what rounding lets expect."""
-        return self.expected[-1] / 2 <= self.errors[-1] <= self.expected[-1] * 2
 
 
 def measure(
@@ -157,23 +155,16 @@ def measure(
     context = chosen.parameters().context()
     values = features[: chosen.slots, column]
     steps = _Steps(progress, total=3 * (chosen.depth + 2))
-    errors, largest, drifting, drifted = _errors(context, values, chosen.depth, steps)  # warms up what is timed next
+    errors = _errors(context, values, chosen.depth, steps)  # warms up what is timed next
     by_column = _round_trip(context, values, chosen.depth, steps)
     by_patient = _round_trip(context, features[0], chosen.depth, steps)
     number = features.shape[1]
-    return Costs(
-        errors,
-        largest,
-        drifting,
-        drifted,
-        expected_errors(chosen, values),
-        Packing(len(values), number, number * by_column[0], number * by_column[1]),
-        Packing(1, 1, *by_patient),
-    )
+    by_columns = Packing(len(values), number, number * by_column[0], number * by_column[1])
+    return Costs(_rms(errors), float(np.abs(errors).max()), by_columns, Packing(1, 1, *by_patient))
 
 
-def expected_errors(chosen: BitBudget, values: np.ndarray) -> tuple[float, ...]:
-    """Return the typical error that rounding lets expect, by number of multiplications.
+def simulate(chosen: BitBudget, values: np.ndarray) -> Simulated:
+    """Say what errors to expect of `values`, multiplied by themselves, without encrypting anything.
 
     A rounded polynomial of N coefficients has errors of variance 1/12 in itself and, multiplied with a secret key of
     -1, 0 and 1, N/18 in each coefficient; a slot sums N of them, half of it in its real part: N/6 units of the scale.
@@ -181,13 +172,14 @@ def expected_errors(chosen: BitBudget, values: np.ndarray) -> tuple[float, ...]:
     """
     unit = chosen.ring / 6 / 2.0**chosen.scale_bits
     parts = [np.ones_like(values)]  # how much of each rounding error is in the power; the first is of the encryption
-    typical = [unit]
     for power in range(1, chosen.depth + 1):
         parts = [part * values for part in parts]
         parts[0] = parts[0] + values**power
         parts.append(np.ones_like(values))
-        typical.append(unit * float(np.sqrt(np.mean(np.square(parts).sum(axis=0)))))
-    return tuple(typical)
+    primes = seal.CoeffModulus.Create(chosen.ring, list(chosen.primes))[1:-1]
+    too_small = np.prod([prime.value() / 2.0**chosen.scale_bits for prime in primes])
+    error = unit * float(np.sqrt(np.mean(np.square(parts).sum(axis=0))))
+    return Simulated(error, _rms(values ** (chosen.depth + 1) * (1 / too_small - 1)))
 
 
 class _Steps:
@@ -201,21 +193,15 @@ class _Steps:
         self._progress(0.2 + 0.8 * (self._done - 1) / self._total, what)
 
 
-def _errors(context: ts.Context, values: np.ndarray, depth: int, step: _Steps) -> Iterator[tuple[float, ...]]:
-    """Return typical, largest and drifting errors of the powers and the drift alone, each level by level."""
+def _errors(context: ts.Context, values: np.ndarray, depth: int, step: _Steps) -> np.ndarray:
+    """Return how far off every slot is after the last multiplication, the drift of the scale mended."""
     step("encrypting a column")
     power = base = ts.ckks_vector(context, values)
-    found, too_small = [], 1.0
-    for level, factor in enumerate([1.0, *drift(context)[:depth]]):
-        if level:
-            step(f"multiplication {level} of {depth}")
-            power = power * base
-        too_small *= factor
-        truth, read = values ** (level + 1), np.array(power.decrypt())
-        error = read * too_small - truth
-        found.append((_rms(error), float(np.abs(error).max()), _rms(read - truth), _rms(truth * (1 / too_small - 1))))
-    step("the errors are known")
-    return zip(*found, strict=True)
+    for level in range(1, depth + 1):
+        step(f"multiplication {level} of {depth}")
+        power = power * base
+    step("decrypting")
+    return np.array(power.decrypt()) * np.prod(drift(context)[:depth]) - values ** (depth + 1)
 
 
 def _rms(error: np.ndarray) -> float:

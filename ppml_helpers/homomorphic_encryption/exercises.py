@@ -20,20 +20,45 @@ from ppml_helpers.exercises.frame import (
 )
 
 if TYPE_CHECKING:
+    from ppml_helpers.homomorphic_encryption.key_recovery_attack import Told
     from ppml_helpers.homomorphic_encryption.parameters import Parameters
 
 TITLE = "Homomorphic encryption"
 
+
+class View(NamedTuple):
+    """What a service has after two answers whose numbers it was told."""
+
+    told: list[Told]  # ciphertext and numbers of each answer
+    ages: Any  # an encrypted column of other patients
+
+
+def service_view(ages: Any, seed: int = 0) -> View:
+    """Let a client that does not round tell two answers with all their digits, and encrypt the ages of its patients."""
+    import tenseal as ts
+
+    from ppml_helpers.homomorphic_encryption.key_recovery_attack import Told
+    from ppml_helpers.homomorphic_encryption.parameters import SIGMOID
+
+    client, rng, told = SIGMOID.context(), np.random.default_rng(seed), []
+    public = ts.context_from(client.serialize(), n_threads=1)
+    for _ in range(2):
+        column = ts.ckks_vector_from(public, ts.ckks_vector(client, rng.uniform(-1, 1, SIGMOID.slots)).serialize())
+        answer = column * 0.9 * 0.8 * 0.7
+        told.append(Told(answer, np.array(ts.ckks_vector_from(client, answer.serialize()).decrypt())))
+    return View(told, ts.ckks_vector_from(public, ts.ckks_vector(client, list(ages)).serialize()))
+
+
 _SHAPES, _PRECISE = ((3, 50), (6, 20)), 1e-4  # of 08.1: features and patients of the made-up cohorts
 
 DEPTH, REACH, LARGEST, ERROR = 4, 2.5, 100.0, 3.5e-4
-"""What 08.2 asks for: multiplications one after another of numbers up to REACH, largest number that must fit, error."""
+"""What 08.4 asks for: multiplications one after another of numbers up to REACH, largest number that must fit, error."""
 
 CHAIN, SCALE_BITS = (40, 21, 21, 21, 40), 21
-"""The parameters of the colleague of 08.3, in the ring of 8192."""
+"""The parameters of the colleague of 08.5, in the ring of 8192."""
 
 CAUSES = ("too little scale", "drift", "overflow", "too few levels")
-"""What 08.3 offers."""
+"""What 08.5 offers."""
 
 
 # --------------------------------------------------------------------------------------------------------------
@@ -138,7 +163,118 @@ def _near(scores: np.ndarray, others: np.ndarray) -> bool:
 
 
 # --------------------------------------------------------------------------------------------------------------
-# 08.2: parameters for a depth and an error
+# 08.2: the leak in a "public" context
+# --------------------------------------------------------------------------------------------------------------
+
+
+class Handed(NamedTuple):
+    """A context as somebody hands it to a server, and whether its holder can read the patients with it."""
+
+    how: str
+    context: Any
+    leaks: bool
+
+
+def handed_over() -> list[Handed]:
+    """Make the contexts on which 08.2 is judged, with new keys each time."""
+    import tenseal as ts
+
+    def new() -> Any:
+        context = ts.context(ts.SCHEME_TYPE.CKKS, 4096, coeff_mod_bit_sizes=[36, 36, 37], n_threads=1)
+        context.global_scale = 2.0**30
+        return context
+
+    rich = new()
+    rich.generate_galois_keys()
+    emptied = new()
+    emptied.make_context_public()
+    with_secret = ts.context_from(new().serialize(save_secret_key=True), n_threads=1)
+    clean = ts.context_from(new().serialize(save_public_key=False, save_relin_keys=False), n_threads=1)
+    all_others = ts.context_from(rich.serialize(save_galois_keys=True, save_relin_keys=True), n_threads=1)
+    return [
+        Handed("the client's own context", rich, True),
+        Handed("one after make_context_public()", emptied, True),
+        Handed("one read from bytes with save_secret_key=True", with_secret, True),
+        Handed("one read from bytes without any key", clean, False),
+        Handed("one read from bytes with all keys but the secret one", all_others, False),
+    ]
+
+
+def _judge_2(answer: object) -> Reply:
+    if not callable(answer):
+        raise NotAnAnswer("give the function itself, without calling it")
+    missed, feared = [], []
+    for how, context, leaks in handed_over():
+        try:
+            said = answer(context)
+        except ValueError as error:
+            return wrong(
+                f"For {how} it stops with ValueError ({error}). That is SEAL's refusal to decrypt: catch it, it is an "
+                "answer."
+            )
+        if not isinstance(said, bool | np.bool_):
+            raise NotAnAnswer(f"for {how} it returned {type(said).__name__}, and True or False is wanted")
+        if said != leaks:
+            (missed if leaks else feared).append(how)
+    return _of_guesses(missed, feared)
+
+
+def _of_guesses(missed: list[str], feared: list[str]) -> Reply:
+    if not missed and not feared:
+        return right(
+            "All five told apart. Asking a context what it says of itself is not enough: ask it for the decryptor. And "
+            "give a server nothing but bytes that were written without the secret key."
+        )
+    if len(missed) == 3 and not feared:
+        return wrong("It says False to every context. Three of them decrypt.")
+    if len(feared) == 2 and not missed:
+        return wrong("It says True to every context, and then no server could ever compute. Two cannot decrypt.")
+    if missed == ["one after make_context_public()"] and not feared:
+        return wrong(
+            f"It misses {missed[0]}. That one says of itself that it is public, and has no secret key; and the object "
+            "that decrypts still lives in it."
+        )
+    if feared and not missed:
+        return wrong(f"It also fears {feared[0]}. Other keys let a server compute; they do not let it read.")
+    if missed and not feared:
+        return wrong(f"It misses {missed[0]}.")
+    return wrong(f"It misses {missed[0]}, and fears {feared[0]}.")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# 08.3: the key out of two answers
+# --------------------------------------------------------------------------------------------------------------
+
+
+def _judge_3(answer: object) -> Reply:
+    if not callable(answer):
+        raise NotAnAnswer("give the function itself, without calling it")
+    ages = np.random.default_rng(3).uniform(-1, 1, 300)
+    view = service_view(ages, seed=4)
+    try:
+        read = np.asarray(answer(view), dtype=float)
+    except EncryptionError as error:
+        return wrong(f"{error} The numbers in view.told have all their digits: pass both as they are.")
+    except ValueError as error:
+        if "decrypt" in str(error) or "secret" in str(error):
+            return wrong("decrypt() asks for the secret key, which the service has not got. Compute it from view.told.")
+        raise
+    if read.shape != ages.shape:
+        return wrong(f"It returns numbers of the shape {read.shape}. {len(ages)} patients are in view.ages: one each.")
+    if np.abs(read - ages).max() < _PRECISE:
+        return right(
+            "Every age is read, under keys that were made a moment ago. What was told were the answers to other "
+            "questions: with the key falls everything that was ever encrypted under it."
+        )
+    if np.abs(read - (58 + 40 * ages)).max() < 0.1:
+        return wrong("These are years. Return what is in the ciphertext: the feature, from -1 to 1.")
+    if np.ptp(read) < 1e-9:
+        return wrong("The same number for everybody is a guess. Read the ciphertext view.ages.")
+    return wrong("These are not the numbers in view.ages. First the key, from both parts of view.told, then read.")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# 08.4: parameters for a depth and an error
 # --------------------------------------------------------------------------------------------------------------
 
 
@@ -160,7 +296,7 @@ def measured_error(parameters: Parameters, tries: int = 9) -> float:
     return float(np.median(errors))
 
 
-def _judge_2(answer: object) -> Reply:
+def _judge_4(answer: object) -> Reply:
     try:
         chosen = _as_parameters(answer)
     except EncryptionError as error:
@@ -208,7 +344,7 @@ def _as_parameters(answer: object) -> Parameters:
 
 
 # --------------------------------------------------------------------------------------------------------------
-# 08.3: why the error grew
+# 08.5: why the error grew
 # --------------------------------------------------------------------------------------------------------------
 
 
@@ -228,7 +364,7 @@ _CAUSES = {
 }
 
 
-def _judge_3(answer: object) -> Reply:
+def _judge_5(answer: object) -> Reply:
     if not isinstance(answer, tuple | list) or len(answer) != 2:
         raise NotAnAnswer("give two things, (cause, factor)")
     cause, factor = as_choice(answer[0], CAUSES), as_number(answer[1])
@@ -253,85 +389,6 @@ def _judge_3(answer: object) -> Reply:
     )
 
 
-# --------------------------------------------------------------------------------------------------------------
-# 08.4: the leak in a "public" context
-# --------------------------------------------------------------------------------------------------------------
-
-
-class Handed(NamedTuple):
-    """A context as somebody hands it to a server, and whether its holder can read the patients with it."""
-
-    how: str
-    context: Any
-    leaks: bool
-
-
-def handed_over() -> list[Handed]:
-    """Make the contexts on which 08.4 is judged, with new keys each time."""
-    import tenseal as ts
-
-    def new() -> Any:
-        context = ts.context(ts.SCHEME_TYPE.CKKS, 4096, coeff_mod_bit_sizes=[36, 36, 37], n_threads=1)
-        context.global_scale = 2.0**30
-        return context
-
-    rich = new()
-    rich.generate_galois_keys()
-    emptied = new()
-    emptied.make_context_public()
-    with_secret = ts.context_from(new().serialize(save_secret_key=True), n_threads=1)
-    clean = ts.context_from(new().serialize(save_public_key=False, save_relin_keys=False), n_threads=1)
-    all_others = ts.context_from(rich.serialize(save_galois_keys=True, save_relin_keys=True), n_threads=1)
-    return [
-        Handed("the client's own context", rich, True),
-        Handed("one after make_context_public()", emptied, True),
-        Handed("one read from bytes with save_secret_key=True", with_secret, True),
-        Handed("one read from bytes without any key", clean, False),
-        Handed("one read from bytes with all keys but the secret one", all_others, False),
-    ]
-
-
-def _judge_4(answer: object) -> Reply:
-    if not callable(answer):
-        raise NotAnAnswer("give the function itself, without calling it")
-    missed, feared = [], []
-    for how, context, leaks in handed_over():
-        try:
-            said = answer(context)
-        except ValueError as error:
-            return wrong(
-                f"For {how} it stops with ValueError ({error}). That is SEAL's refusal to decrypt: catch it, it is an "
-                "answer."
-            )
-        if not isinstance(said, bool | np.bool_):
-            raise NotAnAnswer(f"for {how} it returned {type(said).__name__}, and True or False is wanted")
-        if said != leaks:
-            (missed if leaks else feared).append(how)
-    return _of_guesses(missed, feared)
-
-
-def _of_guesses(missed: list[str], feared: list[str]) -> Reply:
-    if not missed and not feared:
-        return right(
-            "All five told apart. Asking a context what it says of itself is not enough: ask it for the decryptor. And "
-            "give a server nothing but bytes that were written without the secret key."
-        )
-    if len(missed) == 3 and not feared:
-        return wrong("It says False to every context. Three of them decrypt.")
-    if len(feared) == 2 and not missed:
-        return wrong("It says True to every context, and then no server could ever compute. Two cannot decrypt.")
-    if missed == ["one after make_context_public()"] and not feared:
-        return wrong(
-            f"It misses {missed[0]}. That one says of itself that it is public, and has no secret key; and the object "
-            "that decrypts still lives in it."
-        )
-    if feared and not missed:
-        return wrong(f"It also fears {feared[0]}. Other keys let a server compute; they do not let it read.")
-    if missed and not feared:
-        return wrong(f"It misses {missed[0]}.")
-    return wrong(f"It misses {missed[0]}, and fears {feared[0]}.")
-
-
 EXERCISES = (
     Exercise(
         name="08.1",
@@ -344,30 +401,39 @@ EXERCISES = (
     ),
     Exercise(
         name="08.2",
+        expects="a function of a context that returns True if its holder can read the patients",
+        hints=(
+            "You have seen a context that said it was public, and read an age with it. What did it still have?",
+            "context.decryptor() returns something, or raises ValueError.",
+        ),
+        judge=_judge_2,
+    ),
+    Exercise(
+        name="08.3",
+        expects="a function of the service's view that returns the ages in view.ages",
+        hints=(
+            "recover_key takes two things that were told: recover_key(*view.told).",
+            "What it returns has a method read, for any ciphertext under that key.",
+        ),
+        judge=_judge_3,
+    ),
+    Exercise(
+        name="08.4",
         expects="(ring, primes, scale_bits), such as (8192, (60, 40, 60), 40)",
         hints=(
             "Four inner primes, each with as many bits as the scale. In ring 8,192 all six have at most 214 together.",
             "Numbers up to 100 need 7 bits, and one for the sign: the first prime has 8 bits more than the scale.",
             "Make the scale as large as this allows, and the last prime as large as the first.",
         ),
-        judge=_judge_2,
+        judge=_judge_4,
     ),
     Exercise(
-        name="08.3",
+        name="08.5",
         expects=f"(cause, factor); the cause is one of {', '.join(map(repr, CAUSES))}",
         hints=(
             "read / numbers: are the ratios different, or always the same?",
             "There is one such factor a level. Measure them all at once: what was encrypted, divided by what is read.",
         ),
-        judge=_judge_3,
-    ),
-    Exercise(
-        name="08.4",
-        expects="a function of a context that returns True if its holder can read the patients",
-        hints=(
-            "You have seen a context that said it was public, and read an age with it. What did it still have?",
-            "context.decryptor() returns something, or raises ValueError.",
-        ),
-        judge=_judge_4,
+        judge=_judge_5,
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import ipywidgets as W
@@ -15,7 +16,7 @@ from ppml_helpers import checks, cohort, figures
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.explorer import LOOK, Explorer, Progress
 from ppml_helpers.homomorphic_encryption import costs
-from ppml_helpers.homomorphic_encryption.costs import BitBudget, Costs
+from ppml_helpers.homomorphic_encryption.costs import BitBudget, Costs, Simulated
 from ppml_helpers.homomorphic_encryption.parameters import standard_bits
 from ppml_helpers.words import counted
 
@@ -24,14 +25,13 @@ SCALES = (20, 24, 28, 32, 36, 40, 45)  # bits
 DEPTHS = (1, 10)  # fewest, most multiplications one after another
 PACKINGS = ("columns", "one patient")
 
-LIVE = 8192
-"""Largest ring that is measured at every move: about a quarter of a second. A larger one is measured when asked."""
+RUNS = ("simulate", "execute", "sweep")
+"""How a setting is tried: without a key, really encrypted, or really encrypted at every scale that fits."""
 
 FEATURE = "age"
 """The column whose powers are computed, scaled to [-1, 1] by public bounds."""
 
 _SIZE = (7.0, 5.2)  # inches
-_GREY = "#555555"
 
 
 class Encryption(NamedTuple):
@@ -40,14 +40,20 @@ class Encryption(NamedTuple):
     budget: BitBudget
     packing: str
     features: int  # of a patient
-    costs: Costs | None  # None if the setting is not possible, or was not measured
+    simulated: Mapping[int, Simulated]  # by scale, every one that fits the ring at this depth
+    executed: Mapping[int, Costs]  # by scale, those that were really encrypted
+
+    @property
+    def costs(self) -> Costs | None:
+        """What was measured at the scale of the knob; None if it is not possible, or was only simulated."""
+        return self.executed.get(self.budget.scale_bits)
 
 
 class EncryptionExplorer(Explorer):
     """Choose CKKS parameters, see whether 128-bit security has room for them, and what they cost.
 
-    The limit is asked of SEAL at every move. If the setting is possible, patients of the course are really encrypted,
-    computed on and decrypted by TenSEAL: at every move up to ring 8,192, above it only while the button is pressed.
+    Simulate first: the room and the error are known at once, without a key. Then execute: patients of the course are
+    really encrypted, computed on and decrypted by TenSEAL, at this scale or at every scale that fits.
 
     Parameters
     ----------
@@ -61,9 +67,9 @@ class EncryptionExplorer(Explorer):
     added up, so neither packing needs rotations or Galois keys. A model does add up: one patient a ciphertext then
     costs several rotations more, and patients in columns one ciphertext of the answer in place of one a feature.
 
-    Errors and bytes differ a little from run to run, times more. The sentence says the error only by what rounding lets
-    expect (`costs.expected_errors`) and whether the measured one is within a factor of two of it; times and bytes are
-    on the picture alone. `result.costs` has all that was measured.
+    Errors and bytes differ a little from run to run, times more. The sentence says the error only by what was simulated
+    and whether the measured one is within a factor of two of it; times and bytes are on the picture alone.
+    `result.executed` has all that was measured.
     """
 
     title = "What encrypted computing costs"
@@ -81,34 +87,37 @@ class EncryptionExplorer(Explorer):
     # The knobs ---------------------------------------------------------------------------------------------------
 
     def controls(self) -> dict[str, W.Widget]:
-        """Return ring size, scale, depth, packing, and the button for large rings."""
+        """Return ring size, scale, depth, packing, and how the setting is tried."""
         rings = [(f"{ring:,}", ring) for ring in OFFERED_RINGS]
         names = ("patients in columns", "one patient a ciphertext")
         packings = list(zip(names, PACKINGS, strict=True))
+        runs = list(zip(("simulate", "execute", "execute every scale"), RUNS, strict=True))
         return {
             "ring": W.SelectionSlider(options=rings, value=8192, description="ring size", **LOOK),
             "scale": W.SelectionSlider(options=SCALES, value=36, description="scale (bits)", **LOOK),
             "depth": W.IntSlider(min=DEPTHS[0], max=DEPTHS[1], value=3, description="depth", **LOOK),
             "packing": W.Dropdown(options=packings, value="columns", description="packing", **LOOK),
-            "measure": W.ToggleButton(
-                value=False,
-                description=f"Measure above ring {LIVE:,} too",
-                tooltip="Encrypt and compute at large rings as well: a few seconds a setting",
-                layout={"width": "270px"},
-            ),
+            "run": W.Dropdown(options=runs, value="simulate", description="run", **LOOK),
         }
 
     # The work ----------------------------------------------------------------------------------------------------
 
-    def compute(self, progress: Progress, ring: int, scale: int, depth: int, packing: str, measure: bool) -> Encryption:
-        """Ask SEAL for the limit and, if the setting is possible and wanted, measure it."""
-        budget = costs.bit_budget(ring, scale, depth)
-        found = None
-        if budget.possible and (ring <= LIVE or measure):
-            if budget not in self._measured:  # packing and button alone change nothing that is measured
-                self._measured[budget] = costs.measure(budget, self._features, self._column, progress)
-            found = self._measured[budget]
-        return Encryption(budget, packing, self._features.shape[1], found)
+    def compute(self, progress: Progress, ring: int, scale: int, depth: int, packing: str, run: str) -> Encryption:
+        """Simulate every scale that fits and, if it is wanted, execute this one or all."""
+        tried = {bits: costs.bit_budget(ring, bits, depth) for bits in SCALES}
+        fits = {bits: budget for bits, budget in tried.items() if budget.possible}
+        simulated = {bits: costs.simulate(one, self._features[: one.slots, self._column]) for bits, one in fits.items()}
+        wanted = {"simulate": [], "execute": [scale], "sweep": SCALES}[run]
+        wanted = [bits for bits in wanted if bits in fits]
+        for done, bits in enumerate(wanted):
+            self._measure(fits[bits], lambda part, what, at=done: progress((at + part) / len(wanted), what))
+        executed = {bits: self._measured[fits[bits]] for bits in wanted}
+        return Encryption(tried[scale], packing, self._features.shape[1], simulated, executed)
+
+    def _measure(self, budget: BitBudget, progress: Progress) -> None:
+        """Measure a setting that was not measured yet: packing and run alone change nothing."""
+        if budget not in self._measured:
+            self._measured[budget] = costs.measure(budget, self._features, self._column, progress)
 
     def forget(self) -> None:
         """Drop every remembered result and everything measured."""
@@ -118,22 +127,28 @@ class EncryptionExplorer(Explorer):
     # The picture and the words -----------------------------------------------------------------------------------
 
     def draw(self, figure: Figure, result: Encryption) -> None:
-        """Draw the primes against the limit, and error, time and bytes or what each ring would allow."""
+        """Draw the primes against the limits, the error by scale, and time and bytes or what each ring would allow."""
         figure.set_layout_engine("none")
         _draw_bits(figure.add_axes((0.02, 0.795, 0.96, 0.085)), result.budget)
         headline, mend = _verdict(result.budget)
         figure.text(0.02, 0.7, f"{headline}.", fontsize=10, va="center", weight="bold")
+        figure.text(0.02, 0.655, f"{mend}." if mend else "", fontsize=10, va="center")
+        if result.simulated:
+            _draw_errors(figure.add_axes((0.105, 0.25, 0.345, 0.28)), result)
+        else:
+            figure.text(0.08, 0.4, f"No scale on offer fits this ring\nat depth {result.budget.depth}.", fontsize=10)
         if result.costs is None:
-            figure.text(0.02, 0.655, f"{mend or _UNMEASURED}.", fontsize=10, va="center")
-            _draw_rings(figure.add_axes((0.2, 0.2, 0.6, 0.3)), result.budget)
-            return
-        _draw_errors(figure.add_axes((0.105, 0.245, 0.345, 0.335)), result)
-        _draw_time(figure.add_axes((0.665, 0.455, 0.2, 0.145)), result)
-        _draw_bytes(figure.add_axes((0.665, 0.245, 0.2, 0.1)), result)
+            _draw_rings(figure.add_axes((0.665, 0.25, 0.3, 0.28)), result.budget)
+        elif len(result.executed) > 1:
+            _draw_sweep(figure.add_axes((0.665, 0.25, 0.3, 0.28)), result)
+        else:
+            _draw_time(figure.add_axes((0.665, 0.455, 0.2, 0.145)), result)
+            _draw_bytes(figure.add_axes((0.665, 0.25, 0.2, 0.1)), result)
+        slots = min(result.budget.slots, len(self._features))
         note = (
-            f"Error: {FEATURE} of {result.costs.columns.patients:,} patients, scaled to \u22121 to 1, is encrypted and "
-            f"multiplied by itself;\nthe bar ends at the largest error. Costs: all {result.features} features, client "
-            "and server together on\none core of this machine, without keys."
+            f"{FEATURE.capitalize()} of {slots:,} patients, scaled to \u22121 to 1, is multiplied by itself.\n"
+            f"Simulated: without a key. Executed: really encrypted; time and bytes are for all {result.features}\n"
+            "features, client and server on one core of this machine, without keys."
         )
         figure.text(0.02, 0.012, note, fontsize=10, va="bottom", linespacing=1.25)
 
@@ -143,20 +158,21 @@ class EncryptionExplorer(Explorer):
         times = counted(budget.depth, "multiplication") + (" one after another" if budget.depth > 1 else "")
         setting = (
             f"A ring of {budget.ring:,}, a scale of 2^{budget.scale_bits} and {times} need primes of {budget.used} "
-            f"bits together, and 128-bit security allows {budget.allowed}"
+            f"bits together, and 128-bit security allows {budget.allowed} ({standard_bits(budget.ring)} by the "
+            "standard of 2018)"
         )
-        if result.costs is not None:
-            return f"{setting}; {_error(result)}; {_packed(result)}."
-        headline, mend = _verdict(budget)
-        return f"{setting}: {_in_sentence(headline)}; {_in_sentence(mend or _UNMEASURED)}."
+        if not budget.possible:
+            headline, mend = _verdict(budget)
+            return f"{setting}: {_in_sentence(headline)}; {_in_sentence(mend)}."
+        said = [setting, _error(result, min(budget.slots, len(self._features)))]
+        if len(result.executed) > 1:
+            said.append(_swept(result))
+        return "; ".join([*said, *([] if result.costs is None else [_packed(result)])]) + "."
 
 
 # --------------------------------------------------------------------------------------------------------------
 # The words
 # --------------------------------------------------------------------------------------------------------------
-
-
-_UNMEASURED = "Error and costs are not measured at this ring until you press the button"
 
 
 def _verdict(budget: BitBudget) -> tuple[str, str]:
@@ -174,15 +190,26 @@ def _verdict(budget: BitBudget) -> tuple[str, str]:
     return f"{counted(budget.excess, 'bit')} too many", mend
 
 
-def _error(result: Encryption) -> str:
+def _error(result: Encryption, patients: int) -> str:
     """Say the error in words that are the same in every run."""
-    found = result.costs
-    said = "within a factor of two of" if found.as_expected else "far from"
+    foretold, found = result.simulated[result.budget.scale_bits], result.costs
+    what = f"the {FEATURE} of {patients:,} patients, raised to the power {result.budget.depth + 1}"
+    drift = f"{_power(foretold.drift)} if the drift of the scale is left in"
+    if found is None:
+        return f"simulated, {what}, comes back with a typical error of {_power(foretold.error)} ({drift})"
+    near = foretold.error / 2 <= found.error <= foretold.error * 2
+    said = "within a factor of two of" if near else "far from"
     return (
-        f"the {FEATURE} of {found.columns.patients:,} patients, encrypted and raised to the power "
-        f"{result.budget.depth + 1}, comes back with a typical error {said} the {_power(found.expected[-1])} that "
-        f"rounding lets expect; the drift of the scale, if it is left in, makes {_power(found.drift[-1])} of it"
+        f"executed, {what}, comes back with a typical error {said} the {_power(foretold.error)} that was simulated "
+        f"({drift})"
     )
+
+
+def _swept(result: Encryption) -> str:
+    """Say what the scale buys."""
+    low, high = min(result.simulated), max(result.simulated)
+    first, last = (_power(result.simulated[bits].error) for bits in (low, high))
+    return f"from scale 2^{low} to 2^{high}, the largest that fits here, the error falls from {first} to {last}"
 
 
 def _packed(result: Encryption) -> str:
@@ -271,33 +298,36 @@ def _draw_rings(axis: Axes, budget: BitBudget) -> None:
         axis.barh(place, depth, height=0.6, color=colour)
         axis.text(depth + 0.15, place, str(depth), fontsize=10, va="center")
     axis.axvline(budget.depth, color=figures.COLOURS["promise"], linestyle="--", linewidth=1.2)
-    asked = f"asked for: {budget.depth}"
-    axis.text(budget.depth, len(OFFERED_RINGS) - 0.45, asked, fontsize=10, ha="center", va="bottom")
     axis.set_yticks(places, [f"ring {ring:,}" for ring in OFFERED_RINGS])
-    axis.set(xlim=(0, 1.08 * max(*deepest, budget.depth)), ylim=(-0.6, len(OFFERED_RINGS) - 0.4))
+    axis.set(xlim=(0, 1.15 * max(*deepest, budget.depth)), ylim=(-0.6, len(OFFERED_RINGS) - 0.4))
     axis.grid(False, axis="y")
-    axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    axis.set_xlabel(f"multiplications one after another that are possible at scale 2^{budget.scale_bits}", fontsize=10)
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axis.set_xlabel("multiplications (dashed: yours)", fontsize=10)
+    axis.set_title(f"largest depth at scale 2^{budget.scale_bits}", fontsize=10, loc="left")
 
 
 def _draw_errors(axis: Axes, result: Encryption) -> None:
-    """Draw typical and largest error after each multiplication, what rounding lets expect, and the drift."""
+    """Draw the simulated error at every scale that fits, what the drift would make of it, and what was executed."""
     figures.style(axis)
-    found, steps = result.costs, np.arange(result.budget.depth + 1)
-    look = {"markersize": 6, "clip_on": False}
-    axis.semilogy(steps, found.drifting, "^:", color=figures.COLOURS["control"], **look)
-    axis.semilogy(steps, found.expected, "--", color=figures.COLOURS["promise"], linewidth=1.2)
-    axis.vlines(steps, found.errors, found.largest, color=figures.COLOURS["utility"], linewidth=2)
-    axis.semilogy(steps, found.errors, "o", color=figures.COLOURS["utility"], zorder=3, **look)
-    everything = [*found.errors, *found.largest, *found.expected, *found.drifting]
-    low, high = (np.floor(np.log10(min(everything)) - 0.3), np.ceil(np.log10(max(everything)) + 0.7))
-    axis.set(xlim=(-0.3, steps[-1] + 0.3), ylim=(10.0**low, 10.0**high))
+    scales, here = list(result.simulated), result.budget.scale_bits
+    drift, error = ([getattr(one, name) for one in result.simulated.values()] for name in ("drift", "error"))
+    blue = figures.COLOURS["utility"]
+    axis.semilogy(scales, drift, "^:", color=figures.COLOURS["control"], markersize=6)
+    axis.semilogy(scales, error, "s--", color=figures.COLOURS["promise"], markerfacecolor="white", markersize=6)
+    for bits, found in result.executed.items():
+        axis.vlines(bits, found.error, found.largest, color=blue, linewidth=2)
+        axis.semilogy(bits, found.error, "o", color=blue, markersize=6, zorder=3)
+    axis.axvline(here, color=figures.COLOURS["baseline"], linewidth=1)
+    largest = [found.largest for found in result.executed.values()]
+    low, high = np.floor(np.log10(min(*drift, *error))), np.ceil(np.log10(max(*drift, *error, *largest)))
+    axis.set(xlim=(SCALES[0] - 1.5, SCALES[-1] + 1.5), ylim=(10.0**low, 10.0**high))
     tens = np.arange(low, high + 1, max(1, np.ceil((high - low) / 5)))
     axis.set_yticks(10.0**tens, [f"1e{ten:.0f}" for ten in tens])
     axis.minorticks_off()
-    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axis.set_xlabel("multiplications", fontsize=10)
-    axis.set_title("typical error (dashed: expected)\ntriangles: the scale's drift left in", fontsize=10, loc="left")
+    axis.set_xticks(SCALES, [str(bits) for bits in SCALES])
+    axis.set_xlabel("scale (bits)", fontsize=10)
+    title = "typical error: simulated (squares),\nexecuted (dots), drift left in (triangles)"
+    axis.set_title(title, fontsize=10, loc="left")
 
 
 def _draw_time(axis: Axes, result: Encryption) -> None:
@@ -321,6 +351,28 @@ def _draw_bytes(axis: Axes, result: Encryption) -> None:
     ]
     _draw_rows(axis, [(name, value, _size(value), packing) for name, value, packing in rows], result.packing)
     axis.set_title("bytes both ways (log scale)", fontsize=10, loc="left")
+
+
+def _draw_sweep(axis: Axes, result: Encryption) -> None:
+    """Draw processor time of a patient against the error, one dot a scale."""
+    figures.style(axis)
+    packing = "columns" if result.packing == "columns" else "one_patient"
+    points = {
+        bits: (one.error, 1e3 * getattr(one, packing).seconds_per_patient) for bits, one in result.executed.items()
+    }
+    for bits, point in points.items():
+        inside = figures.COLOURS["utility"] if bits == result.budget.scale_bits else "white"
+        axis.semilogx(*point, "o", color=figures.COLOURS["utility"], markerfacecolor=inside, markersize=7)
+        axis.annotate(str(bits), point, (0, 8), textcoords="offset points", ha="center", fontsize=10)
+    errors, times = zip(*points.values(), strict=True)
+    low, high = np.floor(np.log10(min(errors))), np.ceil(np.log10(max(errors)))
+    axis.set(xlim=(10.0**low, 10.0**high), ylim=(0, 1.5 * max(times)))
+    tens = np.arange(low, high + 1, max(1, np.ceil((high - low) / 4)))
+    axis.set_xticks(10.0**tens, [f"1e{ten:.0f}" for ten in tens])
+    axis.minorticks_off()
+    axis.set_xlabel("typical error", fontsize=10)
+    title = "processor time of a patient (ms)\nat each scale (its bits at the dot)"
+    axis.set_title(title, fontsize=10, loc="left")
 
 
 def _draw_rows(axis: Axes, rows: list[tuple[str, float, str, str]], chosen: str) -> None:

@@ -6,12 +6,14 @@ ciphertext, rotates for every sum). What the two exchange is bytes, sealed by `m
 
 The server is honest but curious here. It learns the number of patients, the names of the columns, the stated limit and
 when it was asked. It is not kept from answering wrongly. The client learns the scores, and with as many well chosen
-patients as there are weights also the weights. A decrypted CKKS value carries noise that depends on the secret key:
-do not publish or send back its last digits (Li and Micciancio, EUROCRYPT 2021).
+patients as there are weights also the weights. A decrypted CKKS value ends in noise that depends on the secret key, and
+two answers with all their digits give the key away (`key_recovery_attack`): `Client.decrypt` rounds.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -22,9 +24,19 @@ import tenseal as ts
 from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption.columns import checked, encrypted_columns
+from ppml_helpers.homomorphic_encryption.messages import TAG, number_of
 from ppml_helpers.homomorphic_encryption.models import Linear, Sigmoid
 from ppml_helpers.homomorphic_encryption.parameters import Parameters, drift, named
 from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, columns_of, parameters_of
+
+DECIMALS = 4
+"""Of a score: what is cut off is more than the noise of a fresh ciphertext."""
+
+# A context says for all its threads whether products are rescaled, and a score turns that off and on. A fork waits too.
+_ONE_AT_A_TIME = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    _free = _ONE_AT_A_TIME.release
+    os.register_at_fork(before=_ONE_AT_A_TIME.acquire, after_in_parent=_free, after_in_child=_free)
 
 Model = Linear | Sigmoid
 Vectors = Sequence[ts.CKKSVector]
@@ -48,7 +60,7 @@ class Client(KeyHolder):
         self.parameters = named(parameters)
         relin = self.parameters.depth > 1
         super().__init__(self.parameters.context(), self.parameters.fingerprint, {}, relin=relin)
-        self._asked: dict[int, int] = {}
+        self._asked: dict[bytes, tuple[int, int]] = {}  # number and patients of each question that has no answer yet
 
     def encrypt(self, cohort: pd.DataFrame, limit: float = 1.0) -> bytes:
         """Encrypt a cohort by columns.
@@ -72,22 +84,44 @@ class Client(KeyHolder):
         pieces = (column for start in range(0, len(values), slots) for column in values[start : start + slots].T)
         parts = encrypted_columns(self._context, pieces)
         message = self._mailbox.seal("cohort", parts, len(table), list(table.columns), limit=float(limit))
-        self._asked[self._mailbox.sent] = len(table)
+        self._asked[message[-TAG:]] = number_of(message), len(table)
         return message
 
-    def decrypt(self, message: bytes) -> np.ndarray:
+    def decrypt(self, answer: bytes, question: bytes, decimals: int | None = DECIMALS) -> np.ndarray:
         """Decrypt the scores that a server returned, in the order of the cohort's rows.
 
         A value that overflows on the server wraps back into the range and does not show here: that is why
         `Server.score` refuses it beforehand.
+
+        Parameters
+        ----------
+        answer : bytes
+            From `Server.score`.
+        question : bytes
+            What `encrypt` returned for the patients whose scores these are. It has one answer.
+        decimals : int, optional
+            Scores are rounded to so many. None keeps all digits: for the key holder's own eyes, for whoever has the
+            ciphertexts of two answers and all digits can compute the secret key.
+
+        Raises
+        ------
+        EncryptionError
+            If the answer is refused, or belongs to another question.
         """
-        letter = self._mailbox.open(message, "scores", sender="server")
-        number = letter.facts.get("answers")
-        if self._asked.get(number) != letter.rows:
+        if decimals is not None:
+            checks.whole(decimals, "decimals", 0, DECIMALS, error=EncryptionError, mend="None keeps all digits")
+        asked = self._asked.get(question[-TAG:]) if isinstance(question, bytes) else None
+        if asked is None:
             raise EncryptionError(
-                f"The scores of {letter.rows} patients answer message {number}, which this client did not send with "
-                "so many: encrypt the cohort and ask again."
+                "The question is none that this client sent and still waits for: pass what encrypt returned, once."
             )
+        letter = self._mailbox.open(answer, "scores", sender="server")
+        if (letter.facts.get("answers"), letter.rows) != asked:
+            raise EncryptionError(
+                f"The scores of {letter.rows} patients answer message {letter.facts.get('answers')}, and the question "
+                f"was message {asked[0]} with {asked[1]}: they belong to other patients, ask again."
+            )
+        del self._asked[question[-TAG:]]
         vectors = columns_of(self._context, letter, 1, self.parameters.slots)
         scores = np.concatenate([vector.decrypt() for (vector,) in vectors])
         if not np.all(np.abs(scores) <= self.parameters.largest):
@@ -95,7 +129,7 @@ class Client(KeyHolder):
                 f"A score decrypts to more than {self.parameters.largest:g}, the largest number that these parameters "
                 "hold: the server did not compute it from this client's cohort; ask for a new one."
             )
-        return scores
+        return scores if decimals is None else scores.round(decimals)
 
 
 class Cohort(NamedTuple):
@@ -161,7 +195,8 @@ class Server(ComputingParty):
         _check_columns(opened.columns, model.columns)
         self._check_reach(model, opened.limit)
         factors = drift(self._context)
-        parts = [compute(self._context, chunk, model, factors).serialize() for chunk in opened.chunks]
+        with _ONE_AT_A_TIME:
+            parts = [compute(self._context, chunk, model, factors).serialize() for chunk in opened.chunks]
         return self._mailbox.seal("scores", parts, opened.rows, (model.kind,), answers=opened.number)
 
     def _check_model(self, model: Model) -> None:

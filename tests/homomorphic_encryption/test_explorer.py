@@ -12,12 +12,13 @@ from ppml_helpers import cohort, figures
 from ppml_helpers.errors import ExplorerError
 from ppml_helpers.homomorphic_encryption import costs
 from ppml_helpers.homomorphic_encryption import explorer as widget
-from ppml_helpers.homomorphic_encryption.explorer import LIVE, OFFERED_RINGS, SCALES, EncryptionExplorer
+from ppml_helpers.homomorphic_encryption.explorer import OFFERED_RINGS, RUNS, SCALES, EncryptionExplorer
 from ppml_helpers.homomorphic_encryption.parameters import most_bits
 from ppml_helpers.words import counted
 
-START = {"ring": 8192, "scale": 36, "depth": 3, "packing": "columns", "measure": False}
-SMALL = START | {"ring": 4096, "scale": 24, "depth": 1}
+START = {"ring": 8192, "scale": 36, "depth": 3, "packing": "columns", "run": "simulate"}
+EXECUTED = START | {"run": "execute"}
+SMALL = EXECUTED | {"ring": 4096, "scale": 24, "depth": 1}
 IMPOSSIBLE = START | {"ring": 4096}
 LARGE = START | {"ring": 16384, "depth": 1}
 TOO_FEW_PRIMES = START | {"ring": 16384, "scale": 20, "depth": 5}
@@ -39,29 +40,31 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_every_setting_on_offer_is_measured_or_said_to_be_impossible(
+def test_every_setting_on_offer_is_tried_as_wished_or_said_to_be_impossible(
     explorer: EncryptionExplorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No setting raises; what is called possible is within SEAL's limit, and what is too large is not."""
+    """No setting raises; what is called possible is within both limits, and what is too large is not."""
     pretended = explorer.set(**SMALL).result.costs
     monkeypatch.setattr(widget.costs, "measure", lambda chosen, *_: pretended)
     for ring in OFFERED_RINGS:
         for scale in SCALES:
-            for depth in (1, 3, 4, 10):
-                result = explorer.set(ring=ring, scale=scale, depth=depth, packing="columns", measure=True).result
+            for depth, run in zip((1, 3, 4, 10), (*RUNS, "execute"), strict=True):
+                result = explorer.set(ring=ring, scale=scale, depth=depth, packing="columns", run=run).result
                 excess = 2 * (scale + 14) + depth * scale - most_bits(ring)
                 assert result.budget.excess == max(excess, 0)
-                assert (result.costs is None) == (not result.budget.possible)
+                assert (scale in result.simulated) == result.budget.possible
+                wanted = {"simulate": set(), "execute": {scale} & set(result.simulated)}
+                assert set(result.executed) == wanted.get(run, set(result.simulated))
                 if excess > 0:
                     assert f": {counted(excess, 'bit')} too many; " in explorer.sentence
     explorer.forget()
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_what_it_measures_is_the_age_of_the_patients(explorer: EncryptionExplorer) -> None:
-    result = explorer.set(**START).result
+def test_what_it_tries_is_the_age_of_the_patients(explorer: EncryptionExplorer) -> None:
+    result = explorer.set(**EXECUTED).result
     X, _ = cohort.features(cohort.load_patients())
-    assert result.costs.expected == costs.expected_errors(result.budget, X["age"].to_numpy(float)[:4096])
+    assert result.simulated[36] == costs.simulate(result.budget, X["age"].to_numpy(float)[:4096])
     assert result.costs.columns.patients == 4096
     assert result.costs.columns.ciphertexts == X.shape[1] == result.features
     few = EncryptionExplorer(cohort.load_patients().iloc[:60]).set(**SMALL)
@@ -71,25 +74,21 @@ def test_what_it_measures_is_the_age_of_the_patients(explorer: EncryptionExplore
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_large_rings_are_measured_when_asked_impossible_ones_never_and_packings_together(
+def test_nothing_is_encrypted_before_it_is_wished_and_nothing_twice(
     explorer: EncryptionExplorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured, measure = [], costs.measure
     monkeypatch.setattr(costs, "measure", lambda chosen, *rest: measured.append(chosen) or measure(chosen, *rest))
-    assert LARGE["ring"] > LIVE
-    result = explorer.set(**LARGE).result
-    assert (result.costs, result.budget.possible) == (None, True)
-    assert explorer.sentence.endswith("error and costs are not measured at this ring until you press the button.")
-    assert explorer.set(**IMPOSSIBLE).result.costs is None
-    assert explorer.set(**TOO_FEW_PRIMES | {"measure": True}).result.costs is None
-    assert measured == []
-    result = explorer.set(**LARGE | {"measure": True}).result
-    assert measured == [result.budget]
-    assert "8,192 patients" in explorer.sentence
     explorer.forget()
+    for knobs in (START, IMPOSSIBLE, LARGE, TOO_FEW_PRIMES | {"run": "execute"}):
+        assert explorer.set(**knobs).result.costs is None
+    assert measured == []
     columns, one = (explorer.set(**SMALL | {"packing": packing}).result for packing in ("columns", "one patient"))
     assert columns.costs is one.costs
-    assert len(measured) == 2
+    swept = explorer.set(**SMALL | {"run": "sweep"}).result
+    assert measured == [one.budget, costs.bit_budget(4096, 20, 1)]
+    assert list(swept.executed) == [20, 24]
+    assert "; from scale 2^20 to 2^24, the largest that fits here, the error falls from 8e-4 to " in explorer.sentence
 
 
 # ---------------------------------------------------------------------------------------------------- words, picture
@@ -99,11 +98,15 @@ def test_large_rings_are_measured_when_asked_impossible_ones_never_and_packings_
 @pytest.mark.parametrize(
     ("knobs", "words"),
     [
-        ({}, "need primes of 208 bits together, and 128-bit security allows 214; the age of 4,096 patients, "),
-        ({}, "a typical error within a factor of two of the 3e-8 that rounding lets expect; "),
-        ({}, "the drift of the scale, if it is left in, makes 6e-6 of it; "),
-        ({}, "in columns 39 ciphertexts carry 4,096 patients, and one patient a ciphertext takes 105 times as many."),
-        ({"packing": "one patient"}, "one patient a ciphertext 39 of 4,096 slots are in use, and 4,096 patients"),
+        ({}, "need primes of 208 bits together, and 128-bit security allows 214 (218 by the standard of 2018); "),
+        (
+            {},
+            "; simulated, the age of 4,096 patients, raised to the power 4, comes back with a typical error of 3e-8 (",
+        ),
+        ({}, "(6e-6 if the drift of the scale is left in)."),
+        (EXECUTED, "a typical error within a factor of two of the 3e-8 that was simulated (6e-6 if the drift"),
+        (EXECUTED, "in columns 39 ciphertexts carry 4,096 patients, and one patient a ciphertext takes 105 times as"),
+        (EXECUTED | {"packing": "one patient"}, "39 of 4,096 slots are in use, and 4,096 patients"),
         (IMPOSSIBLE, "102 bits too many; at scale 2^36 this ring allows no multiplication; ring 8,192 would do."),
         (TOO_FEW_PRIMES, "too few such primes; SEAL needs 5 primes of 20 bits that suit ring 16,384: take a larger"),
         ({"ring": 16384, "scale": 45, "depth": 10}, "no ring on offer would do"),
@@ -118,14 +121,14 @@ def test_the_sentence_says_the_numbers(explorer: EncryptionExplorer, knobs: dict
 def test_an_error_that_is_not_expected_is_said(explorer: EncryptionExplorer, monkeypatch: pytest.MonkeyPatch) -> None:
     explorer.forget()
     monkeypatch.setattr(costs, "drift", lambda context: [1.0] * 5)  # nothing mended
-    assert "a typical error far from the 3e-8 that rounding lets expect" in explorer.set(**START).sentence
+    assert "a typical error far from the 3e-8 that was simulated" in explorer.set(**EXECUTED).sentence
     explorer.forget()
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_the_sentence_follows_every_knob_and_is_the_same_in_every_run(explorer: EncryptionExplorer) -> None:
     seen = []
-    for knobs in ({}, {"ring": 4096}, {"scale": 40, "depth": 2}, {"packing": "one patient"}):
+    for knobs in ({}, {"ring": 4096}, {"scale": 40, "depth": 2}, EXECUTED | {"packing": "one patient"}, EXECUTED):
         seen.append(explorer.set(**START | knobs).sentence)
         assert len(re.findall(r"[.?!](?:\s|$)", seen[-1])) == 1  # one sentence
         explorer.forget()
@@ -142,10 +145,11 @@ def test_bytes_and_times_are_said_with_two_digits() -> None:
     "knobs",
     [
         {},
-        {"packing": "one patient"},
+        EXECUTED | {"packing": "one patient"},
         {"ring": 2048, "scale": 45, "depth": 10},
         TOO_FEW_PRIMES,
-        {"ring": 16384, "scale": 45, "depth": 3, "measure": True},
+        {"run": "sweep"},
+        {"ring": 16384, "scale": 45, "depth": 3, "run": "execute"},
     ],
 )
 def test_the_picture_can_be_read(explorer: EncryptionExplorer, knobs: dict) -> None:
@@ -168,8 +172,13 @@ def test_what_is_drawn_is_what_was_computed(explorer: EncryptionExplorer) -> Non
     assert (bool(bar.patches[-1].get_hatch()), bar.patches[-1].get_x()) == (True, 106)
     assert np.all(bar.lines[0].get_xdata() == 106)
     assert next(text.get_text() for text in explorer._figure.texts) == "102 bits too many."
-    found = explorer.set(**START).result.costs
-    errors = explorer._figure.axes[1]
+    result = explorer.set(**START | {"run": "sweep"}).result
+    errors, times = explorer._figure.axes[1:]
     drawn = {line.get_marker(): list(line.get_ydata()) for line in errors.lines}
-    assert (drawn["o"], drawn["^"]) == (list(found.errors), list(found.drifting))
-    assert [segment[1][1] for segment in errors.collections[0].get_segments()] == list(found.largest)
+    assert drawn["s"] == [one.error for one in result.simulated.values()]
+    assert drawn["^"] == [one.drift for one in result.simulated.values()]
+    assert drawn["o"] == [result.executed[36].error]  # the last of five dots
+    found = result.executed.values()
+    assert [bar.get_segments()[0][1][1] for bar in errors.collections] == [one.largest for one in found]
+    seconds = [one.columns.seconds_per_patient for one in found]
+    assert [line.get_ydata()[0] / 1e3 for line in times.lines] == pytest.approx(seconds)

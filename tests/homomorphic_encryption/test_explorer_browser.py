@@ -7,7 +7,7 @@ import re
 import lab
 import pytest
 from lab import changed
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import expect
 
 CHAPTER = "08_homomorphic_encryption.ipynb"
 EXPLORER = "EncryptionExplorer("
@@ -43,23 +43,17 @@ def turned(explorer: lab.ExplorerView, name: str, key: str) -> lab.View:
     return explorer.settled(lambda now: changed(before, now) and says_its_knobs(explorer, now))
 
 
-def measure_button(explorer: lab.ExplorerView) -> Locator:
-    return explorer.root.get_by_role("button", name="Measure above ring 8,192 too")
-
-
 def test_all_is_said_labelled_and_reached_by_tab(explorer: lab.ExplorerView) -> None:
     assert says_its_knobs(explorer, explorer.whole("encryption_explorer"))
-    assert measure_button(explorer).evaluate("node => node.scrollWidth <= node.clientWidth")
-    # ring, scale, depth and packing; the button is its own label
-    explorer.usable(4, first=explorer.slider("ring size"), focusable=5)
+    explorer.usable(5, first=explorer.slider("ring size"))  # ring, scale, depth, packing and run
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         ("ring size", "102 bits too many; at scale 2^36 this ring allows no multiplication; ring 8,192 would do."),
-        ("scale", "typical error within a factor of two"),
-        ("depth", "typical error within a factor of two"),
+        ("scale", "comes back with a typical error of"),
+        ("depth", "comes back with a typical error of"),
     ],
 )
 def test_the_keyboard_moves_each_slider_and_back(explorer: lab.ExplorerView, name: str, words: str) -> None:
@@ -70,31 +64,39 @@ def test_the_keyboard_moves_each_slider_and_back(explorer: lab.ExplorerView, nam
     assert (back.src, back.alt) == (before.src, before.alt)  # remembered
 
 
-def test_packing_changes_what_is_said(explorer: lab.ExplorerView) -> None:
+def test_simulated_first_then_executed_in_either_packing_or_at_every_scale(explorer: lab.ExplorerView) -> None:
     before = explorer.look()
+    assert "simulated, the age of 4,096 patients" in before.alt
+    explorer.choose("run", "execute every scale")
+    explorer.settled(lambda now: "from scale 2^20 to 2^36, the largest that fits here" in now.alt)
+    explorer.screenshot("encryption_explorer_sweep")
+    explorer.choose("run", "execute")
+    executed = explorer.settled(lambda now: "within a factor of two" in now.alt and "from scale" not in now.alt)
     explorer.choose("packing", "one patient")
     after = explorer.settled(lambda now: "39 of 4,096 slots are in use" in now.alt)
-    assert changed(before, after)
+    assert changed(executed, after)
     explorer.choose("packing", "columns")
+    explorer.choose("run", "simulate")
     explorer.settled(lambda now: now.alt == before.alt)
 
 
-def test_a_large_ring_is_measured_by_the_button_which_can_be_stopped(explorer: lab.ExplorerView) -> None:
+def test_a_large_ring_is_simulated_at_once_and_its_execution_can_be_stopped(explorer: lab.ExplorerView) -> None:
     turned(explorer, "ring size", "End")
     too_many = turned(explorer, "depth", "End")
     assert "30 bits too many; at scale 2^36 this ring allows 9 multiplications; " in too_many.alt
-    unmeasured = turned(explorer, "depth", "ArrowLeft")
-    assert "error and costs are not measured at this ring until you press the button" in unmeasured.alt
-    explorer.screenshot("encryption_explorer_unmeasured")
-    measure_button(explorer).press("Enter")
+    simulated = turned(explorer, "depth", "ArrowLeft")
+    assert "simulated, the age of 8,192 patients, raised to the power 10" in simulated.alt
+    explorer.screenshot("encryption_explorer_simulated")
+    explorer.choose("run", "execute every scale")
     stop = explorer.stop_button()
     expect(stop).to_be_visible()
     expect(explorer.root.locator(".progress-bar").first).to_be_visible()
     stop.click()
-    stopped = explorer.settled(lambda now: "Stopped" in now.text or "8,192 patients" in now.alt)
+    stopped = explorer.settled(lambda now: "Stopped" in now.text or "executed" in now.alt)
     expect(stop).to_be_hidden()
     if "Stopped" in stopped.text:  # on a quick machine the work may be done before the click arrives
-        assert (stopped.src, stopped.alt) == (unmeasured.src, unmeasured.alt)
-    quicker = turned(explorer, "depth", "ArrowLeft")
-    assert re.search(r"8,192 patients, encrypted and raised to the power 9, .* 210 times as many", quicker.alt)
+        assert (stopped.src, stopped.alt) == (simulated.src, simulated.alt)
+    explorer.choose("run", "execute")
+    explorer.settled(lambda now: re.search(r"executed, the age of 8,192 .* power 10, .* 210 times as many", now.alt))
     explorer.screenshot("encryption_explorer_large")
+    explorer.choose("run", "simulate")

@@ -48,7 +48,8 @@ def frame(**columns: Any) -> pd.DataFrame:
 
 
 def scores(client: Client, server: Server, X: Any, model: Any, **more: Any) -> np.ndarray:
-    return client.decrypt(server.score(client.encrypt(X, **more), model))
+    question = client.encrypt(X, **more)
+    return client.decrypt(server.score(question, model), question, decimals=None)
 
 
 # Right -------------------------------------------------------------------------------------------------------------
@@ -68,11 +69,18 @@ def test_all_test_patients_are_scored_as_in_plain_text() -> None:
         assert ((got > threshold) == (want > threshold)).all()
 
 
-def test_every_model_equals_its_plain_twin_on_a_cohort_that_is_received_once(client: Client, server: Server) -> None:
-    X = table(50)
-    received = server.receive(client.encrypt(X))
-    for model in MODELS:
-        np.testing.assert_allclose(client.decrypt(server.score(received, model)), model.plain(X), atol=1e-6)
+def test_scores_are_rounded_unless_all_digits_are_wanted_and_nobody_changes_sides(
+    client: Client, server: Server
+) -> None:
+    X, model = table(4096), MODELS[1]
+    full = scores(client, server, X, model)
+    question = client.encrypt(X)
+    rounded = client.decrypt(server.score(question, model), question)
+    assert (rounded == rounded.round(4)).all()
+    assert np.abs(rounded - full).max() <= 0.5e-4 + 1e-6
+    assert ((rounded > 0.5) == (model.plain(X) > 0.5)).all()
+    with pytest.raises(EncryptionError, match=r"decimals = 9 must be .*: None keeps all digits"):
+        client.decrypt(b"", question, decimals=9)
 
 
 def test_the_twins_are_the_formulas_written_out() -> None:
@@ -128,29 +136,46 @@ def test_columns_are_wrapped_as_tenseal_wraps_its_own(size: int, memory: str, mo
 # Refused -----------------------------------------------------------------------------------------------------------
 
 
-def test_columns_in_another_order_an_old_cohort_and_an_old_answer_are_refused(client: Client, server: Server) -> None:
+def test_columns_in_another_order_and_an_old_cohort_are_refused(client: Client, server: Server) -> None:
     X = table()
     old = client.encrypt(X[["b", "a", "c"]])
     with pytest.raises(EncryptionError, match="Column 1 of the cohort is 'b', and the model expects 'a'"):
         server.score(old, MODELS[0])
-    answer = server.score(client.encrypt(X), MODELS[0])
+    server.score(client.encrypt(X), MODELS[0])
     with pytest.raises(EncryptionError, match="repetition"):
         server.score(old, Linear(("b", "a", "c"), WEIGHTS))
-    client.decrypt(answer)
+
+
+def test_an_answer_belongs_to_one_question_and_a_question_has_one_answer(client: Client, server: Server) -> None:
+    """A stranger on the way holds answers back, swaps and repeats them: every one was sealed by the server."""
+    north, south = (client.encrypt(table(seed=seed)) for seed in (1, 2))
+    answers = [server.score(question, MODELS[0]) for question in (north, south)]
+    with pytest.raises(EncryptionError, match="they belong to other patients"):  # delayed, for the next question
+        client.decrypt(answers[0], south)
+    client.decrypt(answers[1], south)
+    for answer in answers:  # doubled, or late
+        with pytest.raises(EncryptionError, match="none that this client sent and still waits for"):
+            client.decrypt(answer, south)
     with pytest.raises(EncryptionError, match="repetition"):
-        client.decrypt(answer)
+        client.decrypt(answers[0], north)
+    again = client.encrypt(table())
+    received = server.receive(again)
+    first, second = (server.score(received, model) for model in MODELS)
+    client.decrypt(first, again)
+    with pytest.raises(EncryptionError, match="still waits for"):
+        client.decrypt(second, again)
 
 
 def test_scores_that_answer_nothing_or_come_under_other_keys_behind_a_right_tag_are_refused() -> None:
     client = Client("linear")
     box = Mailbox(client.message_key, client.key_id, LINEAR.fingerprint, "server")
-    client.encrypt(frame(a=[0.5, 0.25]))
+    question = client.encrypt(frame(a=[0.5, 0.25]))
     for rows, number in ((2, 9), (3, 2)):  # the keys were message 1, the cohort 2
-        with pytest.raises(EncryptionError, match="did not send"):
-            client.decrypt(box.seal("scores", [], rows, ("logit",), answers=number))
+        with pytest.raises(EncryptionError, match="belong to other patients"):
+            client.decrypt(box.seal("scores", [], rows, ("logit",), answers=number), question)
     stranger = ts.ckks_vector(LINEAR.context(), [0.5, 0.25]).serialize()
     with pytest.raises(EncryptionError, match="the largest number that these parameters hold"):
-        client.decrypt(box.seal("scores", [stranger], 2, ("logit",), answers=2))
+        client.decrypt(box.seal("scores", [stranger], 2, ("logit",), answers=2), question)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +219,7 @@ def test_a_model_that_needs_more_levels_is_refused_before_anything_is_opened() -
     for model in MODELS[1:]:
         with pytest.raises(EncryptionError, match="these parameters allow 1"):
             server.score(message, model)
-    assert len(client.decrypt(server.score(message, MODELS[0]))) == 20
+    assert len(client.decrypt(server.score(message, MODELS[0]), message)) == 20
 
 
 @pytest.mark.parametrize(
