@@ -46,7 +46,7 @@ class SharesExplorer(Explorer):
             "parties": W.IntSlider(3, 2, 8, description="parties", continuous_update=False, **LOOK),
             "threshold": W.IntSlider(3, 1, 8, description="needed", continuous_update=False, **LOOK),
             "members": W.IntSlider(2, 1, 8, description="collude", continuous_update=False, **LOOK),
-            "ring": W.Dropdown(options=rings, value=RINGS[0], description="numbers modulo", **LOOK),
+            "ring": W.Dropdown(options=rings, value=RINGS[0], description="modulo", **LOOK),
             "latency": log_slider("latency, ms", 10.0, -1, 2.5, 0.1),
         }
 

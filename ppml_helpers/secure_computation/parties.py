@@ -139,6 +139,8 @@ def _plan(
 ) -> _Plan:
     checks.choice(library, "library", ("crypten", "mpyc"), error=ComputationError)
     checks.choice(provider, "provider", ("TFP", "TTP"), error=ComputationError)
+    if library == "crypten" and sys.platform == "win32":
+        raise ComputationError("CrypTen starts no parties on Windows itself: open the course in WSL, or use MPyC.")
     start = start or ("fork" if sys.platform.startswith("linux") else "spawn")
     checks.choice(start, "start", multiprocessing.get_all_start_methods(), error=ComputationError)
     if not callable(function):

@@ -26,4 +26,4 @@ def test_the_keyboard_lets_the_secret_fall_and_slows_the_line(explorer: lab.Expl
     assert "At 3.2e+02 ms" not in slow.alt
     explorer.slider("collude").press("End")
     explorer.settled(lambda now: "collude = 8 of 3 parties cannot be" in explorer.root.inner_text())
-    explorer.choose("numbers modulo", "65,537")
+    explorer.choose("modulo", "65,537")

@@ -82,6 +82,12 @@ def test_what_it_refuses(change: dict, words: str) -> None:
         run_parties(**given)
 
 
+def test_on_windows_one_sentence_says_what_crypten_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    with pytest.raises(ComputationError, match="open the course in WSL"):
+        run_parties(product, [(ZERO, ZERO)] * 2)
+
+
 def test_large_results_come_back_whole() -> None:
     parties = run_parties(lambda size: np.zeros(size), [(7_000_000,), (1,)])  # 56 MB
     assert [party.result.nbytes for party in parties] == [56_000_000, 8]
