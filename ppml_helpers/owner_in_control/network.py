@@ -15,10 +15,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -236,42 +235,9 @@ class Network:
         self._demand_open()
         return look_at(self.shared)
 
-    @contextlib.contextmanager
-    def short_paths(self) -> Iterator[None]:
-        """Let syft print what it prints, with "…" in place of this network's own folder, whose name is random."""
-        self._demand_open()
-        shortened = _Shortened(sys.stdout, str(self._folder.path))
-        with contextlib.redirect_stdout(shortened):
-            try:
-                yield
-            finally:
-                shortened.finish()
-
     def _demand_open(self) -> None:
         if not self._open:
             raise DatasiteError("This network is closed and its folders are gone: open a new one with Network().")
-
-
-class _Shortened:
-    """A text stream that passes whole lines on with one thing replaced."""
-
-    def __init__(self, stream: TextIO, long: str) -> None:
-        self._stream = stream
-        self._long = long
-        self._rest = ""
-
-    def write(self, text: str) -> int:
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._stream.write(line.replace(self._long, "…") + "\n")
-        return len(text)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def finish(self) -> None:
-        self._stream.write(self._rest.replace(self._long, "…"))
-        self._rest = ""
 
 
 # What a network leaves behind: nothing

@@ -60,7 +60,8 @@ _SETTLED = ("accepted", "rejected")
 class LocalFolderConnection(SyftboxPlatformConnection):
     """One person's access to the shared folder, and to the folder that is theirs alone.
 
-    Syft makes it from a `LocalFolderConfig` and calls its methods; an identifier of a file is its path.
+    Syft makes it from a `LocalFolderConfig` and calls its methods, which are those of its base class; those without a
+    word of their own do what their names say. An identifier of a file is its path.
     """
 
     email: str
@@ -122,7 +123,6 @@ class LocalFolderConnection(SyftboxPlatformConnection):
             path.unlink(missing_ok=True)
 
     def delete_multiple_files_by_ids(self, file_ids: list[str], **_: Any) -> None:
-        """Delete files or folders."""
         for file_id in file_ids:
             self.delete_file_by_id(file_id)
 
@@ -170,11 +170,9 @@ class LocalFolderConnection(SyftboxPlatformConnection):
         _put(self._own("peers.json"), json.dumps(peers, indent=1).encode())
 
     def write_version_file(self, version_info: VersionInfo) -> None:
-        """Tell everyone which version of syft this person uses."""
         _put(self._shared("people", self.email, "version.json"), version_info.to_json().encode())
 
     def read_own_version_file(self) -> VersionInfo | None:
-        """Read what this person told of their version."""
         return self.read_peer_version_file(self.email)
 
     def read_peer_version_file(self, peer_email: str) -> VersionInfo | None:
@@ -271,7 +269,6 @@ class LocalFolderConnection(SyftboxPlatformConnection):
     # ------------------------------------------------------------------------------- messages from an owner's outbox
 
     def owner_write_raw_bytes_to_outbox(self, recipient: str, filename: str, data: bytes) -> None:
-        """Lay a message out for a peer."""
         _put(self._shared("datasites", self.email, "outbox", recipient, filename), data)
 
     def watcher_get_outbox_file_metadatas(self, peer_email: str, since_timestamp: float | None) -> list[dict[str, Any]]:
@@ -283,7 +280,6 @@ class LocalFolderConnection(SyftboxPlatformConnection):
         ]
 
     def watcher_download_raw_events_from_outbox(self, peer_email: str, since_timestamp: float | None) -> list[bytes]:
-        """Read what an owner laid out for this person after a time."""
         found = self.watcher_get_outbox_file_metadatas(peer_email, since_timestamp)
         return [self.download_file(entry["file_id"]) for entry in found]
 
@@ -302,38 +298,30 @@ class LocalFolderConnection(SyftboxPlatformConnection):
     # ---------------------------------------------------------------------------------- one's own log and checkpoints
 
     def owner_write_raw_bytes_to_syftbox(self, filename: str, data: bytes) -> str:
-        """Add an entry to one's event log."""
         return _put(self._own("events", filename), data)
 
     def owner_download_raw_bytes_by_id(self, file_id: str) -> bytes:
-        """Read an entry of one's event log."""
         return self.download_file(file_id)
 
     def owner_get_all_accepted_event_file_ids(self, since_timestamp: float | None = None) -> list[str]:
-        """List the entries of one's event log after a time, oldest first."""
         return [str(path) for path in _dated(self._own("events"), _event_time, since_timestamp)]
 
     def owner_download_all_raw_events_from_syftbox(self) -> list[bytes]:
-        """Read one's whole event log."""
         return self.download_raw_events_since_timestamp(None)
 
     def download_raw_events_since_timestamp(self, since_timestamp: float | None) -> list[bytes]:
-        """Read the entries of one's event log after a time."""
         return [self.download_file(path) for path in self.owner_get_all_accepted_event_file_ids(since_timestamp)]
 
     def get_events_count_since_checkpoint(self, checkpoint_timestamp: float | None) -> int:
-        """Count the entries of one's event log after a time."""
         return len(self.owner_get_all_accepted_event_file_ids(checkpoint_timestamp))
 
     def upload_raw_checkpoint(self, filename: str, data: bytes) -> str:
-        """Keep a checkpoint in place of the older ones."""
         older = _dated(self._own("checkpoints"), Checkpoint.filename_to_timestamp)
         kept = _put(self._own("checkpoints", filename), data)
         self.delete_multiple_files_by_ids([str(path) for path in older if str(path) != kept])
         return kept
 
     def download_raw_latest_checkpoint(self) -> bytes | None:
-        """Read the newest checkpoint; None if there is none."""
         found = _dated(self._own("checkpoints"), Checkpoint.filename_to_timestamp)
         return self.download_file(str(found[-1])) if found else None
 
@@ -341,38 +329,30 @@ class LocalFolderConnection(SyftboxPlatformConnection):
         return _dated(self._own("checkpoints"), IncrementalCheckpoint.filename_to_sequence_number)
 
     def upload_raw_incremental_checkpoint(self, filename: str, data: bytes) -> str:
-        """Keep one more incremental checkpoint."""
         return _put(self._own("checkpoints", filename), data)
 
     def download_all_raw_incremental_checkpoints(self) -> list[bytes]:
-        """Read the incremental checkpoints in their order."""
         return [self.download_file(str(path)) for path in self._incremental()]
 
     def get_incremental_checkpoint_count(self) -> int:
-        """Count the incremental checkpoints."""
         return len(self._incremental())
 
     def get_next_incremental_sequence_number(self) -> int:
-        """Give the number of the next incremental checkpoint, from 1."""
         found = self._incremental()
         return 1 + (IncrementalCheckpoint.filename_to_sequence_number(found[-1].name) if found else 0)
 
     def delete_all_incremental_checkpoints(self) -> None:
-        """Delete the incremental checkpoints."""
         self.delete_multiple_files_by_ids([str(path) for path in self._incremental()])
 
     def upload_raw_rolling_state(self, filename: str, data: bytes) -> str:
-        """Keep what happened since the last checkpoint."""
         self.delete_rolling_state()
         return _put(self._own("rolling_state", filename), data)
 
     def download_raw_rolling_state(self) -> bytes | None:
-        """Read what happened since the last checkpoint; None if nothing was kept."""
         found = _files(self._own("rolling_state"))
         return self.download_file(str(found[-1])) if found else None
 
     def delete_rolling_state(self) -> None:
-        """Delete what was kept since the last checkpoint."""
         self.delete_multiple_files_by_ids([str(path) for path in _files(self._own("rolling_state"))])
 
     # ----------------------------------------------------------------------------------- collections: published files
@@ -388,13 +368,11 @@ class LocalFolderConnection(SyftboxPlatformConnection):
                 yield folder, CollectionFolder.from_name(prefix, folder.name)
 
     def owner_create_collection_folder(self, prefix: str, tag: str, content_hash: str, owner_email: str) -> str:
-        """Make the folder of a collection."""
         folder = self._collection(prefix, tag, content_hash, owner_email)
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
 
     def owner_upload_collection_files(self, prefix: str, tag: str, content_hash: str, files: dict[str, bytes]) -> None:
-        """Publish the files of a collection."""
         for name, data in files.items():
             _put(self._collection(prefix, tag, content_hash, self.email) / Path(name).name, data)
 
@@ -410,7 +388,6 @@ class LocalFolderConnection(SyftboxPlatformConnection):
         self.owner_share_collection(prefix, tag, content_hash, [EVERYONE])
 
     def owner_list_collections(self, prefix: str) -> list[str]:
-        """List the tags of one's own collections."""
         return [collection.tag for _, collection in self._collections(prefix, self.email)]
 
     def owner_list_all_collections_with_permissions(self, prefix: str) -> list[FileCollection]:
@@ -426,7 +403,6 @@ class LocalFolderConnection(SyftboxPlatformConnection):
         ]
 
     def owner_delete_collection(self, prefix: str, tag: str) -> None:
-        """Withdraw a collection."""
         for folder, collection in list(self._collections(prefix, self.email)):
             if collection.tag == tag:
                 shutil.rmtree(folder)
@@ -446,19 +422,16 @@ class LocalFolderConnection(SyftboxPlatformConnection):
     def watcher_get_collection_file_metadatas(
         self, prefix: str, tag: str, content_hash: str, owner_email: str
     ) -> list[dict[str, str]]:
-        """List the files of a collection."""
         folder = self._collection(prefix, tag, content_hash, owner_email)
         return [{"file_id": str(path), "file_name": path.name} for path in _files(folder)]
 
     def watcher_download_collection(
         self, prefix: str, tag: str, content_hash: str, owner_email: str
     ) -> dict[str, bytes]:
-        """Read the files of a collection."""
         found = self.watcher_get_collection_file_metadatas(prefix, tag, content_hash, owner_email)
         return {entry["file_name"]: self.download_file(entry["file_id"]) for entry in found}
 
     def watcher_download_collection_file(self, file_id: str) -> bytes:
-        """Read one file of a collection."""
         return self.download_file(file_id)
 
 

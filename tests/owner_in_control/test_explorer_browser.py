@@ -50,8 +50,8 @@ def test_all_is_said_labelled_and_reached_by_the_keyboard(explorer: GateView) ->
     assert [text.strip() for text in labels.all_inner_texts()] == DEFENCES
     for label in labels.all():
         assert label.evaluate("node => node.checkVisibility() && node.scrollWidth <= node.clientWidth")
-    # the preset, beside the nine switches and the button, which are their own labels
-    explorer.usable(1, first=explorer.root.get_by_label("preset", exact=True), focusable=11)
+    # the preset, beside the eight switches and the button, which are their own labels
+    explorer.usable(1, first=explorer.root.get_by_label("preset", exact=True), focusable=10)
     told = explorer.root.get_by_text("The job leaves a file with the patients in its working directory")
     expect(told).to_be_hidden()
     summary = explorer.root.get_by_text("What each defence and each attack does")

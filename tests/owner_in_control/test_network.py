@@ -6,8 +6,6 @@ their own.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import re
@@ -303,18 +301,6 @@ def test_the_shared_folder_is_shown_without_what_is_random(network):
     assert "echo the question" in seen.text[inbox]
     mock = f"collections/{north.email}/syft_datasetcollection_patients_…/patients_mock.csv"
     assert seen.text[seen.file == mock].to_list() == ["age,hospdead,note\n20,0,invented\n"]
-
-
-def test_short_paths_print_everything_but_the_random_folder(network):
-    north, rita = network.hospital("north"), network.researcher("rita")
-    network.pair()
-    code = network.write(rita, "a.py", "pass")
-    with contextlib.redirect_stdout(io.StringIO()) as said, network.short_paths():
-        rita.submit_python_job(north.email, str(code), "job")
-        print("no end", end="")
-    assert "Submitting '…/rita/desk/a.py' to north@hospital.example" in said.getvalue()
-    assert said.getvalue().endswith("client.jobs\nno end")
-    assert "ppml-datasite-" not in said.getvalue()
 
 
 def test_the_access_matrix_says_what_syft_says(network):

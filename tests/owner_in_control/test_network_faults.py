@@ -89,7 +89,6 @@ def test_a_closed_network_says_so_and_leaves_nothing(tmp_path, monkeypatch):
         lambda: network.machine(rita),
         network.pair,
         network.seen_in_shared_folder,
-        lambda: network.short_paths().__enter__(),
     ):
         with pytest.raises(DatasiteError, match="This network is closed and its folders are gone: open a new one"):
             use()
