@@ -145,6 +145,30 @@ def in_units(record: ArrayLike | pd.Series) -> pd.Series:
     return pd.Series(read, dtype=object)
 
 
+def columns_right(read: ArrayLike, true: ArrayLike) -> int:
+    """Count the columns of a chart that were read: numbers to within 5 %, categories exactly.
+
+    Parameters
+    ----------
+    read, true : array_like of shape (n_features,)
+        Records of features.
+
+    Returns
+    -------
+    int
+        Of 26 columns.
+    """
+    pairs = zip(in_units(true), in_units(read), strict=True)
+    return sum(bool(np.isclose(b, a, 0.05, 1e-3)) if isinstance(a, float) else a == b for a, b in pairs)
+
+
+def textbook_guess() -> NDArray[np.float64]:
+    """Return the features of an empty chart, which are textbook values: what a guesser writes who saw no message."""
+    empty = fictional_patient().astype(object)
+    empty.loc[:, list(cohort.SUPPORT2.columns)] = None
+    return cohort.features(empty)[0].to_numpy(float)[0]
+
+
 def _is_category(name: str) -> bool:
     return isinstance(cohort.SUPPORT2.columns.get(name), cohort.Category)
 

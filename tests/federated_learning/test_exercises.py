@@ -163,7 +163,7 @@ def test_the_two_nights_of_the_notebook_are_those_of_the_judge() -> None:
     source = cells("07_federated_learning")
     scope: dict[str, Any] = {"np": np, "sent": np.zeros(40), "print": lambda *_: None}
     exec("from ppml_helpers.federated_learning.app.federated_hospitals import task", scope)
-    exec(source["fixed"].source.split("\n\n\n")[0], scope)
+    exec(source["fixed"].source.split("\n\n\n")[1], scope)
     exec(source["two-nights"].source, scope)  # the notebook's own cell
     assert np.abs(difference(scope["first"], scope["second"]) - scope["ward"][30]).max() < 1e-6
 
@@ -172,4 +172,4 @@ def test_the_notebook_prints_no_patient_but_the_fictional_one() -> None:
     code = {name: cell.source for name, cell in cells("07_federated_learning").items()}
     assert "fictional_patient" in code["one-patient"]
     assert "in_units(x[0])" in code["one-patient"]
-    assert not any("in_units(" in source for name, source in code.items() if name not in ("one-patient", "theft"))
+    assert not any("in_units(" in source for name, source in code.items() if name != "one-patient")

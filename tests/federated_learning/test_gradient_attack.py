@@ -20,6 +20,19 @@ def patient():
     return X.to_numpy(), y.to_numpy(dtype=float)
 
 
+@pytest.mark.parametrize(("change", "right"), [({}, 26), ({"age": 1.04, "temp": 0.96}, 26), ({"age": 1.06}, 25)])
+def test_columns_read_to_within_five_percent_are_counted(patient, change, right):
+    chart = gradients.fictional_patient()
+    for name, factor in change.items():
+        chart[name] = chart[name] * factor
+    read = cohort.features(chart)[0].to_numpy(float)[0]
+    assert gradients.columns_right(read, patient[0][0]) == right
+
+
+def test_a_guesser_knows_the_common_columns_only(patient):
+    assert 0 < gradients.columns_right(gradients.textbook_guess(), patient[0][0]) < 10
+
+
 @pytest.fixture(scope="module")
 def others():
     X, y = cohort.features(cohort.load_patients())

@@ -19,9 +19,6 @@ from ppml_helpers import course
 from ppml_helpers.exercises import rooms
 
 CHAPTERS = course.chapters()
-LONG = (
-    "07_federated_learning",
-)  # fmt: skip
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
@@ -55,8 +52,6 @@ def test_every_exercise_is_asked_in_its_chapter_and_checked_beside_the_task_and_
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_core_path_fits_one_sitting(path: Path) -> None:
-    if path.stem in LONG:
-        pytest.skip("longer than one sitting, and not divided yet")
     core = course.core_path(course.read(path))
     assert sum(cell.cell_type == "code" for cell in core) <= 20
     assert sum(len(cell.source.split()) for cell in core if cell.cell_type == "markdown") <= 2000
