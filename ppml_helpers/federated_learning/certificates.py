@@ -11,6 +11,7 @@ import datetime
 import ipaddress
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,38 +101,39 @@ def check_time(certificate: Path, now: datetime.datetime | None = None) -> None:
 
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     """Make the certificate of an authority that signs itself and may sign servers, no further authorities."""
-    kinds = "digital_signature content_commitment key_encipherment data_encipherment key_agreement"
-    usage = dict.fromkeys([*kinds.split(), "encipher_only", "decipher_only"], False)
+    others = "digital_signature content_commitment key_encipherment data_encipherment key_agreement encipher_only"
+    usage = dict.fromkeys([*others.split(), "decipher_only"], False) | {"key_cert_sign": True, "crl_sign": True}
+    critical = x509.BasicConstraints(ca=True, path_length=0), x509.KeyUsage(**usage)
+    more = [x509.SubjectKeyIdentifier.from_public_key(key.public_key())]
     name = _name("Federation of simulated hospitals")
-    return (
-        _certificate(name, name, key)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.KeyUsage(**usage, key_cert_sign=True, crl_sign=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
+    return _certificate(name, key, name, key, critical, more)
 
 
 def _server(
     key: ec.EllipticCurvePrivateKey, issuer: x509.Name, issuer_key: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(ADDRESS))]
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(ADDRESS))])
     signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
-    return (
-        _certificate(_name("localhost"), issuer, key)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(signed_by, critical=False)
-        .sign(issuer_key, hashes.SHA256())
-    )
+    more = [names, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), signed_by]
+    critical = [x509.BasicConstraints(ca=False, path_length=None)]
+    return _certificate(_name("localhost"), key, issuer, issuer_key, critical, more)
 
 
-def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _certificate(
+    subject: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: x509.Name,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    critical: Sequence[x509.ExtensionType],
+    more: Sequence[x509.ExtensionType],
+) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
-    empty = x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
+    made = x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
     # A clock may be a little behind.
-    return empty.not_valid_before(now - datetime.timedelta(minutes=5)).not_valid_after(now + _LIFETIME)
+    made = made.not_valid_before(now - datetime.timedelta(minutes=5)).not_valid_after(now + _LIFETIME)
+    for extension in (*critical, *more):
+        made = made.add_extension(extension, critical=extension in critical)
+    return made.sign(issuer_key, hashes.SHA256())
 
 
 def _name(common: str) -> x509.Name:

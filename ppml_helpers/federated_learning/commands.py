@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import ssl
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from ppml_helpers.federated_learning.certificates import ADDRESS, Keys
+
+if TYPE_CHECKING:
+    from flwr.supercore.control import ControlHttpClient
 
 CONNECTION = "federation"  # what the server is called in Flower's configuration
 PATIENCE = 30  # seconds for which a hospital tries again to reach the server
 _BEHIND_DOOR = [sys.executable, "-P", Path(__file__).with_name("door.py")]
-
-# Many commands in one process: to start Flower's command line takes longer than what it does.
-_MANY = """
-import json, sys
-from flwr.cli.app import app
-for command in json.loads(sys.argv[1]):
-    app(command, standalone_mode=False)
-"""
 
 
 def server(port: int, keys: Keys, door: bool = True) -> list[str]:
@@ -51,19 +51,28 @@ def hospital(
     return _words(*_BEHIND_DOOR, "flower-supernode", *place, *trust, *about)
 
 
-def register(public_keys: Sequence[Path]) -> list[str]:
-    """Put hospitals' public keys on the server's list."""
-    return _many([["supernode", "register", str(key), CONNECTION] for key in public_keys])
-
-
 def run(app: Path, run_config: Mapping[str, int | float | str]) -> list[str]:
     """Submit a run of the app and repeat the server's log until it ends."""
     return _words("flwr", "run", app, CONNECTION, "--stream", "--run-config", in_toml(run_config))
 
 
-def call_off(run_id: str) -> list[str]:
-    """Stop a run."""
-    return _many([["stop", run_id, CONNECTION]])
+def control(port: int, token: str | None, authority: Path | None = None) -> ControlHttpClient:
+    """Connect to the server as `flwr` does, to register hospitals and to stop runs; no web proxy has a part in it.
+
+    Without a token as a stranger, and without an authority's certificate to whoever answers.
+    """
+    from flwr.supercore.control import ControlHttpClient
+    from flwr.supercore.interceptors.http import RuntimeVersionHttpInterceptor
+
+    def intercept(context: Any, call_next: Callable[[Any], Any]) -> Any:
+        if token is not None:
+            context.request.headers["Authorization"] = f"Bearer {token}"
+        return call_next(context)
+
+    asks = [RuntimeVersionHttpInterceptor("flwr CLI"), SimpleNamespace(intercept=intercept)]
+    trust = False if authority is None else ssl.create_default_context(cafile=str(authority))
+    with patch.dict(os.environ, {"NO_PROXY": "*", "no_proxy": "*"}):
+        return ControlHttpClient(f"https://{ADDRESS}:{port}", verify=trust, interceptors=asks)
 
 
 def connection(port: int, authority: Path) -> str:
@@ -90,10 +99,6 @@ def _quoted(value: int | float | str) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     return '"' + json.dumps(value, ensure_ascii=False)[1:-1].replace(r"\"", r"\u0022") + '"'
-
-
-def _many(commands: list[list[str]]) -> list[str]:
-    return _words(sys.executable, "-P", "-c", _MANY, json.dumps(commands))
 
 
 def _words(*words: object) -> list[str]:

@@ -7,14 +7,19 @@ differ. The keys are made anew for every deployment and are gone with it.
 
 from __future__ import annotations
 
+import contextlib
 import socket
-import ssl
 import time
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, get_args
+
+import httpx
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+from flwr.proto.control_pb2 import RegisterNodeRequest, StopRunRequest
+from flwr.supercore.control import ControlHttpClient
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
 from ppml_helpers import checks, words
 from ppml_helpers.errors import FederationError
@@ -26,15 +31,13 @@ from ppml_helpers.federated_learning.results import FederatedRun
 from ppml_helpers.federated_learning.run_config import APP, complete, node_config
 
 START_LIMIT = 90.0  # seconds until a process must be ready; 15 are the rule on a busy machine
-REJOIN_LIMIT = 90.0  # seconds for which a hospital that was killed knocks again; Flower forgets it after 60
-STOP_LIMIT = 20.0  # seconds for calling off a run
 Mistake = Literal["wrong authority", "no key", "unregistered key"]
 Progress = Callable[[float, str], None]
 
 _PAUSE = 0.2  # seconds between two looks at the processes
 _SERVER = "server"
-_SERVER_LOST = "The server has ended. Stop this deployment and start a new one; nothing is lost at the hospitals."
-_BUSY = f"{START_LIMIT:.0f} s: the machine is busy, or something forbids connections to {ADDRESS}. Close other programs"
+_AGAIN = "Stop this deployment and start a new one; nothing is lost at the hospitals."
+_SERVER_LOST = f"The server has ended. {_AGAIN}"
 
 
 class Deployment:
@@ -97,12 +100,13 @@ class Deployment:
         self.port, self._processes = free_port(), ProcessGroup()
         try:
             self._prepare(self._group.folder)
-            self._start_server()
+            self._group.start(_SERVER, commands.server(self.port, self._keys))
+            self._await(_SERVER, flower_log.serves, "The server did not start")
             self._register()
             for number, key in enumerate(self._keys.hospitals):
                 self._launch(_name(number), number, self._keys.authority, key)
             for number in range(len(self.hospitals)):
-                self._await_connection(_name(number), number)
+                self._await(_name(number), flower_log.connected, f"Hospital {number} could not connect")
         except BaseException:
             self.stop()
             raise
@@ -114,39 +118,34 @@ class Deployment:
             self._processes.end()
             self._processes = None
 
-    def start_node(self, number: int, mistake: Mistake | None = None) -> None:
-        """Start a hospital again that was ended, with the key that it had.
-
-        After a `kill` this takes about a minute: so long does the server believe that the hospital is still there.
+    def knock(self, mistake: Mistake) -> None:
+        """Start somebody beside the hospitals who makes a mistake, to see them refused.
 
         Parameters
         ----------
-        number : int
-            Which hospital, from 0.
-        mistake : {"wrong authority", "no key", "unregistered key"}, optional
-            Start a stranger beside the hospital that makes this mistake, to see it refused.
+        mistake : {"wrong authority", "no key", "unregistered key"}
+            A hospital's own process that was told to trust another authority than the server's; or somebody who is no
+            hospital, and comes without a key or with one of their own.
 
         Raises
         ------
         FederationError
-            If the hospital runs already, or the server and the one who knocks do not accept each other.
+            Which of the two refused the other, and why; also if this deployment does not run.
         """
-        group, number = self._group, self._checked(number)
-        certificates.check_time(self._keys.certificate)
-        if mistake is None:
-            return self._rejoin(number)
+        group = self._group
+        checks.choice(mistake, "mistake", get_args(Mistake), error=FederationError)
         self._strangers += 1
         name = f"stranger-{self._strangers}"
-        authority, key = self._strange_keys(mistake, group.folder / name, number)
+        authority, key = self._keys.authority, None
+        if mistake == "wrong authority":
+            authority, key = certificates.make_strange_authority(group.folder / name), self._keys.hospitals[0]
+        elif mistake == "unregistered key":
+            key = certificates.make_hospital_key(group.folder / name)
         try:
-            self._launch(name, number, authority, key)
-            self._await_connection(name, number)
+            self._launch(name, 0, authority, key)
+            self._await(name, flower_log.connected, "The stranger could not connect")
         finally:
             group.kill(name)
-
-    def kill(self, who: int | Literal["server"]) -> None:
-        """End a hospital, or the server, at once and without a word, as a power cut would."""
-        self._group.kill(_SERVER if who == _SERVER else _name(self._checked(who)))
 
     def run(
         self, config: Mapping[str, object] | None = None, progress: Progress | None = None, timeout: float = 300.0
@@ -174,8 +173,7 @@ class Deployment:
             sent.
         RunStopped
             A FederationError: a hospital or the server was lost, answered wrongly or not in time, or the run was
-            interrupted. Its `kept` has the rounds that were complete. A hospital that did not answer in time is
-            ended: `start_node` it before the next run.
+            interrupted. Its `kept` has the rounds that were complete.
         """
         group = self._group
         self._demand_everyone()
@@ -209,75 +207,39 @@ class Deployment:
         (home / "config.toml").write_text(commands.connection(self.port, self._keys.authority), "utf-8")
         certificates.write_secret(home / "credentials.yaml", commands.credentials(self.port, self.token).encode())
 
-    def _start_server(self) -> None:
-        group = self._group
-        group.start(_SERVER, commands.server(self.port, self._keys))
-        trust = ssl.create_default_context(cafile=str(self._keys.authority))
-        no_proxy, https = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
-        opener, deadline = urllib.request.build_opener(no_proxy, https), time.monotonic() + START_LIMIT
-        while True:
-            try:
-                with opener.open(f"https://{ADDRESS}:{self.port}/health", timeout=2):
-                    return
-            except OSError:
-                pass
-            if not group.is_alive(_SERVER):
-                raise FederationError(f"The server did not start: {self._why(_SERVER)}")
-            if time.monotonic() > deadline:
-                certificates.check_time(self._keys.certificate)
-                raise FederationError(f"The server was not ready after {_BUSY} and try again.")
-            time.sleep(_PAUSE)
-
     def _register(self) -> None:
-        public = [key.with_name(f"{key.name}.pub") for key in self._keys.hospitals]
-        done = self._group.ask(commands.register(public), START_LIMIT)
-        if done is None or done[0] != 0:
-            why = flower_log.last_words(done[1]) if done else f"no answer within {START_LIMIT:.0f} s"
-            raise FederationError(f"The server did not take the hospitals' keys: {why}")
+        server = self._control()
+        for key in self._keys.hospitals:
+            public = load_ssh_public_key(key.with_name(f"{key.name}.pub").read_bytes())
+            try:
+                server.RegisterNode(RegisterNodeRequest(public_key=public_key_to_bytes(public)))
+            except httpx.HTTPError as error:
+                raise FederationError(f"The server did not take the hospitals' keys: {error}") from None
+
+    def _control(self) -> ControlHttpClient:
+        return commands.control(self.port, self.token, self._keys.authority)
 
     def _launch(self, name: str, number: int, authority: Path, key: Path | None) -> None:
         about = node_config(number, len(self.hospitals), self._tables[number])
-        self._group.log_file(name).unlink(missing_ok=True)
         self._group.start(name, commands.hospital(self.port, free_port(), authority, key, about))
 
-    def _await_connection(self, name: str, number: int) -> None:
-        group, deadline, failed = self._group, time.monotonic() + START_LIMIT, ""
-        while not failed and not flower_log.connected(log := group.log(name)):
-            if flower_log.refusal(log) or not group.is_alive(name):
-                failed = f"could not connect: {self._why(name)}"
-            elif not group.is_alive(_SERVER):
-                failed = f"could not connect. {_SERVER_LOST}"
-            elif time.monotonic() > deadline:
-                failed = f"was not connected after {_BUSY} and start it again."
-            else:
-                time.sleep(_PAUSE)
-        if failed:
-            group.kill(name)
-            raise FederationError(f"{_title(number)} {failed}")
-
-    def _why(self, name: str) -> str:
-        """Say what a process's log tells of its end."""
-        log = self._group.log(name)
-        return flower_log.refusal(log) or flower_log.last_words(log) or "it ended without a word."
-
-    def _rejoin(self, number: int) -> None:
-        name, deadline = _name(number), time.monotonic() + REJOIN_LIMIT
-        while True:
-            self._launch(name, number, self._keys.authority, self._keys.hospitals[number])
-            try:
-                return self._await_connection(name, number)
-            except FederationError:
-                # After a kill the server believes a hospital connected, and refuses a second one with its key, until
-                # two heartbeats have failed to come.
-                if not flower_log.unknown(self._group.log(name)) or time.monotonic() > deadline:
-                    raise
-            time.sleep(5 * _PAUSE)
-
-    def _strange_keys(self, mistake: Mistake, path: Path, number: int) -> tuple[Path, Path | None]:
-        checks.choice(mistake, "mistake", get_args(Mistake), error=FederationError)
-        if mistake == "wrong authority":
-            return certificates.make_strange_authority(path), self._keys.hospitals[number]
-        return self._keys.authority, None if mistake == "no key" else certificates.make_hospital_key(path)
+    def _await(self, name: str, ready: Callable[[str], bool], failed: str) -> None:
+        """Wait until a process's log says that it is ready, or say why it never will be."""
+        group, deadline = self._group, time.monotonic() + START_LIMIT
+        while not ready(log := group.log(name)):
+            refusal = flower_log.refusal(log)
+            if refusal or not group.is_alive(name):
+                why = refusal or flower_log.last_words(group.log(name)) or "it ended without a word."
+                raise FederationError(f"{failed}: {why}")
+            if not group.is_alive(_SERVER):
+                raise FederationError(f"{failed}. {_SERVER_LOST}")
+            if time.monotonic() > deadline:
+                certificates.check_time(self._keys.certificate)
+                raise FederationError(
+                    f"{failed} within {START_LIMIT:.0f} s: the machine is busy, or something forbids connections to "
+                    f"{ADDRESS}. Close other programs and try again."
+                )
+            time.sleep(_PAUSE)
 
     def _watch(self, name: str, rounds: int, limit: float, progress: Progress | None) -> str | None:
         """Wait for the end of a run; say why it has to be called off, or nothing if it ended by itself."""
@@ -288,14 +250,12 @@ class Deployment:
             if not group.is_alive(_SERVER):
                 return _SERVER_LOST
             if lost := self._away():
-                return f"{_titles(lost)} ended during the run. {_mend(lost)}"
+                return f"{_titles(lost)} ended during the run. {_AGAIN}"
             if time.monotonic() > deadline:
                 logs = {number: group.log(_name(number))[before[number] :] for number in everyone}
                 late = flower_log.late(logs)
-                for number in late:
-                    group.stop(_name(number))  # it would still be at its old task when the next run begins
                 who = f"{_titles(late)} did not answer" if late else "The run did not end"
-                return f"{who} within {limit:g} s. {_mend(late)}"
+                return f"{who} within {limit:g} s. Give it more time or fewer rounds. Or: {_AGAIN}"
             number = flower_log.current_round(group.log(name))
             if progress is not None and number > told:
                 progress((number - 1) / rounds, f"round {number} of {rounds}")
@@ -307,7 +267,8 @@ class Deployment:
         run_id = flower_log.run_id(self._group.log(name))
         self._group.kill(name)
         if run_id is not None and self._group.is_alive(_SERVER):
-            self._group.ask(commands.call_off(run_id), STOP_LIMIT)
+            with contextlib.suppress(httpx.HTTPError):  # it has ended by itself
+                self._control().StopRun(StopRunRequest(run_id=int(run_id)))
 
     def _own_reason(self, name: str, out: Path) -> str | None:
         if not self._group.is_alive(_SERVER):  # the run may notice it, and end, before the watch does
@@ -322,7 +283,7 @@ class Deployment:
             raise FederationError(_SERVER_LOST)
         certificates.check_time(self._keys.certificate)
         if away := self._away():
-            raise FederationError(f"{_titles(away)} cannot take part, because it does not run. {_mend(away)}")
+            raise FederationError(f"{_titles(away)} cannot take part, because it does not run. {_AGAIN}")
 
     def _away(self) -> list[int]:
         return [number for number in range(len(self.hospitals)) if number not in self.connected]
@@ -332,9 +293,6 @@ class Deployment:
         if self._processes is None:
             raise FederationError("This deployment does not run: start() it, or use it in a with block.")
         return self._processes
-
-    def _checked(self, number: int) -> int:
-        return checks.whole(number, "hospital", 0, len(self.hospitals) - 1, error=FederationError)
 
 
 def free_port() -> int:
@@ -348,15 +306,5 @@ def _name(number: int) -> str:
     return f"hospital-{number}"
 
 
-def _title(number: int) -> str:
-    return f"Hospital {number}"
-
-
 def _titles(numbers: Sequence[int]) -> str:
-    return words.listed(map(_title, numbers))
-
-
-def _mend(numbers: Sequence[int]) -> str:
-    if not numbers:
-        return "Give it more time or fewer rounds."
-    return f"Start again with {words.listed(f'start_node({number})' for number in numbers)}, then run once more."
+    return words.listed(f"Hospital {number}" for number in numbers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_UNKNOWN = "[code: 2004]"
 _REFUSALS = {  # the first sign that a log holds; the more particular come first
     "certificate has expired": "the server's certificate has run out, or this machine's clock is ahead. Set the clock "
     "if it is wrong, or make new certificates.",
@@ -17,7 +16,7 @@ _REFUSALS = {  # the first sign that a log holds; the more particular come first
     "differ. Set the clock that is wrong, then start it again.",
     "[code: 2001]": "it came without a key, and this server knows hospitals by their keys. Give it the private key "
     "whose public key is registered.",
-    _UNKNOWN: "the server does not know its key. Register its public key at the server, then start it again.",
+    "[code: 2004]": "the server does not know its key. Register its public key at the server, then start it again.",
     "address already in use": "the port that it needs for itself was taken by another program at that moment. Start it "
     "again.",
 }
@@ -25,6 +24,11 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?[/\\](?:[^\s'\"`:;,]+)")
 _FRAME = " |+-─━│┃╭╮╰╯┌┐└┘"  # of the panels in which Flower's command line writes
 _SEAMS = {r" *[-─━]+[+╮┐] *\n *[|│┃] *": ": ", r" *[|│┃] *\n *[|│┃] *": " "}  # after a panel's title, and in its text
+
+
+def serves(log: str) -> bool:
+    """Tell from the server's log whether it takes connections."""
+    return "Uvicorn running" in log
 
 
 def connected(log: str) -> bool:
@@ -35,11 +39,6 @@ def connected(log: str) -> bool:
 def refusal(log: str) -> str | None:
     """Say why a hospital could not connect, if its log tells."""
     return next((words for sign, words in _REFUSALS.items() if sign in log), None)
-
-
-def unknown(log: str) -> bool:
-    """Tell whether the server refused a hospital's key, which it also does while it believes the hospital connected."""
-    return _UNKNOWN in log
 
 
 def run_id(log: str) -> str | None:

@@ -68,19 +68,6 @@ class ProcessGroup:
             self._processes[name] = _popen(command, log, self.environment())
         return self._processes[name]
 
-    def ask(self, command: list[str], limit: float) -> tuple[int, str] | None:
-        """Run a command to its end, give its code and what it said; None if it took longer than `limit` seconds."""
-        process = _popen(command, subprocess.PIPE, self.environment())
-        try:
-            said, _ = process.communicate(timeout=limit)
-        except BaseException as error:
-            end_tree(process.pid)
-            process.communicate()
-            if isinstance(error, subprocess.TimeoutExpired):
-                return None
-            raise
-        return process.returncode, said.decode("utf-8", errors="replace")
-
     def environment(self) -> dict[str, str]:
         """Give the environment of the processes: what this one has, without proxies and others' settings of Flower."""
         mine = {key: value for key, value in os.environ.items() if not key.upper().startswith(_NOT_THEIRS)}
@@ -103,13 +90,9 @@ class ProcessGroup:
 
     def kill(self, name: str) -> None:
         """End a process and all that it started, at once and without a word, as a power cut would."""
-        self.stop(name, patience=0.0)
-
-    def stop(self, name: str, patience: float = 3.0) -> None:
-        """End a process and all that it started: by request, after `patience` seconds by force."""
         process = self._processes.get(name)
         if process is not None and process.poll() is None:  # the number of one that was collected may be another's
-            end_tree(process.pid, patience)
+            end_tree(process.pid)
             process.wait()
 
     def end(self, patience: float = PATIENCE) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from ppml_helpers.errors import FederationError
-from ppml_helpers.federated_learning.certificates import ADDRESS
+from ppml_helpers.federated_learning import commands
 
 _APP = {
     "pyproject.toml": """
@@ -83,7 +82,7 @@ def break_in(port: int, token: str | None = None) -> dict[int, tuple[int, np.nda
     """
     from flwr.proto.control_pb2 import StreamLogsRequest
 
-    server = _server(port, token)
+    server = commands.control(port, token)
     logs = server.StreamLogs(StreamLogsRequest(run_id=_submitted(server)))
     found = [json.loads(line) for line in re.findall(r"LOOT (\[.*\])", "".join(part.log_output for part in logs))]
     return {number: (patients, np.array(first)) for number, patients, first in sorted(found)}
@@ -91,7 +90,7 @@ def break_in(port: int, token: str | None = None) -> dict[int, tuple[int, np.nda
 
 def submit(port: int) -> int:
     """Submit the stranger's app without a token, and return the number of the run if the server takes it."""
-    return _submitted(_server(port, None))
+    return _submitted(commands.control(port, None))
 
 
 def _submitted(server: Any) -> int:
@@ -107,17 +106,3 @@ def _submitted(server: Any) -> int:
     except httpx.HTTPStatusError as error:
         code, why = error.response.status_code, error.response.reason_phrase
         raise FederationError(f"The server refused the stranger's run: {code} {why}.") from None
-
-
-def _server(port: int, token: str | None) -> Any:
-    """Connect as `flwr` does, to whoever answers: a stranger has no certificate to compare."""
-    from flwr.supercore.control import ControlHttpClient
-    from flwr.supercore.interceptors.http import RuntimeVersionHttpInterceptor
-
-    def intercept(context: Any, call_next: Any) -> Any:
-        if token is not None:
-            context.request.headers["Authorization"] = f"Bearer {token}"
-        return call_next(context)
-
-    asks = [RuntimeVersionHttpInterceptor("flwr CLI"), SimpleNamespace(intercept=intercept)]
-    return ControlHttpClient(f"https://{ADDRESS}:{port}", verify=False, interceptors=asks)

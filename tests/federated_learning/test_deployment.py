@@ -183,7 +183,7 @@ def test_who_is_late() -> None:
 def test_a_deployment_that_does_not_run_says_so() -> None:
     network = Deployment(hospitals.simulated(n=2))
     assert repr(network) == "Deployment(2 hospitals, 0 connected)"
-    for ask in (network.run, lambda: network.kill(0), lambda: network.start_node(0)):
+    for ask in (network.run, lambda: network.knock("no key"), lambda: network.token):
         with pytest.raises(FederationError, match="does not run: start"):
             ask()
     network.stop()
@@ -225,14 +225,6 @@ def test_a_group_works_in_a_folder_of_its_own_and_is_ended_with_its_watchdog(
     assert not any(alive(process) for process in before)
     assert group._watchdog.poll() is not None
     assert list(tmp_path.iterdir()) == []
-
-
-@posix
-def test_a_command_that_takes_too_long_is_ended(group: ProcessGroup) -> None:
-    assert group.ask([sys.executable, "-c", SLEEP], limit=0.5) is None
-    assert marked(group.mark) == []
-    done = group.ask([sys.executable, "-c", "import sys; print('so'); sys.exit(3)"], limit=120)
-    assert (done[0], done[1].strip()) == (3, "so")
 
 
 def test_processes_get_no_proxy_and_no_settings_of_flower_from_elsewhere(

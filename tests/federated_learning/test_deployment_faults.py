@@ -2,8 +2,8 @@
 
 Each fault ends in one sentence of the kit's own watch (Flower notices a lost node after a minute, and says it in other
 words), keeps the rounds that were complete, and leaves no process, port or key behind. The tests that share one
-`deployment` run in the order in which they stand here. What takes longest, a hospital that is killed and comes back,
-happens in a program with a federation of its own beside the other tests; at its end that program is killed too.
+`deployment` run in the order in which they stand here. What takes longest happens in a program with federations of its
+own beside the other tests; at its end that program is killed too.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ def stopped_in_round_2(act):
     except RunStopped as error:
         return {"said": str(error), "kept": [one.number for one in error.kept.rounds]}
 
-with Deployment(hospitals.simulated(n=2)) as network:
-    group = network._processes
-    tell(mark=group.mark, folder=str(group.folder), port=network.port)
+two = hospitals.simulated(n=2)
+with Deployment(two) as network:
     tell(**stopped_in_round_2(lambda: os.kill(os.getpid(), signal.SIGINT)))  # what a notebook's stop button sends
-    tell(**stopped_in_round_2(lambda: network.kill(1)), connected=network.connected)
+    again = network.run(config, timeout=900.0).sha256
+    tell(**stopped_in_round_2(lambda: network._processes.kill("hospital-1")), connected=network.connected, again=again)
     try:
         network.run(config)
     except FederationError as error:
-        refused = str(error)
-    network.start_node(1)
-    tell(refused=refused, sha256=network.run(config, timeout=900.0).sha256)
+        tell(refused=str(error))
+with Deployment(two) as network:
+    tell(mark=network._processes.mark, folder=str(network._processes.folder), port=network.port)
     network.run({"num-server-rounds": 50}, progress=lambda share, what: tell(at=what))
 """
 
@@ -254,8 +254,8 @@ def test_flower_as_it_is_delivered_takes_a_run_from_everybody(network: Deploymen
 )
 def test_strangers_are_refused(network: Deployment, mistake: str, words: str) -> None:
     before = network.connected
-    with pytest.raises(FederationError, match=f"^Hospital 1 could not connect: {words}") as e:
-        network.start_node(1, mistake=mistake)
+    with pytest.raises(FederationError, match=f"^The stranger could not connect: {words}") as e:
+        network.knock(mistake)
     assert str(network._processes.folder) not in str(e.value)
     assert network.connected == before
     assert not [one for one in marked(network._processes.mark) if any("stranger" in w for w in one.cmdline())]
@@ -274,9 +274,10 @@ def test_a_hospital_that_cannot_read_its_patients_says_so(network: Deployment) -
     assert network.connected == (0, 1, 2)
 
 
-def test_a_hospital_that_stalls_is_named_and_ended(network: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hospital_that_stalls_is_named(network: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     group = network._processes
-    for helper in psutil.Process(group._processes["hospital-2"].pid).children(recursive=True):
+    stalled = psutil.Process(group._processes["hospital-2"].pid).children(recursive=True)
+    for helper in stalled:
         helper.suspend()  # the hospital says that it is there, and its app never answers
     before = {f"hospital-{number}": len(group.log(f"hospital-{number}")) for number in (0, 1)}
 
@@ -286,34 +287,33 @@ def test_a_hospital_that_stalls_is_named_and_ended(network: Deployment, monkeypa
         return time.monotonic() + (1000.0 if answered else 0.0)
 
     monkeypatch.setattr(deployment, "time", SimpleNamespace(monotonic=clock, sleep=time.sleep))
-    with pytest.raises(RunStopped) as stopped:
+    with pytest.raises(RunStopped, match=r"^Hospital 2 did not answer within 900 s\. Give it more time"):
         network.run({"num-server-rounds": 1, "reply-timeout": 900.0}, timeout=900)
     monkeypatch.undo()
-    assert str(stopped.value).startswith("Hospital 2 did not answer within 900 s. Start again with start_node(2)")
-    assert network.connected == (0, 1)
-    network.start_node(2)
+    for helper in stalled:
+        helper.resume()
     assert network.connected == (0, 1, 2)
 
 
 def test_a_lost_server_ends_the_run(network: Deployment) -> None:
     with pytest.raises(RunStopped, match=r"^The server has ended\. Stop this deployment and start a new one"):
-        network.run(CONFIG, progress=lambda share, what: network.kill("server"))
+        network.run(CONFIG, progress=lambda share, what: network._processes.kill("server"))
     with pytest.raises(FederationError, match=r"^The server has ended"):
         network.run(CONFIG)
     with pytest.raises(FederationError, match=r"runs already"):
         network.start()
 
 
-def test_a_killed_hospital_comes_back_with_its_key_and_the_bits_and_a_killed_program_leaves_nothing(
+def test_interrupts_and_lost_hospitals_keep_the_rounds_and_a_killed_program_leaves_nothing(
     program: subprocess.Popen[str],
 ) -> None:
-    federation, interrupted, lost, again, at_work = (json.loads(program.stdout.readline()) for _ in range(5))
+    interrupted, lost, after, federation, at_work = (json.loads(program.stdout.readline()) for _ in range(5))
     assert interrupted["said"] == "The run was interrupted before its last round was complete."
-    assert lost["said"].startswith("Hospital 1 ended during the run. Start again with start_node(1)")
+    assert lost["said"].startswith("Hospital 1 ended during the run. Stop this deployment and start a new one")
     assert interrupted["kept"][0] == lost["kept"][0] == 1
+    assert lost["again"] == in_process.run(hospitals.simulated(n=2), CONFIG).sha256
     assert lost["connected"] == [0]
-    assert again["refused"].startswith("Hospital 1 cannot take part")
-    assert again["sha256"] == in_process.run(hospitals.simulated(n=2), CONFIG).sha256
+    assert after["refused"].startswith("Hospital 1 cannot take part")
     assert at_work == {"at": "round 1 of 50"}
     mark, folder = federation["mark"], Path(federation["folder"])
     assert len(marked(mark)) >= 6
