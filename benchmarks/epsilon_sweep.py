@@ -1,8 +1,8 @@
 """A whole curve of accuracy against epsilon at once, against one Opacus training after the other.
 
 Both do the same work: 8 epsilons x 5 seeds of DP-SGD for logistic regression on the training patients, at the same
-sample rate q, noise, steps T, clipping norm C and learning rate, without momentum or averaging, and both may use as
-many threads as there are cores.
+sample rate q, noise, steps T, clipping norm C and learning rate, without momentum or averaging. Opacus may use as many
+threads as there are cores, the engine uses one.
 Opacus runs without a DataLoader (GradSampleModule and DPOptimizer on slices of a tensor), which is many times faster
 than with one. What differs: the engine trains all models together and clips in closed form, and the models of one
 call share their Poisson batches. Each keeps its own promise, but sampled models that are published together need

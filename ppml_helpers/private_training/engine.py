@@ -98,7 +98,6 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 
 _LARGEST = 1e12  # of a feature; gradients are computed in 32 bits, and their lengths from squares
-_WORTH_A_THREAD = 5e6  # multiplications a step below which one thread is faster than two
 _SECOND_DECAY, _TINY = 0.999, 1e-8  # Adam's (Kingma and Ba 2015); its first decay is the recipe's momentum
 
 
@@ -202,9 +201,10 @@ def train(
 
     Notes
     -----
-    All models of one call see the same Poisson batches, each its own members among them. Each model's own guarantee
-    holds. Publishing several models of one call of full batches composes; with sampled batches it does not, since they
-    were drawn once for all: train models that are published together one by one, as `Sweep` does.
+    Each model's own guarantee holds. Publishing several models of one call of full batches costs what
+    `accounting.compose` says. Sampled batches are drawn once for all models of a call (each sees its own members among
+    them), so that together they cost more: as much as one training with a noise multiplier of
+    ``sum(sigma**-2) ** -0.5``. Train models that are published together one by one, as `Sweep` does.
     """
     table, labels = (part.to(dtype) for part in checked(X, y, recipe))
     if divisor is not None:
@@ -223,7 +223,7 @@ def train(
     streams = [_stream("noise", recipe, *model, adam, divisor) for model in models]
     batches = _generator(_stream("batches", recipe, noise_multipliers[0], seeds[0], adam, divisor))
     step_by = partial(_adam if adam else _momentum, recipe=recipe, expected_batch=recipe.sample_rate * patients)
-    with _threads_for(recipe, *table.shape, models=len(seeds), shadows=member is not None):
+    with one_thread():
         noise = _noise(sum(w[0].numel() for w in weights), streams, recipe.steps, scale) if scale.any() else None
         return _train(table, labels, recipe, weights, noise, batches, member, step_by, progress)
 
@@ -259,12 +259,10 @@ def _train(
 
 
 @contextmanager
-def _threads_for(recipe: Recipe, rows: int, columns: int, models: int, shadows: bool) -> Iterator[None]:
-    """Keep small steps on one thread: handing them out costs more than it saves, above all on a busy machine."""
+def one_thread() -> Iterator[None]:
+    """Keep all steps on one thread: two gain a fifth at most, and on a busy machine lose ten times as much."""
     before = torch.get_num_threads()
-    products = recipe.sample_rate * rows * columns * models * max(1, recipe.hidden)  # multiplications of one pass
-    if shadows or products < _WORTH_A_THREAD:
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
     try:
         yield
     finally:

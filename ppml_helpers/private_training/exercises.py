@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -143,39 +144,68 @@ def _split() -> Split:
 
 
 def _judge_5(answer: object) -> Reply:
-    value = as_number(answer)
-    if 1 < value <= 100:
-        return wrong("Give the share as a number from 0 to 1, as right_guesses returns it.")
-    if not 0 <= value <= 1:
-        return wrong("A share of right guesses lies between 0 and 1.")
-    won = _careless_games()
-    if value >= won["both"] - 0.02:
+    if not callable(answer):
+        return wrong("Give the function `both` itself, not what it wins: it is tried on games of its own.")
+    games = _careless_games()
+    made = []
+    for a, b in games.sides:
+        try:
+            made.append(np.asarray(answer(a.copy(), b.copy()), dtype=float))
+        except Exception as error:
+            return wrong(f"Given two arrays of models, one a row, both ends in: {type(error).__name__}: {error}.")
+        if made[-1].shape != a.shape or not np.isfinite(made[-1]).all():
+            return wrong(f"Given two arrays of shape {a.shape}, both must return such an array of finite numbers.")
+    won = games.share(made)
+    if won >= games.share([games.combined(*side) for side in games.sides]) - 0.02:
         return right(
-            f"{100 * value:.0f} of 100 right, where two models with noise of their own would allow "
-            f"{100 * won['allowed']:.0f}. Each promise was kept, and together they give the model without noise away: "
+            f"{100 * won:.0f} of 100 right, where two models with noise of their own would allow "
+            f"{100 * games.allowed:.0f}. Each promise was kept, and together they give the model without noise away: "
             "what is published twice needs its noise twice."
         )
-    for name, words in (
-        ("for_partners", "That is the model for partners alone. The attacker holds the other one too."),
-        ("for_all", "That is the model for everybody alone. The attacker holds the other one too."),
-        ("mean", "The mean of both still has the noise in it. Weigh them so that the noise cancels."),
-        ("allowed", "That is what composition allows if the noise is independent. Here it is not: play the game."),
+    a, b = games.sides[0]
+    for usual, words in (
+        (a, "That is the model for everybody alone. The attacker holds the other one too."),
+        (b, "That is the model for partners alone. The attacker holds the other one too."),
+        ((a + b) / 2, "The mean of both still has the noise in it. Weigh them so that the noise cancels."),
+        (a - b, "In a plain difference the model cancels, and the noise is what is left."),
+        (b - a, "In a plain difference the model cancels, and the noise is what is left."),
+        (
+            games.combined(a, b) * (games.high - games.low),
+            "The noise cancels. Now divide by high - low, or the result is not of a model's size, and the attacker "
+            "compares it with models.",
+        ),
     ):
-        if close(value, won[name], 0.012):
+        if np.allclose(made[0], usual, rtol=1e-3, atol=1e-3 * np.abs(usual).max()):
             return wrong(words)
-    if close(value, 0.5, 0.012):
-        return wrong(
-            "A coin does as well. A plain difference of the two is noise only; and where the noise cancels, divide by "
-            "high - low, or the result is not of a model's size, and play compares it with models."
-        )
     return wrong(
-        "Some noise is left. With a = w + 3 e and b = w + 5 e, 5 a - 3 b is 2 w, without e: do so with low and high."
+        f"That wins {100 * won:.0f} of 100 games: some noise is left. With a = w + 5 e and b = w + 3 e, 5 b - 3 a is "
+        "2 w, without e: do so with high and low."
     )
 
 
+class _Games(NamedTuple):
+    """Games of 05.5: the models for everybody and for partners, with the patient and without, one a row."""
+
+    sides: tuple[tuple[np.ndarray, np.ndarray], ...]
+    own: tuple[np.ndarray, np.ndarray]  # the attacker's own models without noise
+    low: float
+    high: float
+    allowed: float  # share of right guesses, were the noise of the two independent
+
+    def combined(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return the two without their noise."""
+        return (self.high * b - self.low * a) / (self.high - self.low)
+
+    def share(self, made: Sequence[np.ndarray]) -> float:
+        """Return the share of right guesses from what an attacker made of the models of each side."""
+        step, middle = self.own[0] - self.own[1], (self.own[0] + self.own[1]) / 2
+        inside, outside = ((models - middle) @ step for models in made)
+        return float(((inside > 0).mean() + (outside < 0).mean()) / 2)
+
+
 @cache
-def _careless_games() -> dict[str, float]:
-    """Play 05.5 as the chapter does; return the share of right guesses of each attack, and what composition allows."""
+def _careless_games() -> _Games:
+    """Publish the models of 05.5 as the chapter does, from seeds of their own."""
     from sklearn.linear_model import LogisticRegression
 
     from ppml_helpers import accounting
@@ -186,20 +216,15 @@ def _careless_games() -> dict[str, float]:
     recipe, games = RECIPES["logistic regression"], 200
     risk = LogisticRegression(max_iter=1000).fit(X, y).predict_proba(X)[:, 1]
     patient = X.index[np.argmin(np.where(y == 1, risk, 1 - risk))]
-    sides = (X, y), (X.drop(index=patient), y.drop(index=patient))
-    own = [train(*side, recipe, [0.0], [0], divisor=6_800).vectors()[0] for side in sides]
-    step, middle = own[0] - own[1], (own[0] + own[1]) / 2
+    tables = (X, y), (X.drop(index=patient), y.drop(index=patient))
+    own = tuple(train(*table, recipe, [0.0], [0], divisor=6_800).vectors()[0] for table in tables)
     low, high = (accounting.noise_multiplier(epsilon, 1.0, recipe.steps) for epsilon in (3.0, 1.0))
-    sure: dict[str, list[np.ndarray]] = {"for_all": [], "for_partners": [], "mean": [], "both": []}
-    for side, first in zip(sides, (0, 10_000), strict=True):
+    sides = []
+    for table, first in zip(tables, (20_000, 30_000), strict=True):
         seeds = range(first, first + games)
-        a, b = (careless_train(*side, recipe, [s] * games, seeds, 6_800).vectors() for s in (high, low))
-        seen = {"for_all": a, "for_partners": b, "mean": (a + b) / 2, "both": (high * b - low * a) / (high - low)}
-        for name, models in seen.items():
-            sure[name].append((models - middle) @ step)
-    won = {name: float(((ins > 0).mean() + (out < 0).mean()) / 2) for name, (ins, out) in sure.items()}
+        sides.append(tuple(careless_train(*table, recipe, [s] * games, seeds, 6_800).vectors() for s in (high, low)))
     releases = [(sigma, 1.0, recipe.steps) for sigma in (low, high)]
-    return {**won, "allowed": accounting.exact_accuracy(releases)}
+    return _Games(tuple(sides), own, low, high, accounting.exact_accuracy(releases))
 
 
 EXERCISES = (
@@ -242,11 +267,10 @@ EXERCISES = (
     ),
     Exercise(
         name="05.5",
-        expects="a share of right guesses from 0 to 1",
+        expects="a function of two arrays of models",
         hints=(
-            "for_all is w + high * e and for_partners is w + low * e, with the same w and e: solve for w.",
-            "high * for_partners - low * for_all has no e left; divide it by high - low.",
-            "play(both, recipe) returns what right_guesses(*...) wants.",
+            "a is w + high * e and b is w + low * e, with the same w and e: solve for w.",
+            "high * b - low * a has no e left; divide it by high - low.",
         ),
         judge=_judge_5,
     ),

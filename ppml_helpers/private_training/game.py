@@ -14,13 +14,11 @@ the attacker looks at the log-odds that it gives the patient's own label.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import binomtest
@@ -29,17 +27,6 @@ from ppml_helpers.private_training.engine import Models, Progress, Recipe, no_pr
 
 _SEEDS = 1_000_000_000  # seeds of games begin here: models of a curve have smaller ones
 _TOGETHER = 100  # models trained at once
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep all steps on one thread: two gain little on an idle machine, and lose much on a busy one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Played(NamedTuple):
@@ -91,7 +78,6 @@ class Game:
         others = np.delete(np.arange(len(self.y)), self.patient)
         self._rows = {True: np.append(others, [self.patient] * self.rows), False: others}
 
-    @one_thread()
     def play(self, games: int, releases: int = 1, progress: Progress = no_progress) -> Played:
         """Play so many games, half of them with the patient; in each the attacker sees so many models.
 

@@ -25,8 +25,8 @@ from ppml_helpers.private_training.curve import (
     extreme,
     subgroups,
 )
-from ppml_helpers.private_training.engine import RECIPES, Progress, Recipe
-from ppml_helpers.private_training.game import Game, Played, one_thread
+from ppml_helpers.private_training.engine import RECIPES, Progress, Recipe, one_thread
+from ppml_helpers.private_training.game import Game, Played
 
 PATIENTS = (300, 500, 1_000, 2_000, 4_000)
 MOST_TRAININGS = 400  # for the games of one move, unless that were fewer than twenty games

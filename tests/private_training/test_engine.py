@@ -438,6 +438,22 @@ def test_two_releases_are_worth_their_composition_to_an_attacker(
         assert right <= allowed + error
 
 
+def test_models_of_one_sampled_call_cost_what_their_common_batches_let_an_attacker_see() -> None:
+    """16 models whose one batch you are in or not: at 1 % false alarms, more than `compose` has it, and no more than
+    one training with a quarter of the noise."""
+    q, sigma, many, games = 0.2, 2.0, 16, 400
+    X, y = table(rows=60)
+    X = np.vstack([np.column_stack([X, np.zeros(60)]), [0, 0, 0, 0, 0, 100.0]])  # a code that only you have
+    recipe = Recipe(1, 1.0, 0.3, q, momentum=0, averaged=0)
+    runs = (range(game * many, (game + 1) * many) for game in range(games))
+    codes = [pt.train(X, np.append(y, 1.0), recipe, [sigma] * many, seeds).vectors()[:, 5].mean() for seeds in runs]
+    spread = sigma * 0.3 / (q * 61) / math.sqrt(many)  # of the mean without you: its noise
+    named = np.mean(np.array(codes) > 2.3263 * spread)
+    together = accounting.exact_power([accounting.SampledGaussian(sigma / math.sqrt(many), q, 1)], 0.01)
+    apart = accounting.exact_power([accounting.SampledGaussian(sigma, q, many)], 0.01)
+    assert apart + 3 * math.sqrt(apart / games) < named <= together + 3 * math.sqrt(together / games)
+
+
 @pytest.mark.parametrize("recipe", [Recipe(10, 0.5, 0.5, momentum=0), Recipe(10, 0.5, 0.5, 0.5, momentum=0)])
 def test_no_two_models_of_a_sweep_share_noise_or_batches(recipe: Recipe) -> None:
     data = (*table(columns=100), *table(columns=100, seed=1))

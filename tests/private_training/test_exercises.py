@@ -7,11 +7,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from answers import reply
 
 from ppml_helpers import accounting
 from ppml_helpers.private_training import exercises as chapter_05
+
+games = chapter_05._careless_games
 
 
 def one_year() -> float:
@@ -36,7 +39,11 @@ RIGHT = {
     ),
     "05.3": (accounting.noise_multiplier(2.0, 0.05, 600), 2.61, 2.65, 2.8),  # also with noise to spare
     "05.4": (3, np.int64(3)),
-    "05.5": (1.0, 0.995, np.float64(1.0)),
+    "05.5": (
+        lambda a, b: games().combined(a, b),
+        lambda a, b: b + (b - a) * games().low / (games().high - games().low),
+        lambda a, b: pd.DataFrame(b) - games().low * (a - b) / (games().high - games().low),
+    ),
 }
 
 
@@ -70,28 +77,28 @@ WRONG = [
     ("05.4", 1, "ranks well (AUC 0.76), but"),
     ("05.4", 10.0, "smaller one"),
     ("05.4", 2.0, "Choose one of"),
-    ("05.5", 80, "from 0 to 1"),
-    ("05.5", -0.2, "between 0 and 1"),
-    ("05.5", "for_all", "for everybody alone"),
-    ("05.5", "for_partners", "for partners alone"),
-    ("05.5", "mean", "still has the noise in it"),
-    ("05.5", "allowed", "what composition allows"),
-    ("05.5", 0.5, "divide by high - low"),  # high * partners - low * all, as it is
-    ("05.5", 0.8, "Some noise is left"),
+    ("05.5", 1.0, "not what it wins"),
+    ("05.5", lambda a, b: a, "for everybody alone"),
+    ("05.5", lambda a, b: b, "for partners alone"),
+    ("05.5", lambda a, b: (a + b) / 2, "still has the noise in it"),
+    ("05.5", lambda a, b: b - a, "the noise is what is left"),
+    ("05.5", lambda a, b: games().high * b - games().low * a, "Now divide by high - low"),
+    ("05.5", lambda a, b: (games().high * b + games().low * a) / (games().high + games().low), "some noise is left"),
+    ("05.5", lambda a, b: 0 * a, "some noise is left"),
+    ("05.5", lambda a, b: 1.0, "must return such an array"),
+    ("05.5", lambda X, y, seeds: X, "both ends in: TypeError"),
 ]
 
 
 @pytest.mark.parametrize(("name", "answer", "words"), WRONG)
 def test_a_wrong_answer_gets_its_own_sentence(trained: None, name: str, answer: object, words: str) -> None:
-    if isinstance(answer, str):  # what this attack wins, in the judge's own games
-        answer = chapter_05._careless_games()[answer]
     assert words in reply(name, answer)
 
 
 def test_two_releases_of_one_noise_are_worth_more_than_their_promises() -> None:
-    won = chapter_05._careless_games()
-    assert won["both"] > 0.97
-    assert max(won["for_all"], won["for_partners"], won["mean"]) < won["allowed"] < 0.7
+    alone = [games().share([side[which] for side in games().sides]) for which in (0, 1)]
+    assert max(alone) < games().allowed < 0.7
+    assert games().share([games().combined(*side) for side in games().sides]) > 0.97
 
 
 def test_05_4_is_not_a_close_call_and_needs_no_explorer() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +195,21 @@ def test_a_choice_is_said_in_full_shown_and_kept(
     explorer._keep_by_hand(None)
     assert "cannot be written" in explorer._status.value
     assert all(len(row) == 3 and all(row) for row in DEPLOYED.values())
+
+
+def test_two_programs_keeping_choices_at_once_lose_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the statements are the same in both programs, and whoever reads meanwhile reads whole files."""
+    code = (
+        "import sys; from ppml_helpers.private_training.choice import Choice\n"
+        "for k in range(60): Choice('x', float(k), 1e-5, 1, f'{sys.argv[1] if k % 2 else 0} {k} ' * 900).save()"
+    )
+    monkeypatch.setenv("PPML_RESULTS", str(tmp_path))
+    writers = [subprocess.Popen([sys.executable, "-c", code, name]) for name in ("a", "b")]
+    while any(writer.poll() is None for writer in writers):
+        Choice.load()
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert len(Choice.load()) == 30 + 2 * 30
+    assert {path.suffix for path in (tmp_path / "choices").iterdir()} == {".json"}
 
 
 def test_other_peoples_tables(recwarn: pytest.WarningsRecorder) -> None:
