@@ -12,7 +12,7 @@ import itertools
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from flwr.app import ConfigRecord
+from flwr.app import Array, ConfigRecord
 from scipy.stats import kstest
 
 from ppml_helpers.errors import FederationError
@@ -24,7 +24,7 @@ from ppml_helpers.federated_learning import (  # before Flower: it switches thin
     results,
     simulated,
 )
-from ppml_helpers.federated_learning.app.federated_hospitals import masking, task
+from ppml_helpers.federated_learning.app.federated_hospitals import masking, server_app, task
 from ppml_helpers.federated_learning.app.federated_hospitals.masking import MaskingError
 
 FEWEST = 1e-6  # p-value below which uniform bytes are not believed: wrong once in a million tests
@@ -403,6 +403,17 @@ def test_the_difference_of_two_sums_from_one_model_is_an_update_and_the_books_re
         with pytest.raises(results.RunStopped, match="has helped to unmask a sum of hospitals 0 1 2 3 from this very"):
             run(given, hook, num_server_rounds=1, **config)
     assert run(four, num_server_rounds=1).sha256 == first.sha256  # with the same hospitals nothing new is told
+
+
+def test_a_model_that_differs_by_little_is_another_model_to_the_books(four, monkeypatch):
+    """What the lesson says stays open: the difference is then the update to many digits, and noise is the limit."""
+    first = run(four, num_server_rounds=1)
+    monkeypatch.setattr(server_app, "Array", lambda values: Array(values + 1e-6 * (np.arange(40) == 0)))
+    second = run(four, offline(3), num_server_rounds=1)
+    size = first.patients[0] - second.patients[0]
+    read = (first.patients[0] * first.weights - second.patients[0] * second.weights) / size
+    true = task.train(np.zeros(40), four[3].X_train, four[3].y_train, 1, 64, 0.5, task.rng_for(0, 1, 3))
+    assert 1e-9 < np.abs(read - true).max() < 1e-4
 
 
 def test_one_of_two_measurements_of_one_model_is_refused_if_others_take_part(four):
