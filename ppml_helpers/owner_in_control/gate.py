@@ -71,11 +71,14 @@ class ReleaseGate:
     ) -> None:
         if not getattr(owner, "has_do_role", False):
             raise DatasiteError(f"{owner!r} owns no data; a gate stands before a data owner's: give such a client.")
-        if not isinstance(budgets, Mapping | None) or not isinstance(defences, Defences | None):
-            raise DatasiteError(
-                f"budgets = {budgets!r} must be a dictionary of totals by email, and defences = {defences!r} "
-                f"a Defences: give such, or leave them out."
-            )
+        for name, value, kind in (
+            ("budgets", budgets, Mapping),
+            ("defences", defences, Defences),
+            ("rule", rule, OutputRule),
+            ("limits", limits, runner.Limits),
+        ):
+            if not isinstance(value, kind | None):
+                raise DatasiteError(f"{name} = {value!r} must be a {kind.__name__}: give one, or leave it out.")
         self.owner = owner
         self.defences = defences if defences is not None else Defences()
         self.rule, self.limits = rule, limits or runner.Limits()
@@ -173,7 +176,7 @@ class ReleaseGate:
             with silence():
                 withdraw(found, reason)
 
-    def run(self, job: Review | str, by: str | None = None, timeout: float = 60.0) -> Run:
+    def run(self, job: Review | str, by: str | None = None, timeout: float | None = None) -> Run:
         """Run one approved job in a scratch copy, and hold what comes of it; the copy is thrown away.
 
         The job gets the data and the code that it was approved with, and nothing else where the system can keep it so
@@ -185,8 +188,8 @@ class ReleaseGate:
             Which, by its review or its name.
         by : str, optional
             Email of the researcher, if several have a job of that name.
-        timeout : float
-            Seconds after which it is ended, and failed.
+        timeout : float, optional
+            Seconds after which it is ended, and failed; default: those of the gate's limits.
 
         Returns
         -------
@@ -198,6 +201,7 @@ class ReleaseGate:
         ReleaseRefused
             If the job is not approved, not what was reviewed, has run, or cannot be paid.
         """
+        timeout = self.limits.seconds if timeout is None else timeout
         timeout = checks.number(timeout, "timeout", 0, above=True, error=DatasiteError, mend="give seconds")
         with self._alone(), self._refusals():
             found = self._open(job, by)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ppml_helpers.errors import AttackError
-from ppml_helpers.owner_in_control import Defences, OutputRule, attacks
+from ppml_helpers.owner_in_control import Defences, OutputRule, attacks, runner
 from ppml_helpers.owner_in_control.attacks import ASKED, ATTACKS, HOME, JAM, N_PATIENTS, attack, private_patients
 
 #: By attack: the files by which it gets out, and what the gate says when it stops it.
@@ -78,6 +78,8 @@ def test_syft_alone_does_not_stop_it(name: str, seen: list[set[str]], capsys: py
 
 @pytest.mark.parametrize("name", STOPPED_BY)
 def test_the_gate_stops_it_says_how_and_nobody_is_even_on_the_way(name: str, seen: list[set[str]]) -> None:
+    if name == HOME.name and "the network can be reached" in runner.missing(runner.confinement()):
+        pytest.skip("this system does not keep the network from a job, and says so in the receipt")
     leak = attack(name, Defences())
     assert (leak.recovered, leak.ways, leak.blocked, leak.leaked) == (0, (), False, False)
     if name in COLLEAGUES:

@@ -92,8 +92,8 @@ def test_what_is_no_epsilon_no_review_no_run_no_time_and_no_gate(shared):
         gate.run("wrong", timeout=0)
     with pytest.raises(DatasiteError, match="owns no data"):
         ReleaseGate(shared.rita)
-    for wrong in ({"budgets": [1.0]}, {"defences": "off"}):
-        with pytest.raises(DatasiteError, match="must be a dictionary of totals by email, and defences"):
+    for wrong in ({"budgets": [1.0]}, {"defences": "off"}, {"rule": 3}, {"limits": 60}):
+        with pytest.raises(DatasiteError, match=r"must be a (Mapping|Defences|OutputRule|Limits): give one"):
             ReleaseGate(shared.north, **wrong)
     with pytest.raises(PrivacyParameterError):
         ReleaseGate(shared.north, budgets={"new@university.example": (1.0, 2.0)})

@@ -14,6 +14,7 @@ LOOK = (
     " 2> /dev/null | xargs -r -d '\\n' timeout 9 grep -sl"
 )
 FOLDERS = "for i in $(seq 300); do mkdir d; cd d; done"
+namespaces = pytest.mark.skipif(runner.confinement() != "namespaces", reason="these need namespaces of the system")
 
 
 def test_strays_in_its_own_folders_pass_without_their_defence_alone(desk):
@@ -60,6 +61,7 @@ def test_a_job_approved_earlier_does_not_run_along(shared):
     assert shared.leaked() == shared.leaked(shared.eve) == []
 
 
+@namespaces
 @pytest.mark.parametrize(
     "script",
     [
@@ -113,6 +115,7 @@ OWN = {
 }
 
 
+@namespaces
 def test_attacks_of_our_own_get_the_answer_out_and_nothing_else(shared, monkeypatch):
     shared.network.write(shared.north, "key.txt", SECRET)  # beside the results that are held, for "others' files"
     with silence():
