@@ -41,18 +41,20 @@ def _judge_1(answer: object) -> Reply:
     value = as_number(answer)
     named, copied = _named(5)
     share = named.right / named.patients
-    if close(value, share, 0.0015):
+    if close(value, share, 0.006):  # rounded to two digits, too
         chance = float((_hospital().train.dzgroup.value_counts(normalize=True) ** 2).sum())
         return right(
             f"{percent(copied)} of the rows are copies, and still {percent(share)} are told rightly, where a diagnosis "
             f"drawn at random would be right for {percent(chance)}: no copies is no promise."
         )
-    if close(value, 100 * share, 0.15):
+    if close(value, 100 * share, 0.6):
         return wrong("That is the percentage: give the share, a number between 0 and 1.")
     if close(value, named.right, 0.5):
         return wrong("That is how many: divide by the patients who were named.")
     if close(value, named.right / named.people, 0.0015):
         return wrong("You divided by all people named; some of them were never in the table: divide by `.patients`.")
+    if close(value, named.right / len(_hospital().train), 0.0015):
+        return wrong("That is the share of all patients: divide by those who were named, `.patients`.")
     if close(value, copied, 0.0005):
         return wrong("That is the share of copies. The attack needs none: call `name_by_register`.")
     one, _ = _named(1)
@@ -111,7 +113,8 @@ def _games(attack: Any, noise: bool) -> int | Reply:
         except Exception as error:  # whatever a learner's function does is an answer
             return wrong(f"Your function failed ({type(error).__name__}: {error}).")
         if not isinstance(guess, str) or guess not in cohort.DIAGNOSES:
-            return wrong(f"It returned {guess!r}: give the name of a diagnosis, such as 'CHF'.")
+            what = repr(guess) if guess is None or np.isscalar(guess) else f"a {type(guess).__name__}"
+            return wrong(f"It returned {what}: give the name of one diagnosis, such as 'CHF'.")
         found += guess == drawn[unknown]
     return found
 
