@@ -10,6 +10,7 @@ drops out, but one key holder could read every single update if the server gave 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -18,9 +19,19 @@ import tenseal as ts
 
 from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
-from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, Party, chunks, ciphertext, total
+from ppml_helpers.homomorphic_encryption.parties import (
+    ComputingParty,
+    KeyHolder,
+    Party,
+    check_known,
+    chunks,
+    ciphertext,
+    known,
+    total,
+)
 
 RING, PRIMES, SCALE_BITS = 4096, (53, 53), 40
+NOISE = 2e-8  # of a slot of one hospital, measured: at most 0.5e-8
 SLOTS = RING // 2
 MOST_PATIENTS = 10_000  # of a hospital
 MOST_HOSPITALS = 2 ** (PRIMES[0] - SCALE_BITS - 1) - 1  # each adds at most 1 to a slot; more could overflow unnoticed
@@ -42,7 +53,8 @@ class UpdatesHolder(KeyHolder):
     length : int
         How many numbers an update has.
     bound : float
-        Largest magnitude of a number in an update; the error of the mean is proportional to it.
+        Largest magnitude of a number in an update; the error of the mean is proportional to it, and is largest where
+        hospitals have few patients.
     """
 
     purpose = "updates"
@@ -55,8 +67,8 @@ class UpdatesHolder(KeyHolder):
         fingerprint = f"CKKS {RING} {'-'.join(map(str, PRIMES))} scale {SCALE_BITS}"
         super().__init__(context, fingerprint, {"length": self.length, "bound": self.bound}, public_key=True)
 
-    def decrypt(self, message: bytes) -> Average:
-        """Read the weighted mean."""
+    def decrypt(self, message: bytes, rounded: bool = True) -> Average:
+        """Read the weighted mean, rounded to what is known (see `statistics`); refused if that is too little."""
         letter = self._mailbox.open(message, "sum of updates", sender="server")
         if len(letter.parts) != -(-(self.length + 1) // SLOTS):
             raise EncryptionError(
@@ -67,7 +79,10 @@ class UpdatesHolder(KeyHolder):
         patients = round(sums[-1] * MOST_PATIENTS)
         if patients < 1:
             raise EncryptionError("The hospitals' weights add up to nothing: one of them did not send an update.")
-        return Average(self.bound * sums[:-1] * MOST_PATIENTS / patients, patients, letter.facts["hospitals"])
+        mean = self.bound * sums[:-1] * MOST_PATIENTS / patients
+        error = self.bound * NOISE * math.sqrt(letter.facts["hospitals"]) * MOST_PATIENTS / patients
+        check_known(np.abs(mean).max(), error, "The largest number of the mean update", f"the bound {self.bound:g}")
+        return Average(known(mean, error) if rounded else mean, patients, letter.facts["hospitals"])
 
 
 class UpdatesHospital(Party):
@@ -115,4 +130,4 @@ class UpdatesServer(ComputingParty):
             raise EncryptionError(f"{odd[0]!r} sent an update of another length: let it encrypt anew.")
         received = [[ciphertext(self._context, part) for part in letter.parts] for letter in letters]
         parts = [total(pieces).serialize() for pieces in zip(*received, strict=True)]
-        return self._mailbox.seal("sum of updates", parts, 0, hospitals=len(letters))
+        return self._seal_sum("sum of updates", parts, 0, hospitals=len(letters))

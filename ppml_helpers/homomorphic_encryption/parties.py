@@ -1,23 +1,26 @@
 """Who holds which key: the one who can decrypt, and everyone who only computes or sends.
 
 A key holder makes the keys and sends one public message. Whoever builds a :class:`Party` from that message can encrypt
-(if the message holds the public key) and compute, but never decrypt. Beside it both sides need the message key, which
-proves that a message is genuine and travels on a way of its own: whoever carries the ciphertexts must not have it.
-Scores, statistics, sums of updates and training are all made of these two.
+(if the message holds the public key) and compute, but never decrypt. Beside it each party needs a key for its tags,
+which proves that a message is genuine and travels on a way of its own: whoever carries the ciphertexts must not have
+it. Everyone meets the server's session before sending to it. Scores, statistics, sums of updates and training are all
+made of these two.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 import tenseal as ts
 
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption.keys import load_public, public_part
-from ppml_helpers.homomorphic_encryption.messages import Letter, Mailbox, new_message_key
+from ppml_helpers.homomorphic_encryption.messages import ONE_KEY, Letter, Mailbox, key_of, new_message_key
 from ppml_helpers.homomorphic_encryption.parameters import Parameters
 
 
@@ -32,6 +35,13 @@ class _Side:
     def key_id(self) -> str:
         """Name of the key pair."""
         return self._mailbox.key_id
+
+    def meet(self, session: str) -> Self:
+        """Take part in a server's session, which is public: what was made for another is refused there and here."""
+        if not isinstance(session, str) or not session:
+            raise EncryptionError(f"The session is {session!r}: pass server.session.")
+        self._mailbox.session = session
+        return self
 
     def __repr__(self) -> str:
         """Name the parameters and no key."""
@@ -50,7 +60,7 @@ class KeyHolder(_Side):
     """The one party that can decrypt."""
 
     def __init__(self, context: ts.Context, fingerprint: str, facts: dict[str, Any], **keys: bool) -> None:
-        #: To be handed to the other parties on another way than the messages.
+        #: To be handed to the server, and to nobody else, on another way than the messages.
         self.message_key = new_message_key()
         self._context = context
         self._mailbox = Mailbox(self.message_key, secrets.token_hex(8), fingerprint, "key holder")
@@ -59,6 +69,15 @@ class KeyHolder(_Side):
     def public_bytes(self) -> bytes:
         """Return the message from which every other party is built; it holds no secret key."""
         return self._public
+
+    def key_for(self, name: str) -> bytes:
+        """Return what a party that sends to the server needs: its own tag key, and the digest of the public message.
+
+        To be handed to this party alone, on another way than the messages.
+        """
+        if name in ONE_KEY:
+            raise EncryptionError(f"The name {name!r} is taken, its key is message_key: choose another.")
+        return key_of(name, self.message_key) + hashlib.sha256(self._public).digest()
 
 
 class Party(_Side):
@@ -69,7 +88,7 @@ class Party(_Side):
     public_bytes : bytes
         The key holder's public message.
     message_key : bytes
-        The key that authenticates messages.
+        The server's `KeyHolder.message_key`, or what `KeyHolder.key_for` returned for this party.
     name : str
         The name under which this party sends.
 
@@ -80,8 +99,7 @@ class Party(_Side):
     """
 
     def __init__(self, public_bytes: bytes, message_key: bytes, name: str) -> None:
-        self._mailbox = Mailbox.answering(public_bytes, message_key, name)
-        letter = self._mailbox.open(public_bytes, self._kind(), sender="key holder")
+        self._mailbox, letter = Mailbox.answering(public_bytes, message_key, name, self._kind())
         self._context = load_public(letter.parts[0])
         self._facts = letter.facts
 
@@ -102,6 +120,18 @@ class ComputingParty(Party):
 
     def __init__(self, public_bytes: bytes, message_key: bytes) -> None:
         super().__init__(public_bytes, message_key, "server")
+        self._mailbox.new_session()
+
+    @property
+    def session(self) -> str:
+        """What everyone who sends to this server has to `meet`; drawn anew with each server and after each sum."""
+        return self._mailbox.session
+
+    def _seal_sum(self, *message: Any, **facts: Any) -> bytes:
+        """Seal a sum and end the session: no letter and no sum of this round will do in the next."""
+        sealed = self._mailbox.seal(*message, **facts)
+        self._mailbox.new_session()
+        return sealed
 
 
 def parameters_of(context: ts.Context, stated: str) -> Parameters:
@@ -114,6 +144,19 @@ def parameters_of(context: ts.Context, stated: str) -> Parameters:
             f"The keys have the parameters {found.fingerprint}, and their message states {stated}: ask for new ones."
         )
     return found
+
+
+def known(values: Any, error: float) -> np.ndarray:
+    """Round to the decimal place at or above twice the error: what is cut off is noise that tells of the key."""
+    return np.round(values, -math.ceil(math.log10(2 * error)))
+
+
+def check_known(value: float, error: float, what: str, cause: str) -> None:
+    """Refuse a result that its noise could change by more than 1 %."""
+    if not error <= 0.01 * value:
+        raise EncryptionError(
+            f"{what} is {value:.3g}, and with {cause} it is only known to +-{error:.1g}: narrow that to what can occur."
+        )
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ import tenseal as ts
 from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption.columns import checked, encrypted_columns
-from ppml_helpers.homomorphic_encryption.messages import TAG, number_of
+from ppml_helpers.homomorphic_encryption.messages import TAG, id_of
 from ppml_helpers.homomorphic_encryption.models import Linear, Sigmoid
 from ppml_helpers.homomorphic_encryption.parameters import Parameters, drift, named
 from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, columns_of, parameters_of
@@ -60,7 +60,7 @@ class Client(KeyHolder):
         self.parameters = named(parameters)
         relin = self.parameters.depth > 1
         super().__init__(self.parameters.context(), self.parameters.fingerprint, {}, relin=relin)
-        self._asked: dict[bytes, tuple[int, int]] = {}  # number and patients of each question that has no answer yet
+        self._asked: dict[bytes, tuple[str, int]] = {}  # id and patients of each question that has no answer yet
 
     def encrypt(self, cohort: pd.DataFrame, limit: float = 1.0) -> bytes:
         """Encrypt a cohort by columns.
@@ -84,7 +84,7 @@ class Client(KeyHolder):
         pieces = (column for start in range(0, len(values), slots) for column in values[start : start + slots].T)
         parts = encrypted_columns(self._context, pieces)
         message = self._mailbox.seal("cohort", parts, len(table), list(table.columns), limit=float(limit))
-        self._asked[message[-TAG:]] = number_of(message), len(table)
+        self._asked[message[-TAG:]] = id_of(message), len(table)
         return message
 
     def decrypt(self, answer: bytes, question: bytes, decimals: int | None = DECIMALS) -> np.ndarray:
@@ -135,7 +135,7 @@ class Client(KeyHolder):
 class Cohort(NamedTuple):
     """Encrypted patients as a server has them."""
 
-    number: int
+    id: str
     rows: int
     columns: tuple[str, ...]
     limit: float
@@ -166,7 +166,7 @@ class Server(ComputingParty):
         """Open an encrypted cohort, to score it with more than one model; a message can be opened once."""
         letter = self._mailbox.open(message, "cohort", sender="key holder")
         chunks = list(columns_of(self._context, letter, len(letter.columns), self.parameters.slots))
-        return Cohort(letter.number, letter.rows, letter.columns, letter.facts["limit"], chunks)
+        return Cohort(letter.id, letter.rows, letter.columns, letter.facts["limit"], chunks)
 
     def score(self, cohort: bytes | Cohort, model: Model) -> bytes:
         """Score encrypted patients.
@@ -197,7 +197,7 @@ class Server(ComputingParty):
         factors = drift(self._context)
         with _ONE_AT_A_TIME:
             parts = [compute(self._context, chunk, model, factors).serialize() for chunk in opened.chunks]
-        return self._mailbox.seal("scores", parts, opened.rows, (model.kind,), answers=opened.number)
+        return self._mailbox.seal("scores", parts, opened.rows, (model.kind,), answers=opened.id)
 
     def _check_model(self, model: Model) -> None:
         if model.depth > self.parameters.depth:

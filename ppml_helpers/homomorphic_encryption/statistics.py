@@ -9,8 +9,8 @@ sum exceeds t or when it is given 1.7 for a count; both are refused here before 
 
 Neither hides how many patients a hospital has: that is in the clear in every message. And neither protects the result:
 a count of 1 is a patient, whoever added it up. The last digits of a CKKS result are noise that depends on the secret
-key, and who sees them beside the ciphertexts can compute that key (Li and Micciancio, Eurocrypt 2021): round what you
-publish.
+key, and who sees them beside the ciphertexts can compute that key (Li and Micciancio, EUROCRYPT 2021), so results are
+rounded to what is known; `rounded=False` keeps all digits, for the key holder's eyes alone.
 """
 
 from __future__ import annotations
@@ -28,8 +28,18 @@ from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption.columns import checked
 from ppml_helpers.homomorphic_encryption.messages import Letter
 from ppml_helpers.homomorphic_encryption.parameters import LINEAR, drift
-from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, Party, chunks, ciphertext, total
+from ppml_helpers.homomorphic_encryption.parties import (
+    ComputingParty,
+    KeyHolder,
+    Party,
+    check_known,
+    chunks,
+    ciphertext,
+    known,
+    total,
+)
 
+NOISE = 5e-6  # of a sum over the slots of one ciphertext, measured: at most 1.6e-6
 COUNT_RING, COUNT_PRIMES = 4096, (35, 35, 36)  # SEAL's own choice of primes has 109 bits: beyond the limit of 2024
 COUNT_MODULUS = 1_032_193  # prime, and 1 modulo 2 x 4096: the common choice of 20 bits
 
@@ -45,7 +55,8 @@ class MomentsHolder(KeyHolder):
     ----------
     ranges : mapping of str to (float, float)
         For each column the smallest and the largest value that a hospital may send: public knowledge, not taken from
-        the patients. Columns are scaled to [-1, 1] by it, which keeps the variance accurate.
+        the patients. Columns are scaled to [-1, 1] by it, so what is known of the variance depends on it: a range ten
+        times as wide costs two digits.
     """
 
     purpose = "moments"
@@ -57,8 +68,11 @@ class MomentsHolder(KeyHolder):
         context.generate_galois_keys()  # to add up the slots: the only computation of this kit that needs them
         super().__init__(context, LINEAR.fingerprint, facts, relin=True, public_key=True, galois=True)
 
-    def decrypt(self, message: bytes) -> pd.DataFrame:
-        """Read the pooled result: `patients`, `mean` and `variance` (divisor n - 1, as in pandas) of each column."""
+    def decrypt(self, message: bytes, rounded: bool = True) -> pd.DataFrame:
+        """Read the pooled result: `patients`, `mean` and `variance` (divisor n - 1, as in pandas) of each column.
+
+        Rounded to what is known, and refused if the stated range leaves a variance unknown by more than 1 %.
+        """
         letter = self._mailbox.open(message, "moments", sender="server")
         if tuple(letter.columns) != tuple(self.ranges) or len(letter.parts) != 2 * len(self.ranges):
             raise EncryptionError(f"The answer has the columns {list(letter.columns)}, asked were {list(self.ranges)}.")
@@ -68,7 +82,17 @@ class MomentsHolder(KeyHolder):
         half = np.array([(high - low) / 2 for low, high in self.ranges.values()])
         first, second = sums[:, 0], sums[:, 1] * drift(self._context)[0]
         variance = half**2 * (second - first**2 / n) / (n - 1)
-        table = {"patients": n, "mean": centre + half * first / n, "variance": variance.clip(min=0)}
+        mean = centre + half * first / n
+        noise = NOISE * math.sqrt(letter.facts["hospitals"] + n / LINEAR.slots)  # pieces that were added up
+        errors = half * noise / n, half**2 * 3 * noise / (n - 1)
+        for name, value, error in zip(self.ranges, variance, errors[1], strict=True):
+            check_known(value, error, f"The variance of {name!r}", f"the range {self.ranges[name]}")
+        if rounded:
+            mean, variance = (
+                [float(known(value, error)) for value, error in zip(values, unknown, strict=True)]
+                for values, unknown in zip((mean, variance), errors, strict=True)
+            )
+        table = {"patients": n, "mean": mean, "variance": variance}
         return pd.DataFrame(table, index=pd.Index(self.ranges, name="column"))
 
 
@@ -118,7 +142,7 @@ class MomentsServer(ComputingParty):
             ]
             # Add the pieces first: then the rotations of one sum serve them all.
             parts += [total(pieces).sum().serialize(), total([one * one for one in pieces]).sum().serialize()]
-        return self._mailbox.seal("moments", parts, rows, names, hospitals=len(letters))
+        return self._seal_sum("moments", parts, rows, names, hospitals=len(letters))
 
 
 def _column(parts: list[bytes], columns: int, number: int) -> list[bytes]:
@@ -233,7 +257,7 @@ class CountsServer(ComputingParty):
                 f"modulo t = {COUNT_MODULUS:,} without a sign; let fewer hospitals add theirs."
             )
         pooled = total([_counts(self._context, letter) for letter in letters])
-        return self._mailbox.seal("pooled counts", [pooled.serialize()], rows, levels, hospitals=len(letters))
+        return self._seal_sum("pooled counts", [pooled.serialize()], rows, levels, hospitals=len(letters))
 
 
 def _counts(context: ts.Context, letter: Letter) -> ts.BFVVector:

@@ -31,12 +31,15 @@ import tenseal as ts
 from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
 from ppml_helpers.homomorphic_encryption.columns import checked
+from ppml_helpers.homomorphic_encryption.messages import id_of
 from ppml_helpers.homomorphic_encryption.models import sigmoid_polynomial
 from ppml_helpers.homomorphic_encryption.parameters import Parameters, drift
 from ppml_helpers.homomorphic_encryption.parties import ComputingParty, KeyHolder, chunks, ciphertext
 
 #: Four multiplications at 128-bit security in the ring of 8192.
 TRAINING = Parameters("training", 8192, (43, 32, 32, 32, 32, 43), 32)
+
+DECIMALS = 6  # of a gradient
 
 _B = 0.25  # t = b z: larger gives more digits, smaller leaves more room before an overflow
 _, _C1, _C3 = sigmoid_polynomial()
@@ -137,6 +140,7 @@ class TrainingClient(KeyHolder):
         self.columns, self.patients, self.epoch = tuple(table.columns), len(table), 0
         self._pieces = len(parts) // len(columns)
         self._weights, self._velocity = np.zeros((2, 1 + len(self.columns)))
+        self._asked = ""  # id of the weights whose gradient is awaited
         return self._mailbox.seal("training cohort", parts, self.patients, self.columns)
 
     def encrypt_weights(self) -> bytes:
@@ -153,24 +157,28 @@ class TrainingClient(KeyHolder):
             )
         scaled = self._weights * _B * self._drift[0]
         parts = [self._encrypted(np.full(self.parameters.slots, weight)) for weight in scaled]
-        return self._mailbox.seal("weights", parts, self.patients, self.columns, epoch=self.epoch)
+        question = self._mailbox.seal("weights", parts, self.patients, self.columns)
+        self._asked = id_of(question)
+        return question
 
     def update(self, message: bytes) -> np.ndarray:
         """Decrypt the server's gradient and take a step.
 
-        Returned is the gradient (mean over patients) of the intercept and the weights, without the penalty.
+        Returned is the gradient (mean over patients) of the intercept and the weights, without the penalty, rounded:
+        the last digits are noise that tells of the secret key.
         """
         self._check_started()
         letter = self._mailbox.open(message, "gradient", sender="server")
-        epoch = letter.facts.get("epoch")
-        if epoch != self.epoch or tuple(letter.columns) != self.columns:
+        answers = letter.facts.get("answers")
+        if answers != self._asked or tuple(letter.columns) != self.columns:
             raise EncryptionError(
-                f"The gradient belongs to epoch {epoch} and this is epoch {self.epoch}, or it has other columns: "
-                "send the weights and wait for their answer."
+                f"The gradient answers message {answers} and asked was message {self._asked or 'none'}, or it has "
+                "other columns: send the weights and wait for their answer."
             )
+        self._asked = ""
         q = self._drift
         sums = np.array([np.sum(ciphertext(self._context, part).decrypt()) for part in letter.parts])
-        gradient = sums * _K * q[1] * q[2] * q[3] / self.patients
+        gradient = (sums * _K * q[1] * q[2] * q[3] / self.patients).round(DECIMALS)
         self._weights, self._velocity = self.step.take(self._weights, self._velocity, gradient)
         self.epoch += 1
         return gradient
@@ -225,7 +233,7 @@ class TrainingServer(ComputingParty):
             terms = _gradient([column[piece] for column in self._features], weights, labels, inner)
             total = [one + other for one, other in zip(total, terms, strict=True)] if total else terms
         parts = [term.serialize() for term in total]
-        return self._mailbox.seal("gradient", parts, letter.rows, letter.columns, epoch=letter.facts["epoch"])
+        return self._mailbox.seal("gradient", parts, letter.rows, letter.columns, answers=letter.id)
 
 
 def _gradient(
@@ -260,6 +268,7 @@ def train(X: pd.DataFrame, y: Any, epochs: int = 8, step: Step | None = None) ->
     checks.whole(epochs, "epochs", 1, 100, error=EncryptionError)
     client = TrainingClient(step=step)
     server = TrainingServer(client.public_bytes(), client.message_key)
+    client.meet(server.session)
     message = client.encrypt(X, y)
     server.receive(message)
     path, up, down = [], [len(message)], []

@@ -23,6 +23,7 @@ class Curious(Server):
     def answer(self, question: bytes) -> tuple[bytes, ts.CKKSVector]:
         sealed = self.score(question, MODEL)
         box = Mailbox(self._mailbox._key, self.key_id, self._mailbox.parameters, "reader")
+        box.session = self.session
         return sealed, ts.ckks_vector_from(self._context, box.open(sealed, "scores").parts[0])
 
 
@@ -33,7 +34,9 @@ def client() -> Client:
 
 @pytest.fixture(scope="module")
 def server(client: Client) -> Curious:
-    return Curious(client.public_bytes(), client.message_key)
+    found = Curious(client.public_bytes(), client.message_key)
+    client.meet(found.session)
+    return found
 
 
 def told(client: Client, server: Curious, decimals: int | None, seeds: tuple[int, int] = (0, 1)) -> list[Told]:

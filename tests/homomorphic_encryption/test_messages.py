@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from ppml_helpers.errors import EncryptionError
-from ppml_helpers.homomorphic_encryption.messages import MAGIC, TAG, Letter, Mailbox, new_message_key
+from ppml_helpers.homomorphic_encryption.messages import MAGIC, TAG, Letter, Mailbox, id_of, key_of, new_message_key
 
 KEY = bytes(range(32))
 
 
-def mailbox(me: str = "client", key: bytes = KEY, key_id: str = "pair-1", parameters: str = "CKKS a") -> Mailbox:
+def mailbox(me: str = "key holder", key: bytes = KEY, key_id: str = "pair-1", parameters: str = "CKKS a") -> Mailbox:
     return Mailbox(key, key_id, parameters, me)
 
 
@@ -39,14 +39,14 @@ def taken_apart(message: bytes) -> tuple[dict, bytes]:
 def test_a_message_arrives_as_it_was_sent() -> None:
     """The other side learns keys and parameters from it, and the tag is HMAC-SHA-256 over all before it."""
     message = sealed()
-    reader = Mailbox.answering(message, KEY, "server")
+    reader, letter = Mailbox.answering(message, KEY, "server", "cohort")
     assert (reader.key_id, reader.parameters, reader.me) == ("pair-1", "CKKS a", "server")
-    parts = [b"first part", b"second"]
-    wanted = Letter("cohort", "client", 1, 3, ("age", "sex"), {"limit": 1.0}, parts)
-    assert reader.open(message, "cohort", sender="client") == wanted
+    assert letter == Letter(
+        "cohort", "key holder", id_of(message), 3, ("age", "sex"), {"limit": 1.0}, [b"first part", b"second"]
+    )
     assert message[-TAG:] == hmac.new(KEY, message[:-TAG], "sha256").digest()
     with pytest.raises(EncryptionError, match="tag"):
-        Mailbox.answering(message, new_message_key(), "server")
+        Mailbox.answering(message, new_message_key(), "server", "cohort")
 
 
 def test_every_single_bit_flip_of_a_message_is_refused() -> None:
@@ -81,8 +81,8 @@ def test_every_truncation_any_addition_parts_in_other_places_and_random_bytes_ar
         (mailbox("server", key_id="pair-2"), "cohort", None, "belongs to key pair pair-1, not to pair-2"),
         (mailbox("server", parameters="CKKS b"), "cohort", None, "has the parameters CKKS a, not CKKS b"),
         (mailbox("server"), "scores", None, "of the kind 'cohort', not 'scores'"),
-        (mailbox("client"), "cohort", None, "comes from 'client', not from 'the other side'"),
-        (mailbox("server"), "cohort", "hospital A", "comes from 'client', not from 'hospital A'"),
+        (mailbox(), "cohort", None, "comes from 'key holder', not from 'the other side'"),
+        (mailbox("server"), "cohort", "hospital A", "comes from 'key holder', not from 'hospital A'"),
     ],
 )
 def test_what_was_meant_for_another_is_refused(reader: Mailbox, kind: str, sender: str | None, words: str) -> None:
@@ -90,17 +90,31 @@ def test_what_was_meant_for_another_is_refused(reader: Mailbox, kind: str, sende
         reader.open(sealed(), kind, sender)
 
 
-def test_a_repeated_or_older_message_is_refused_for_each_sender() -> None:
-    writer, reader = mailbox(), mailbox("server")
+def test_a_message_is_opened_once_in_one_session_and_in_the_name_of_who_has_the_key() -> None:
+    writer, reader, hospital = mailbox(), mailbox("server"), mailbox("North", key_of("North", KEY))
     first, second = sealed(writer), sealed(writer)
-    assert reader.open(second, "cohort").number == 2
+    opened = [reader.open(message, "cohort").id for message in (second, first)]  # in any order
+    assert opened == [id_of(second), id_of(first)]
     for old in (second, first):
         with pytest.raises(EncryptionError, match="it is a repetition"):
             reader.open(old, "cohort")
-    assert reader.open(sealed(mailbox("hospital A")), "cohort").number == 1
+    assert reader.open(sealed(hospital), "cohort", sender="North").rows == 3
+    for claimed in ("South", "server", "key holder"):
+        with pytest.raises(EncryptionError, match="sealed with another message key"):
+            mailbox("reader").open(sealed(mailbox(claimed, key_of("North", KEY))), "cohort")
+    with pytest.raises(EncryptionError, match="sealed with another message key"):
+        reader.open(sealed(mailbox("\ud800", key_of("North", KEY))), "cohort")
+    reader.new_session()
+    for recorded in (first, sealed(writer), sealed(hospital)):
+        with pytest.raises(EncryptionError, match="made for another session of the server, or for none"):
+            reader.open(recorded, "cohort")
+    writer.session = reader.session
+    assert reader.open(sealed(writer), "cohort").rows == 3
 
 
-@pytest.mark.parametrize("change", [{"lengths": [1]}, {"lengths": None}, {"more": 1}, b"[]", b"\xff", b""])
+@pytest.mark.parametrize(
+    "change", [{"lengths": [1]}, {"lengths": None}, {"more": 1}, {"sender": 1}, b"[]", b"[" * 10**5, b"\xff", b""]
+)
 def test_a_right_tag_on_a_wrong_header_or_none_is_refused(change: dict | bytes) -> None:
     header, body = taken_apart(sealed())
     text = change if isinstance(change, bytes) else json.dumps(header | change, separators=(",", ":")).encode()

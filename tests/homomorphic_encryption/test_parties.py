@@ -31,7 +31,9 @@ def client() -> Client:
 
 @pytest.fixture(scope="module")
 def server(client: Client) -> Server:
-    return Server(client.public_bytes(), client.message_key)
+    found = Server(client.public_bytes(), client.message_key)
+    client.meet(found.session)
+    return found
 
 
 def table(rows: int = 20, columns: tuple[str, ...] = COLUMNS) -> pd.DataFrame:
@@ -52,14 +54,14 @@ class Sides(NamedTuple):
 def alone(holder: KeyHolder, server: type, *cohort: object) -> Sides:
     """Let the holder send its own patients to a server that computes on them."""
     computes = server(holder.public_bytes(), holder.message_key)
-    received = computes.receive(holder.encrypt(*cohort))
+    received = computes.receive(holder.meet(computes.session).encrypt(*cohort))
     return Sides(holder, [computes], list(received.chunks[0]) if received else computes._features[0])
 
 
 def sums(holder: KeyHolder, hospital: type, server: type, kind: str, *figures: object) -> Sides:
     """Let a hospital send its figures to a server that adds them up."""
-    one = hospital(holder.public_bytes(), holder.message_key, "North")
     adds = server(holder.public_bytes(), holder.message_key)
+    one = hospital(holder.public_bytes(), holder.key_for("North"), "North").meet(adds.session)
     read = ts.bfv_vector_from if kind == "counts" else ts.ckks_vector_from
     parts = adds._mailbox.open(one.encrypt(*figures), kind).parts
     return Sides(holder, [one, adds], [ciphertext(adds._context, part, read=read) for part in parts])
@@ -188,13 +190,14 @@ def test_random_flips_and_truncations_of_each_message_are_refused() -> None:
     """Of every bit of a small message `test_messages` knows; here that each reader asks for the tag at all."""
     client, rng = Client("linear"), np.random.default_rng(0)
     public = client.public_bytes()
-    server = Server(public, client.message_key)
-    encrypted = client.encrypt(table(2, ("a",)))
-    answer = Server(public, client.message_key).score(encrypted, Linear("a", [2.0]))
+    server, other = (Server(public, client.message_key) for _ in range(2))
+    encrypted = client.meet(server.session).encrypt(table(2, ("a",)))
+    asked = client.meet(other.session).encrypt(table(2, ("a",)))
+    answer = other.score(asked, Linear("a", [2.0]))
     readers: list[tuple[bytes, Callable[[bytes], object]]] = [
         (public, lambda message: Server(message, client.message_key)),
         (encrypted, server.receive),
-        (answer, client.decrypt),
+        (answer, lambda changed: client.decrypt(changed, asked)),
     ]
     for message, read in readers:
         for place in rng.integers(len(message), size=100):
@@ -215,6 +218,7 @@ def test_other_keys_another_purpose_or_other_parameters_are_refused(client: Clie
         (client.key_id, LINEAR, "parameters CKKS 8192 60-40-60"),
     ):
         stranger = Mailbox(client.message_key, key_id, stated.fingerprint, "key holder")
+        stranger.session = server.session
         with pytest.raises(EncryptionError, match=words):
             server.receive(stranger.seal("cohort", [], 1, COLUMNS, limit=1.0))
     box = Mailbox(client.message_key, "pair", SIGMOID.fingerprint, "key holder")
@@ -236,9 +240,53 @@ def test_parts_that_do_not_fit_their_header_are_refused(client: Client, server: 
     for odd in (ts.ckks_vector(LINEAR.context(), [0.5]).serialize(), b"rubbish"):
         with pytest.raises(EncryptionError, match="no ciphertext of these parameters"):
             receive([odd], 1)
-    helper = Mailbox(client.message_key, client.key_id, SIGMOID.fingerprint, "helper")
+    helper = Mailbox(client.key_for("helper")[:32], client.key_id, SIGMOID.fingerprint, "helper")
     with pytest.raises(EncryptionError, match="comes from 'helper'"):
         server.receive(helper.seal("cohort", [part], 2, ("a",), limit=1.0))
+
+
+# Attacks that need no broken encryption -----------------------------------------------------------------------------
+
+
+def test_what_was_recorded_is_no_use_against_a_server_that_was_started_anew(client: Client) -> None:
+    model = Linear(COLUMNS, [1.0, 2.0, 3.0])
+    first, again = (Server(client.public_bytes(), client.message_key) for _ in range(2))
+    question = client.meet(first.session).encrypt(table())
+    answer = first.score(question, model)
+    with pytest.raises(EncryptionError, match="made for another session of the server"):
+        again.score(question, model)
+    fresh = client.meet(again.session).encrypt(table())
+    with pytest.raises(EncryptionError, match="made for another session of the server"):
+        client.decrypt(answer, fresh)
+    assert len(client.decrypt(again.score(fresh, model), fresh)) == 20
+    with pytest.raises(EncryptionError, match=r"The session is None: pass server\.session"):
+        client.meet(None)  # type: ignore[arg-type]
+
+
+def test_a_hospital_cannot_speak_for_another_nor_for_the_server_and_rounds_do_not_mix() -> None:
+    holder = st.CountsHolder(["dead", "alive"])
+    public = holder.public_bytes()
+    server = st.CountsServer(public, holder.message_key)
+    north, south = (st.CountsHospital(public, holder.key_for(n), n).meet(server.session) for n in ("North", "South"))
+    posing = st.CountsHospital(public, holder.key_for("North"), "South").meet(server.session)
+    with pytest.raises(EncryptionError, match="sealed with another message key"):
+        server.add([north.encrypt([1, 2], 3), posing.encrypt([1000, 0], 1000)])
+    posing._mailbox.me = "server"
+    with pytest.raises(EncryptionError, match="sealed with another message key"):
+        holder.meet(server.session).decrypt(posing._mailbox.seal("pooled counts", [], 3, ["dead", "alive"]))
+    late = [north.encrypt([1, 2], 3), south.encrypt([4, 5], 9)]
+    pooled = server.add([north.encrypt([1, 2], 3), south.encrypt([4, 5], 9)])
+    with pytest.raises(EncryptionError, match="another session"):
+        server.add(late)
+    with pytest.raises(EncryptionError, match="another session"):
+        holder.meet(server.session).decrypt(pooled)  # delayed into the next round
+    for wrong, words in ((holder.message_key, "key of 'East' was not made"), (holder.key_for("East")[:40], "key_for")):
+        with pytest.raises(EncryptionError, match=words):
+            st.CountsHospital(public, wrong, "East")
+    with pytest.raises(EncryptionError, match="key of 'North' was not made for this public message"):
+        st.CountsHospital(st.CountsHolder(["dead"]).public_bytes(), holder.key_for("North"), "North")
+    with pytest.raises(EncryptionError, match="'server' is taken"):
+        holder.key_for("server")
 
 
 def test_chunks_are_full_and_padded_with_zeros() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from ppml_helpers.homomorphic_encryption import columns as columns_module
 from ppml_helpers.homomorphic_encryption import parameters
 from ppml_helpers.homomorphic_encryption.aggregation import UpdatesHolder
 from ppml_helpers.homomorphic_encryption.columns import encrypted_columns
-from ppml_helpers.homomorphic_encryption.messages import Mailbox
+from ppml_helpers.homomorphic_encryption.messages import Mailbox, id_of
 from ppml_helpers.homomorphic_encryption.models import Linear, Sigmoid, sigmoid_polynomial
 from ppml_helpers.homomorphic_encryption.parameters import LINEAR, SIGMOID, Parameters
 from ppml_helpers.homomorphic_encryption.scoring import Client, Server
@@ -36,7 +38,13 @@ def client() -> Client:
 
 @pytest.fixture(scope="module")
 def server(client: Client) -> Server:
-    return Server(client.public_bytes(), client.message_key)
+    return serving(client)
+
+
+def serving(client: Client) -> Server:
+    found = Server(client.public_bytes(), client.message_key)
+    client.meet(found.session)
+    return found
 
 
 def table(rows: int = 20, seed: int = 0) -> pd.DataFrame:
@@ -61,7 +69,7 @@ def test_all_test_patients_are_scored_as_in_plain_text() -> None:
     X = patients.X_test
     for name, kind, threshold, bound in (("linear", Linear, 0.0, 1e-6), ("sigmoid", Sigmoid, 0.5, 1e-5)):
         client = Client(name)
-        server = Server(client.public_bytes(), client.message_key)
+        server = serving(client)
         model = kind(X.columns, trained.coef_[0], trained.intercept_[0])
         got, want = scores(client, server, X, model), model.plain(X)
         assert got.shape == (2276,)
@@ -81,6 +89,23 @@ def test_scores_are_rounded_unless_all_digits_are_wanted_and_nobody_changes_side
     assert ((rounded > 0.5) == (model.plain(X) > 0.5)).all()
     with pytest.raises(EncryptionError, match=r"decimals = 9 must be .*: None keeps all digits"):
         client.decrypt(b"", question, decimals=9)
+
+
+def test_a_server_answers_several_threads_and_after_a_fork(client: Client, server: Server) -> None:
+    """A context says for all its threads whether products are rescaled: most scores ended in "scale mismatch"."""
+    X, model = table(), MODELS[1]
+    *questions, forked = (client.encrypt(X) for _ in range(13))
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    fork = multiprocessing.get_context("fork")
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(server.score, question, model) for question in questions]
+        child = fork.Process(target=lambda: sender.send_bytes(server.score(forked, model)))
+        child.start()
+        assert receiver.poll(60), "the child waits for a lock that nobody gives back"
+        answers = [*(each.result() for each in waiting), receiver.recv_bytes()]
+        child.join()
+    for question, answer in zip([*questions, forked], answers, strict=True):
+        np.testing.assert_allclose(client.decrypt(answer, question), model.plain(X), atol=1e-4)
 
 
 def test_the_twins_are_the_formulas_written_out() -> None:
@@ -170,12 +195,12 @@ def test_scores_that_answer_nothing_or_come_under_other_keys_behind_a_right_tag_
     client = Client("linear")
     box = Mailbox(client.message_key, client.key_id, LINEAR.fingerprint, "server")
     question = client.encrypt(frame(a=[0.5, 0.25]))
-    for rows, number in ((2, 9), (3, 2)):  # the keys were message 1, the cohort 2
+    for rows, answers in ((2, id_of(client.public_bytes())), (3, id_of(question))):
         with pytest.raises(EncryptionError, match="belong to other patients"):
-            client.decrypt(box.seal("scores", [], rows, ("logit",), answers=number), question)
+            client.decrypt(box.seal("scores", [], rows, ("logit",), answers=answers), question)
     stranger = ts.ckks_vector(LINEAR.context(), [0.5, 0.25]).serialize()
     with pytest.raises(EncryptionError, match="the largest number that these parameters hold"):
-        client.decrypt(box.seal("scores", [stranger], 2, ("logit",), answers=2), question)
+        client.decrypt(box.seal("scores", [stranger], 2, ("logit",), answers=id_of(question)), question)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +239,7 @@ def test_a_model_that_could_overflow_does_not_fit_or_is_none_is_refused(
 
 def test_a_model_that_needs_more_levels_is_refused_before_anything_is_opened() -> None:
     client = Client("linear")
-    server = Server(client.public_bytes(), client.message_key)
+    server = serving(client)
     message = client.encrypt(table())
     for model in MODELS[1:]:
         with pytest.raises(EncryptionError, match="these parameters allow 1"):

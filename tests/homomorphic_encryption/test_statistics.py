@@ -34,8 +34,18 @@ def server(holder) -> st.MomentsServer:
 
 
 @pytest.fixture(scope="module")
-def hospitals(holder) -> list[st.MomentsHospital]:
-    return [st.MomentsHospital(holder.public_bytes(), holder.message_key, f"H{number}") for number in range(3)]
+def senders(holder) -> list[st.MomentsHospital]:
+    return [st.MomentsHospital(holder.public_bytes(), holder.key_for(f"H{n}"), f"H{n}") for n in range(3)]
+
+
+@pytest.fixture
+def hospitals(holder, server, senders) -> list[st.MomentsHospital]:
+    """Three hospitals that take part in the round of this test."""
+    return meet(server, holder, *senders)[1:]
+
+
+def meet(server, *sides):
+    return [side.meet(server.session) for side in sides]
 
 
 # Mean and variance ------------------------------------------------------------------------------------------------
@@ -53,7 +63,7 @@ def test_pooled_moments_are_those_of_all_patients_together(patients, holder, ser
 
 def test_the_variance_is_free_of_the_drift_of_the_scale(holder, server, hospitals):
     extremes = pd.DataFrame({name: np.tile(pair, 2000) for name, pair in RANGES.items()})
-    result = holder.decrypt(server.pool([hospitals[0].encrypt(extremes)]))
+    result = holder.decrypt(server.pool([hospitals[0].encrypt(extremes)]), rounded=False)
     assert abs(drift(holder._context)[0] - 1) > 5e-8  # left in, it would show
     assert np.abs(result["variance"] / extremes.var() - 1).max() < 1e-8
 
@@ -67,6 +77,22 @@ def test_the_key_holder_sees_the_total_in_every_slot_and_nothing_else(patients, 
     slots = np.real(seal.CKKSEncoder(holder._context.seal_context().data).decode_double(plain))
     assert len(slots) == 4096
     assert np.ptp(slots) < 1e-5
+
+
+@pytest.mark.parametrize("high", [120, 1e4, 1e6, 1e12])
+def test_moments_are_right_within_any_range_or_the_range_is_refused(high):
+    """A generous range costs digits, in silence: (0, 1e6) gave a variance of 28 for 223, and negative ones gave 0."""
+    ages = [np.random.default_rng(n).normal(63, 15, n).clip(18, 101) for n in (9000, 40)]
+    holder, server, hospitals = parties(st.MomentsHolder({"age": (0, high)}), st.MomentsServer, st.MomentsHospital)
+    letters = [one.encrypt(pd.DataFrame({"age": age})) for one, age in zip(hospitals, ages, strict=False)]
+    pooled = server.pool(letters)
+    if high > 1e5:
+        with pytest.raises(EncryptionError, match=r"variance of 'age' is .* with the range .* is only known to"):
+            holder.decrypt(pooled)
+        return
+    row, wanted = holder.decrypt(pooled).loc["age"], np.concatenate(ages)
+    assert row["variance"] == pytest.approx(wanted.var(ddof=1), rel=0.01)
+    assert row["mean"] == pytest.approx(wanted.mean(), abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +144,11 @@ def test_too_few_too_many_and_repeated_messages_are_refused(patients, server, ho
 
 def parties(holder, server, hospital):
     """The key holder, a server and three hospitals."""
-    keys = holder.public_bytes(), holder.message_key
-    return holder, server(*keys), [hospital(*keys, f"H{number}") for number in range(3)]
+    public = holder.public_bytes()
+    adds = server(public, holder.message_key)
+    hospitals = [hospital(public, holder.key_for(name), name) for name in ("H0", "H1", "H2")]
+    meet(adds, holder, *hospitals)
+    return holder, adds, hospitals
 
 
 def counting(levels=("dead", "alive")):
@@ -141,6 +170,7 @@ def test_sums_are_exact_up_to_the_limit_and_refused_beyond_it():
     holder, server, (one, two, _) = counting()
     half = st.COUNT_MODULUS // 2
     assert list(holder.decrypt(server.add([one.encrypt([half - 7, 0], half - 7), two.encrypt([7, 0], 7)]))) == [half, 0]
+    meet(server, one, two)
     messages = [one.encrypt([300_000, 0], 300_000), two.encrypt([300_000, 0], 300_000)]
     with pytest.raises(EncryptionError, match=r"600,000 patients together: a count above 516,096 would wrap"):
         server.add(messages)
@@ -169,6 +199,7 @@ def test_counts_beyond_the_stated_patients_or_in_another_order_are_noticed():
 
     with pytest.raises(EncryptionError, match="do not fit 2 levels and 5 patients"):
         holder.decrypt(server.add([forged([500, 0], ["dead", "alive"]), other.encrypt([1, 1], 2)]))
+    meet(server, liar)
     with pytest.raises(EncryptionError, match="another order"):
         server.add([forged([1, 2], ["alive", "dead"])])
 
@@ -214,11 +245,22 @@ def test_an_update_that_cannot_be_summed_is_refused(update, patients, words):
         sender.encrypt(update, patients)
 
 
+def test_a_mean_update_that_its_bound_leaves_unknown_is_refused_and_the_known_one_is_rounded():
+    update = np.array([0.1, -0.3, 0.2])
+    holder, server, hospitals = aggregating(3, 1e3)
+    with pytest.raises(EncryptionError, match=r"with the bound 1000 it is only known to \+-0.0"):
+        holder.decrypt(server.add([one.encrypt(update, n) for one, n in zip(hospitals, (3, 5), strict=False)]))
+    meet(server, holder, *hospitals)
+    letters = [one.encrypt(update, 9000) for one in hospitals]
+    assert list(holder.decrypt(server.add(letters)).update) == pytest.approx(update, abs=0.01)
+
+
 def test_one_hospital_alone_and_a_replayed_round_are_refused():
     _, server, (one, two, _) = aggregating()
     messages = [one.encrypt([0.1, 0.2, 0.3], 10), two.encrypt([0.1, 0.2, 0.3], 10)]
     server.add(messages)
-    with pytest.raises(EncryptionError, match="repetition"):
+    with pytest.raises(EncryptionError, match="another session"):
         server.add(messages)
+    meet(server, one)
     with pytest.raises(EncryptionError, match="at least 2 are needed"):
         server.add([one.encrypt([0.1, 0.2, 0.3], 10)])
