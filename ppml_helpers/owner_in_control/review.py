@@ -39,7 +39,7 @@ _LINES = (  # of the run.sh that syft writes for a Python job
     r"export PYTHONPATH=\.:\$\{PYTHONPATH:-\}",
 )
 _PACKAGES = 6  # the line of these that names them
-_MOST = 200_000  # bytes of one job
+_MOST, _MOST_FILES = 200_000, 100  # bytes and files of one job
 _BESIDE = ("run.sh", "config.yaml")
 _ENTRY_POINT = re.compile(r"\w[\w-]*(?:[./][\w-]+)*\.py", re.ASCII)
 _LONGEST_PART, _LONGEST = 255, 2000  # bytes; room is left for the folders above the datasite
@@ -155,8 +155,10 @@ def contents(folder: Path, job: str) -> dict[str, bytes]:
             raise ReleaseRefused(f"{path.name!r} in job {job!r} is no ordinary file: reject the job.")
         if path.is_file():
             found[path.relative_to(folder).as_posix()] = path.read_bytes()
-    if sum(map(len, found.values())) > _MOST:
-        raise ReleaseRefused(f"Job {job!r} has more than {_MOST:,} bytes, which nobody reads: reject it.")
+    if sum(map(len, found.values())) > _MOST or len(found) > _MOST_FILES:
+        raise ReleaseRefused(
+            f"Job {job!r} has more than {_MOST:,} bytes or {_MOST_FILES} files, which nobody reads: reject it."
+        )
     return found
 
 
@@ -218,7 +220,7 @@ def _objection(owner: SyftRDSClient, path: Path, data: bytes | None, senders: bo
 
     sender, store = path.parent.name, owner.peer_manager.peer_store
     if data is None:
-        return f"bears no signature of {sender}"
+        return f"bears no signature of {sender}, or came before"
     try:
         message = ProposedFileChangesMessage.model_validate_json(
             unpacked(store.decrypt_and_verify_if_needed(sender, data))

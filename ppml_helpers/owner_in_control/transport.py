@@ -217,8 +217,8 @@ class LocalFolderConnection(SyftboxPlatformConnection):
         return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
 
     def _if_signed(self, path: Path) -> bytes | None:
-        """Read a message from one's inbox; None if the peer in whose folder it lies has not signed it."""
-        if path.stat().st_size > _MOST:
+        """Read a message from one's inbox; None if the peer in whose folder it lies has not signed it, or it is old."""
+        if path.stat().st_size > _MOST or self._own("archive", path.parent.name, path.name).exists():
             return None
         data, sender = self.download_file(str(path)), path.parent.name
         message = unsigned(data)

@@ -67,12 +67,19 @@ def test_all_is_shown_with_its_number_and_no_text_passes_for_a_heading(job):
             "code/main.py, line 1, column 1, names the",
         ),
         ("helpers.pyc", b"\xa7\r\r\n", "code/helpers.pyc, line 1, column 1, has the byte 0xa7"),
-        ("table.csv", b"1," * 100_000, "has more than 200,000 bytes, which nobody reads"),
+        ("table.csv", b"1," * 100_000, "has more than 200,000 bytes or 100 files, which"),
     ],
 )
 def test_what_does_not_show_is_refused(job, name, data, words):
     (job.job_submission_path / "code" / name).write_bytes(data)
     with pytest.raises(ReleaseRefused, match=words):
+        read_job(job)
+
+
+def test_what_nobody_reads_is_refused(job):
+    for number in range(99):
+        (job.job_submission_path / "code" / f"{number}.txt").touch()
+    with pytest.raises(ReleaseRefused, match="more than 200,000 bytes or 100 files"):
         read_job(job)
 
 

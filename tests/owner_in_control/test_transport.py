@@ -191,6 +191,15 @@ def test_a_message_that_its_sender_has_not_signed_is_not_taken(north, rita, conn
     assert unpacked(north.owner_download_next_raw_proposed_message_from_inbox(RITA)[0]) == b"after it"
 
 
+def test_a_message_that_was_dealt_with_is_not_taken_again(north, rita):
+    rita.watcher_send_raw_bytes_to_inbox(NORTH, message(1.0), compress_data(b"{}"))
+    copy = (inbox_of(north) / message(1.0)).read_bytes()
+    _, place = north.owner_download_next_raw_proposed_message_from_inbox(RITA)
+    north.owner_remove_proposed_filechange_message_from_inbox(SimpleNamespace(platform_id=place))
+    (inbox_of(north) / message(1.0)).write_bytes(copy)
+    assert north.owner_download_next_raw_proposed_message_from_inbox(RITA) is None
+
+
 def archived(entries, mode="w:gz"):
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode=mode, format=tarfile.PAX_FORMAT) as tar:
