@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,16 @@ _SERVERS = {  # a program, and what in its module starts the port that its helpe
     "flower-supernode": ("flwr.supernode.cli.flower_supernode", "_start_supernode_http_api"),
 }
 _HELPER = "flower-superexec"
+_SHORTEST = 32  # characters of a token: an empty file would let everybody in
 
 
 def main(words: list[str]) -> None:
     """Start the program that is named first, or after ``--submit-token FILE``."""
+    if not (found := version("flwr")).startswith("1.41."):
+        sys.exit(f"This door fits Flower 1.41, and {found} is installed: it could stand open. Install flwr==1.41.0.")
     token = Path(words[1]).read_bytes().strip() if words[0] == "--submit-token" else None
+    if token is not None and len(token) < _SHORTEST:
+        sys.exit(f"The token in {words[1]} has {len(token)} characters, {_SHORTEST} is the least: make a new one.")
     program, *sys.argv[1:] = words if token is None else words[2:]
     sys.argv[0] = program
     folder = Path(tempfile.mkdtemp(prefix="door-"))  # mode 700

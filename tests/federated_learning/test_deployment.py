@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
 
 from ppml_helpers.errors import FederationError
-from ppml_helpers.federated_learning import certificates, commands, flower_log, hospitals
+from ppml_helpers.federated_learning import certificates, commands, door, flower_log, hospitals
 from ppml_helpers.federated_learning.deployment import Deployment
 from ppml_helpers.federated_learning.process_group import ProcessGroup, marked
 from ppml_helpers.federated_learning.run_config import complete, node_config
@@ -112,6 +112,18 @@ def test_flower_reads_node_config_and_run_config_as_they_were_meant(tmp_path: Pa
     assert parse_config_args([command[command.index("--node-config") + 1]]) == about
     chosen = complete(hospitals.simulated(n=2), {"learning-rate": 1e-05, "out": f"{odd}/run.npz"})
     assert parse_config_args([commands.in_toml(chosen)]) == chosen
+
+
+@pytest.mark.parametrize(
+    ("token", "flower", "words"), [("", "1.41.0", "has 0 char"), ("a" * 64, "1.42.0", "fits Flower")]
+)
+def test_a_door_that_would_stand_open_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str, flower: str, words: str
+) -> None:
+    (tmp_path / "submit.token").write_text(f"{token}\n")
+    monkeypatch.setattr(door, "version", lambda package: flower)
+    with pytest.raises(SystemExit, match=words):
+        door.main(["--submit-token", str(tmp_path / "submit.token"), "flower-superlink"])
 
 
 def test_the_page_for_real_machines_writes_the_credentials_that_flower_reads(tmp_path: Path) -> None:
