@@ -31,6 +31,7 @@ def epoch(X: pd.DataFrame, y: pd.Series, parameters: Parameters) -> tuple[Callab
     """Return a call that does one epoch over all patients by columns, and the bytes of the encrypted cohort."""
     client = training.TrainingClient(parameters)
     server = training.TrainingServer(client.public_bytes(), client.message_key)
+    client.meet(server.session)
     cohort_message = client.encrypt(X, y)
     server.receive(cohort_message)
 

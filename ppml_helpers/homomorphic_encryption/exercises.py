@@ -264,7 +264,8 @@ def _judge_3(answer: object) -> Reply:
     if np.abs(read - ages).max() < _PRECISE:
         return right(
             "Every age is read, under keys that were made a moment ago. What was told were the answers to other "
-            "questions: with the key falls everything that was ever encrypted under it."
+            "questions: with the key falls everything that was ever encrypted under it. Numbers rounded to 10 "
+            "decimals give it away as well; rounded to 4 they do not."
         )
     if np.abs(read - (58 + 40 * ages)).max() < 0.1:
         return wrong("These are years. Return what is in the ciphertext: the feature, from -1 to 1.")

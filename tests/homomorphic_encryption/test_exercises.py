@@ -224,5 +224,6 @@ def test_the_picture_of_the_costs_draws_what_the_benchmark_measured(stored: Cell
     took = scope["took"]
     assert set(took) == {"the kit", "batch tensor", "a patient a ciphertext"}
     for what in ("linear", "sigmoid"):
-        assert took["the kit"][what] < took["batch tensor"][what] < 1  # "below a second, the kit ahead"
+        assert took["batch tensor"][what] < 1  # "below a second"
+        assert 0.5 < took["the kit"][what] / took["batch tensor"][what] < 0.7  # "about 60 %"
         assert 30 < took["a patient a ciphertext"][what] < 1200  # "minutes"
