@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from ppml_helpers.errors import ComputationError
 from ppml_helpers.secure_computation import Party, load_crypten, run_parties
 
 crypten = load_crypten()
