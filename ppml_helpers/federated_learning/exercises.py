@@ -55,8 +55,8 @@ def _judge_2(answer: object) -> Reply:
         )
     if truth < value <= 1.1 * truth:  # Opacus' RDP accountant says 6.68
         return right(
-            f"Epsilon {value:.2f} is a bound that holds; the tightest is {truth:.2f}. Two hospitals, 300 noisy steps in "
-            f"each: somebody who lay in one of them has spent {one:.2f}."
+            f"Epsilon {value:.2f} is a bound that holds; the tightest is {truth:.2f}. Two hospitals, 300 noisy steps "
+            f"in each: somebody who lay in one of them has spent {one:.2f}."
         )
     if close(value, one, 0.01):
         return wrong("That is right for somebody who lay in one hospital. This patient is in the steps of two.")
