@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -91,21 +92,39 @@ def test_scores_are_rounded_unless_all_digits_are_wanted_and_nobody_changes_side
         client.decrypt(b"", question, decimals=9)
 
 
-def test_a_server_answers_several_threads_and_after_a_fork(client: Client, server: Server) -> None:
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Let threads take turns after every step."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_server_answers_several_threads(client: Client, server: Server) -> None:
     """A context says for all its threads whether products are rescaled: most scores ended in "scale mismatch"."""
     X, model = table(), MODELS[1]
-    *questions, forked = (client.encrypt(X) for _ in range(13))
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    fork = multiprocessing.get_context("fork")
+    questions = [client.encrypt(X) for _ in range(8)]
     with ThreadPoolExecutor(3) as pool:
-        waiting = [pool.submit(server.score, question, model) for question in questions]
-        child = fork.Process(target=lambda: sender.send_bytes(server.score(forked, model)))
-        child.start()
-        assert receiver.poll(60), "the child waits for a lock that nobody gives back"
-        answers = [*(each.result() for each in waiting), receiver.recv_bytes()]
-        child.join()
-    for question, answer in zip([*questions, forked], answers, strict=True):
+        answers = list(pool.map(lambda question: server.score(question, model), questions))
+    for question, answer in zip(questions, answers, strict=True):
         np.testing.assert_allclose(client.decrypt(answer, question), model.plain(X), atol=1e-4)
+
+
+def test_a_forked_child_scores_too_and_its_answer_is_not_taken_for_another(client: Client, server: Server) -> None:
+    X, (one, other) = table(), (client.encrypt(table()) for _ in range(2))
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(
+        target=lambda: sender.send_bytes(server.score(one, MODELS[1])), daemon=True
+    )
+    child.start()
+    answers = [server.score(other, MODELS[1])]
+    assert receiver.poll(30), "the child hangs"
+    answers.append(receiver.recv_bytes())
+    child.join()
+    for question, answer in zip((other, one), answers, strict=True):
+        np.testing.assert_allclose(client.decrypt(answer, question), MODELS[1].plain(X), atol=1e-4)
 
 
 def test_the_twins_are_the_formulas_written_out() -> None:
