@@ -76,16 +76,12 @@ def bit_budget(ring: int, scale_bits: int, depth: int) -> BitBudget:
     checks.whole(scale_bits, "scale_bits", *_SCALES, error=EncryptionError)
     checks.whole(depth, "depth", *_DEPTHS, error=EncryptionError)
     one = BitBudget(ring, scale_bits, depth, most_bits(ring), exists=True)
-    return one if one.excess else one._replace(exists=_exist(ring, one.primes))
-
-
-def _exist(ring: int, primes: tuple[int, ...]) -> bool:
-    """Ask SEAL for the primes: each must be 1 modulo 2 x ring, and small ones of that kind are few."""
-    try:
-        seal.CoeffModulus.Create(ring, list(primes))
-    except RuntimeError:
-        return False
-    return True
+    if not one.excess:
+        try:  # each prime must be 1 modulo 2 x ring, and small ones of that kind are few
+            seal.CoeffModulus.Create(ring, list(one.primes))
+        except RuntimeError:
+            return one._replace(exists=False)
+    return one
 
 
 def deepest(ring: int, scale_bits: int) -> int:
@@ -97,11 +93,6 @@ def deepest(ring: int, scale_bits: int) -> int:
 def smallest_ring(scale_bits: int, depth: int) -> int | None:
     """Return the smallest ring that allows a scale and a depth, or None."""
     return next((ring for ring in RINGS if bit_budget(ring, scale_bits, depth).possible), None)
-
-
-# --------------------------------------------------------------------------------------------------------------
-# What is measured
-# --------------------------------------------------------------------------------------------------------------
 
 
 class Packing(NamedTuple):

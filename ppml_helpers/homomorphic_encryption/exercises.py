@@ -61,11 +61,6 @@ CAUSES = ("too little scale", "drift", "overflow", "too few levels")
 """What 08.5 offers."""
 
 
-# --------------------------------------------------------------------------------------------------------------
-# 08.1: from one patient a ciphertext to one feature a ciphertext
-# --------------------------------------------------------------------------------------------------------------
-
-
 class _Cohort(NamedTuple):
     """Made-up patients, as the client and as the server have them."""
 
@@ -162,11 +157,6 @@ def _near(scores: np.ndarray, others: np.ndarray) -> bool:
     return bool(np.abs(scores - others).max() < _PRECISE)
 
 
-# --------------------------------------------------------------------------------------------------------------
-# 08.2: the leak in a "public" context
-# --------------------------------------------------------------------------------------------------------------
-
-
 class Handed(NamedTuple):
     """A context as somebody hands it to a server, and whether its holder can read the patients with it."""
 
@@ -236,14 +226,7 @@ def _of_guesses(missed: list[str], feared: list[str]) -> Reply:
         )
     if feared and not missed:
         return wrong(f"It also fears {feared[0]}. Other keys let a server compute; they do not let it read.")
-    if missed and not feared:
-        return wrong(f"It misses {missed[0]}.")
-    return wrong(f"It misses {missed[0]}, and fears {feared[0]}.")
-
-
-# --------------------------------------------------------------------------------------------------------------
-# 08.3: the key out of two answers
-# --------------------------------------------------------------------------------------------------------------
+    return wrong(f"It misses {missed[0]}{f', and fears {feared[0]}' if feared else ''}.")
 
 
 def _judge_3(answer: object) -> Reply:
@@ -272,11 +255,6 @@ def _judge_3(answer: object) -> Reply:
     if np.ptp(read) < 1e-9:
         return wrong("The same number for everybody is a guess. Read the ciphertext view.ages.")
     return wrong("These are not the numbers in view.ages. First the key, from both parts of view.told, then read.")
-
-
-# --------------------------------------------------------------------------------------------------------------
-# 08.4: parameters for a depth and an error
-# --------------------------------------------------------------------------------------------------------------
 
 
 def measured_error(parameters: Parameters, tries: int = 9) -> float:
@@ -344,18 +322,6 @@ def _as_parameters(answer: object) -> Parameters:
     return Parameters("chosen", ring, tuple(primes), scale_bits)
 
 
-# --------------------------------------------------------------------------------------------------------------
-# 08.5: why the error grew
-# --------------------------------------------------------------------------------------------------------------
-
-
-def drift_of_the_colleague() -> list[float]:
-    """Return q / 2^s of each level of the colleague's parameters, in the order in which they are used up."""
-    from ppml_helpers.homomorphic_encryption.parameters import Parameters, drift
-
-    return drift(Parameters("colleague", 8192, CHAIN, SCALE_BITS).context())
-
-
 _CAUSES = {
     "too little scale": "Noise from too small a scale is different for each number, and goes up as often as down. "
     "Divide what was read by what was encrypted: is the ratio different for each number?",
@@ -366,12 +332,14 @@ _CAUSES = {
 
 
 def _judge_5(answer: object) -> Reply:
+    from ppml_helpers.homomorphic_encryption.parameters import Parameters, drift
+
     if not isinstance(answer, tuple | list) or len(answer) != 2:
         raise NotAnAnswer("give two things, (cause, factor)")
     cause, factor = as_choice(answer[0], CAUSES), as_number(answer[1])
     if cause != "drift":
         return wrong(_CAUSES[cause])
-    levels = drift_of_the_colleague()
+    levels = drift(Parameters("colleague", 8192, CHAIN, SCALE_BITS).context())  # q / 2^s, as they are used up
     truth = float(np.prod(levels))
     if close(factor, truth, 0.01):
         return right(

@@ -62,14 +62,9 @@ class EncryptionExplorer(Explorer):
 
     Notes
     -----
-    The first and the last prime have 14 bits more than the scale, the others its size. The work is a power: the age of
-    as many patients as there are slots is multiplied by itself as often as the depth says. No patient's numbers are
-    added up, so neither packing needs rotations or Galois keys. A model does add up: one patient a ciphertext then
-    costs several rotations more, and patients in columns one ciphertext of the answer in place of one a feature.
-
-    Errors and bytes differ a little from run to run, times more. The sentence says the error only by what was simulated
-    and whether the measured one is within a factor of two of it; times and bytes are on the picture alone.
-    `result.executed` has all that was measured.
+    The work is a power: the age of as many patients as there are slots is multiplied by itself as often as the depth
+    says. Nothing is added up within a ciphertext, so neither packing needs Galois keys. The sentence says of the error
+    what was simulated, for what is measured differs a little from run to run; times and bytes are on the picture alone.
     """
 
     title = "What encrypted computing costs"
@@ -84,8 +79,6 @@ class EncryptionExplorer(Explorer):
         super().__init__()
         self._figure.set_size_inches(*_SIZE)
 
-    # The knobs ---------------------------------------------------------------------------------------------------
-
     def controls(self) -> dict[str, W.Widget]:
         """Return ring size, scale, depth, packing, and how the setting is tried."""
         rings = [(f"{ring:,}", ring) for ring in OFFERED_RINGS]
@@ -99,8 +92,6 @@ class EncryptionExplorer(Explorer):
             "packing": W.Dropdown(options=packings, value="columns", description="packing", **LOOK),
             "run": W.Dropdown(options=runs, value="simulate", description="run", **LOOK),
         }
-
-    # The work ----------------------------------------------------------------------------------------------------
 
     def compute(self, progress: Progress, ring: int, scale: int, depth: int, packing: str, run: str) -> Encryption:
         """Simulate every scale that fits and, if it is wanted, execute this one or all."""
@@ -123,8 +114,6 @@ class EncryptionExplorer(Explorer):
         """Drop every remembered result and everything measured."""
         super().forget()
         self._measured = {}
-
-    # The picture and the words -----------------------------------------------------------------------------------
 
     def draw(self, figure: Figure, result: Encryption) -> None:
         """Draw the primes against the limits, the error by scale, and time and bytes or what each ring would allow."""
@@ -168,11 +157,6 @@ class EncryptionExplorer(Explorer):
         if len(result.executed) > 1:
             said.append(_swept(result))
         return "; ".join([*said, *([] if result.costs is None else [_packed(result)])]) + "."
-
-
-# --------------------------------------------------------------------------------------------------------------
-# The words
-# --------------------------------------------------------------------------------------------------------------
 
 
 def _verdict(budget: BitBudget) -> tuple[str, str]:
@@ -251,11 +235,6 @@ def _duration(seconds: float) -> str:
 
 def _two_digits(number: float) -> str:
     return f"{float(f'{number:.2g}'):g}"
-
-
-# --------------------------------------------------------------------------------------------------------------
-# The picture
-# --------------------------------------------------------------------------------------------------------------
 
 
 def _draw_bits(axis: Axes, budget: BitBudget) -> None:

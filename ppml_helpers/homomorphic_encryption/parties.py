@@ -159,11 +159,6 @@ def check_known(value: float, error: float, what: str, cause: str) -> None:
         )
 
 
-# --------------------------------------------------------------------------------------------------------------
-# Patients in slots
-# --------------------------------------------------------------------------------------------------------------
-
-
 def chunks(values: np.ndarray, slots: int) -> list[np.ndarray]:
     """Cut a column into pieces of `slots` values, the last filled up with zeros.
 

@@ -230,11 +230,6 @@ def _check_columns(given: tuple[str, ...], expected: tuple[str, ...]) -> None:
         )
 
 
-# --------------------------------------------------------------------------------------------------------------
-# The computation on ciphertexts
-# --------------------------------------------------------------------------------------------------------------
-
-
 def _computation(model: Model) -> Callable[..., ts.CKKSVector]:
     for kind, compute in ((Sigmoid, _sigmoid), (Linear, _linear)):
         if isinstance(model, kind):

@@ -43,10 +43,6 @@ NOISE = 5e-6  # of a sum over the slots of one ciphertext, measured: at most 1.6
 COUNT_RING, COUNT_PRIMES = 4096, (35, 35, 36)  # SEAL's own choice of primes has 109 bits: beyond the limit of 2024
 COUNT_MODULUS = 1_032_193  # prime, and 1 modulo 2 x 4096: the common choice of 20 bits
 
-# --------------------------------------------------------------------------------------------------------------
-# Mean and variance
-# --------------------------------------------------------------------------------------------------------------
-
 
 class MomentsHolder(KeyHolder):
     """Makes the keys and reads the pooled means and variances.
@@ -163,11 +159,6 @@ def _checked_ranges(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tupl
             raise EncryptionError(f"The range of {name!r} is {pair!r}: give two finite numbers, the smaller one first.")
         found[str(name)] = (low, high)
     return found
-
-
-# --------------------------------------------------------------------------------------------------------------
-# Counts
-# --------------------------------------------------------------------------------------------------------------
 
 
 def tally(values: Iterable[Any], levels: Sequence[Any]) -> list[int]:
