@@ -10,8 +10,8 @@ encryption keys. The header is in plain text and says what the message is, whose
 to, its id, how many patients it has and which columns in which order.
 
 Nothing is opened twice: an id shows a repetition to whoever remembers it. A server that was started anew remembers
-nothing; so a server draws a random session, everyone who sends to it names that session in every
-message, and what was recorded in another one is refused.
+nothing; so a server draws a random session, everyone who sends to it names that session in every message, and what was
+recorded in another one is refused.
 
 Key holder and server share one key. Every other party has a key of its own, derived from theirs with its name
 (`key_of`), so North cannot send as South. A key proves where a message comes from. It does not make that side honest:
@@ -47,11 +47,8 @@ def new_message_key() -> bytes:
 
 def key_of(name: str, message_key: bytes) -> bytes:
     """Return the tag key of a party; key holder and server use the message key itself."""
-    return (
-        message_key
-        if name in ONE_KEY
-        else hmac.digest(message_key, b"party " + name.encode(errors="surrogatepass"), "sha256")
-    )
+    own = b"party " + name.encode(errors="surrogatepass")
+    return message_key if name in ONE_KEY else hmac.digest(message_key, own, "sha256")
 
 
 class Letter(NamedTuple):
