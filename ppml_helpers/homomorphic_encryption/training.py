@@ -86,14 +86,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained logistic regression and what the training cost."""
+    """A trained logistic regression, and the bytes of the cohort and of each epoch's weights."""
 
     columns: tuple[str, ...]
     intercept: float
     weights: np.ndarray
     path: np.ndarray = field(repr=False)
     bytes_up: tuple[int, ...] = ()
-    bytes_down: tuple[int, ...] = ()
 
     def logits(self, X: Any) -> np.ndarray:
         """Return the logits of patients who have these columns, shape (patients,)."""
@@ -271,15 +270,13 @@ def train(X: pd.DataFrame, y: Any, epochs: int = 8, step: Step | None = None) ->
     client.meet(server.session)
     message = client.encrypt(X, y)
     server.receive(message)
-    path, up, down = [], [len(message)], []
+    path, up = [], [len(message)]
     for _ in range(epochs):
         question = client.encrypt_weights()
-        answer = server.gradient(question)
-        client.update(answer)
+        client.update(server.gradient(question))
         path.append(client.weights)
         up.append(len(question))
-        down.append(len(answer))
-    return Trained(client.columns, float(path[-1][0]), path[-1][1:], np.array(path), tuple(up), tuple(down))
+    return Trained(client.columns, float(path[-1][0]), path[-1][1:], np.array(path), tuple(up))
 
 
 def train_plain(

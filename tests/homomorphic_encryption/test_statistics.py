@@ -79,7 +79,7 @@ def test_the_key_holder_sees_the_total_in_every_slot_and_nothing_else(patients, 
     assert np.ptp(slots) < 1e-5
 
 
-@pytest.mark.parametrize("high", [120, 1e4, 1e6, 1e12])
+@pytest.mark.parametrize("high", [1e4, 1e6, 1e12])
 def test_moments_are_right_within_any_range_or_the_range_is_refused(high):
     """A generous range costs digits, in silence: (0, 1e6) gave a variance of 28 for 223, and negative ones gave 0."""
     ages = [np.random.default_rng(n).normal(63, 15, n).clip(18, 101) for n in (9000, 40)]
@@ -93,6 +93,7 @@ def test_moments_are_right_within_any_range_or_the_range_is_refused(high):
     row, wanted = holder.decrypt(pooled).loc["age"], np.concatenate(ages)
     assert row["variance"] == pytest.approx(wanted.var(ddof=1), rel=0.01)
     assert row["mean"] == pytest.approx(wanted.mean(), abs=0.01)
+    assert row["variance"] % 1 == 0, "no digit is left that tells of the key"
 
 
 @pytest.mark.parametrize(
