@@ -1,8 +1,8 @@
 """Score patients that the scoring side cannot read: a client with the keys, a server with bytes.
 
-The client lays the cohort out by columns: one ciphertext a feature, one patient a slot. A model then is a few
-multiplications of whole columns, thousands of patients at a time, and no rotation (the tutorials' layout, one patient a
-ciphertext, rotates for every sum). What the two exchange is bytes, sealed by `messages.Mailbox`.
+The client lays the cohort out as TenSEAL's batch tensor does: one ciphertext a feature, one patient a slot. A model
+then is a few multiplications of whole columns, and no rotation. What is added here: messages that cannot be changed or
+mixed up (`messages.Mailbox`), refusal of what could overflow, drift that is mended, and half the bytes.
 
 The server is honest but curious here. It learns the number of patients, the names of the columns, the stated limit and
 when it was asked. It is not kept from answering wrongly. The client learns the scores, and with as many well chosen
