@@ -152,10 +152,10 @@ def known(values: Any, error: float) -> np.ndarray:
 
 
 def check_known(value: float, error: float, what: str, cause: str) -> None:
-    """Refuse a result that its noise could change by more than 1 %."""
+    """Refuse a result that its noise could change by more than 1 %, without showing it: it is mostly noise."""
     if not error <= 0.01 * value:
         raise EncryptionError(
-            f"{what} is {value:.3g}, and with {cause} it is only known to +-{error:.1g}: narrow that to what can occur."
+            f"{what} is only known to +-{error:.1g} with {cause}, more than 1 % of it: narrow that to what can occur."
         )
 
 

@@ -87,7 +87,7 @@ def test_moments_are_right_within_any_range_or_the_range_is_refused(high):
     letters = [one.encrypt(pd.DataFrame({"age": age})) for one, age in zip(hospitals, ages, strict=False)]
     pooled = server.pool(letters)
     if high > 1e5:
-        with pytest.raises(EncryptionError, match=r"variance of 'age' is .* with the range .* is only known to"):
+        with pytest.raises(EncryptionError, match=r"variance of 'age' is only known to \+-.* with the range"):
             holder.decrypt(pooled)
         return
     row, wanted = holder.decrypt(pooled).loc["age"], np.concatenate(ages)
@@ -249,7 +249,7 @@ def test_an_update_that_cannot_be_summed_is_refused(update, patients, words):
 def test_a_mean_update_that_its_bound_leaves_unknown_is_refused_and_the_known_one_is_rounded():
     update = np.array([0.1, -0.3, 0.2])
     holder, server, hospitals = aggregating(3, 1e3)
-    with pytest.raises(EncryptionError, match=r"with the bound 1000 it is only known to \+-0.0"):
+    with pytest.raises(EncryptionError, match=r"only known to \+-0.0.* with the bound 1000"):
         holder.decrypt(server.add([one.encrypt(update, n) for one, n in zip(hospitals, (3, 5), strict=False)]))
     meet(server, holder, *hospitals)
     letters = [one.encrypt(update, 9000) for one in hospitals]
