@@ -137,7 +137,10 @@ EXERCISES = (
     Exercise(
         name="09.4",
         expects="a function of the shared numbers and the board",
-        hints=("`a + b` of two shared numbers is a shared number: nobody has seen anything.",),
+        hints=(
+            "`a + b` of two shared numbers is a shared number: nobody has seen anything.",
+            "Add all of them, then call `board.open` once.",
+        ),
         judge=_judge_4,
     ),
 )
