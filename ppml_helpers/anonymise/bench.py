@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -132,6 +133,8 @@ class Bench:
             people = identities.identities(patients, seed=0)
             extract, register = identities.deidentified(patients, people), identities.register(people, seed=0)
         self.register, self._ks = register, ks
+        with suppress(TypeError):  # labels of several kinds have no order
+            extract = extract.sort_index()  # who is released must not depend on the order of the rows
         places = pd.DataFrame({"place": np.arange(len(extract))}, index=extract.index)
         split = cohort.split(places, extract[cohort.SUPPORT2.label], seed=0)
         parts = (part["place"].to_numpy(int) for part in (split.X_train, split.X_test))

@@ -181,8 +181,8 @@ def test_a_table_that_kept_its_labels_is_attacked_as_before_in_any_order(some: T
         released, _ = bench_of.release(1, bench.Asked("ca"), print)
         shares.append(bench_of.named(released))
         AnonymityExplorer(table, register)  # is not refused
-    assert shares[0] == shares[2]
-    assert min(shares) > 0.4  # another order releases other patients, who are found as well
+    assert shares == [shares[0]] * 3
+    assert shares[0] > 0.2
 
 
 # ---------------------------------------------------------------------------------------------------- the example
