@@ -22,8 +22,9 @@ APP = ROOT / "ppml_helpers" / "federated_learning" / "app"
 sys.path[:0] = [str(APP), str(ROOT)]
 os.environ["FLWR_LOG_LEVEL"] = "ERROR"  # ours writes no log either
 os.environ["PYTHONPATH"] = os.pathsep.join([str(APP), os.environ.get("PYTHONPATH", "")])  # for Ray's own processes
+# What the room switches off before Flower is imported; the room itself needs more than the peer's packages.
+os.environ |= {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 
-import ppml_helpers.federated_learning  # noqa: E402, F401, I001  first: it switches off what Flower would report
 from federated_hospitals import server_app  # noqa: E402
 from flwr.app import Context, Message  # noqa: E402
 from flwr.clientapp import ClientApp  # noqa: E402
