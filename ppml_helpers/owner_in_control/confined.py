@@ -111,7 +111,7 @@ def _build(root: Path, asked: dict[str, Any]) -> None:
     (root / "proc").mkdir()
     _mount("proc", root / "proc", "proc", _NO_SETUID | _NO_DEVICES | _NO_PROGRAMS)
     for name in ("tmp", "dev/shm"):
-        (root / name).mkdir()
+        (root / name).mkdir(exist_ok=True)  # the course itself may lie below it
         (root / name).chmod(0o1777)
 
 

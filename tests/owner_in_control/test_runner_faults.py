@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from desk import ANSWER, jobs_in
@@ -47,6 +49,17 @@ def test_too_much_ends_within_its_limits_and_nothing_stays(tmp_path, command, se
     assert sum(len(text) for text in ended.logs.values()) <= 2 * SMALL.output
     assert sum(len(data or b"") for data in ended.files.values()) <= SMALL.output
     assert jobs_in(tmp_path) == list(tmp_path.iterdir()) == []
+
+
+@namespaces
+@pytest.mark.parametrize("place", ["/tmp", "/dev/shm"])
+def test_a_course_below_a_folder_that_every_job_has(tmp_path, monkeypatch, place):
+    with tempfile.TemporaryDirectory(dir=place) as course:
+        Path(course).chmod(0o755)
+        Path(course, "mark").write_text("the course")
+        monkeypatch.setattr(sys, "prefix", course)
+        ended = runner.run(tmp_path, ["cat", f"{course}/mark"], {}, confine="namespaces")
+    assert (ended.status, ended.logs["stdout"]) == ("done", "the course"), ended.logs["stderr"]
 
 
 @pytest.mark.parametrize(
