@@ -9,7 +9,7 @@ import torch
 from ppml_helpers.secure_computation import Eavesdropper, load_crypten, run_parties
 
 crypten = load_crypten()
-VALUES = torch.tensor(np.random.default_rng(0).normal(scale=3, size=(250, 4)), dtype=torch.float32)
+VALUES = torch.tensor(np.random.default_rng(0).normal(scale=3, size=(5_000, 4)), dtype=torch.float32)
 
 
 def listen(values: torch.Tensor, weights: torch.Tensor, how: str) -> np.ndarray:
