@@ -105,7 +105,9 @@ def checked_split(split: Split, error: type[KitError] = TrainingDataError) -> Sp
     ------
     KitError
         Of the given class, if a part is no table, X and y do not belong together, the columns of both tables differ, a
-        value is no finite number, a label is not 0 or 1 or the only one of its part, or patients are in both parts.
+        value is no finite number, a label is not 0 or 1 or the only one of its part, or more patients are in both
+        parts than are alike by chance. In a table of few and coarse columns, where many are alike, a small share of
+        patients in both parts is therefore not noticed: split by the patient, not by the row.
     """
     if not isinstance(split, Split):
         raise error(
