@@ -56,14 +56,18 @@ def _draw_plane(axis: Axes, shown: Shown) -> None:
 
 
 def _label_beads(axis: Axes, shown: Shown) -> None:
-    """Write epsilon at the beads of powers of ten that are apart from each other and from what is written below."""
+    """Write epsilon at the beads of powers of ten that are apart from each other and from what stands nearby."""
     bottom, top = axis.get_ylim()
     last = 0.0
     for epsilon, bead in shown.curve.drop(index=shown.asked.epsilon).iterrows():
         x, height = bead["exact"] - 0.5, (bead["mean"] - bottom) / (top - bottom)
         if not np.isclose(np.log10(epsilon) % 1, 0) or x < 2 * last or not 0.25 < height < 1:
             continue
-        offset, side = ((0, -7), "center") if height > 0.8 else ((7, -2), "left")
+        square = shown.allowed.promise - 0.5
+        if height <= 0.8:
+            offset, side = (7, -2), "left"
+        else:  # below the bead, and away from the promise's square
+            offset, side = (0, -7), "center" if not 0.5 < x / square < 2 else "left" if x > square else "right"
         place = {"textcoords": "offset points", "fontsize": 10, "ha": side, "va": "top"}
         axis.annotate(f"{epsilon:g}", (x, bead["mean"]), offset, **place)
         last = x
