@@ -92,7 +92,7 @@ def draw_found(cases: Mapping[str, tuple[float, float, float]]) -> figures.Pictu
         look = {"color": figures.COLOURS[colour], "markersize": 8, "clip_on": False, "label": name}
         axis.plot(shares, np.arange(len(cases)), marker, markerfacecolor=None if which == 0 else "white", **look)
     for row, case in enumerate(cases.values()):
-        last = max(share for share in case if share < 1.3 * case[0])  # the label stands behind all markers here
+        last = max(case[0], *(share for share in case if share < 1.3 * case[0]), 3e-4)  # behind all markers here
         axis.annotate(percent(case[0], 2), (last, row), (9, -4), textcoords="offset points", fontsize=10)
     axis.axvline(0.001, color="black", linestyle=":", linewidth=1)
     axis.set(xscale="log", xlim=(3e-4, 1), ylim=(len(cases) - 0.5, -0.6))

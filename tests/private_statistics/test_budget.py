@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import opendp.prelude as dp
 import pandas as pd
+import polars as pl
 import pytest
+from opendp.mod import OpenDPException
 
 from ppml_helpers.errors import BudgetError, PrivacyParameterError
 from ppml_helpers.private_statistics.budget import Budget, Cost, checked_bounds
@@ -310,28 +312,41 @@ def test_truncation_looks_at_nobody_elses_rows_and_a_seeded_shuffle_does() -> No
     assert changed(lambda rows: first_of_each(rows.sample(frac=1, random_state=0), 3), 0) > 30
 
 
-@pytest.mark.parametrize(("unit", "broken"), [(3, False), (1, True)])
-def test_a_context_keeps_its_promise_to_a_person_of_three_rows_if_that_is_its_unit(unit: int, broken: bool) -> None:
-    """The chapter's call: the unit sets the noise. One row a person promises nothing to somebody of three."""
-    table = pd.DataFrame({"patient": [0] * 9 + [1, 2], "days": 7})
-    kept = first_of_each(table, 3).days.tolist(), first_of_each(table[table.patient != 0], 3).days.tolist()
-    counted = []
-    for rows in kept:
-        context = dp.Context.compositor(
-            data=rows,
-            domain=dp.vector_domain(dp.atom_domain(T=int)),
-            privacy_unit=dp.unit_of(contributions=unit),
-            privacy_loss=dp.loss_of(epsilon=1.0),
-            split_evenly_over=2,
-        )
-        count = context.query().count().laplace()
-        assert count.param() == unit / 0.5
-        count.release()
-        context.query().clamp((0, 60)).sum().laplace().release()
+def stays_of(table: pd.DataFrame, epsilon: float) -> dp.Context:
+    """Open the chapter's Context: the promise is to a patient, whatever rows they have."""
+    return dp.Context.compositor(
+        data=pl.LazyFrame(table.to_dict("list")),
+        privacy_unit=dp.unit_of(contributions=1, identifier="patient"),
+        privacy_loss=dp.loss_of(epsilon=epsilon),
+        split_evenly_over=2,
+        margins=[dp.polars.Margin(max_length=100)],
+    )
+
+
+def test_a_context_truncates_and_keeps_its_promise_to_a_person_of_nine_rows() -> None:
+    """The chapter's calls: what is kept sets the noise. That of one row promises nothing to somebody of three."""
+    table, kept = pd.DataFrame({"patient": [0] * 9 + [1, 2], "days": 7}), []
+    for rows in (table, table[table.patient != 0]):
+        context, exact = stays_of(rows, 1.0), stays_of(rows, 1e6)
+        count = context.query().truncate_per_group(3).select(dp.len(signed=True))
+        days = context.query().truncate_per_group(3).select(pl.col.days.fill_null(0).dp.sum((0, 60)))
+        scales = [query.summarize()["scale"].item() for query in (count, days)]
+        assert scales == [3 / 0.5, 60 * 3 / 0.5]
+        for query in (count, days):
+            query.release()
         with pytest.raises(ValueError, match="allowance has been exhausted"):
-            context.query().count().laplace().release()
-        counted.append(noisy([len(rows)] * FEW, count.param(), gauss=False))
-    assert breaks(*counted, epsilon=0.5) is broken
+            context.query().truncate_per_group(3).select(dp.len(signed=True)).release()
+        found = exact.query().truncate_per_group(3).select(dp.len(signed=True)).release().collect().item()
+        assert found == len(first_of_each(rows, 3))
+        kept.append(found)
+    for scale, broken in ((scales[0], False), (scales[0] / 3, True)):
+        counted = [noisy([number] * FEW, scale, gauss=False) for number in kept]
+        assert breaks(*counted, epsilon=0.5) is broken
+
+
+def test_a_context_answers_nobody_who_does_not_truncate() -> None:
+    with pytest.raises(OpenDPException, match="not recognized"):  # what it says; the answer is what matters: none
+        stays_of(pd.DataFrame({"patient": [0, 0, 1], "days": 7}), 1.0).query().select(dp.len(signed=True)).release()
 
 
 @pytest.mark.parametrize(("truthful", "broken"), [(0.75, False), (0.9, True)])
