@@ -25,6 +25,12 @@ async def total(mpc, own: int) -> int:
     return int(await mpc.output(mpc.sum(mpc.input(mpc.SecInt(32)(own)))))
 
 
+async def lines(mpc, _: int) -> list[tuple[str, bool]]:
+    """Tell of each connection at which address it ends here, and whether it is encrypted."""
+    ends = [peer.protocol.transport.get_extra_info for peer in mpc.parties if peer.pid != mpc.pid]
+    return [(about("sockname")[0], about("cipher") is not None) for about in ends]
+
+
 async def squares(mpc, own: int) -> int:
     shared = mpc.input(mpc.SecInt(32)(own))
     return int(await mpc.output(mpc.sum([one * one for one in shared])))
@@ -45,6 +51,11 @@ def test_mpyc_counts_what_it_sends_and_keeps_a_threshold() -> None:
     five = run_parties(squares, [(n,) for n in range(5)], library="mpyc", threshold=1)
     assert [party.result for party in five] == [30] * 5
     assert five[0].bytes < run_parties(squares, [(n,) for n in range(5)], library="mpyc")[0].bytes
+
+
+def test_mpyc_speaks_over_tls_on_the_loopback_alone() -> None:
+    for party in run_parties(lines, [(0,)] * 3, library="mpyc"):
+        assert party.result == [("127.0.0.1", True)] * 2
 
 
 def test_the_seeds_of_the_third_party_are_not_those_of_the_notebook() -> None:
