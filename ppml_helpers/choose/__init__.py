@@ -1,0 +1,11 @@
+"""Chapter 11: Choose."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "counting": ["alone"],
+        "explorer": ["ChooseExplorer"],
+    },
+)
