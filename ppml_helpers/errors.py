@@ -85,3 +85,7 @@ class DatasiteError(KitError):
 
 class ReleaseRefused(DatasiteError):
     """The owner's release gate will not review, run or release this job."""
+
+
+class ReportError(KitError):
+    """A report, or an answer that goes into it, cannot be written, kept or read as asked."""
