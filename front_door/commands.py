@@ -45,6 +45,8 @@ def parser() -> Parser:
     run.add_argument("notebooks", nargs="*", metavar="NB", help="chapter name or path (default: all)")
     learner = add("learner", "write the learner edition: no solutions, no outputs")
     learner.add_argument("out", metavar="OUT", help="folder to write")
+    site = add("site", "write the course as a website: stored outputs, nothing executed, no address outside")
+    site.add_argument("out", metavar="OUT", help="folder to write")
     new = add("new", "write the skeleton of a new chapter: notebook, room, tests, a row in the map")
     new.add_argument("number", metavar="NN", help="two digits, such as 09")
     new.add_argument("name", metavar="NAME", help="small letters and underscores, such as secure_computation")
@@ -84,7 +86,7 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         parser().print_help()
         return 0
-    names = ("lab", "test", "doctor", "run", "learner", "new", "bench")
+    names = ("lab", "test", "doctor", "run", "learner", "site", "new", "bench")
     if not arguments[0].startswith("-") and arguments[0] not in names:
         raise Stop(f"There is no command '{arguments[0]}': the commands are {', '.join(names)}.")
     options, rest = parser().parse_known_args(arguments)
@@ -96,6 +98,7 @@ def _dispatch(arguments: list[str]) -> int:
         "doctor": _doctor,
         "run": lambda: run(options.notebooks),
         "learner": lambda: learner(options.out),
+        "site": lambda: _site(options),
         "new": lambda: _new(options),
         "bench": lambda: _bench(options),
     }
@@ -132,6 +135,12 @@ def _new(options: argparse.Namespace) -> int:
             if code := in_course(["-m", "ruff", *step, *written], Path(scratch)):
                 return code
     return run([places.START, *written[-1:]])  # the first chapter shows the map and the progress bar
+
+
+def _site(options: argparse.Namespace) -> int:
+    from front_door.site import site
+
+    return site(options.out)
 
 
 def _bench(options: argparse.Namespace) -> int:

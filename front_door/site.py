@@ -1,0 +1,150 @@
+"""Write the course as a website that is read without Python: stored outputs, nothing executed, nothing from outside."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from front_door import places, surroundings
+from front_door.environment import Recipe, ensure
+from front_door.terminal import Stop, say
+
+_WEBSITE = Path(__file__).with_name("website")
+MARK = ".course-site"  # a folder with it was written by us and may be written again
+PAGES = ("data/DATA_CARD.md", "notebooks/*.md", "workshop/*.md")
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
+# The theme gives some buttons another name than what is written on them, and who speaks to a computer says the latter.
+_NAMES = re.compile(
+    r' aria-label="Toggle hidden content"|(?<=search-button__button pst-js-only") title="[^"]*" aria-label="[^"]*"'
+)
+
+
+def recipe(root: Path = places.ROOT) -> Recipe:
+    """Return what the environment that writes the site must hold."""
+    return Recipe(
+        name="what writes the website",
+        folder=root / ".venvs" / "site",
+        state=root / ".kit",
+        requirements=root / "requirements-site.lock",
+        disk_needed=500_000_000,
+    )
+
+
+def site(out: str) -> int:
+    """Write the website to a folder and return the exit code."""
+    target = Path(out).expanduser().resolve()
+    _refuse(target)
+    python = ensure(recipe())
+    with tempfile.TemporaryDirectory(prefix="kit-site-") as scratch:
+        source, built = Path(scratch) / "source", Path(scratch) / "built"
+        pages = prepare(places.ROOT, source)
+        command = [str(python), "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", str(source), str(built)]
+        done = subprocess.run(command, env=surroundings.own(), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Stop(f"{done.stderr.strip()}\nThe website has the faults above: mend them and run the command again.")
+        for folder in (".doctrees", "_sources"):
+            shutil.rmtree(built / folder, ignore_errors=True)
+        for page in built.rglob("*.html"):
+            page.write_text(_NAMES.sub("", page.read_text("utf-8")), "utf-8")
+        (built / MARK).write_text("written by kit.py site\n")
+        (built / ".nojekyll").touch()  # code hosts would leave out folders that begin with an underscore
+        if target.exists():
+            shutil.rmtree(target)
+        shutil.copytree(built, target)
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    say(f"{pages} pages, {size / 1e6:.0f} MB. Open {target / 'index.html'} in a browser.")
+    return 0
+
+
+def _refuse(target: Path) -> None:
+    """Stop where writing would take something away."""
+    if target.is_file():
+        raise Stop(f"{target} is a file: name a new folder.")
+    if target == places.ROOT or places.ROOT.is_relative_to(target):
+        raise Stop(f"{target} holds the kit itself: name a new folder.")
+    if target.exists() and any(target.iterdir()) and not (target / MARK).is_file():
+        raise Stop(f"{target} is not empty and no earlier website of the course: name a new folder.")
+
+
+def prepare(root: Path, source: Path) -> int:
+    """Copy what the site shows, made ready for Sphinx, into a new folder; return the number of pages."""
+    notebooks = sorted((root / "notebooks").glob("*.ipynb"))
+    texts = [path for pattern in PAGES for path in sorted(root.glob(pattern))]
+    there = {path.relative_to(root).as_posix() for path in (*notebooks, *texts, *(root / "docs").glob("*.png"))}
+    there.add("README.md")
+    for path in notebooks:
+        notebook = _for_reading(json.loads(path.read_text("utf-8")), f"notebooks/{path.name}", there)
+        _write(source / "notebooks" / path.name, json.dumps(notebook))
+    for path in texts:
+        name = path.relative_to(root).as_posix()
+        _write(source / name, _links(path.read_text("utf-8"), name, there))
+    _write(source / "index.md", _landing(root, there, notebooks, texts))
+    shutil.copytree(root / "docs", source / "docs")
+    _write(source / "_static" / "course.css", (_WEBSITE / "course.css").read_text("utf-8"))
+    shutil.copy(_WEBSITE / "conf.py", source)
+    return len(notebooks) + len(texts) + 1
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+
+
+def _landing(root: Path, there: set[str], notebooks: Iterable[Path], texts: Iterable[Path]) -> str:
+    """Return the README with what the sidebar lists."""
+    text = _links((root / "README.md").read_text("utf-8"), "README.md", there)
+    parts = {"The chapters": notebooks, "Beside them": texts}
+    for caption, paths in parts.items():
+        names = "\n".join(path.relative_to(root).with_suffix("").as_posix() for path in paths)
+        text += f"\n\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{names}\n```\n"
+    return text
+
+
+def _for_reading(notebook: dict[str, Any], name: str, there: set[str]) -> dict[str, Any]:
+    """Fold the solutions, and keep one form of each output: pictures that carry their alternative text."""
+    for cell in notebook["cells"]:
+        tags = cell["metadata"].get("tags", [])
+        if "solution" in tags:
+            cell["metadata"]["tags"] = [*tags, "hide-cell"]
+        if cell["cell_type"] == "markdown":
+            cell["source"] = _links("".join(cell["source"]), name, there)
+        for output in cell.get("outputs", []):
+            if "text/html" in output.get("data", {}):
+                output["data"] = {"text/html": output["data"]["text/html"]}
+    return notebook
+
+
+def _links(text: str, name: str, there: set[str]) -> str:
+    """Keep links to what the site holds; of others, which lead into the code, keep the words."""
+    folder = Path(name).parent
+
+    def kept(found: re.Match[str]) -> str:
+        picture, words, address = found.groups()
+        if re.match(r"[a-z]+:|#", address):
+            return found[0]
+        path, _, anchor = address.partition("#")
+        inside = _inside(folder, path)
+        if inside not in there:
+            return words
+        where = "index.md" if inside == "README.md" else inside
+        up = "../" * len(folder.parts)
+        return f"{picture}[{words}]({up}{where}{'#' * bool(anchor)}{anchor})"
+
+    return _LINK.sub(kept, text)
+
+
+def _inside(folder: Path, path: str) -> str:
+    """Return a link's path from the root of the kit."""
+    parts: list[str] = list(folder.parts)
+    for part in Path(path).parts:
+        if part == "..":
+            parts = parts[:-1]
+        else:
+            parts.append(part)
+    return "/".join(parts)
