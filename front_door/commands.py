@@ -45,6 +45,7 @@ def parser() -> Parser:
     run.add_argument("notebooks", nargs="*", metavar="NB", help="chapter name or path (default: all)")
     learner = add("learner", "write the learner edition: no solutions, no outputs")
     learner.add_argument("out", metavar="OUT", help="folder to write")
+    learner.add_argument("--chapters", metavar="NN,NN", default="", help="only these, and 00 (default: all)")
     site = add("site", "write the course as a website: stored outputs, nothing executed, no address outside")
     site.add_argument("out", metavar="OUT", help="folder to write")
     new = add("new", "write the skeleton of a new chapter: notebook, room, tests, a row in the map")
@@ -97,7 +98,7 @@ def _dispatch(arguments: list[str]) -> int:
         "test": lambda: _test(options, rest),
         "doctor": _doctor,
         "run": lambda: run(options.notebooks),
-        "learner": lambda: learner(options.out),
+        "learner": lambda: learner(options.out, options.chapters),
         "site": lambda: _site(options),
         "new": lambda: _new(options),
         "bench": lambda: _bench(options),
@@ -156,11 +157,11 @@ def run(names: list[str]) -> int:
         return in_course(["-m", "ppml_helpers.course", "run", *map(str, paths)], Path(scratch))
 
 
-def learner(out: str) -> int:
+def learner(out: str, chapters: str = "") -> int:
     """Write the learner edition."""
     target = str(Path(out).expanduser().resolve())
     with tempfile.TemporaryDirectory(prefix="kit-learner-") as scratch:
-        return in_course(["-m", "ppml_helpers.course", "learner", target], Path(scratch))
+        return in_course(["-m", "ppml_helpers.course", "learner", target, "--chapters", chapters], Path(scratch))
 
 
 def find_notebooks(names: list[str]) -> list[Path]:

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -343,6 +343,7 @@ EDITION_FILES = (
     "requirements-optional.lock", "kit.py", ".gitignore", ".gitattributes",
     "data/support2.csv.gz", "data/attack_study.json", "data/SHA256SUMS", "data/DATA_CARD.md", "data/build.py",
     "benchmarks/results/encrypted.json", "benchmarks/results/encrypted-training.json",  # chapter 08 draws them
+    "notebooks/law.md", "notebooks/glossary.md", "notebooks/decide.md",
     "workshop/real-network.md",  # chapter 07 leads to it; the rest of workshop/ is for those who teach
 )  # fmt: skip
 NOT_FOR_LEARNERS = ("How to teach with it", "How to check it in CI", "How to contribute")  # parts of the README
@@ -362,11 +363,36 @@ def learner_readme(text: str) -> str:
     return first + "".join(part for part in parts if part[3:].partition("\n")[0] not in NOT_FOR_LEARNERS)
 
 
-def write_learner_edition(out: Path, root: Path = ROOT) -> list[str]:
-    """Write the edition for learners: every chapter without solutions and outputs, and what it needs to run."""
+def write_learner_edition(out: Path, root: Path = ROOT, only: Sequence[str] = ()) -> list[str]:
+    """Write the edition for learners: chapters without solutions and outputs, and what they need to run.
+
+    Parameters
+    ----------
+    out : Path
+        A new folder, or that of an earlier edition in which nobody has worked.
+    root : Path
+        The kit.
+    only : sequence of str
+        Numbers of chapters, such as "05" or "02b"; without any, all. Chapter 00, with which lessons begin, always comes
+        along. A link to a chapter that is left out becomes plain words, and its line in the map goes.
+
+    Returns
+    -------
+    list of str
+        The files, relative to `out`.
+
+    Raises
+    ------
+    CourseError
+        If a number is no chapter's, or something in `out` would be lost.
+    """
     out, root = Path(out).resolve(), root.resolve()
+    left_out = _left_out(chapters(root / "notebooks"), only)
     earlier = _earlier_edition(out, root)
-    content = dict(_edition(root))
+    content = {name: data for name, data in _edition(root) if name not in left_out}
+    for name in content:
+        if name.endswith((".ipynb", ".md")):
+            content[name] = _without_links(content[name].decode("utf-8"), left_out).encode("utf-8")
     out.mkdir(parents=True, exist_ok=True)
     for name in sorted(set(earlier) - set(content)):
         (out / name).unlink(missing_ok=True)
@@ -376,6 +402,24 @@ def write_learner_edition(out: Path, root: Path = ROOT) -> list[str]:
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(content.items())}
     _replace(out / MANIFEST, (json.dumps(sums, indent=1) + "\n").encode())
     return sorted(content)
+
+
+def _left_out(there: Sequence[Path], only: Sequence[str]) -> set[str]:
+    """Return the notebooks that an edition of some chapters does not hold."""
+    numbers = {path.stem.partition("_")[0]: f"notebooks/{path.name}" for path in there}
+    for number in only:
+        if number not in numbers:
+            raise CourseError(f"There is no chapter '{number}': choose among {', '.join(numbers)}.")
+    return {name for number, name in numbers.items() if only and number not in (*only, "00")}
+
+
+def _without_links(text: str, left_out: Iterable[str]) -> str:
+    """Take the links to chapters that are not there out of a text, and their lines out of the map."""
+    for name in left_out:
+        address = re.escape(Path(name).name)
+        text = re.sub(rf"^\| \[[^\]]*\]\([^)]*{address}\).*\n", "", text, flags=re.MULTILINE)
+        text = re.sub(rf"\[([^\]]*)\]\([^)\s]*{address}[^)]*\)", r"\1", text)
+    return text
 
 
 def _earlier_edition(out: Path, root: Path) -> dict[str, str]:
@@ -470,14 +514,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course", description="Execute notebooks or write the learner edition.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run").add_argument("notebooks", nargs="+", type=Path)
-    commands.add_parser("learner").add_argument("out", type=Path)
+    learner = commands.add_parser("learner")
+    learner.add_argument("out", type=Path)
+    learner.add_argument("--chapters", default="", help="numbers, separated by commas")
     options = parser.parse_args(arguments)
     # After Ctrl-C nbclient leaves tasks behind, and asyncio would print a traceback for each, about nothing of ours.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
         if options.command == "run":
             return 1 if _run_all(options.notebooks) else 0
-        files = write_learner_edition(options.out)
+        only = [number for number in options.chapters.replace(" ", "").split(",") if number]
+        files = write_learner_edition(options.out, only=only)
     except CourseError as error:
         print(error, flush=True)
         return 2

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def kit(tmp_path: Path) -> Path:
     for name in (*handed_out, *kept):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
-    (root / "notebooks").mkdir()
+    (root / "notebooks").mkdir(exist_ok=True)
     stored(
         root / "notebooks" / "00_start_here.ipynb",
         prose("Your turn.", "task"),
@@ -62,6 +63,19 @@ def test_the_kits_own_learner_edition_is_complete(tmp_path: Path) -> None:
     assert measured == {"benchmarks/results/encrypted.json", "benchmarks/results/encrypted-training.json"}
     assert not [name for name in written if name.startswith(("tests/", ".git/", ".venv"))]
     assert "kit.py test" not in (tmp_path / "out" / "README.md").read_text(), "there are no tests in it"
+
+
+def test_an_edition_of_some_chapters_has_no_link_to_the_others(tmp_path: Path) -> None:
+    written = course.write_learner_edition(tmp_path / "out", only=["01", "05"])
+    held = [name for name in written if name.startswith("notebooks/") and name.endswith(".ipynb")]
+    assert [name[10:13] for name in held] == ["00_", "01_", "05_"]
+    for name in [*held, "README.md"]:
+        text = (tmp_path / "out" / name).read_text("utf-8")
+        assert {
+            found for found in re.findall(r"[\w]+\.ipynb", text) if not (tmp_path / "out/notebooks" / found).exists()
+        } == set()
+    with pytest.raises(course.CourseError, match="There is no chapter '5': choose among 00, 01, 02"):
+        course.write_learner_edition(tmp_path / "again", only=["5"])
 
 
 PRIVATE = (
