@@ -181,7 +181,7 @@ class Checklist:
         """Read all pages that were saved, sorted by title; none if there is no folder yet."""
         return sorted(map(_read, _folder(folder).glob("*.json")), key=lambda page: page.title)
 
-    def _lines(self) -> list[tuple[str, str]]:
+    def lines(self) -> list[tuple[str, str]]:
         """Return the page as pairs of a heading and what stands beside it."""
         open_ = "... (not answered)"
         answered = [(question, self.answers.get(name, open_)) for name, question in QUESTIONS.items()]
@@ -194,14 +194,14 @@ class Checklist:
 
     def __repr__(self) -> str:
         """Show the page as text."""
-        return "\n".join([self._head, *(f"  {name}  {value}" for name, value in self._lines())])
+        return "\n".join([self._head, *(f"  {name}  {value}" for name, value in self.lines())])
 
     def _repr_html_(self) -> str:
         """Show the page with a heading beside each entry."""
         style = "display:grid;grid-template-columns:2fr 3fr;gap:2px 12px;max-width:770px;line-height:1.4"
         entries = (
             f"<div style='color:#555555'>{html.escape(name)}</div><div>{html.escape(value)}</div>"
-            for name, value in self._lines()
+            for name, value in self.lines()
         )
         return f"<b>{html.escape(self._head)}</b><div style='{style}'>{''.join(entries)}</div>"
 

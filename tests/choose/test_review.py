@@ -1,0 +1,141 @@
+"""`review` and its `questions`: nothing typed is lost, and the report says what was answered and what was not."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from markdown_it import MarkdownIt
+
+from ppml_helpers import course
+from ppml_helpers.anonymise.checklist import QUESTIONS as OF_A_RELEASE
+from ppml_helpers.anonymise.checklist import Checklist
+from ppml_helpers.choose.questions import LAW, NOT_CHECKED, PARTS, QUESTIONS, THREATS
+from ppml_helpers.choose.report import Section
+from ppml_helpers.choose.review import NO_ADVICE, Answer, Kept, Review, export, named, sections
+from ppml_helpers.errors import ReportError
+from ppml_helpers.private_training.choice import Choice
+
+
+def at(second: int, text: str = "", by: str = "A. Person") -> Answer:
+    return Answer(text or f"typed at {second}", by, f"2026-11-29T08:00:{second:02}")
+
+
+@pytest.fixture
+def review(tmp_path: Path) -> Review:
+    return Review(tmp_path / "r" / "review.json")
+
+
+def test_what_is_typed_replaces_what_was_before_ones_eyes(review: Review) -> None:
+    assert review.read() == {}
+    typed = [None, at(1), at(2), at(3)]
+    for before, new in pairwise(typed):
+        review.write("purpose", new, before)
+    review.write("roles", at(1, "ä 'quoted' \udc80 \u202e\n=1+1"), None)
+    assert Review(review.path).read() == {
+        "purpose": Kept((at(3),)),
+        "roles": Kept((at(1, "ä 'quoted' \\udc80 \u202e\n=1+1"),)),
+    }
+    review.write("purpose", at(4, " "), at(3))  # emptied
+    assert set(review.read()) == {"roles"}
+
+
+def test_two_who_type_at_once_lose_nothing(review: Review) -> None:
+    """Both began from the same answer; the newer stands first, whoever came first to the file."""
+    review.write("purpose", at(1), None)
+    mine, yours = at(3, "mine", "M"), at(2, "yours", "Y")
+    review.write("purpose", mine, at(1))
+    assert review.write("purpose", yours, at(1)) == Kept((mine, yours))
+    later = at(5, "yours, longer", "Y")
+    assert review.write("purpose", later, yours) == Kept((later, mine))
+    assert review.write("purpose", at(6, "mine, longer", "M"), mine).answers[1] == later
+    assert review.write("purpose", at(7, " ", "M"), at(6, "mine, longer", "M")) == Kept((later,))  # I take mine back
+    review.write("purpose", at(8, "again", "M"), None)
+    assert review.settle("purpose") == Kept((at(8, "again", "M"),))
+    assert review.read()["purpose"] == Kept((at(8, "again", "M"),))
+
+
+def test_a_damaged_file_and_a_wrong_answer_are_refused(review: Review) -> None:
+    with pytest.raises(ReportError, match="'purposes' is not on offer"):
+        review.write("purposes", at(1), None)
+    for wrong, said in (((1, "", "2026-11-29"), "text = 1 must be text"), (("a", "", "today"), "at = 'today' must be")):
+        with pytest.raises(ReportError, match=said):
+            Answer(*wrong)
+    review.write("purpose", at(1), None)
+    for damage in ("", "[]", '{"purpose": [{"text": "a"}]}', '{"purpose": 3}', "[" * 100_000):
+        review.path.write_text(damage)
+        with pytest.raises(ReportError, match="is damaged or cannot be read"):
+            review.read()
+        with pytest.raises(ReportError, match="is damaged"):
+            review.write("roles", at(1), None)
+        assert review.path.read_text() == damage  # what can be saved by hand is there
+
+
+def test_the_questions_cite_what_is_listed_and_name_chapters_that_there_are() -> None:
+    cited = {law for one in QUESTIONS.values() for law in one.articles}
+    assert cited | {"35(1)"} == set(LAW)
+    assert set(LAW) > NOT_CHECKED
+    assert list(dict.fromkeys(one.part for one in QUESTIONS.values())) == list(PARTS)
+    there = {path.stem.split("_")[0] for path in course.chapters()}
+    for name in THREATS:
+        question = QUESTIONS[name]
+        assert question.asks.startswith(name.split("_")[0].capitalize())
+        chapters = re.findall(r"\b\d\db?\b", question.think_of)
+        assert set(chapters) <= there
+        assert chapters or name == "unawareness"
+
+
+def test_a_technique_is_found_by_its_whole_name() -> None:
+    names = ["federated", "federated + noise", "none", "trees"]
+    assert named("We take Federated + noise, and no tree.", names) == ["federated + noise"]
+    assert named("federated (alone), federated + noise", names) == ["federated", "federated + noise"]
+    assert named("nonesuch", names) == []
+
+
+def test_the_report_keeps_the_order_of_the_article_and_names_every_gap() -> None:
+    found = sections({})
+    titles = [part.title for part in found if part.level == 2]
+    assert titles[1:6] == [heading for heading, _ in PARTS.values()]
+    assert NO_ADVICE in found[0].sentences
+    assert found[-2].title == "What was not answered"
+    assert found[-2].sentences == [one.asks for one in QUESTIONS.values()]
+    order = [part.title for part in found if part.level == 3]
+    assert order == [one.asks for one in QUESTIONS.values()]
+    [(_, law)] = found[-1].tables
+    assert dict(law["compared with its text"]) == {one: "no" if one in NOT_CHECKED else "yes" for one in LAW}
+
+
+def test_the_report_says_who_answered_what_was_measured_and_what_was_kept(tmp_path: Path, review: Review) -> None:
+    review.write("techniques", at(1, "Federated, with a contract"), None)
+    review.write("purpose", at(2, "one", "M"), None)
+    review.write("purpose", at(3, "two", "Y"), None)
+    Choice("forest, DP-SGD", 1.5, 1e-5, 1, "At epsilon 1.5 ...").save(tmp_path)
+    answers = dict.fromkeys(OF_A_RELEASE, "an answer") | {"decision": "ask first", "date": "2026-11-28"}
+    Checklist("Teaching", {"k": 11, "rows": 9_000}, answers).save(tmp_path)
+    rows = pd.DataFrame({"AUC": [0.8, 0.7]}, index=pd.Index(["federated", "trees"], name="technique"))
+    own = {"necessity": [Section("what singles people out", ["k is 3."])]}
+    page, text = tmp_path / "r.html", tmp_path / "r.md"
+    assert export(review, page, text, folder=tmp_path, measured=own, rows=rows) == page
+    shown = MarkdownIt("commonmark").enable("table").render(text.read_text("utf-8"))
+    for phrase in (
+        "Answered: 2 of 34 questions, by A. Person, M and Y.",
+        "Measured: what singles people out, the chosen techniques, epsilon 1.5, delta 1e-05, forest, DP-SGD and "
+        "release checklist Teaching.",
+        "Answered twice and not decided between: &quot;For what purpose",
+        "Answered by Y, 2026-11-29 08:00.",
+        "Another answer, kept beside it:",
+        "<h3>Measured: what singles people out</h3>",
+        "<td>federated</td>",
+        "At epsilon 1.5 ...",
+        "<td>ask first</td>",
+    ):
+        assert phrase in shown, phrase
+    assert "<td>trees</td>" not in shown
+    with pytest.raises(ReportError, match="'risk' is not on offer"):
+        sections({}, {"risk": []})
+    assert sections({})[0].sentences[2].startswith("Measured: nothing")
+    [everything] = [part for part in sections({}, rows=rows) if part.title == "Measured: the scoreboard"]
+    assert list(everything.tables[0][1].index) == ["federated", "trees"]
