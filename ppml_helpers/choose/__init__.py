@@ -7,5 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "counting": ["alone"],
         "explorer": ["ChooseExplorer"],
+        "scoreboard": ["Row"],
     },
 )
