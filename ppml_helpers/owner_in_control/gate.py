@@ -16,11 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppml_helpers import checks
 from ppml_helpers.errors import DatasiteError, PrivacyParameterError, ReleaseRefused
 from ppml_helpers.owner_in_control import runner
 from ppml_helpers.owner_in_control.defences import Defences
 from ppml_helpers.owner_in_control.outputs import OutputRule, agreed, canonical
+from ppml_helpers.owner_in_control.plain_text import visible_name
 from ppml_helpers.owner_in_control.records import AuditLog, Ledger, alone
 from ppml_helpers.owner_in_control.review import (
     Review,
@@ -31,9 +31,11 @@ from ppml_helpers.owner_in_control.review import (
     read_job,
     screened_sync,
 )
-from ppml_helpers.owner_in_control.runs import Filing, Receipt, Run, shown
+from ppml_helpers.owner_in_control.runs import Held, Receipt, Run
 from ppml_helpers.owner_in_control.syft_client import end_in_syft, find_job, silence, withdraw
 from ppml_helpers.private_statistics.budget import Budget
+
+_MOST = 20  # files that a job left are named; how many more there are is said
 
 if TYPE_CHECKING:
     from syft_job.job import JobInfo
@@ -86,7 +88,7 @@ class ReleaseGate:
         self.folder = self._box.with_name(f"{self._box.name}-gate")
         records = self.folder / "records"
         records.mkdir(parents=True, exist_ok=True)
-        self.log, self._filing = AuditLog(records / "audit.jsonl"), Filing(records)
+        self.log, self._held = AuditLog(records / "audit.log"), Held(records / "held")
         self._ledger = Ledger(self.log)
         with self._alone():
             for researcher, total in (budgets or {}).items():
@@ -108,15 +110,15 @@ class ReleaseGate:
         by : str, optional
             Email of the researcher, if several have a job of that name.
         """
-        with self._alone(), self._refusals():
+        with self._alone():
             found = find_job(self.owner, job, by)
             review = read_job(found)
             if self.defences.run_script:
                 check_run_script(review, found.job_metadata.entrypoint)
             if self.defences.sender_check and review.unlisted:
                 raise ReleaseRefused(
-                    f"code/{shown(review.unlisted)[0]} in job {review.job!r} is not in its sender's own list of files: "
-                    f"somebody else may have put it there; reject the job."
+                    f"code/{visible_name(review.unlisted[0])} in job {review.job!r} is not in its sender's own list of "
+                    f"files: somebody else may have put it there; reject the job."
                 )
             self.log.append("reviewed", job=review.job, by=review.by, fingerprint=review.fingerprint)
         return review
@@ -154,25 +156,26 @@ class ReleaseGate:
                 epsilon, delta = Budget(epsilon, delta).total
             except PrivacyParameterError as error:
                 raise ReleaseRefused(f"{review.job!r} is not approved: {error}") from None
+        texts = (review.run_script, *review.files.values())
         with self._alone():
             self._open(review, None)
-            texts = (review.run_script, *review.files.values())
-            terms = {
-                "epsilon": epsilon,
-                "delta": delta,
-                "reason": reason,
-                "data": self._data(texts, data),
-                "outputs": agreed(texts if outputs is None else [f"outputs/{name}" for name in outputs]),
-            }
-            self._filing.approve(review, **terms)
-            self.log.append("approved", job=review.job, by=review.by, epsilon=epsilon, reason=reason)
+            self.log.append(
+                "approved",
+                job=review.job,
+                by=review.by,
+                epsilon=epsilon,
+                delta=delta,
+                reason=reason,
+                data=self._data(texts, data),
+                outputs=agreed(texts if outputs is None else [f"outputs/{name}" for name in outputs]),
+                hashes=review.hashes,
+            )
 
     def reject(self, job: Review | str, by: str | None = None, reason: str = "") -> None:
         """Say no; the researcher sees the reason. It costs nothing."""
         with self._alone():
             found = self._open(job, by)
             self.log.append("rejected", job=found.name, by=found.submitted_by, reason=reason)
-            self._filing.forget(found.name, found.submitted_by)
             with silence():
                 withdraw(found, reason)
 
@@ -201,21 +204,16 @@ class ReleaseGate:
         ReleaseRefused
             If the job is not approved, not what was reviewed, has run, or cannot be paid.
         """
-        timeout = self.limits.seconds if timeout is None else timeout
-        timeout = checks.number(timeout, "timeout", 0, above=True, error=DatasiteError, mend="give seconds")
-        with self._alone(), self._refusals():
+        limits = self.limits if timeout is None else replace(self.limits, seconds=timeout)
+        with self._alone():
             found = self._open(job, by)
             approval, code = self._approval(found)
-            run, sender = uuid.uuid4().hex, found.submitted_by
-            terms = {"epsilon": approval["epsilon"], "delta": approval["delta"]}
-            if self.defences.budget:
-                self._ledger.charge(run, sender, found.name, **terms)
-            else:
-                self.log.append("run", job=found.name, by=sender, run=run, **terms)
+            run, price = uuid.uuid4().hex, (approval["epsilon"], approval["delta"])
+            self._ledger.begin(run, found.submitted_by, found.name, *price, charged=self.defences.budget)
             try:
-                ended = self._carry_out(found, approval, code, timeout)
+                ended = self._carry_out(found, approval, code, limits)
                 held = self._sorted(found, approval, ended, run)
-                self._filing.hold(held)
+                self._held.add(held)
                 self._tell(found, held)
                 self._let_out(found, held, ended)
             finally:
@@ -224,8 +222,8 @@ class ReleaseGate:
 
     def release(self, run: Run) -> Receipt:
         """Let the outputs of a run out, exactly as they stand in `run`, and sync."""
-        with self._alone(), self._refusals():
-            held = self._filing.check(run)
+        with self._alone():
+            held = self._held.find(run)
             found = find_job(self.owner, held.job, held.by)
             if held.status != "done":
                 raise ReleaseRefused(
@@ -233,34 +231,35 @@ class ReleaseGate:
                 )
             if run != held:
                 raise ReleaseRefused(f"The outputs of {run.job!r} changed after they were looked at: see gate.held().")
-            if self.defences.budget and not self._ledger.paid(run.id):
+            if self.defences.budget and not self._ledger.runs()[run.id]["charged"]:
                 raise ReleaseRefused(f"The run of {run.job!r} was not paid from a budget: drop it.")
-            if self._leaving(run.outputs) != run.outputs:
+            outputs = {name: text.encode() for name, text in run.outputs.items()}
+            if self._leaving(outputs) != run.outputs:
                 raise ReleaseRefused(f"The gate's rule has become stricter since {run.job!r} ran: drop it.")
-            hashes = {name: hashlib.sha256(data).hexdigest() for name, data in run.outputs.items()}
+            hashes = {name: hashlib.sha256(data).hexdigest() for name, data in outputs.items()}
             self.log.append("released", job=run.job, by=run.by, epsilon=run.epsilon, files=hashes)
             self._tell(found, held)
-            for name, data in run.outputs.items():
+            for name, data in outputs.items():
                 (found.job_review_path / "outputs" / name).write_bytes(data)
             with silence():
                 found.share_outputs([run.by])
             self._sync()
-            self._filing.finish(run)
+            self._held.finish(run)
             left = self._ledger.budget(run.by).left if self.defences.budget else None
         return Receipt(run.job, run.by, hashes, run.epsilon, left, run.missing)
 
     def drop(self, run: Run, reason: str = "") -> None:
         """Do not release a result. It was looked at, so what it cost stays spent: to withhold it says something too."""
         with self._alone():
-            held = self._filing.check(run)
+            held = self._held.find(run)
             self._tell(find_job(self.owner, held.job, held.by), held)
             self.log.append("dropped", job=run.job, by=run.by, reason=reason)
-            self._filing.finish(run)
+            self._held.finish(run)
 
     def held(self) -> tuple[Run, ...]:
         """Return the results that were neither released nor dropped, also those of a gate that is no more."""
         with self._alone():
-            return self._filing.held()
+            return self._held.all()
 
     def budget(self, researcher: str) -> Budget:
         """Return what a researcher has spent and may still spend."""
@@ -268,28 +267,23 @@ class ReleaseGate:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Wait for other gates of this owner, and finish what a killed one left."""
+        """Wait for other gates of this owner, finish what a killed one left, and write down what is refused."""
         with alone(self.folder / "gate.lock", seconds=600):
             self._recover()
-            yield
+            try:
+                yield
+            except ReleaseRefused as error:
+                self.log.append("refused", why=str(error))
+                raise
 
     def _recover(self) -> None:
         """Throw away scratch copies, and write into the log how the runs ended that have begun."""
         runner.clear(self.folder / runner.SCRATCH)
-        held = {run.id: run for run in self._filing.held()}
-        for begun in self._ledger.unended():
-            found = held.get(begun["run"])
-            status, files = (found.status, sorted(found.outputs)) if found else ("interrupted", [])
-            self.log.append("ended", job=begun["job"], by=begun["by"], run=begun["run"], status=status, files=files)
-
-    @contextlib.contextmanager
-    def _refusals(self) -> Iterator[None]:
-        """Write into the log what the gate refuses."""
-        try:
-            yield
-        except ReleaseRefused as error:
-            self.log.append("refused", why=str(error))
-            raise
+        held = {run.id: run for run in self._held.all()}
+        for name, begun in self._ledger.runs().items():
+            if begun["status"] is None:
+                status, files = (held[name].status, sorted(held[name].outputs)) if name in held else ("interrupted", [])
+                self.log.append("ended", job=begun["job"], by=begun["by"], run=name, status=status, files=files)
 
     def _sync(self) -> tuple[SetAside, ...]:
         return screened_sync(
@@ -308,14 +302,21 @@ class ReleaseGate:
                 f"Job {found.name!r} is {found.status}, so it is decided: a researcher who wants it again sends it "
                 f"under a new name."
             )
-        if self._filing.place(found.name, found.submitted_by).exists():
+        if (found.name, found.submitted_by) in ((run.job, run.by) for run in self._held.all()):
             raise ReleaseRefused(f"Job {found.name!r} has run, and its result is held: release or drop that first.")
         return found
 
+    def _yes(self, job: str, by: str) -> dict[str, Any]:
+        """Return the owner's yes to a job: its terms, and the hashes of what it was said to."""
+        said = [line for line in self.log.entries if line["event"] in ("approved", "rejected")]
+        said = [line for line in said if (line["details"]["job"], line["details"]["by"]) == (job, by)]
+        if not said or said[-1]["event"] != "approved":
+            raise ReleaseRefused(f"Job {job!r} was not approved at this gate: review it, then approve it.")
+        return said[-1]["details"]
+
     def _approval(self, found: JobInfo) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Return the owner's yes to a job, and its files if they are still those that the yes was said to."""
-        approval = self._filing.approval(found.name, found.submitted_by)
-        code = contents(found.job_submission_path, found.name)
+        approval, code = self._yes(found.name, found.submitted_by), contents(found.job_submission_path, found.name)
         now = {path: hashlib.sha256(data).hexdigest() for path, data in code.items()}
         if self.defences.fingerprint and now != approval["hashes"]:
             raise ReleaseRefused(
@@ -336,7 +337,7 @@ class ReleaseGate:
         return chosen
 
     def _carry_out(
-        self, found: JobInfo, approval: dict[str, Any], code: dict[str, bytes], timeout: float
+        self, found: JobInfo, approval: dict[str, Any], code: dict[str, bytes], limits: runner.Limits
     ) -> runner.Ended:
         """Run a job in a scratch copy of the SyftBox with nothing in it but the job and its data."""
         inbox, email = self._below_box(found.job_submission_path), self.owner.email
@@ -356,7 +357,7 @@ class ReleaseGate:
                 "SYFT_IS_IN_JOB": "true",
                 "PRE_SYNC": "false",
             },
-            limits=replace(self.limits, seconds=timeout),
+            limits=limits,
             confine=self._confine(),
         )
 
@@ -372,34 +373,36 @@ class ReleaseGate:
         names = {f"{inbox}/code/outputs/{name}": name for name in approval["outputs"]}
         outputs = {names[path]: data for path, data in ended.files.items() if path in names and data is not None}
         left = [path for path in ended.files if names.get(path) not in outputs]
+        left = [visible_name(path.removeprefix(f"{inbox}/").removeprefix(site)) for path in left]
         status, why = ended.status, ended.why and f"more {ended.why} than its limit"
+        leaving = {}
         try:
-            outputs = self._leaving(outputs) if status == "done" else {}
+            leaving = self._leaving(outputs) if status == "done" else {}
         except ReleaseRefused as refused:
-            status, why, outputs = "withheld", str(refused), {}
+            status, why = "withheld", str(refused)
         return Run(
             job=found.name,
             by=found.submitted_by,
             status=status,
             why=why,
-            outputs=outputs,
+            outputs=leaving,
             logs={f"{name}.txt": text for name, text in ended.logs.items()},
-            removed=shown([path.removeprefix(f"{inbox}/").removeprefix(site) for path in left]),
+            removed=(*left[:_MOST], *([f"and {len(left) - _MOST} more"] if len(left) > _MOST else [])),
             epsilon=approval["epsilon"],
             missing=runner.missing(self._confine()),
             id=run,
         )
 
-    def _leaving(self, outputs: dict[str, bytes]) -> dict[str, bytes]:
+    def _leaving(self, outputs: dict[str, bytes]) -> dict[str, str]:
         """Return outputs in the form in which they leave, or refuse them."""
         written = {name: canonical(name, data, self.rule) for name, data in outputs.items()}
         if self.rule is not None:
             self.rule.check(content for _, content in written.values())
-        return {name: data for name, (data, _) in written.items()}
+        return {name: text for name, (text, _) in written.items()}
 
     def _tell(self, found: JobInfo, held: Run) -> None:
         """Let the researcher know that the job has ended, and no more."""
-        reason = self._filing.approval(held.job, held.by)["reason"]
+        reason = self._yes(held.job, held.by)["reason"]
         end_in_syft(found, self._box / self.owner.email, held.status == "done", reason)
 
     def _let_out(self, found: JobInfo, held: Run, ended: runner.Ended) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ppml_helpers import checks
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
-from ppml_helpers.owner_in_control.review import visible_name
+from ppml_helpers.owner_in_control.plain_text import visible_name
 
 KINDS = (".json", ".csv", ".txt")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -54,7 +54,7 @@ class OutputRule:
     def check(self, outputs: Iterable[Any]) -> None:
         """Refuse answers, as `canonical` read them, that break the rule."""
         found = [part for output in outputs for part in _parts(output)]
-        numbers = [part for part in found if not isinstance(part, str) and part is not None]
+        numbers = [part for part in found if isinstance(part, int | float)]
         if len(numbers) > self.answers:
             raise ReleaseRefused(
                 f"The answer has {len(numbers)} numbers, and {self.answers} are allowed: ask for fewer."
@@ -74,8 +74,8 @@ def agreed(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({name.rstrip(".") for text in texts for name in _NAMED.findall(text)}))
 
 
-def canonical(name: str, data: bytes, rule: OutputRule | None = None) -> tuple[bytes, Any]:
-    """Write one output in the only form that leaves; return its bytes and its content.
+def canonical(name: str, data: bytes, rule: OutputRule | None = None) -> tuple[str, Any]:
+    """Write one output in the only form that leaves; return its text and its content.
 
     JSON gets sorted keys and no white space, a CSV table sorted rows, a text single spaces; a number is written as
     short as it can be, after it was rounded if there is a rule. A text is read as lines of words.
@@ -93,45 +93,41 @@ def canonical(name: str, data: bytes, rule: OutputRule | None = None) -> tuple[b
         text = data.decode()
         if kind == ".json":
             content = _plain(json.loads(text, object_pairs_hook=_distinct), digits)
-            written = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
-        else:
-            rows = csv.reader(io.StringIO(text), strict=True) if kind == ".csv" else map(str.split, text.splitlines())
-            content = [[_cell(cell, digits) for cell in row] for row in rows if row]
-            content = [*content[:1], *sorted(content[1:], key=repr)] if kind == ".csv" else content
-            written = _lines(content, "," if kind == ".csv" else " ")
+            return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n", content
+        rows = csv.reader(io.StringIO(text), strict=True) if kind == ".csv" else map(str.split, text.splitlines())
+        content = _plain([list(map(_cell, row)) for row in rows if row], digits)
     except (ValueError, RecursionError, csv.Error) as error:
         raise ReleaseRefused(f"outputs/{visible_name(name)} cannot leave ({error}): answer in JSON or CSV.") from None
-    return written.encode(), content
+    if kind == ".txt":
+        return "".join(" ".join(map(str, row)) + "\n" for row in content), content
+    content[1:] = sorted(content[1:], key=repr)
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows(content)
+    return written.getvalue(), content
 
 
-def _lines(rows: list[list[Any]], between: str) -> str:
-    stream = io.StringIO()
-    if between == ",":
-        csv.writer(stream, lineterminator="\n").writerows(rows)
-        return stream.getvalue()
-    return "".join(between.join(map(str, row)) + "\n" for row in rows)
+def _cell(text: str) -> float | str:
+    return float(text) if _NUMBER.fullmatch(text.strip()) else text
 
 
-def _cell(text: str, digits: int | None) -> Any:
-    text = " ".join(text.split())
-    return _number(float(text), digits) if _NUMBER.fullmatch(text) else _word(text)
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = {_word(key): value for key, value in pairs}
+    if len(found) < len(pairs):
+        raise ValueError("a key stands there twice")
+    return found
 
 
 def _plain(value: Any, digits: int | None) -> Any:
-    """Return a JSON value with every number and word in its only form."""
-    if isinstance(value, dict):
-        pairs = {_word(key): _plain(one, digits) for key, one in value.items()}
-        if len(pairs) < len(value):
-            raise ValueError("a key stands there twice")
-        return pairs
-    if isinstance(value, list):
-        return [_plain(one, digits) for one in value]
-    return _word(value) if isinstance(value, str) else value if value is None else _number(value, digits)
-
-
-def _number(value: float, digits: int | None) -> float:
-    if isinstance(value, bool):
-        return value
+    """Return a value with every number and word in its only form."""
+    match value:
+        case dict():
+            return {key: _plain(one, digits) for key, one in value.items()}
+        case list():
+            return [_plain(one, digits) for one in value]
+        case str():
+            return _word(value)
+        case None | bool():
+            return value
     if (isinstance(value, int) and abs(value) > _EXACT) or not math.isfinite(value):
         raise ValueError(f"{str(value)[:20]} is no number of ordinary size")
     number = float(value) if digits is None else float(f"{value:.{digits - 1}e}")
@@ -139,22 +135,16 @@ def _number(value: float, digits: int | None) -> float:
 
 
 def _word(text: str) -> str:
-    if not all(c.isprintable() for c in "".join(text.split())):
+    words = text.split()
+    if not all(word.isprintable() for word in words):
         raise ValueError("it has characters that do not show")
-    return " ".join(text.split())
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a key stands there twice")
-    return dict(pairs)
+    return " ".join(words)
 
 
 def _parts(value: Any) -> Iterator[Any]:
     """Give all numbers and words of an answer, its keys included."""
     if isinstance(value, dict):
-        yield from value
-        value = list(value.values())
+        value = [*value, *value.values()]
     if isinstance(value, list):
         for one in value:
             yield from _parts(one)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import psutil
 
-from ppml_helpers import processes
+from ppml_helpers import checks, processes
 from ppml_helpers.errors import DatasiteError
 from ppml_helpers.owner_in_control import offline_uv
 
@@ -41,6 +41,10 @@ class Limits:
     disk: int = 256 * _MIB
     processes: int = 64
     output: int = 4 * _MIB  # of all that is taken back, and of each log
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            checks.number(value, name, 0, above=True, error=DatasiteError)
 
 
 class Ended(NamedTuple):

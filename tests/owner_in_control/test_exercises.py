@@ -247,7 +247,7 @@ def test_10_1_and_10_2_are_what_the_gate_does() -> None:
         gate.drop(runs["A"])
         assert runs["B"].removed == ("code/prepared.pkl",)
         gate.drop(runs["B"])
-        groups = [line.split(",") for line in runs["C"].outputs["deaths.csv"].decode().splitlines()[1:]]
+        groups = [line.split(",") for line in runs["C"].outputs["deaths.csv"].splitlines()[1:]]
         assert not runs["C"].removed
         assert sum(size == "1" for *_, size, _ in groups) > len(groups) / 2
         gate.release(runs["C"])

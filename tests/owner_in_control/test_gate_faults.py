@@ -20,9 +20,9 @@ def die(*_, **__):
 @pytest.mark.parametrize(
     ("owner", "step"),
     [
-        (records.Ledger, "charge"),
+        (records.Ledger, "begin"),
         (runner, "run"),
-        (runs.Filing, "hold"),
+        (runs.Held, "add"),
         (gate, "end_in_syft"),
     ],
 )
@@ -42,7 +42,7 @@ def test_killed_after_any_step_loses_nothing_and_releases_nothing(desk, owner, s
     held = opened.held()
     assert desk.spent() == pytest.approx(0.6 if held else 0)
     [run] = held or [opened.run(review)]
-    assert (run.status, run.outputs["answer.txt"]) == ("done", b"42\n")
+    assert (run.status, run.outputs["answer.txt"]) == ("done", "42\n")
     assert SECRET in run.logs["stdout.txt"]
     assert desk.leaked() == []
     opened.release(run)

@@ -65,7 +65,7 @@ def test_a_job_approved_earlier_does_not_run_along(shared):
 @pytest.mark.parametrize(
     "script",
     [
-        f"cd {GATE}/records; sed -i s/epsilon/nothing/ audit.jsonl; echo > ledger.db; rm -r approvals",
+        f"cd {GATE}/records; sed -i s/epsilon/nothing/ audit.log; echo > ledger.db; rm -r held",
         f"mkdir -p {GATE}/before/box; echo {{}} > {GATE}/before/box/hashes.json; echo > {GATE}/records/ledger.db; "
         f"mkdir -p {SITE}/public; cp {PRIVATE} {SITE}/public/rows.csv; kill -INT $PPID; kill -INT 1; kill -INT -1",
         f"echo changed >> {PRIVATE}; chmod -R 0777 {SITE}; ln -s {PRIVATE} {SITE}/link; mkfifo {SITE}/pipe",
@@ -95,23 +95,23 @@ OWN = {
     "a link as folder": (f"rm -r code/outputs; ln -s {SITE}/private code/outputs; : outputs/patients.csv", None),
     "a pipe as answer": ("mkfifo code/outputs/answer.txt", None),
     "the name of a file": (f"touch code/outputs/$(tail -n 1 {PRIVATE} | cut -d, -f1).txt", None),
-    "white space": ("printf ' 42\\t \\n\\n\\u2028' > code/outputs/answer.txt", b"42\n"),
-    "order and zeros": ("""printf '{"b":\\n2.50, "a": 1e0}' > code/outputs/answer.json""", b'{"a":1,"b":2.5}\n'),
-    "rows": ("printf 'k,v\\r\\n\"b\",02.0\\na, 1.10\\n' > code/outputs/answer.csv", b"k,v\na,1.1\nb,2\n"),
+    "white space": ("printf ' 42\\t \\n\\n\\u2028' > code/outputs/answer.txt", "42\n"),
+    "order and zeros": ("""printf '{"b":\\n2.50, "a": 1e0}' > code/outputs/answer.json""", '{"a":1,"b":2.5}\n'),
+    "rows": ("printf 'k,v\\r\\n\"b\",02.0\\na, 1.10\\n' > code/outputs/answer.csv", "k,v\na,1.1\nb,2\n"),
     "too much": ("head -c 5000000 /dev/zero | tr '\\0' 7 > code/outputs/answer.txt", None),
-    "signals to its keeper": (f"kill -9 1; kill -STOP 1; {ANSWER}", b"42\n"),
-    "rights": (f"unshare -Ur mount -o remount,rw /usr; mknod d b 8 0; touch /usr/x || {ANSWER}", b"42\n"),
-    "other data": (f"p=$(printf pati; printf ents); ls {SITE}/private/syft_datasets/$p || {ANSWER}", b"42\n"),
+    "signals to its keeper": (f"kill -9 1; kill -STOP 1; {ANSWER}", "42\n"),
+    "rights": (f"unshare -Ur mount -o remount,rw /usr; mknod d b 8 0; touch /usr/x || {ANSWER}", "42\n"),
+    "other data": (f"p=$(printf pati; printf ents); ls {SITE}/private/syft_datasets/$p || {ANSWER}", "42\n"),
     "a daemon": (
         f"(env -i setsid sh -c 'while sleep 0.1; do cp * /job/late; done' &) > /dev/null 2>&1; {ANSWER}",
-        b"42\n",
+        "42\n",
     ),
     "left for the next": (
         f"cat {PRIVATE}; cp {PRIVATE} /tmp; cp {PRIVATE} /dev/shm; cp {PRIVATE} ~\n{ANSWER}",
-        b"42\n",
+        "42\n",
     ),
-    "others' files": (f"{LOOK} {SECRET[:-1]}[e] > code/outputs/answer.txt", b""),
-    "deep folders": (f"({FOLDERS}); {ANSWER}", b"42\n"),
+    "others' files": (f"{LOOK} {SECRET[:-1]}[e] > code/outputs/answer.txt", ""),
+    "deep folders": (f"({FOLDERS}); {ANSWER}", "42\n"),
 }
 
 

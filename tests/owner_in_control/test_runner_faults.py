@@ -89,7 +89,7 @@ def test_the_owners_service_goes_on(desk):
     script = f"{sys.executable} -I -S -c '{FORKS}' & head -c 20000000 /dev/zero > big || sleep 600"
     run = desk.gate.run(desk.approved("greedy", script), timeout=1)
     assert (run.status, run.why) == ("failed", "more seconds than its limit")
-    assert desk.run("next", ANSWER).outputs == {"answer.txt": b"42\n"}
+    assert desk.run("next", ANSWER).outputs == {"answer.txt": "42\n"}
     assert desk.spent() == pytest.approx(0.1)
 
 
