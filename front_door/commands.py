@@ -48,6 +48,9 @@ def parser() -> Parser:
     learner.add_argument("--chapters", metavar="NN,NN", default="", help="only these, and 00 (default: all)")
     site = add("site", "write the course as a website: stored outputs, nothing executed, no address outside")
     site.add_argument("out", metavar="OUT", help="folder to write")
+    slides = add("slides", "write chapters as slides with speaker's notes, from the cells of their notebooks")
+    slides.add_argument("out", metavar="OUT", help="folder to write")
+    slides.add_argument("notebooks", nargs="*", metavar="NB", help="chapter name or number (default: all)")
     new = add("new", "write the skeleton of a new chapter: notebook, room, tests, a row in the map")
     new.add_argument("number", metavar="NN", help="two digits, such as 09")
     new.add_argument("name", metavar="NAME", help="small letters and underscores, such as secure_computation")
@@ -87,7 +90,7 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         parser().print_help()
         return 0
-    names = ("lab", "test", "doctor", "run", "learner", "site", "new", "bench")
+    names = ("lab", "test", "doctor", "run", "learner", "site", "slides", "new", "bench")
     if not arguments[0].startswith("-") and arguments[0] not in names:
         raise Stop(f"There is no command '{arguments[0]}': the commands are {', '.join(names)}.")
     options, rest = parser().parse_known_args(arguments)
@@ -100,6 +103,7 @@ def _dispatch(arguments: list[str]) -> int:
         "run": lambda: run(options.notebooks),
         "learner": lambda: learner(options.out, options.chapters),
         "site": lambda: _site(options),
+        "slides": lambda: _slides(options),
         "new": lambda: _new(options),
         "bench": lambda: _bench(options),
     }
@@ -142,6 +146,12 @@ def _site(options: argparse.Namespace) -> int:
     from front_door.site import site
 
     return site(options.out)
+
+
+def _slides(options: argparse.Namespace) -> int:
+    from front_door.slides import slides
+
+    return slides(options.out, find_notebooks(options.notebooks))
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -15,8 +15,8 @@ from front_door import places, surroundings
 from front_door.environment import Recipe, ensure
 from front_door.terminal import Stop, say
 
-_WEBSITE = Path(__file__).with_name("website")
-MARK = ".course-site"  # a folder with it was written by us and may be written again
+WEBSITE = Path(__file__).with_name("website")
+MARK = ".course-site"
 PAGES = ("data/DATA_CARD.md", "notebooks/*.md", "workshop/*.md")
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 # The theme gives some buttons another name than what is written on them, and who speaks to a computer says the latter.
@@ -39,7 +39,7 @@ def recipe(root: Path = places.ROOT) -> Recipe:
 def site(out: str) -> int:
     """Write the website to a folder and return the exit code."""
     target = Path(out).expanduser().resolve()
-    _refuse(target)
+    may_write(target, MARK)
     python = ensure(recipe())
     with tempfile.TemporaryDirectory(prefix="kit-site-") as scratch:
         source, built = Path(scratch) / "source", Path(scratch) / "built"
@@ -62,14 +62,14 @@ def site(out: str) -> int:
     return 0
 
 
-def _refuse(target: Path) -> None:
-    """Stop where writing would take something away."""
+def may_write(target: Path, mark: str) -> None:
+    """Stop where writing would take something away: a folder with the mark was written by us."""
     if target.is_file():
         raise Stop(f"{target} is a file: name a new folder.")
     if target == places.ROOT or places.ROOT.is_relative_to(target):
         raise Stop(f"{target} holds the kit itself: name a new folder.")
-    if target.exists() and any(target.iterdir()) and not (target / MARK).is_file():
-        raise Stop(f"{target} is not empty and no earlier website of the course: name a new folder.")
+    if target.exists() and any(target.iterdir()) and not (target / mark).is_file():
+        raise Stop(f"{target} is not empty and was not written by this command: name a new folder.")
 
 
 def prepare(root: Path, source: Path) -> int:
@@ -83,11 +83,12 @@ def prepare(root: Path, source: Path) -> int:
         _write(source / "notebooks" / path.name, json.dumps(notebook))
     for path in texts:
         name = path.relative_to(root).as_posix()
-        _write(source / name, _links(path.read_text("utf-8"), name, there))
+        _write(source / name, links(path.read_text("utf-8"), name, there))
     _write(source / "index.md", _landing(root, there, notebooks, texts))
     shutil.copytree(root / "docs", source / "docs")
-    _write(source / "_static" / "course.css", (_WEBSITE / "course.css").read_text("utf-8"))
-    shutil.copy(_WEBSITE / "conf.py", source)
+    _write(source / "_static" / "course.css", (WEBSITE / "course.css").read_text("utf-8"))
+    for name in ("conf.py", "mathml.py"):
+        shutil.copy(WEBSITE / name, source)
     return len(notebooks) + len(texts) + 1
 
 
@@ -98,7 +99,7 @@ def _write(path: Path, text: str) -> None:
 
 def _landing(root: Path, there: set[str], notebooks: Iterable[Path], texts: Iterable[Path]) -> str:
     """Return the README with what the sidebar lists."""
-    text = _links((root / "README.md").read_text("utf-8"), "README.md", there)
+    text = links((root / "README.md").read_text("utf-8"), "README.md", there)
     parts = {"The chapters": notebooks, "Beside them": texts}
     for caption, paths in parts.items():
         names = "\n".join(path.relative_to(root).with_suffix("").as_posix() for path in paths)
@@ -113,14 +114,14 @@ def _for_reading(notebook: dict[str, Any], name: str, there: set[str]) -> dict[s
         if "solution" in tags:
             cell["metadata"]["tags"] = [*tags, "hide-cell"]
         if cell["cell_type"] == "markdown":
-            cell["source"] = _links("".join(cell["source"]), name, there)
+            cell["source"] = links("".join(cell["source"]), name, there)
         for output in cell.get("outputs", []):
             if "text/html" in output.get("data", {}):
                 output["data"] = {"text/html": output["data"]["text/html"]}
     return notebook
 
 
-def _links(text: str, name: str, there: set[str]) -> str:
+def links(text: str, name: str, there: set[str]) -> str:
     """Keep links to what the site holds; of others, which lead into the code, keep the words."""
     folder = Path(name).parent
 

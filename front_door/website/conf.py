@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from pathlib import Path
+from typing import Any
 
-from latex2mathml.converter import convert
-
-if TYPE_CHECKING:
-    from docutils import nodes
-    from sphinx.application import Sphinx
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "Privacy-preserving machine learning, on real patients"
-extensions = ["myst_nb"]
+extensions = ["myst_nb", "mathml"]
 html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static"]
@@ -40,20 +38,3 @@ html_theme_options = {
     "navbar_persistent": [],
     "secondary_sidebar_items": ["page-toc.html"],
 }
-
-
-def _formula(writer: Any, node: nodes.Element) -> None:
-    """Write a formula as MathML, which browsers draw themselves: no script, nothing from outside."""
-    from docutils import nodes
-
-    block = node.tagname == "math_block"
-    drawn = convert(node.astext(), display="block" if block else "inline")
-    writer.body.append(f'<div class="formula">{drawn}</div>' if block else drawn)
-    raise nodes.SkipNode
-
-
-def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the drawing of formulas."""
-    app.add_html_math_renderer("mathml", (_formula, None), (_formula, None))
-    app.config.html_math_renderer = "mathml"
-    return {"parallel_read_safe": True}

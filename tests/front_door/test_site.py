@@ -63,13 +63,13 @@ def test_every_link_leads_to_a_page_of_the_site(source: Path) -> None:
     ],
 )
 def test_links_into_the_code_become_words(name: str, text: str, becomes: str) -> None:
-    assert site._links(text, name, {"README.md", "notebooks/00_x.ipynb", "docs/a.png"}) == becomes
+    assert site.links(text, name, {"README.md", "notebooks/00_x.ipynb", "docs/a.png"}) == becomes
 
 
 def test_nothing_is_overwritten_that_is_no_earlier_site(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for folder, words in (
-        (tmp_path, "is not empty and no earlier website"),
+        (tmp_path, "is not empty and was not written by this"),
         (tmp_path / "file", "is a file"),
         (places.ROOT, "holds the kit itself"),
         (places.ROOT.parent, "holds the kit itself"),

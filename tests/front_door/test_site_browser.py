@@ -8,7 +8,7 @@ import pages
 import pytest
 from playwright.sync_api import Browser, expect
 
-from front_door import site
+from front_door import site, slides
 from front_door.environment import ensure
 from front_door.terminal import Stop
 
@@ -61,3 +61,19 @@ def test_formulas_are_drawn_solutions_open_and_the_search_finds(built: Path, app
 def test_a_page_fits_a_phone(built: Path, app: Browser) -> None:
     with pages.opened(app, built / "notebooks/01_what_leaks.html", width=390) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_slides_fit_their_screen_and_their_notes_are_there(built: Path, app: Browser, tmp_path: Path) -> None:
+    chapters = [site.places.NOTEBOOKS / f"{name}.ipynb" for name in ("00_start_here", "05_private_training")]
+    assert slides.slides(str(tmp_path / "deck"), chapters) == 0
+    with pages.opened(app, tmp_path / "deck" / "05_private_training.html") as page:
+        page.wait_for_function("window.Reveal && Reveal.isReady()")
+        shown = page.evaluate("Reveal.getTotalSlides()")
+        assert shown > 12
+        heights = []
+        for _ in range(shown):
+            heights.append(page.evaluate("Reveal.getCurrentSlide().scrollHeight"))
+            page.keyboard.press("Space")
+        assert max(heights) <= page.evaluate("Reveal.getConfig().height")
+        assert page.evaluate("document.querySelectorAll('aside.notes').length") > 6
+        page.screenshot(path=Path(__file__).parents[1] / "screenshots" / "slides.png")
