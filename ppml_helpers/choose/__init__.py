@@ -8,5 +8,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "counting": ["alone"],
         "explorer": ["ChooseExplorer"],
         "scoreboard": ["Row"],
+        "report": ["Section"],
+        "review": ["Review", "export_review"],
+        "worksheet": ["ReviewWorksheet"],
     },
 )

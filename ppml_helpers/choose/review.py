@@ -148,9 +148,9 @@ class Review:
         checks.choice(name, "The question", QUESTIONS, error=ReportError)
         return self._change(name, lambda kept: kept.with_(new, over))
 
-    def settle(self, name: str) -> Kept:
-        """Drop all answers to a question but the one that stands first."""
-        return self._change(name, lambda kept: Kept(kept.answers[:1]))
+    def settle(self, name: str, only: Answer) -> Kept:
+        """Drop all answers to a question but this one; nothing is dropped if it is not among them."""
+        return self._change(name, lambda kept: Kept((only,)) if only in kept.answers else kept)
 
     def _change(self, name: str, change: Callable[[Kept], Kept]) -> Kept:
         mend = f"free the disk, or let {outcome.FOLDER_VARIABLE} name a folder that can be written"
@@ -209,9 +209,9 @@ def _parts(measured: Mapping[str, Sequence[Section]] | None) -> Iterable[str]:
     return PARTS
 
 
-def export(
+def export_review(
     review: Review,
-    path_html: str | Path,
+    path_html: str | Path | None = None,
     path_md: str | Path | None = None,
     *,
     title: str = "Review of a use of patients' data",
@@ -224,8 +224,8 @@ def export(
     Parameters
     ----------
     review : Review
-    path_html, path_md : str or Path
-        As for `report.write`.
+    path_html, path_md : str or Path, optional
+        As for `report.write`; without them `report.html` and `report.md` beside the answers.
     title : str
     folder : str or Path, optional
         Of the results, as for `outcome.save`.
@@ -237,6 +237,8 @@ def export(
     Path
         Of the web page.
     """
+    if path_html is None:
+        path_html, path_md = review.path.with_name("report.html"), path_md or review.path.with_name("report.md")
     parts = sections(review.read(), measured, rows, Choice.load(folder), Checklist.load(folder))
     write(path_html, path_md, title, parts)
     return Path(path_html)

@@ -63,4 +63,4 @@ def test_a_writer_that_is_killed_leaves_the_last_answer_whole(tmp_path: Path) ->
         turn = int(answer.text.split()[5])
         assert turn >= last
         assert answer.text == f"0 wrote this in turn {turn} " * 50
-        Review(path).settle("purpose")  # no lock is left behind
+        Review(path).settle("purpose", answer)  # no lock is left behind

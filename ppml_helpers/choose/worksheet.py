@@ -1,0 +1,173 @@
+"""The worksheet of the review: a box for each question, saved while somebody types."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as W
+
+from ppml_helpers.choose.questions import PARTS, QUESTIONS
+from ppml_helpers.choose.review import Answer, Kept, Review
+from ppml_helpers.errors import ReportError
+from ppml_helpers.owner_in_control.plain_text import visible
+
+_SHOWN = 300  # characters of another person's answer; the report has all
+
+
+def _now() -> str:
+    """Return the time of this computer, with its zone."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+class ReviewWorksheet:
+    """Answer the questions of the review; end a cell with it to show it.
+
+    What is typed is kept at once, so that a kernel that ends takes nothing with it. The same review may be open in
+    several notebooks: if two people answer one question, both answers are kept, and the worksheet says so.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        As for `Review`.
+    now : callable, optional
+        Returns the time that is written beside an answer.
+    """
+
+    def __init__(self, path: str | Path | None = None, now: Callable[[], str] = _now) -> None:
+        self.review = Review(path)
+        self._now = now
+        self._seen: dict[str, Answer | None] = dict.fromkeys(QUESTIONS)
+        self._reading = False
+        self.by = W.Text(description="your name", placeholder="stands beside your answers", style=_NARROW)
+        self.part = W.Dropdown(
+            description="part",
+            options=[(f"{n} {heading}", part) for n, (part, (heading, _)) in enumerate(PARTS.items(), 1)],
+            style=_NARROW,
+            layout={"width": "480px"},
+        )
+        self.again = W.Button(description="Read again", icon="refresh", tooltip="Show what others wrote meanwhile")
+        self.fields = {name: _field(name) for name in QUESTIONS}
+        self._said = {name: W.HTML() for name in QUESTIONS}
+        self.only = {
+            name: W.Button(description="Keep only this one", layout={"display": "none"}) for name in QUESTIONS
+        }
+        self._done, self._page = W.HTML(), W.VBox()
+        self._box = W.VBox([W.HBox([self.by, self.again, self._done]), self.part, self._page])
+        self.read()
+        self._wire()
+        self._turn()
+
+    def read(self) -> None:
+        """Show what is in the file; nothing typed here is lost by it, for that is in the file too."""
+        try:
+            kept = self.review.read()
+        except ReportError as refused:
+            self._done.value = _alert(str(refused))
+            return
+        self._reading = True
+        for name, field in self.fields.items():
+            some = kept.get(name, Kept())
+            field.value = some.first.text if some.first else ""
+            self._show(name, some)
+        self._reading = False
+        self._count(kept)
+
+    def _wire(self) -> None:
+        """Let typing save, and the buttons and the part do what they say."""
+        for name, field in self.fields.items():
+            field.observe(lambda _, name=name: self._keep(name), "value")
+            self.only[name].on_click(lambda _, name=name: self._settle(name))
+        self.again.on_click(lambda _: self.read())
+        self.part.observe(lambda _: self._turn(), "value")
+
+    def _turn(self) -> None:
+        """Show the questions of the chosen part."""
+        rows = []
+        for name, question in QUESTIONS.items():
+            if question.part == self.part.value:
+                asked = f"<b>{html.escape(question.asks)}</b><br><small>{html.escape(question.think_of)}</small>"
+                rows += [W.HTML(asked), self.fields[name], W.HBox([self._said[name], self.only[name]])]
+        self._page.children = rows
+
+    def _keep(self, name: str) -> None:
+        """Save what stands in a box, over what this worksheet last saw of it."""
+        before, text = self._seen[name], self.fields[name].value
+        if self._reading or text == (before.text if before else ""):
+            return
+        new = Answer(text, self.by.value, self._now())
+        try:
+            some = self.review.write(name, new, before)
+        except ReportError as refused:
+            self._said[name].value = _alert(f"Not saved: {refused}")
+            return
+        self._show(name, some, new if text.strip() else None)
+        self._count(self.review.read())
+
+    def _settle(self, name: str) -> None:
+        """Drop the other answers to a question, and keep the one in the box."""
+        mine = self._seen[name]
+        try:
+            some = self.review.settle(name, mine) if mine else Kept()
+        except ReportError as refused:
+            self._said[name].value = _alert(str(refused))
+            return
+        self._show(name, some, mine)
+
+    def _show(self, name: str, some: Kept, mine: Answer | None = None) -> None:
+        """Say below a box who answered, and which other answers are kept."""
+        self._seen[name] = mine or some.first
+        others = [one for one in some.answers if one != self._seen[name]]
+        said = f"Saved: {_text(self._seen[name].signed)}." if self._seen[name] else ""
+        for one in others:
+            cut = one.text if len(one.text) <= _SHOWN else f"{one.text[:_SHOWN]} ... ({len(one.text):,} characters)"
+            said += f"<br>{_alert(f'Another answer is kept beside it, of {one.signed}: {cut}')}"
+        self._said[name].value = said
+        self.only[name].layout.display = "flex" if others else "none"
+
+    def _count(self, kept: dict[str, Kept]) -> None:
+        self._done.value = f"{len(kept)} of {len(QUESTIONS)} answered"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Give the live worksheet, and for places without a kernel its list of questions, never the answers."""
+        questions = {part: [one.asks for one in QUESTIONS.values() if one.part == part] for part in PARTS}
+        listed = "".join(
+            f"<li>{PARTS[part][0]}<ol>{''.join(f'<li>{asked}</li>' for asked in some)}</ol></li>"
+            for part, some in questions.items()
+        )
+        head = f"The review: {len(QUESTIONS)} questions in {len(PARTS)} parts"
+        return {
+            "text/plain": f"{head}, to be answered in JupyterLab.",
+            "text/html": f"<details><summary>{head}</summary><ol>{listed}</ol></details>",
+            "application/vnd.jupyter.widget-view+json": {
+                "version_major": 2,
+                "version_minor": 0,
+                "model_id": self._box.model_id,
+            },
+        }
+
+
+_NARROW = {"description_width": "90px"}
+
+
+def _field(name: str) -> W.Textarea:
+    """Return the box for one answer; its label is the question's name, its title the question."""
+    return W.Textarea(
+        description=name.replace("_", " "),
+        tooltip=QUESTIONS[name].asks,
+        placeholder="not answered",
+        rows=3,
+        style={"description_width": "120px"},
+        layout={"width": "98%"},
+    )
+
+
+def _text(text: str) -> str:
+    return html.escape(visible(text))
+
+
+def _alert(text: str) -> str:
+    return f'<span role="alert">{_text(text)}</span>'
