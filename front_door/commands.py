@@ -37,6 +37,10 @@ def parser() -> Parser:
     lab = add("lab", "set up if needed and open the course in JupyterLab")
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
     lab.add_argument("--port", type=int, default=8888, help="first port to try (default 8888)")
+    explore = add("explore", "open an explorer as a page without code, for a meeting")
+    explore.add_argument("name", nargs="?", metavar="NAME", help="epsilon, anonymity or budget (default: the list)")
+    explore.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
+    explore.add_argument("--port", type=int, default=8888, help="first port to try (default 8888)")
     test = add("test", "set up if needed and run every test")
     test.add_argument("--only", choices=["unit", "faults", "notebooks", "browser"], help="one stage only")
     test.add_argument("--quick", action="store_true", help="the house, every exercise and two chapters")
@@ -90,7 +94,7 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         parser().print_help()
         return 0
-    names = ("lab", "test", "doctor", "run", "learner", "site", "slides", "new", "bench")
+    names = ("lab", "explore", "test", "doctor", "run", "learner", "site", "slides", "new", "bench")
     if not arguments[0].startswith("-") and arguments[0] not in names:
         raise Stop(f"There is no command '{arguments[0]}': the commands are {', '.join(names)}.")
     options, rest = parser().parse_known_args(arguments)
@@ -98,6 +102,7 @@ def _dispatch(arguments: list[str]) -> int:
         raise Stop(f"'{rest[0]}' is not understood: see 'python3 kit.py {options.command} --help'.")
     actions: dict[str, Callable[[], int]] = {
         "lab": lambda: _lab(options),
+        "explore": lambda: _explore(options),
         "test": lambda: _test(options, rest),
         "doctor": _doctor,
         "run": lambda: run(options.notebooks),
@@ -117,6 +122,12 @@ def _lab(options: argparse.Namespace) -> int:
     from front_door.lab import lab
 
     return lab(options.port, browser=not options.no_browser)
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from front_door.explore import explore
+
+    return explore(options.name, options.port, browser=not options.no_browser)
 
 
 def _test(options: argparse.Namespace, rest: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""``kit.py lab``: JupyterLab on the first notebook, on this computer only, and a clean end."""
+"""``kit.py lab``: JupyterLab on the first notebook, on this computer only, and a clean end; other pages likewise."""
 
 from __future__ import annotations
 
@@ -33,26 +33,46 @@ def lab(port: int = FIRST_PORT, browser: bool = True) -> int:
     browser
         Open the browser when the server answers.
     """
+    command = ["jupyterlab", f"--ServerApp.root_dir={places.ROOT}"]
+    if os.environ.get("KIT_EXPOSE_APP") == "1":  # browser tests drive the page through window.jupyterapp
+        command.append("--LabApp.expose_app_in_browser=True")
+    return serve("JupyterLab", command, f"lab/tree/{places.START}", port, browser)
+
+
+def serve(name: str, command: list[str], page: str, port: int = FIRST_PORT, browser: bool = True) -> int:
+    """Serve a page of a Jupyter server until Ctrl-C.
+
+    Parameters
+    ----------
+    name
+        What to call it.
+    command
+        The server's module in the environment of the course, and its options.
+    page
+        Its first page, below the server's address.
+    port, browser
+        As for `lab`.
+    """
     python = ensure(places.COURSE)
     token = secrets.token_hex(24)
     log = places.STATE / "logs" / f"lab-{os.getpid()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as output:
-        server = _start(python, free_port(port), token, output)
+        server = _start([str(python), "-m", *command], free_port(port), token, output)
     try:
-        actual = _wait_until_it_answers(server, token, log)
+        actual = _wait_until_it_answers(server, name, token, log)
         if actual != port:
             say(f"Port {port} is taken; using {actual}.")
-        url = f"http://{HOST}:{actual}/lab/tree/{places.START}?token={token}"
-        say(f"JupyterLab is ready: {url}")
+        url = f"http://{HOST}:{actual}/{page}?token={token}"
+        say(f"{name} is ready: {url}")
         say("It is reachable from this computer only. Press Ctrl-C here to end it and its kernels.")
         if browser and not _opened(url):
             say("No browser could be opened: open the address above yourself.")
         while server.poll() is None:  # not wait(): on Windows Ctrl-C cannot interrupt it
             time.sleep(0.2)
-        raise Stop(f"JupyterLab ended by itself (code {server.returncode}); its last lines:\n{_tail(log)}", code=1)
+        raise Stop(f"{name} ended by itself (code {server.returncode}); its last lines:\n{_tail(log)}", code=1)
     except KeyboardInterrupt:
-        say("\nEnding JupyterLab and its kernels. What you saved is saved.")
+        say(f"\nEnding {name} and its kernels. What you saved is saved.")
         return 0
     finally:
         _end(server, token)
@@ -75,17 +95,15 @@ def free_port(first: int) -> int:
     raise Stop(f"None of the ports from {first} to {first + 199} is free or allowed: give --port another start.")
 
 
-def _start(python: Path, port: int, token: str, output) -> subprocess.Popen:
+def _start(command: list[str], port: int, token: str, output) -> subprocess.Popen:
     environment = places.jupyter_environment()
     environment["JUPYTER_TOKEN"] = token  # not on the command line, where every user of the machine could read it
     environment.setdefault("OMP_NUM_THREADS", "1")  # as when the stored outputs were made
-    command = [str(python), "-m", "jupyterlab", "--no-browser", f"--ServerApp.ip={HOST}", f"--ServerApp.port={port}"]
+    command = [*command, "--no-browser", f"--ServerApp.ip={HOST}", f"--ServerApp.port={port}"]
     # Another program may take the port between our look and the server's: then the server goes on to the next.
-    command += ["--ServerApp.port_retries=50", f"--ServerApp.root_dir={places.ROOT}"]
+    command.append("--ServerApp.port_retries=50")
     if not WINDOWS and os.geteuid() == 0:
         command.append("--allow-root")
-    if os.environ.get("KIT_EXPOSE_APP") == "1":  # browser tests drive the page through window.jupyterapp
-        command.append("--LabApp.expose_app_in_browser=True")
     # Its own group: Ctrl-C reaches kit.py alone, which ends the server in order (else the server asks "y/n?").
     group: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
@@ -110,13 +128,13 @@ def port_of(token: str, runtime: Path = places.STATE / "jupyter" / "runtime") ->
     return None
 
 
-def _wait_until_it_answers(server: subprocess.Popen, token: str, log: Path) -> int:
-    progress = Progress("Starting JupyterLab", every=20)
+def _wait_until_it_answers(server: subprocess.Popen, name: str, token: str, log: Path) -> int:
+    progress = Progress(f"Starting {name}", every=20)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if server.poll() is not None:
             progress.end()
-            raise Stop(f"JupyterLab did not start; its last lines:\n{_tail(log)}\nTry 'python3 kit.py doctor'.", code=1)
+            raise Stop(f"{name} did not start; its last lines:\n{_tail(log)}\nTry 'python3 kit.py doctor'.", code=1)
         progress.show("waiting for it to answer")
         port = port_of(token)
         try:
@@ -128,7 +146,7 @@ def _wait_until_it_answers(server: subprocess.Popen, token: str, log: Path) -> i
             pass  # it has said where, and does not listen yet
         time.sleep(0.1)
     progress.end()
-    raise Stop(f"JupyterLab did not answer in {PATIENCE:.0f} s; its last lines:\n{_tail(log)}", code=1)
+    raise Stop(f"{name} did not answer in {PATIENCE:.0f} s; its last lines:\n{_tail(log)}", code=1)
 
 
 def _ask(port: int, path: str, token: str, method: str = "GET") -> None:

@@ -12,7 +12,7 @@ import sysconfig
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -142,13 +142,16 @@ def _environment(home: Path, mark: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def lab_server(course: Path, home: Path) -> Iterator[Server]:
-    """Run `kit.py lab --no-browser` of `course` until the block ends, however it ends; leave no process behind."""
+def lab_server(course: Path, home: Path, command: Sequence[str] = ("lab",)) -> Iterator[Server]:
+    """Run `kit.py lab --no-browser` of `course` until the block ends, however it ends; leave no process behind.
+
+    Another `command` that serves pages in the same way may stand for "lab".
+    """
     mark = uuid.uuid4().hex
     log = home / "lab.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [sys.executable, str(course / "kit.py"), "lab", "--no-browser", "--port", str(_first_port())],
+            [sys.executable, str(course / "kit.py"), *command, "--no-browser", "--port", str(_first_port())],
             cwd=course,
             env=_environment(home, mark),
             stdin=subprocess.DEVNULL,
