@@ -1,4 +1,4 @@
-"""Replace a file in one step: whoever reads it finds the old file or the new one, never half of one."""
+"""Replace a file in one step, so that nobody finds half of one; and write secrets that nobody else can read."""
 
 from __future__ import annotations
 
@@ -29,6 +29,13 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             scratch.unlink(missing_ok=True)
+
+
+def write_secret(path: Path, content: bytes) -> Path:
+    """Write a new file that only its owner may read, from the first byte on; one that is there is not replaced."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(content)
+    return path
 
 
 def keep(target: Path, content: dict[str, Any], mend: str, error: type[Exception]) -> Path:

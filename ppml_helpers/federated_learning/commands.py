@@ -13,7 +13,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from ppml_helpers.federated_learning.certificates import ADDRESS, Keys
+from ppml_helpers.certificates import ADDRESS
+from ppml_helpers.federated_learning.certificates import Keys
 
 if TYPE_CHECKING:
     from flwr.supercore.control import ControlHttpClient

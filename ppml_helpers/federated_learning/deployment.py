@@ -22,13 +22,14 @@ from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
 from ppml_helpers import checks, words
+from ppml_helpers.certificates import ADDRESS
 from ppml_helpers.errors import FederationError
 from ppml_helpers.federated_learning import certificates, commands, flower_log, results
-from ppml_helpers.federated_learning.certificates import ADDRESS
 from ppml_helpers.federated_learning.hospitals import Hospital, check, write
 from ppml_helpers.federated_learning.process_group import ProcessGroup
 from ppml_helpers.federated_learning.results import FederatedRun
 from ppml_helpers.federated_learning.run_config import APP, complete, node_config
+from ppml_helpers.files import write_secret
 
 START_LIMIT = 90.0  # seconds until a process must be ready; 15 are the rule on a busy machine
 Mistake = Literal["wrong authority", "no key", "unregistered key"]
@@ -205,7 +206,7 @@ class Deployment:
         home = folder / "flower"
         home.mkdir(mode=0o700)
         (home / "config.toml").write_text(commands.connection(self.port, self._keys.authority), "utf-8")
-        certificates.write_secret(home / "credentials.yaml", commands.credentials(self.port, self.token).encode())
+        write_secret(home / "credentials.yaml", commands.credentials(self.port, self.token).encode())
 
     def _register(self) -> None:
         server = self._control()

@@ -27,9 +27,9 @@ import numpy as np
 import psutil
 import pytest
 
+from ppml_helpers.certificates import ADDRESS
 from ppml_helpers.errors import FederationError
 from ppml_helpers.federated_learning import commands, deployment, hospitals, in_process, stranger
-from ppml_helpers.federated_learning.certificates import ADDRESS
 from ppml_helpers.federated_learning.deployment import Deployment
 from ppml_helpers.federated_learning.process_group import marked
 from ppml_helpers.federated_learning.results import RunStopped

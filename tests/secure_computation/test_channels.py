@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from handshake import meet
 
 from ppml_helpers.secure_computation import channels
 
@@ -28,22 +29,10 @@ def test_a_party_of_another_run_is_not_let_in(tmp_path: Path, stranger: bool) ->
             assert listener.getsockname()[0] == "127.0.0.1"
             listener.close()
     assert {stat.S_IMODE(file.stat().st_mode) for file in (folders[0] / channels.FOLDER).iterdir()} == {0o600}
-    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server = context(folders[0], 1, ssl.Purpose.CLIENT_AUTH).wrap_bio(there, back, server_side=True)
-    asked = context(folders[stranger], 0, ssl.Purpose.SERVER_AUTH)
-    client = asked.wrap_bio(back, there, server_hostname="MPyC party 1")
-
-    def shake() -> None:
-        for _ in range(6):
-            for side in (client, server):
-                try:
-                    side.do_handshake()
-                except ssl.SSLWantReadError:
-                    continue
-
+    sides = context(folders[0], 1, ssl.Purpose.CLIENT_AUTH), context(folders[stranger], 0, ssl.Purpose.SERVER_AUTH)
     if stranger:
         with pytest.raises(ssl.SSLError):
-            shake()
+            meet(*sides, "MPyC party 1")
     else:
-        shake()
+        _, server = meet(*sides, "MPyC party 1")
         assert server.getpeercert()["subject"] == ((("commonName", "MPyC party 0"),),)
