@@ -89,3 +89,7 @@ class ReleaseRefused(DatasiteError):
 
 class ReportError(KitError):
     """A report, or an answer that goes into it, cannot be written, kept or read as asked."""
+
+
+class TableError(KitError):
+    """Somebody's own table, or what its columns are said to mean, cannot be used as it is."""
