@@ -40,6 +40,7 @@ caption { text-align: left; font-weight: bold; padding: .25rem 0; }
 th, td { border: 1px solid #b0b0b0; padding: .25rem .5rem; text-align: left; vertical-align: top; min-width: 4rem; }
 thead th { background: #f0f0f0; }
 figure { margin: 1rem 0; break-inside: avoid; }
+blockquote { margin: .5rem 0; padding: .1rem 1rem; border-left: 4px solid #767676; background: #f6f6f6; }
 .wide { overflow-x: auto; margin: 1rem 0; }
 .long { max-height: 16rem; overflow: auto; border: 1px solid #b0b0b0; padding: 0 .5rem; }
 @media print {
@@ -52,6 +53,10 @@ figure { margin: 1rem 0; break-inside: avoid; }
 """
 
 
+class Quoted(str):
+    """The words of a person among the sentences: set off, so that they cannot pass for the report's own."""
+
+
 @dataclass(frozen=True)
 class Section:
     """One part of a report: a heading, then its sentences, its tables and its pictures, in this order.
@@ -60,7 +65,7 @@ class Section:
     ----------
     title : str
     sentences : sequence of str
-        A paragraph each; line ends within one are kept.
+        A paragraph each, a block if it is `Quoted`; line ends within one are kept.
     tables : sequence of (str, DataFrame)
         Caption and rows; the index is shown if it has a name. Numbers are shown as they are: round them first.
     pictures : sequence of (bytes, str)
@@ -150,7 +155,7 @@ def as_html(title: str, sections: Sequence[Section]) -> str:
 def _html_section(n: int, part: Section) -> str:
     tag = f"h{part.level}"
     lines = [f'<{tag} id="part-{n}" dir="auto">{_escaped(_short(part.title))}</{tag}>']
-    lines += [_html_sentence(str(sentence)) for sentence in part.sentences]
+    lines += [_html_sentence(sentence) for sentence in part.sentences]
     lines += [_html_table(f"table-{n}-{m}", *table) for m, table in enumerate(part.tables, 1)]
     for png, alt in part.pictures:
         said = visible(_plain(alt))
@@ -162,6 +167,7 @@ def _html_section(n: int, part: Section) -> str:
 
 def _html_sentence(sentence: str) -> str:
     text = f'<p dir="auto">{_escaped(sentence)}</p>'
+    text = f"<blockquote>{text}</blockquote>" if isinstance(sentence, Quoted) else text
     if len(sentence) <= _LONG:
         return text
     label = f"A text of {len(sentence):,} characters"
@@ -189,7 +195,7 @@ def as_markdown(title: str, sections: Sequence[Section]) -> str:
     parts, pictures = [f"# {_in_line(_short(title))}"], []
     for part in sections:
         parts.append(f"{'#' * part.level} {_in_line(_short(part.title))}")
-        parts += [_md_sentence(str(sentence)) for sentence in part.sentences]
+        parts += [_md_sentence(sentence) for sentence in part.sentences]
         parts += [part for caption, rows in part.tables for part in _md_table(caption, rows)]
         for png, alt in part.pictures:
             pictures.append(f"[picture-{len(pictures) + 1}]: data:image/png;base64,{base64.b64encode(png).decode()}")
@@ -201,7 +207,8 @@ def _md_sentence(sentence: str) -> str:
     """Return a paragraph whose line ends are kept; an empty line begins the next."""
     lines = (_in_line(line) for line in _plain(sentence).split("\n"))
     text = re.sub(r"\n{2,}", "\n\n", "\n".join(lines)).strip("\n")
-    return re.sub(r"(?<!\n)\n(?!\n)", "\\\\\n", text)
+    text = re.sub(r"(?<!\n)\n(?!\n)", "\\\\\n", text)
+    return re.sub(r"^", "> ", text, flags=re.MULTILINE) if isinstance(sentence, Quoted) else text
 
 
 def _md_table(caption: str, rows: pd.DataFrame) -> Iterator[str]:

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from ppml_helpers import checks, outcome, words
 from ppml_helpers.anonymise.checklist import Checklist
 from ppml_helpers.choose.questions import LAW, NOT_CHECKED, PARTS, QUESTIONS
-from ppml_helpers.choose.report import Section, write
+from ppml_helpers.choose.report import Quoted, Section, write
 from ppml_helpers.errors import ReportError
 from ppml_helpers.files import keep
 from ppml_helpers.private_training.choice import Choice
@@ -73,7 +73,12 @@ class Answer:
     def signed(self) -> str:
         """Who answered and when, in words."""
         when = datetime.fromisoformat(self.at).strftime("%Y-%m-%d %H:%M" if "T" in self.at else "%Y-%m-%d")
-        return f"{self.by.strip() or 'somebody who gave no name'}, {when}"
+        return f"{self.name or 'somebody who gave no name'}, {when}"
+
+    @property
+    def name(self) -> str:
+        """The name in one short line."""
+        return " ".join(self.by.split())[:100]
 
 
 @dataclass(frozen=True)
@@ -246,7 +251,7 @@ def export_review(
 
 def _opening(kept: Mapping[str, Kept], given: Mapping[str, Sequence[Section]]) -> Section:
     """Say what the report rests on: answers, by whom; measurements; gaps."""
-    names = sorted({one.by.strip() or "somebody without a name" for some in kept.values() for one in some.answers})
+    names = sorted({one.name or "somebody without a name" for some in kept.values() for one in some.answers})
     answered = [name for name in QUESTIONS if name in kept]
     double = [name for name in answered if len(kept[name].answers) > 1]
     titles = [one.title for some in given.values() for one in some]
@@ -267,11 +272,12 @@ def _opening(kept: Mapping[str, Kept], given: Mapping[str, Sequence[Section]]) -
 def _answered(name: str, kept: Kept) -> Section:
     """Show one question with its answers, or the gap."""
     question = QUESTIONS[name]
-    said = [] if kept.answers else [_OPEN]
+    said: list[str] = [] if kept.answers else [_OPEN]
     for place, answer in enumerate(kept.answers):
-        said += ["Another answer, kept beside it:"] * (place > 0) + [answer.text, f"Answered by {answer.signed}."]
-    law = words.listed(one if one.startswith("recital") else f"Article {one}" for one in question.articles)
-    return Section(question.asks, [*said, f"GDPR {law}."], level=3)
+        if place:
+            said.append("Another answer, kept beside it:")
+        said += [Quoted(answer.text), f"Answered by {answer.signed}."]
+    return Section(question.asks, [*said, f"GDPR: {words.listed(question.articles)}."], level=3)
 
 
 def named(text: str, names: Iterable[str]) -> list[str]:
@@ -300,7 +306,7 @@ def _chosen(kept: Mapping[str, Kept], rows: pd.DataFrame | None) -> list[Section
 
 def _statement(choice: Choice) -> Section:
     title = f"epsilon {choice.epsilon:.3g}, delta {choice.delta:.1g}, {choice.technique}"
-    return Section(title, ["The statement that was kept in chapter 05:", choice.statement])
+    return Section(title, ["The statement that was kept in chapter 05:", Quoted(choice.statement)])
 
 
 def _page(checklist: Checklist) -> Section:

@@ -52,9 +52,7 @@ class ReviewWorksheet:
         self.again = W.Button(description="Read again", icon="refresh", tooltip="Show what others wrote meanwhile")
         self.fields = {name: _field(name) for name in QUESTIONS}
         self._said = {name: W.HTML() for name in QUESTIONS}
-        self.only = {
-            name: W.Button(description="Keep only this one", layout={"display": "none"}) for name in QUESTIONS
-        }
+        self.only = {name: W.Button(description="Keep only this one", layout={"display": "none"}) for name in QUESTIONS}
         self._done, self._page = W.HTML(), W.VBox()
         self._box = W.VBox([W.HBox([self.by, self.again, self._done]), self.part, self._page])
         self.read()

@@ -10,37 +10,18 @@ import mistune
 import pandas as pd
 import pytest
 from bleach._vendor.html5lib import HTMLParser  # comes with nbconvert; by itself it is in no lock
+from hostile import HOSTILE, LONG, picture
 from markdown_it import MarkdownIt
 
-from ppml_helpers import figures
-from ppml_helpers.choose.report import Section, as_html, as_markdown, write
+from ppml_helpers.choose.report import Quoted, Section, as_html, as_markdown, write
 from ppml_helpers.errors import ReportError
 
-HOSTILE = {
-    "script": "<script>document.title='caught'</script>",
-    "attribute": "\" onload='alert(1)' x=\"",
-    "image": "<img src=http://attacker.example/x onerror=alert(1)>",
-    "markdown image": "![x](http://attacker.example/x) [y](javascript:alert(1)) <http://attacker.example>",
-    "bare address": "see http://attacker.example/, www.attacker.example or me@attacker.example",
-    "structure": "# heading\n===\n- item\n1. one\n> quote\n```\ncode\n    code\n---\n|a|b|\n|-|-|\n|c|d|",
-    "reference": "[picture-1]: http://attacker.example\n\n[picture-1]",
-    "entity": "&lt;b&gt; &#60;b&#62; *bold* _it_ ~~gone~~ `code` $x$ \\ \\<b>",
-    "comment": "<!-- --> --> ]]> </style></p></main></body>",
-    "control": "a\x00b\x07c\x1b[31m\u2028d\ufeffe\udc80f",
-    "formula": '=HYPERLINK("http://attacker.example","x")',
-    "minus formula": "-2+3+cmd|' /C calc'!A0",
-}
-LONG = "x<b>" * 25_000
-ALLOWED = {"p", "br", "strong", "em", "h1", "h2", "table", "thead", "tbody", "tr", "th", "td", "img"}
-
-
-def picture() -> bytes:
-    return figures.to_png(figures.new_figure()[0])
+ALLOWED = {"p", "br", "strong", "em", "h1", "h2", "table", "thead", "tbody", "tr", "th", "td", "img", "blockquote"}
 
 
 def section(text: str) -> Section:
     table = pd.DataFrame([[text], [text]], columns=pd.Index([text], dtype=object), dtype=object)
-    return Section(text, [text], [(text, table)], [(picture(), text)])
+    return Section(text, [text, Quoted(text)], [(text, table)], [(picture(), text)])
 
 
 def texts(page: str) -> list[str]:
@@ -84,9 +65,20 @@ def test_hostile_text_is_text_for_readers_of_markdown(text: str, reader: str) ->
 
 def test_a_text_of_100_000_characters_is_whole_once_and_folded_elsewhere() -> None:
     page = as_html("Report", [section(LONG)])
-    assert page.count("x&lt;b&gt;" * 25_000) == 3  # the sentence, and the picture's text and its alternative
+    assert page.count("x&lt;b&gt;" * 25_000) == 4  # two sentences, and the picture's text and its alternative
     assert page.count("... (100,000 characters)") == 6  # contents, heading, caption, head, two cells
     assert 'class="long" role="region" tabindex="0" aria-label="A text of 100,000 characters"' in page
+
+
+def test_the_words_of_a_person_cannot_pass_for_those_of_the_report() -> None:
+    forged = Quoted("Yes.\n\nAnswered by the officer, 2026-11-29.\n\n## Decided")
+    part = [Section("S", [forged, "Answered by a stranger."])]
+    page = MarkdownIt("commonmark").render(as_markdown("R", part))
+    for text in (as_html("R", part), page):
+        inside = re.search("<blockquote>(.*)</blockquote>", text, re.DOTALL)[1]
+        assert "Answered by the officer" in inside
+        assert "Decided" in inside
+        assert "stranger" not in inside
 
 
 @pytest.mark.parametrize(
