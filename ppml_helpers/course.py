@@ -27,6 +27,7 @@ from importlib import import_module
 from pathlib import Path
 
 import nbformat
+from jupyter_client.kernelspec import NoSuchKernel
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -44,6 +45,8 @@ MAX_TABLE_ROWS = 16  # the map of the course has a row for each chapter
 MAX_PICTURE_HEIGHT = 800  # pixels
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+TFE_KERNEL = {"display_name": "TF Encrypted", "language": "python", "name": "tf-encrypted"}  # made by 'kit.py tfe'
+KERNELS = {kernel["name"]: kernel for kernel in (KERNEL, TFE_KERNEL)}
 
 _CHAPTER = re.compile(r"[0-9]{2}[a-z]?_[a-z0-9_]+\.ipynb")
 _DEEPER = re.compile("#+ Deeper: ")
@@ -111,7 +114,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     """
     notebook = nbformat.from_dict(json.loads(json.dumps(notebook)))
     notebook.metadata.pop("widgets", None)
-    notebook.metadata["kernelspec"] = nbformat.from_dict(KERNEL)
+    notebook.metadata["kernelspec"] = nbformat.from_dict(_kernel(notebook))
     notebook.metadata["language_info"] = nbformat.from_dict({"name": "python"})
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -119,6 +122,11 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code":
             cell.outputs = [output for output in map(_normal_output, cell.outputs) if output is not None]
     return notebook
+
+
+def _kernel(notebook: NotebookNode) -> dict[str, str]:
+    """Return the kernel that a notebook declares, or the course's own where it names none that we know."""
+    return KERNELS.get(notebook.metadata.get("kernelspec", {}).get("name"), KERNEL)
 
 
 def _fold(cell: NotebookNode) -> None:
@@ -169,7 +177,7 @@ def execute(notebook: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -
     client = NotebookClient(
         fresh,
         timeout=timeout,
-        kernel_name="python3",
+        kernel_name=_kernel(notebook)["name"],
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,
@@ -182,6 +190,8 @@ def execute(notebook: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -
         # On Ctrl-C nbclient ends the kernel, then fails one way or another; its own record of the signal tells.
         if getattr(client, "_async_cleanup_kernel_future", None) is not None:
             raise KeyboardInterrupt from None
+        if isinstance(error, NoSuchKernel):
+            raise CourseError("its kernel is not there: 'python3 kit.py tfe' makes it.") from None
         if not isinstance(error, (CellExecutionError, CellTimeoutError, DeadKernelError)):
             raise
         raise CourseError(_explain(fresh, error, timeout)) from None
@@ -260,8 +270,8 @@ def problems(path: Path) -> list[str]:
 def _notebook_problems(notebook: NotebookNode) -> Iterator[str]:
     if "widgets" in notebook.metadata:
         yield "widget state is stored in the notebook's metadata"
-    if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
-        yield "the kernel is not named python3"
+    if notebook.metadata.get("kernelspec", {}).get("name") not in KERNELS:
+        yield f"the kernel is not named {' or '.join(KERNELS)}"
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     if None not in counts and counts != list(range(1, len(counts) + 1)):
         yield "the cells were not run once each from top to bottom: their numbers are not 1, 2, 3 ..."
@@ -340,8 +350,9 @@ MANIFEST = ".learner-edition.json"
 # By name, not the folder data/: a teacher's own tables lie there too, and must not be handed out.
 EDITION_FILES = (
     "README.md", "LICENSE", "environment.yml", "pyproject.toml", "requirements.in", "requirements.lock",
-    "requirements-optional.lock", "kit.py", ".gitignore", ".gitattributes",
+    "requirements-optional.lock", "requirements-tfe.lock", "kit.py", ".gitignore", ".gitattributes",
     "data/support2.csv.gz", "data/attack_study.json", "data/SHA256SUMS", "data/DATA_CARD.md", "data/build.py",
+    "data/actg175.csv.gz", "data/actg175.roles.toml", "data/ACTG175_CARD.md",
     "benchmarks/results/encrypted.json", "benchmarks/results/encrypted-training.json",  # chapter 08 draws them
     "notebooks/law.md", "notebooks/glossary.md", "notebooks/decide.md",
     "workshop/real-network.md",  # chapter 07 leads to it; the rest of workshop/ is for those who teach

