@@ -8,13 +8,13 @@ people share::
     datasites/<owner>/outbox/<peer>/         what the owner lets that peer read (job states, released outputs)
     collections/<owner>/<prefix>_<tag>_<hash>/   published files (mock data) and the list of their readers
 
-What is one's own (list of peers, event log, checkpoints, archive) lies in a second folder that nobody shares: the event
-log holds the outputs of jobs before their release.
+What is one's own (list of peers, event log, archive) lies in a second folder that nobody shares: the log holds the
+outputs of jobs before their release.
 
-Whoever may write to the shared folder can lay a file into anybody's inbox. So each message to an owner is signed, with
-a key that never leaves its sender's machine (Ed25519), over its recipient, its name and its bytes; the owner notes the
-key of a peer when the peer is accepted, and takes no message without a signature that fits. (Whose key that is must be
-settled then, by telephone for one: who can write to the folder could have changed it before.)
+Whoever may write to the shared folder can lay a file into anybody's box. So each message, to an owner and from one, is
+signed with a key that never leaves its sender's machine (Ed25519), over its place, its name and its bytes; both sides
+note the other's key when they become peers, and take no message without a signature that fits. (Whose key that is must
+be settled then, by telephone for one: who can write to the folder could have changed it. Published files bear none.)
 
 This module imports syft, which takes a second and does not work on Windows: `network` imports it when it is needed.
 """
@@ -37,7 +37,6 @@ import syft_crypto_python
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import PrivateAttr
-from syft.sync.checkpoints.checkpoint import Checkpoint, IncrementalCheckpoint
 from syft.sync.connections.base_connection import ConnectionConfig, FileCollection, SyftboxPlatformConnection
 from syft.sync.connections.drive.gdrive_transport import CollectionFolder
 from syft.sync.events.file_change_event import FileChangeEventsMessageFileName
@@ -54,14 +53,13 @@ _MARK, _SIGNED = b"SIG1", 68  # what a signed message begins with, and how many 
 _MOST = 64 * 2**20  # bytes of one message, packed and unpacked: 0.3 MB can be made to unpack to 300
 _PACKED = "proposed_file_changes.json"  # the one file in syft's archives
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+ -]*")
-_SETTLED = ("accepted", "rejected")
 
 
 class LocalFolderConnection(SyftboxPlatformConnection):
     """One person's access to the shared folder, and to the folder that is theirs alone.
 
-    Syft makes it from a `LocalFolderConfig` and calls its methods, which are those of its base class; those without a
-    word of their own do what their names say. An identifier of a file is its path.
+    Syft makes it from a `LocalFolderConfig` and calls its methods, which do what their names say. An identifier of a
+    file is its path.
     """
 
     email: str
@@ -71,7 +69,6 @@ class LocalFolderConnection(SyftboxPlatformConnection):
 
     @classmethod
     def from_config(cls, config: LocalFolderConfig) -> LocalFolderConnection:
-        """Make the connection that a configuration describes."""
         return cls(config=config, email=config.email, shared=config.shared, private=config.private)
 
     def get_authenticated_email(self) -> str:
@@ -81,7 +78,6 @@ class LocalFolderConnection(SyftboxPlatformConnection):
     # ---------------------------------------------------------------------------------------------------- files
 
     def _shared(self, *names: str) -> Path:
-        """Give a place in the shared folder."""
         for name in names:
             if not _NAME.fullmatch(name):
                 raise DatasiteError(
@@ -96,27 +92,24 @@ class LocalFolderConnection(SyftboxPlatformConnection):
         self._shared()
         return self.private.joinpath(*names)
 
-    def _known(self, file_id: str) -> Path:
-        """Give the path that an identifier stands for."""
-        path = Path(file_id)
-        if ".." in path.parts or not (path.is_relative_to(self.shared) or path.is_relative_to(self.private)):
-            raise DatasiteError(f"{file_id!r} lies outside the folders of this network: use identifiers that it gave.")
-        return path
-
     def download_file(self, file_id: str) -> bytes:
-        """Read a file by its identifier; a message of an owner only if it unpacks to an ordinary size."""
-        path = self._known(file_id)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
+        """Read a file by its identifier; a message only if its sender signed it and it unpacks to an ordinary size."""
+        path = Path(file_id)
+        if not path.is_relative_to(self.shared / "datasites"):
+            return _read(path)
+        message = self._if_signed(path)
+        if message is None:
             raise DatasiteError(
-                f"The file {path.name} cannot be read ({error.strerror}): sync again, or ask its sender."
-            ) from None
-        return _checked(data, path) if path.parent.parent.name == "outbox" else data
+                f"The file {path.name} for {path.parent.name} bears no signature of {_sender(path)}, in whose name it "
+                f"lies there: somebody else wrote it; set it aside."
+            )
+        return _checked(message, path)
+
+    owner_download_raw_bytes_by_id = watcher_download_collection_file = download_file
 
     def delete_file_by_id(self, file_id: str) -> None:
         """Delete a file or a folder; one that is gone already is no error."""
-        path = self._known(file_id)
+        path = Path(file_id)
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -126,32 +119,23 @@ class LocalFolderConnection(SyftboxPlatformConnection):
         for file_id in file_ids:
             self.delete_file_by_id(file_id)
 
-    def gather_all_file_and_folder_ids(self) -> list[str]:
-        """List everything of this person's: what `delete_syftbox` deletes."""
-        shared = [self._shared(room, self.email) for room in ("people", "collections", "datasites")]
-        return [str(path) for path in (*shared, self.private) if path.exists()]
+    def _nothing(self, *_: Any) -> None:
+        """Do nothing: what people publish everybody may read, and no cache or checkpoint is kept (see the log)."""
 
-    def find_orphaned_message_files(self) -> list[str]:
-        """List messages that lie in no folder: Google Drive has such, a file system has none."""
-        return []
-
-    def reset_caches(self) -> None:
-        """Forget what was kept in memory: nothing is."""
+    share_version_file_with_peer = share_encryption_bundles_folder = reset_caches = _nothing
 
     # ---------------------------------------------------------------------------------------------------- peers
 
     def add_peer(self, peer_email: str) -> None:
         """Make the folders through which two people exchange messages; the peer sees a request, and one's key."""
+        _put(self._shared("people", self.email, "signing.pub"), self._signing_key().public_key().public_bytes_raw())
         for box in ("inbox", "outbox"):
             self._shared("datasites", peer_email, box, self.email).mkdir(parents=True, exist_ok=True)
-        _put(self._shared("people", self.email, "signing.pub"), self._key().public_key().public_bytes_raw())
 
     def get_peer_requests(self) -> list[str]:
         """List who asked to become a peer and has no answer yet."""
-        asked = self._shared("datasites", self.email, "inbox")
-        known = self._get_peers_json()
-        names = sorted(path.name for path in asked.iterdir() if path.is_dir()) if asked.is_dir() else []
-        return [name for name in names if known.get(name, {}).get("state") not in _SETTLED]
+        asked, known = self._shared("datasites", self.email, "inbox"), self._get_peers_json()
+        return [name for name in _folders(asked) if known.get(name, {}).get("state") not in ("accepted", "rejected")]
 
     def _get_peers_json(self, force_download: bool = False) -> dict[str, dict[str, Any]]:
         """Read one's list of peers. Syft calls this name on its connections."""
@@ -177,38 +161,21 @@ class LocalFolderConnection(SyftboxPlatformConnection):
 
     def read_peer_version_file(self, peer_email: str) -> VersionInfo | None:
         """Read which version of syft a peer uses; None if they did not say."""
-        path = self._shared("people", peer_email, "version.json")
-        try:
-            return VersionInfo.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
-        except ValueError:
-            raise _damaged(path, "let its owner write it again with peer_manager.write_own_version()") from None
-
-    def share_version_file_with_peer(self, peer_email: str) -> None:
-        """Let a peer read one's version: everyone may, so it only has to be there."""
-        if self.read_own_version_file() is None:
-            self.write_version_file(VersionInfo.current())
+        said = _json(self._shared("people", peer_email, "version.json"), dict, None)
+        return None if said is None else VersionInfo.model_validate(said)
 
     def write_encryption_bundle(self, peer_email: str, bundle_json: str) -> None:
         """Publish one's public keys for a peer."""
         _put(self._shared("people", self.email, f"for_{peer_email}.json"), bundle_json.encode())
 
-    def share_encryption_bundles_folder(self, peer_email: str) -> None:
-        """Let a peer read one's public keys: everyone may."""
-
     def read_peer_encryption_bundle(self, peer_email: str) -> str | None:
         """Read the public keys that a peer published for this person; None if there are none."""
-        path = self._shared("people", peer_email, f"for_{self.email}.json")
-        keys = _json(path, dict, None)
+        keys = _json(self._shared("people", peer_email, f"for_{self.email}.json"), dict, None)
         return None if keys is None else json.dumps(keys)
 
-    # ------------------------------------------------------------------------------- messages to an owner's inbox
+    # ------------------------------------------------------------------------------------------- signed messages
 
-    def watcher_send_raw_bytes_to_inbox(self, recipient: str, filename: str, data: bytes) -> None:
-        """Send a message to an owner, signed."""
-        signature = self._key().sign(_what_is_signed(recipient, self.email, filename, data))
-        _put(self._shared("datasites", recipient, "inbox", self.email, filename), _MARK + signature + data)
-
-    def _key(self) -> Ed25519PrivateKey:
+    def _signing_key(self) -> Ed25519PrivateKey:
         """Read the key that one signs with; the first time it is made."""
         path = self._own("signing.key")
         if not path.exists():
@@ -216,38 +183,38 @@ class LocalFolderConnection(SyftboxPlatformConnection):
             path.chmod(0o600)
         return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
 
-    def _if_signed(self, path: Path) -> bytes | None:
-        """Read a message from one's inbox; None if the peer in whose folder it lies has not signed it, or it is old."""
-        if path.stat().st_size > _MOST or self._own("archive", path.parent.name, path.name).exists():
-            return None
-        data, sender = self.download_file(str(path)), path.parent.name
-        message = unsigned(data)
-        try:
-            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(self._get_peers_json()[sender]["signing_key"]))
-            key.verify(data[len(_MARK) : _SIGNED], _what_is_signed(self.email, sender, path.name, message))
-        except (InvalidSignature, KeyError, ValueError):
-            return None
-        return message
+    def _key_of(self, person: str) -> Ed25519PublicKey:
+        """Give the key by which a peer's messages, or one's own, are known."""
+        if person == self.email:
+            return self._signing_key().public_key()
+        return Ed25519PublicKey.from_public_bytes(bytes.fromhex(self._get_peers_json()[person]["signing_key"]))
 
-    def watcher_send_proposed_file_changes_message(
-        self, proposed_file_change_message: ProposedFileChangesMessage
-    ) -> None:
-        """Send proposed changes of files as they are; syft's router encrypts and sends raw bytes instead."""
-        for recipient in {change.datasite_email for change in proposed_file_change_message.proposed_file_changes}:
-            filename = proposed_file_change_message.message_filename.as_string()
-            self.watcher_send_raw_bytes_to_inbox(recipient, filename, proposed_file_change_message.as_compressed_data())
+    def _send(self, path: Path, data: bytes) -> None:
+        _put(path, _MARK + self._signing_key().sign(_what_is_signed(path, data)) + data)
+
+    def _if_signed(self, path: Path) -> bytes | None:
+        """Read a message; None if it is larger than any may be, or its sender has not signed it."""
+        data = _read(path, _MOST)
+        message = unsigned(data)
+        with contextlib.suppress(InvalidSignature, KeyError, ValueError):
+            self._key_of(_sender(path)).verify(data[len(_MARK) : _SIGNED], _what_is_signed(path, message))
+            return message
+        return None
+
+    def watcher_send_raw_bytes_to_inbox(self, recipient: str, filename: str, data: bytes) -> None:
+        self._send(self._shared("datasites", recipient, "inbox", self.email, filename), data)
 
     def waiting(self, sender_email: str) -> list[Path]:
         """List the messages of a peer that lie in one's inbox, oldest first; other files there are no messages."""
         return _dated(self._shared("datasites", self.email, "inbox", sender_email), _message_time)
 
     def owner_download_next_raw_proposed_message_from_inbox(self, sender_email: str) -> tuple[bytes, str] | None:
-        """Read the oldest message of a peer that the peer has signed; None if there is none."""
+        """Read the oldest message of a peer that the peer has signed and that did not come before; None without one."""
         for path in self.waiting(sender_email):
-            data = self._if_signed(path)
-            let_in = self._screen is None or self._screen(path, data)
-            if let_in and data is not None:
-                return _checked(data, path), str(path)
+            message = None if self._own("archive", sender_email, path.name).exists() else self._if_signed(path)
+            let_in = self._screen is None or self._screen(path, message)
+            if let_in and message is not None:
+                return _checked(message, path), str(path)
         return None
 
     @contextlib.contextmanager
@@ -261,23 +228,18 @@ class LocalFolderConnection(SyftboxPlatformConnection):
 
     def owner_remove_proposed_filechange_message_from_inbox(self, message: ProposedFileChangesMessage) -> None:
         """Move a message that was dealt with from the inbox to one's archive."""
-        path = self._known(message.platform_id)
+        path = Path(message.platform_id)
         archive = self._own("archive", path.parent.name)
         archive.mkdir(parents=True, exist_ok=True)
         shutil.move(path, archive / path.name)
 
-    # ------------------------------------------------------------------------------- messages from an owner's outbox
-
     def owner_write_raw_bytes_to_outbox(self, recipient: str, filename: str, data: bytes) -> None:
-        _put(self._shared("datasites", self.email, "outbox", recipient, filename), data)
+        self._send(self._shared("datasites", self.email, "outbox", recipient, filename), data)
 
     def watcher_get_outbox_file_metadatas(self, peer_email: str, since_timestamp: float | None) -> list[dict[str, Any]]:
         """List what an owner laid out for this person after a time, oldest first."""
-        box = self._shared("datasites", peer_email, "outbox", self.email)
-        return [
-            {"file_id": str(path), "file_name": path.name, "timestamp": _event_time(path.name)}
-            for path in _dated(box, _event_time, since_timestamp)
-        ]
+        found = _dated(self._shared("datasites", peer_email, "outbox", self.email), _event_time, since_timestamp)
+        return [{"file_id": str(one), "file_name": one.name, "timestamp": _event_time(one.name)} for one in found]
 
     def watcher_download_raw_events_from_outbox(self, peer_email: str, since_timestamp: float | None) -> list[bytes]:
         found = self.watcher_get_outbox_file_metadatas(peer_email, since_timestamp)
@@ -292,68 +254,33 @@ class LocalFolderConnection(SyftboxPlatformConnection):
         self, folder_id: str, since_timestamp: float | None = None, **_: Any
     ) -> list[dict[str, str]]:
         """List the files of a folder after a time, newest first."""
-        found = _dated(self._known(folder_id), _event_time, since_timestamp)
+        found = _dated(Path(folder_id), _event_time, since_timestamp)
         return [{"id": str(path), "name": path.name} for path in reversed(found)]
 
-    # ---------------------------------------------------------------------------------- one's own log and checkpoints
+    # --------------------------------------------------- one's own log, which holds all: checkpoints add nothing to it
 
     def owner_write_raw_bytes_to_syftbox(self, filename: str, data: bytes) -> str:
         return _put(self._own("events", filename), data)
 
-    def owner_download_raw_bytes_by_id(self, file_id: str) -> bytes:
-        return self.download_file(file_id)
-
     def owner_get_all_accepted_event_file_ids(self, since_timestamp: float | None = None) -> list[str]:
         return [str(path) for path in _dated(self._own("events"), _event_time, since_timestamp)]
 
-    def owner_download_all_raw_events_from_syftbox(self) -> list[bytes]:
-        return self.download_raw_events_since_timestamp(None)
-
-    def download_raw_events_since_timestamp(self, since_timestamp: float | None) -> list[bytes]:
+    def download_raw_events_since_timestamp(self, since_timestamp: float | None = None) -> list[bytes]:
         return [self.download_file(path) for path in self.owner_get_all_accepted_event_file_ids(since_timestamp)]
 
-    def get_events_count_since_checkpoint(self, checkpoint_timestamp: float | None) -> int:
-        return len(self.owner_get_all_accepted_event_file_ids(checkpoint_timestamp))
-
-    def upload_raw_checkpoint(self, filename: str, data: bytes) -> str:
-        older = _dated(self._own("checkpoints"), Checkpoint.filename_to_timestamp)
-        kept = _put(self._own("checkpoints", filename), data)
-        self.delete_multiple_files_by_ids([str(path) for path in older if str(path) != kept])
-        return kept
-
-    def download_raw_latest_checkpoint(self) -> bytes | None:
-        found = _dated(self._own("checkpoints"), Checkpoint.filename_to_timestamp)
-        return self.download_file(str(found[-1])) if found else None
-
-    def _incremental(self) -> list[Path]:
-        return _dated(self._own("checkpoints"), IncrementalCheckpoint.filename_to_sequence_number)
-
-    def upload_raw_incremental_checkpoint(self, filename: str, data: bytes) -> str:
-        return _put(self._own("checkpoints", filename), data)
+    owner_download_all_raw_events_from_syftbox = download_raw_events_since_timestamp
+    upload_raw_checkpoint = upload_raw_incremental_checkpoint = upload_raw_rolling_state = _nothing
+    download_raw_latest_checkpoint = download_raw_rolling_state = _nothing
+    delete_all_incremental_checkpoints = delete_rolling_state = _nothing
 
     def download_all_raw_incremental_checkpoints(self) -> list[bytes]:
-        return [self.download_file(str(path)) for path in self._incremental()]
+        return []
 
     def get_incremental_checkpoint_count(self) -> int:
-        return len(self._incremental())
+        return 0
 
     def get_next_incremental_sequence_number(self) -> int:
-        found = self._incremental()
-        return 1 + (IncrementalCheckpoint.filename_to_sequence_number(found[-1].name) if found else 0)
-
-    def delete_all_incremental_checkpoints(self) -> None:
-        self.delete_multiple_files_by_ids([str(path) for path in self._incremental()])
-
-    def upload_raw_rolling_state(self, filename: str, data: bytes) -> str:
-        self.delete_rolling_state()
-        return _put(self._own("rolling_state", filename), data)
-
-    def download_raw_rolling_state(self) -> bytes | None:
-        found = _files(self._own("rolling_state"))
-        return self.download_file(str(found[-1])) if found else None
-
-    def delete_rolling_state(self) -> None:
-        self.delete_multiple_files_by_ids([str(path) for path in _files(self._own("rolling_state"))])
+        return 1
 
     # ----------------------------------------------------------------------------------- collections: published files
 
@@ -363,9 +290,9 @@ class LocalFolderConnection(SyftboxPlatformConnection):
 
     def _collections(self, prefix: str, owner: str) -> Iterator[tuple[Path, CollectionFolder]]:
         base = self._shared("collections", owner)
-        for folder in sorted(base.iterdir()) if base.is_dir() else []:
+        for name in _folders(base):
             with contextlib.suppress(ValueError):  # the folder of another kind of collection
-                yield folder, CollectionFolder.from_name(prefix, folder.name)
+                yield base / name, CollectionFolder.from_name(prefix, name)
 
     def owner_create_collection_folder(self, prefix: str, tag: str, content_hash: str, owner_email: str) -> str:
         folder = self._collection(prefix, tag, content_hash, owner_email)
@@ -387,9 +314,6 @@ class LocalFolderConnection(SyftboxPlatformConnection):
         """Mark a collection as one for all peers. Syft then names each of them, also those approved later."""
         self.owner_share_collection(prefix, tag, content_hash, [EVERYONE])
 
-    def owner_list_collections(self, prefix: str) -> list[str]:
-        return [collection.tag for _, collection in self._collections(prefix, self.email)]
-
     def owner_list_all_collections_with_permissions(self, prefix: str) -> list[FileCollection]:
         """List one's own collections, and which of them are for all peers."""
         return [
@@ -409,11 +333,9 @@ class LocalFolderConnection(SyftboxPlatformConnection):
 
     def watcher_list_collections(self, prefix: str) -> list[dict[str, str]]:
         """List the collections of others that name this person as a reader."""
-        base = self._shared("collections")
-        owners = sorted(path.name for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
         return [
             {"owner_email": owner, "tag": collection.tag, "content_hash": collection.content_hash}
-            for owner in owners
+            for owner in _folders(self._shared("collections"))
             if owner != self.email
             for folder, collection in self._collections(prefix, owner)
             if self.email in _readers(folder)
@@ -430,9 +352,6 @@ class LocalFolderConnection(SyftboxPlatformConnection):
     ) -> dict[str, bytes]:
         found = self.watcher_get_collection_file_metadatas(prefix, tag, content_hash, owner_email)
         return {entry["file_name"]: self.download_file(entry["file_id"]) for entry in found}
-
-    def watcher_download_collection_file(self, file_id: str) -> bytes:
-        return self.download_file(file_id)
 
 
 class LocalFolderConfig(ConnectionConfig):
@@ -457,41 +376,52 @@ def _put(path: Path, data: bytes) -> str:
     return str(path)
 
 
+def _read(path: Path, most: int = -1) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise DatasiteError(
+            f"The file {path.name} cannot be read ({error.strerror}): sync again, or ask its sender."
+        ) from None
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
 def _files(folder: Path) -> list[Path]:
     """List the files of a folder by name: no hidden ones (half-written), no links (they may lead anywhere)."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink() and path.name[0] != ".")
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in files if path.is_file() and not path.is_symlink() and path.name[0] != "."]
 
 
 def _dated(folder: Path, time_of: Callable[[str], float | None], since: float | None = None) -> list[Path]:
     """List the files of a folder whose names hold a time, oldest first: those after `since` only, if it is given."""
-    dated = [(time_of(path.name), path) for path in _files(folder)]
-    return [
-        path for time, path in sorted((time, path) for time, path in dated if time is not None and _after(time, since))
-    ]
-
-
-def _after(time: float, since: float | None) -> bool:
-    return math.isfinite(time) and (since is None or time > since)
+    dated = [(time, path) for path in _files(folder) if (time := time_of(path.name)) is not None]
+    return [path for time, path in sorted(dated) if math.isfinite(time) and (since is None or time > since)]
 
 
 def _message_time(name: str) -> float | None:
-    try:
+    with contextlib.suppress(FileNameParseError):
         return MessageFileName.from_string(name).submitted_timestamp
-    except FileNameParseError:
-        return None
+    return None
 
 
 def _event_time(name: str) -> float | None:
-    try:
+    with contextlib.suppress(ValueError):
         return FileChangeEventsMessageFileName.from_string(name).timestamp
-    except ValueError:
-        return None
+    return None
 
 
-def _what_is_signed(recipient: str, sender: str, filename: str, data: bytes) -> bytes:
-    return b"\0".join([recipient.encode(), sender.encode(), filename.encode(), data])
+def _sender(path: Path) -> str:
+    owner, box, peer, _ = path.parts[-4:]
+    return peer if box == "inbox" else owner
+
+
+def _what_is_signed(path: Path, data: bytes) -> bytes:
+    """Return a message with its place: whose datasite, which box, whose messages, its name."""
+    return b"\0".join([*(part.encode() for part in path.parts[-4:]), data])
 
 
 def unsigned(data: bytes) -> bytes:
@@ -514,25 +444,23 @@ def unpacked(data: bytes) -> bytes:
             raise ValueError("it is cut off, or larger than a message may be")
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
             entry = tar.getmember(_PACKED)
-            if (
-                not entry.isreg() or entry.issparse() or entry.size > len(archive)
-            ):  # a hole takes no room until it is read
+            if not entry.isreg() or entry.issparse() or entry.size > len(archive):  # a hole takes no room until read
                 raise ValueError("it says that it is larger than it is")
             return tar.extractfile(entry).read()
     except (zlib.error, tarfile.TarError, KeyError, EOFError) as error:
         raise ValueError(f"it cannot be unpacked ({type(error).__name__})") from None
 
 
-def _checked(data: bytes, path: Path) -> bytes:
+def _checked(message: bytes, path: Path) -> bytes:
     """Refuse a message that is neither a packed one of ordinary size nor an encrypted one, whoever sent it."""
     try:
-        unpacked(data)
+        unpacked(message)
     except ValueError:
         try:
-            syft_crypto_python.parse_envelope(data)
+            syft_crypto_python.parse_envelope(message)
         except Exception:  # of its own kinds
-            raise _damaged(path, f"set it aside, and let {path.parent.name} send it again") from None
-    return data
+            raise _damaged(path, f"set it aside, and let {_sender(path)} send it again") from None
+    return message
 
 
 def _readers(folder: Path) -> list[str]:
@@ -542,10 +470,9 @@ def _readers(folder: Path) -> list[str]:
 def _json(path: Path, kind: type, default: Any) -> Any:
     if not path.exists():
         return default
-    try:
+    value = None
+    with contextlib.suppress(ValueError):
         value = json.loads(path.read_bytes())
-    except ValueError:
-        value = None
     if not isinstance(value, kind):
         raise _damaged(path, "restore it from a copy, or begin with a new network")
     return value

@@ -149,11 +149,10 @@ def test_an_owner_who_lost_the_syftbox_gets_it_back_from_the_log(network):
     network.pair()
     public = north.syftbox_folder / north.email / "public"
     public.mkdir(exist_ok=True)
-    for number in range(52):  # syft makes a checkpoint from 50 changes on
+    for number in range(52):  # syft makes checkpoints from 50 changes on: nothing is kept of them, the log has all
         (public / f"{number}.txt").write_text(str(number))
     north.sync()
     machine = network.machine(north)
-    assert list((machine / "drive" / "checkpoints").iterdir())
     for place in ("SyftBox", "SyftBox-events"):
         (machine / place).rename(machine / f"lost-{place}")
     again = make_client(north.email, True, machine, network.shared, encryption=False)
@@ -161,6 +160,42 @@ def test_an_owner_who_lost_the_syftbox_gets_it_back_from_the_log(network):
     restored = {path.name: path.read_text() for path in (again.syftbox_folder / again.email / "public").iterdir()}
     assert restored == {f"{number}.txt": str(number) for number in range(52)}
     assert [peer.email for peer in again.peers] == [rita.email]
+
+
+@pytest.mark.parametrize("by", ["nobody", "eve"])
+def test_an_answer_that_somebody_else_wrote_into_the_shared_folder_is_refused(network, by):
+    from syft.sync.events.file_change_event import FileChangeEventsMessage
+
+    from ppml_helpers.owner_in_control.transport import unsigned
+
+    north, rita, eve = network.hospital("north"), network.researcher("rita"), network.researcher("eve")
+    network.pair()
+    rita.submit_bash_job(north.email, "echo 2 died > code/outputs/answer", "job")
+    north.sync()
+    north.jobs["job"].approve()
+    north.process_approved_jobs(stream_output=False)
+    north.jobs["job"].share_outputs([RITA])
+    north.sync()
+    rita.sync()
+    outbox = network.shared / "datasites" / north.email / "outbox" / RITA
+    said = FileChangeEventsMessage.from_compressed_data(
+        unsigned(max(outbox.iterdir(), key=os.path.getmtime).read_bytes())
+    )
+    [event] = [event for event in said.events if event.path_in_datasite.name == "answer"]
+    lie = FileChangeEventsMessage(events=[event.model_copy(update={"content": "0 died"})])
+    data, target = lie.as_compressed_data(), outbox / lie.message_filepath.as_string()
+    if by == "eve":
+        network.connection(eve)._send(target, data)
+    else:
+        target.write_bytes(data)
+    with pytest.raises(
+        DatasiteError, match=rf"bears no signature of {north.email}, .*: somebody else wrote it; set it"
+    ) as told:
+        rita.sync()
+    assert str(told.value).count(". ") == 0, "one sentence"
+    target.unlink()
+    rita.sync()
+    assert rita.jobs["job"].output_paths[0].read_text() == "2 died\n"
 
 
 def test_many_messages_are_merged_and_none_is_lost(network):

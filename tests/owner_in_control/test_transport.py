@@ -43,10 +43,12 @@ def north(connect):
 
 @pytest.fixture
 def rita(connect, north):
-    """Rita, whose key the owner has."""
+    """Rita, whose key the owner has, and who has the owner's."""
     rita = connect(RITA)
-    rita.add_peer(NORTH)
-    north._update_peer_state(RITA, "accepted")
+    for one, other in ((rita, north), (north, rita)):
+        one.add_peer(other.email)
+    for one, other in ((rita, north), (north, rita)):
+        one._update_peer_state(other.email, "accepted")
     return rita
 
 
@@ -65,16 +67,15 @@ def event(time, number=0):
 def test_every_method_that_syft_has_or_calls_on_a_connection_is_there(north):
     assert type(north) is LocalFolderConnection, "syft makes it from our configuration"
     assert north.get_authenticated_email() == NORTH
-    inherited = [
-        name
-        for name, method in vars(SyftboxPlatformConnection).items()
-        if inspect.isfunction(method) and getattr(LocalFolderConnection, name) is method and not name.startswith("__")
-    ]
-    assert inherited == []
     source = inspect.getsource(connection_router) + inspect.getsource(datasite_owner_syncer)
     called = set(re.findall(r"\b(?:connection|conn)\.(\w+)\(", source)) - {"copy"}  # copy: of Google Drive alone
     assert len(called) > 40
-    assert [name for name in sorted(called) if not hasattr(LocalFolderConnection, name)] == []
+    inherited = [getattr(LocalFolderConnection, name, None) is getattr(SyftboxPlatformConnection, name, None)
+                 for name in sorted(called)]  # fmt: skip
+    # Two that nothing in syft asks its router for, and two for `delete_syftbox`: closing a network deletes it all.
+    uncalled = {"owner_list_collections", "get_events_count_since_checkpoint",
+                "gather_all_file_and_folder_ids", "find_orphaned_message_files"}  # fmt: skip
+    assert {name for name, left in zip(sorted(called), inherited, strict=True) if left} == uncalled
 
 
 def test_messages_come_oldest_first_by_time_and_not_by_name(north, rita):
@@ -112,8 +113,9 @@ def test_an_outbox_gives_what_came_after_a_time_and_to_nobody_else(north, rita, 
     assert [entry["name"] for entry in north.get_file_metadatas_from_folder(box)] == [
         event(11.0, 2), event(10.0, 0), event(9.0, 1)
     ]  # fmt: skip
+    assert unpacked(north.download_file(f"{box}/{event(11.0, 2)}")) == b"11.0", "syft merges one's own"
     north.owner_write_raw_bytes_to_outbox(RITA, event(12.0, 3), bomb(1))
-    with pytest.raises(DatasiteError, match="is damaged"):
+    with pytest.raises(DatasiteError, match=rf"is damaged: set it aside, and let {NORTH} send it again"):
         rita.watcher_download_raw_events_from_outbox(NORTH, 11.0)
 
 
@@ -139,56 +141,67 @@ def test_a_peer_asks_once_and_is_answered_once(north, connect):
     assert eve._get_peers_json() == {}
 
 
-def steal(north, eve):
-    """Eve's own message, signed by her, moved into Rita's folder."""
-    eve.watcher_send_raw_bytes_to_inbox(NORTH, message(1.0), compress_data(b"{}"))
-    return (inbox_of(north, eve.email) / message(1.0)).read_bytes()
+class Way:
+    """From researcher to owner, or back: who sends, who takes, the folder between them, and how messages are named."""
+
+    def __init__(self, rita, north, back):
+        self.back, self.name = back, event if back else message
+        self.sender, self.taker = (north, rita) if back else (rita, north)
+        self.box = north.shared / "datasites" / NORTH / ("outbox" if back else "inbox") / RITA
+
+    def send(self, number, data=b"{}", by=None, to=None):
+        by, to = by or self.sender, to or self.taker.email
+        (by.owner_write_raw_bytes_to_outbox if self.back else by.watcher_send_raw_bytes_to_inbox)(
+            to, self.name(number), compress_data(data)
+        )
+        owner, peer = (by.email, to) if self.back else (to, by.email)
+        return (by.shared / "datasites" / owner / self.box.parent.name / peer / self.name(number)).read_bytes()
+
+    def take(self):
+        if self.back:
+            return self.taker.watcher_download_raw_events_from_outbox(NORTH, None)
+        return self.taker.owner_download_next_raw_proposed_message_from_inbox(RITA)
 
 
-def rename(north, eve):
-    """An old message of Rita's, sent again under another name."""
-    return (inbox_of(north) / message(0.0)).read_bytes()
-
-
-def change(north, eve):
-    data = rename(north, eve)
-    return data[:-1] + bytes([data[-1] ^ 1])
-
-
-def new_key(north, eve):
-    """Eve publishes a key of her own as Rita's, after Rita was accepted."""
-    (north.shared / "people" / RITA / "signing.pub").write_bytes(eve._key().public_key().public_bytes_raw())
-    north._update_peer_state(RITA, "accepted")
+def new_key(way, eve):
+    """Eve publishes a key of her own in the sender's name, after they became peers."""
+    sender = way.sender.email
+    (eve.shared / "people" / sender / "signing.pub").write_bytes(eve._signing_key().public_key().public_bytes_raw())
+    way.taker._update_peer_state(sender, "accepted")
     data = compress_data(b"{}")
-    return b"SIG1" + eve._key().sign(transport._what_is_signed(NORTH, RITA, message(1.0), data)) + data
+    return b"SIG1" + eve._signing_key().sign(transport._what_is_signed(way.box / way.name(1.0), data)) + data
 
 
-def elsewhere(north, eve):
-    """A message of Rita's to another owner."""
-    other = eve.model_copy(update={"email": RITA, "private": north.private.parent / RITA})
-    other.watcher_send_raw_bytes_to_inbox("south@hospital.example", message(1.0), compress_data(b"{}"))
-    return (north.shared / "datasites" / "south@hospital.example" / "inbox" / RITA / message(1.0)).read_bytes()
+FORGERIES = {
+    "written straight into the folder": lambda way, eve: compress_data(b"{}"),
+    "no signature": lambda way, eve: b"SIG1" + bytes(64) + compress_data(b"{}"),
+    "cut off": lambda way, eve: b"SIG1",
+    "eve's own": lambda way, eve: way.send(1.0, by=eve),
+    "renamed": lambda way, eve: way.send(0.0),
+    "changed": lambda way, eve: way.send(1.0)[:-1] + b"x",
+    "to somebody else": lambda way, eve: way.send(1.0, to=eve.email),
+    "key": new_key,
+}
 
 
-@pytest.mark.parametrize(
-    "forged",
-    [lambda *_: compress_data(b"{}"), lambda *_: b"SIG1" + bytes(64) + compress_data(b"{}"), lambda *_: b"SIG1",
-     steal, rename, change, new_key, elsewhere],
-    ids=["written straight into the folder", "no signature", "cut off", "stolen", "renamed", "changed", "key", "owner"],
-)  # fmt: skip
-def test_a_message_that_its_sender_has_not_signed_is_not_taken(north, rita, connect, forged):
-    rita.watcher_send_raw_bytes_to_inbox(NORTH, message(0.0), compress_data(b"{}"))
-    data = forged(north, connect("eve@university.example"))
-    (inbox_of(north) / message(1.0)).write_bytes(data)
-    (inbox_of(north) / message(0.0)).unlink()
-    assert north.waiting(RITA) == [inbox_of(north) / message(1.0)]
-    assert north.owner_download_next_raw_proposed_message_from_inbox(RITA) is None
+@pytest.mark.parametrize("back", [False, True], ids=["to the owner", "to the researcher"])
+@pytest.mark.parametrize("forged", FORGERIES.values(), ids=FORGERIES)
+def test_a_message_that_its_sender_has_not_signed_is_not_taken(north, rita, connect, forged, back):
+    way = Way(rita, north, back)
+    data = forged(way, connect("eve@university.example"))
+    (way.box / way.name(0.0)).unlink(missing_ok=True)
+    (way.box / way.name(1.0)).write_bytes(data)
+    if back:
+        with pytest.raises(DatasiteError, match=rf"The file .* for {RITA} bears no signature of {NORTH}, .* set it"):
+            way.take()
+        return
+    assert north.waiting(RITA) == [way.box / way.name(1.0)]
     screened = []
     with north.screening(lambda path, data: screened.append((path.name, data))):
-        assert north.owner_download_next_raw_proposed_message_from_inbox(RITA) is None
-    assert screened == [(message(1.0), None)]
-    rita.watcher_send_raw_bytes_to_inbox(NORTH, message(2.0), compress_data(b"after it"))
-    assert unpacked(north.owner_download_next_raw_proposed_message_from_inbox(RITA)[0]) == b"after it"
+        assert way.take() is None
+    assert screened == [(way.name(1.0), None)]
+    way.send(2.0, b"after it")
+    assert unpacked(way.take()[0]) == b"after it"
 
 
 def test_a_message_that_was_dealt_with_is_not_taken_again(north, rita):
@@ -256,29 +269,7 @@ def test_the_event_log_is_private_and_ordered(north):
         assert north.private in type(north.private)(place).parents
     assert north.owner_download_all_raw_events_from_syftbox() == [b"9.0", b"10.0"]
     assert north.download_raw_events_since_timestamp(9.0) == [b"10.0"]
-    assert [north.get_events_count_since_checkpoint(time) for time in (None, 9.0, 10.0)] == [2, 1, 0]
     assert list(north.shared.rglob("*")) == []
-
-
-def test_checkpoints_and_rolling_states_are_replaced_and_incremental_ones_counted(north):
-    assert north.download_raw_latest_checkpoint() is None
-    assert north.get_next_incremental_sequence_number() == 1
-    for number in (2, 10, 1):
-        north.upload_raw_incremental_checkpoint(f"incremental_checkpoint_{number}_5.0.tar.gz", str(number).encode())
-    for time in (1.0, 2.0):
-        north.upload_raw_checkpoint(f"checkpoint_{time}.tar.gz", str(time).encode())
-    assert north.download_raw_latest_checkpoint() == b"2.0"
-    assert len(list((north.private / "checkpoints").glob("checkpoint_*"))) == 1
-    assert north.download_all_raw_incremental_checkpoints() == [b"1", b"2", b"10"]
-    assert (north.get_incremental_checkpoint_count(), north.get_next_incremental_sequence_number()) == (3, 11)
-    north.delete_all_incremental_checkpoints()
-    assert north.get_incremental_checkpoint_count() == 0
-    assert north.download_raw_latest_checkpoint() == b"2.0"
-    assert north.download_raw_rolling_state() is None
-    for time in (1.0, 2.0):
-        north.upload_raw_rolling_state(f"rolling_state_{time}.tar.gz", str(time).encode())
-    assert north.download_raw_rolling_state() == b"2.0"
-    assert len(list((north.private / "rolling_state").iterdir())) == 1
 
 
 def test_a_collection_is_for_its_readers(north, rita, connect):
@@ -304,12 +295,12 @@ def test_a_collection_for_all_peers_is_found_by_those_whom_syft_names(north, rit
     north.owner_share_collection("mock", "all", "abc", [RITA])
     assert len(rita.watcher_list_collections("mock")) == 1
     north.owner_delete_collection("mock", "all")
-    assert rita.watcher_list_collections("mock") == north.owner_list_collections("mock") == []
+    assert rita.watcher_list_collections("mock") == north.owner_list_all_collections_with_permissions("mock") == []
 
 
 @pytest.mark.parametrize("name", ["../north", "", ".hidden", "a\nb"])
-def test_no_name_leaves_the_shared_folder(connect, name):
-    rita = connect(RITA)
+def test_no_name_leaves_the_shared_folder(rita, name):
+    before = sorted(rita.shared.rglob("*"))
     for use in (
         lambda: rita.add_peer(name),
         lambda: rita.watcher_send_raw_bytes_to_inbox(NORTH, name, b""),
@@ -318,17 +309,10 @@ def test_no_name_leaves_the_shared_folder(connect, name):
     ):
         with pytest.raises(DatasiteError, match="cannot be a name in the shared folder: use letters"):
             use()
-    assert list(rita.shared.rglob("*")) == []
+    assert sorted(rita.shared.rglob("*")) == before
 
 
-def test_an_identifier_from_elsewhere_is_refused_and_a_file_that_is_gone_is_named(north, tmp_path):
-    secret = tmp_path / "secret.txt"
-    secret.write_text("x")
-    for place in (secret, north.shared / ".." / "secret.txt", "secret.txt"):
-        for use in (north.download_file, north.delete_file_by_id):
-            with pytest.raises(DatasiteError, match="lies outside the folders of this network"):
-                use(str(place))
-    assert secret.read_text() == "x"
+def test_a_file_that_is_gone_is_named(north):
     gone = str(north.shared / "gone.tar.gz")
     with pytest.raises(DatasiteError, match=r"The file gone\.tar\.gz cannot be read \(No such file or directory\)"):
         north.download_file(gone)
@@ -342,12 +326,14 @@ def test_damaged_notes_are_named(north, rita, content):
         path.write_bytes(content)
         return rf"The file {path.name} in the folder {path.parent.name} is damaged: "
 
-    with pytest.raises(DatasiteError, match=damage(north.private / "peers.json") + "restore it"):
-        north._get_peers_json()
-    with pytest.raises(DatasiteError, match=damage(north.shared / "people" / NORTH / f"for_{RITA}.json") + "restore"):
-        rita.read_peer_encryption_bundle(NORTH)
-    with pytest.raises(DatasiteError, match=damage(north.shared / "people" / NORTH / "version.json") + "let its owner"):
-        rita.read_peer_version_file(NORTH)
+    people = north.shared / "people" / NORTH
+    for path, use in (
+        (north.private / "peers.json", north._get_peers_json),
+        (people / f"for_{RITA}.json", lambda: rita.read_peer_encryption_bundle(NORTH)),
+        (people / "version.json", lambda: rita.read_peer_version_file(NORTH)),
+    ):
+        with pytest.raises(DatasiteError, match=damage(path) + "restore it"):
+            use()
     folder = north.shared / "collections" / NORTH / "mock_a_b"
     with pytest.raises(DatasiteError, match=damage(folder / ".readers.json")):
         rita.watcher_list_collections("mock")
@@ -360,12 +346,3 @@ def test_a_damaged_message_is_named_with_its_sender(north, rita, damage):
     rita.watcher_send_raw_bytes_to_inbox(NORTH, message(1.0), damage(compress_data(b"{}")))
     with pytest.raises(DatasiteError, match=rf"{message(1.0)} in the folder {RITA} is damaged: set it aside, and let"):
         north.owner_download_next_raw_proposed_message_from_inbox(RITA)
-
-
-def test_what_belongs_to_a_person_can_be_listed_and_deleted(north, rita):
-    north.share_version_file_with_peer(RITA)
-    north.owner_write_raw_bytes_to_syftbox(event(1.0), b"")
-    north.delete_multiple_files_by_ids(north.gather_all_file_and_folder_ids())
-    assert [path.parent.name for path in north.shared.rglob("*") if path.is_file()] == [RITA]
-    assert not north.private.exists()
-    assert north.find_orphaned_message_files() == []
