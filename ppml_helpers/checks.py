@@ -61,6 +61,16 @@ def number(
     return given
 
 
+def floats(value: Any, name: str, *, error: type[KitError] = KitError, mend: str = "convert it") -> np.ndarray:
+    """Return numbers as an array of float64; what a mask hides is missing (NaN), and not what lies behind the mask."""
+    try:
+        if isinstance(value, np.ma.MaskedArray):
+            return value.astype(float).filled(np.nan)
+        return np.array(value, dtype=float)
+    except (TypeError, ValueError, RuntimeError):  # the last from a tensor that takes part in a training
+        raise error(f"{name} holds something that is no number: {mend}.") from None
+
+
 def shown(value: Any) -> str:
     """Return a value as a person would type it, in one short line."""
     try:

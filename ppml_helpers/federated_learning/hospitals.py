@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ppml_helpers import cohort
+from ppml_helpers import checks, cohort
 from ppml_helpers.errors import FederationError, TrainingDataError
 from ppml_helpers.federated_learning.app.federated_hospitals import task
 
@@ -28,6 +28,13 @@ class Hospital:
     X_test: np.ndarray
     y_test: np.ndarray
     sums: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Keep numbers only; what a mask hides is missing."""
+        mend = "prepare it with cohort.features"
+        for part in task.PARTS:
+            numbers = checks.floats(getattr(self, part), f"{self.name}'s {part}", error=FederationError, mend=mend)
+            object.__setattr__(self, part, numbers)
 
     @property
     def patients(self) -> int:
@@ -127,7 +134,7 @@ def check(hospitals: Sequence[Hospital]) -> None:
     for number, hospital in enumerate(hospitals):
         who = f"Hospital {number} ({hospital.name})"
         try:
-            task.check_table(task.Table(*(_numbers(getattr(hospital, part), part) for part in task.PARTS)))
+            task.check_table(task.Table(*(getattr(hospital, part) for part in task.PARTS)))
         except task.RunError as error:
             raise FederationError(f"{who} cannot take part: {error}") from None
         width = hospitals[0].X_train.shape[1]
@@ -136,10 +143,3 @@ def check(hospitals: Sequence[Hospital]) -> None:
                 f"{who} has {hospital.X_train.shape[1]} features and the first hospital {width}: "
                 f"prepare all tables with the same columns."
             )
-
-
-def _numbers(values: np.ndarray, part: str) -> np.ndarray:
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise task.RunError(f"its {part} holds something that is no number: prepare it with cohort.features.") from None

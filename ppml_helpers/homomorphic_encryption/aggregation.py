@@ -94,10 +94,7 @@ class UpdatesHospital(Party):
         """Encrypt an update, and the number of patients that it was computed from: the weight of this hospital."""
         length, bound = self._facts["length"], self._facts["bound"]
         share = checks.whole(patients, "patients", 1, MOST_PATIENTS, error=EncryptionError) / MOST_PATIENTS
-        try:
-            values = np.asarray(update, dtype=float)
-        except (TypeError, ValueError):
-            raise EncryptionError("The update is no array of numbers: flatten it into one.") from None
+        values = checks.floats(update, "The update", error=EncryptionError, mend="flatten it into one array")
         if values.shape != (length,):
             raise EncryptionError(f"The update has the shape {values.shape}, asked for was ({length},): flatten it.")
         wrong = ~(np.abs(values) <= bound)  # also true for NaN

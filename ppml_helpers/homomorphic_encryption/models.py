@@ -113,10 +113,7 @@ def _names(columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _finite(values: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        numbers = np.array(values, dtype=float)
-    except (TypeError, ValueError):
-        raise EncryptionError(f"{name} cannot be read as numbers: give an array of floats.") from None
+    numbers = checks.floats(values, name, error=EncryptionError, mend="give an array of floats")
     if numbers.shape != shape:
         raise EncryptionError(
             f"{name} has the shape {numbers.shape}, not {shape}: columns, weights and biases must belong together."

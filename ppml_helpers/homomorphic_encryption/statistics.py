@@ -222,7 +222,7 @@ class CountsHospital(Party):
         levels = self._facts["levels"]
         checks.whole(patients, "patients", 1, COUNT_MODULUS // 2, error=EncryptionError)
         mend = "count again (BFV would cut a fraction off without a sign)"
-        given = np.atleast_1d(np.asarray(counts, dtype=object))
+        given = counts if np.iterable(counts) else [counts]
         whole = [checks.whole(count, "a count", 0, patients, error=EncryptionError, mend=mend) for count in given]
         if len(whole) != len(levels):
             raise EncryptionError(f"{len(whole)} counts were given for {len(levels)} levels: give one a level.")

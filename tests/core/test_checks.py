@@ -58,6 +58,19 @@ def test_what_is_no_number_of_the_range_is_refused(value: Any) -> None:
     assert "must be a finite number from 0 to 1: choose one." in sentence_of(checks.share, value, "rate")
 
 
+def test_numbers_come_back_as_floats_and_what_a_mask_hides_is_missing() -> None:
+    for given in ([1, 2], (1.0, 2.0), np.array([1, 2], dtype=object), pd.array([1, 2]), np.array([1.0, 2.0])):
+        found = checks.floats(given, "weights")
+        assert (found.dtype, found.tolist()) == (np.float64, [1.0, 2.0])
+    assert not np.shares_memory(found, given), "what is changed later stays outside"
+    for kind in (float, int):
+        hidden = np.ma.array([1, 777], mask=[False, True], dtype=kind)
+        np.testing.assert_equal(checks.floats(hidden, "weights"), [1.0, np.nan])
+    for odd in ("mean", [[1], [1, 2]], [None, 1j], pd.Timestamp(0), pd.Series([1, pd.NA], dtype=object)):
+        said = sentence_of(checks.floats, odd, "weights")
+        assert said == "weights holds something that is no number: convert it."
+
+
 def test_one_of_the_options_comes_back_in_its_plain_form() -> None:
     assert type(checks.choice(np.str_("age"), "column", ["age", "sex"])) is str
     assert type(checks.choice(np.int64(3), "k", (2, 3))) is int

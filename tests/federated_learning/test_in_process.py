@@ -5,6 +5,7 @@ Tests `in_process`, `results`, and what runs in the app: `server_app`, `client_a
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import subprocess
@@ -88,6 +89,19 @@ def test_the_order_of_the_answers_changes_no_bit():
         arrays, _ = strategy.aggregate_train(1, [answer(number) for number in order])
         found.add(arrays["weights"].numpy().tobytes())
     assert len(found) == 1
+
+
+def test_a_table_of_another_type_trains_to_the_same_bits_and_what_a_mask_hides_is_not_trained_on():
+    given = made_up(2)
+    expected, X = in_process.run(given, {"num-server-rounds": 1}).sha256, given[0].X_train
+    for other in (X.astype(object), np.asfortranarray(X), np.ma.array(X), X.tolist()):
+        odd = dataclasses.replace(given[0], X_train=other)
+        assert in_process.run([odd, given[1]], {"num-server-rounds": 1}).sha256 == expected
+    hidden = np.ma.array(X, mask=np.arange(X.size).reshape(X.shape) == 7)
+    with pytest.raises(FederationError, match="a value that is no finite number"):
+        in_process.run([given[1], dataclasses.replace(given[0], X_train=hidden)])
+    with pytest.raises(FederationError, match="X_train holds something that is no number: prepare it"):
+        dataclasses.replace(given[0], X_train=np.full(X.shape, "many"))
 
 
 @pytest.mark.parametrize("protection", ["none", "masks", "dp"])

@@ -271,6 +271,7 @@ def test_a_model_that_needs_more_levels_is_refused_before_anything_is_opened() -
     [
         (lambda: Linear(COLUMNS, [1, 2]), r"weights has the shape \(2,\), not \(3,\)"),
         (lambda: Linear(COLUMNS, [1, np.nan, 2]), "not finite"),
+        (lambda: Linear(COLUMNS, np.ma.array([1, 2, 3], mask=[0, 1, 0])), "not finite"),
         (lambda: Linear(COLUMNS, [0, 0, 0]), "All weights are 0"),
         (lambda: Linear(("a", "a"), [1, 2]), "named twice"),
         (lambda: Sigmoid(COLUMNS, WEIGHTS, 0, bound=0), "bound = 0 must be a finite number from 1 to 30: 5 covers"),

@@ -182,6 +182,7 @@ def test_sums_are_exact_up_to_the_limit_and_refused_beyond_it():
     [
         ([1.7, 2], 10, r"a count = 1.7 must be a whole number from 0 to 10: count again \(BFV would cut a fraction"),
         ([11, 2], 10, "a count = 11 must"),
+        (np.ma.array([1, 2], mask=[0, 1]), 10, "a count = masked must"),
         ([1, 2, 3], 10, "3 counts were given for 2 levels"),
         ([1, 2], 600_000, "patients = 600000"),
     ],
@@ -234,7 +235,8 @@ def test_the_weighted_mean_of_updates_is_that_of_the_clear(length):
     ("update", "patients", "words"),
     [
         ([0.1, 0.2], 10, r"shape \(2,\)"),
-        ("mean", 10, "no array of numbers"),
+        ("mean", 10, "The update holds something that is no number: flatten it"),
+        (np.ma.array([0.1, 0.2, 0.3], mask=[0, 1, 0]), 10, "holds nan"),  # and not what the mask hides
         ([0.1, 0.2, np.nan], 10, "holds nan"),
         ([0.1, -1.5, 0.2], 10, "at most 1 in size"),
         ([0.1, 0.2, 0.3], 10_001, "patients = 10001"),
