@@ -152,7 +152,12 @@ def as_html(title: str, sections: Sequence[Section]) -> str:
     )
 
 
-def _html_section(n: int, part: Section) -> str:
+def fragment(part: Section) -> str:
+    """Return one part as a piece of a web page, for a notebook."""
+    return _html_section(f"of-{re.sub('[^a-z]+', '-', part.title.lower())}", part)
+
+
+def _html_section(n: int | str, part: Section) -> str:
     tag = f"h{part.level}"
     lines = [f'<{tag} id="part-{n}" dir="auto">{_escaped(_short(part.title))}</{tag}>']
     lines += [_html_sentence(sentence) for sentence in part.sentences]
