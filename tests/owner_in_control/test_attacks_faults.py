@@ -16,7 +16,7 @@ import pytest
 
 from ppml_helpers.errors import AttackError
 from ppml_helpers.owner_in_control import Defences, OutputRule, attacks, runner
-from ppml_helpers.owner_in_control.attacks import ASKED, ATTACKS, HOME, JAM, N_PATIENTS, attack, private_patients
+from ppml_helpers.owner_in_control.attacks import ASKED, ATTACKS, HOME, N_PATIENTS, attack, private_patients
 
 #: By attack: the files by which it gets out, and what the gate says when it stops it.
 SHOWN = {
@@ -30,11 +30,10 @@ SHOWN = {
     ),
     "public folder": (("notes.txt",), r"public/notes/notes\.txt"),
     "calls home": (("received.txt",), "'count' has no result, it is failed"),
-    "jam": ((), "from rita@university.example was set aside: it cannot be read"),
 }
-STOPPED_BY = {plan.name: plan.stopped_by for plan in (*ATTACKS, HOME, JAM)}
-#: In these two the job, and its answer, belong to a colleague who does nothing wrong.
-COLLEAGUES = ("planted file", "jam")
+STOPPED_BY = {plan.name: plan.stopped_by for plan in (*ATTACKS, HOME)}
+#: In this one the job, and its answer, belong to a colleague who does nothing wrong.
+COLLEAGUE = "planted file"
 
 
 @pytest.fixture
@@ -56,18 +55,16 @@ def on_the_way(scene: attacks._Scene) -> set[str]:
 
 
 def assert_it_works(leak: attacks.Leak) -> None:
-    """All patients are out, by the way that the attack is named after; or, of the jam, the mail stands still."""
-    jam = leak.name == JAM.name
+    """All patients are out, by the way that the attack is named after."""
     assert leak.leaked
     assert leak.ways == SHOWN[leak.name][0]
-    assert (leak.recovered, leak.patients, leak.blocked) == (0 if jam else N_PATIENTS, N_PATIENTS, jam)
-    assert leak.answered != jam, "the honest colleague waits for ever behind the jam"
+    assert (leak.recovered, leak.patients, leak.answered) == (N_PATIENTS, N_PATIENTS, True)
 
 
 @pytest.mark.parametrize("name", STOPPED_BY)
 def test_syft_alone_does_not_stop_it(name: str, seen: list[set[str]], capsys: pytest.CaptureFixture[str]) -> None:
     """Nor do encrypted messages; that the gate screens these as well is held in test_gate_messages_faults."""
-    encryption = name in COLLEAGUES
+    encryption = name == COLLEAGUE
     leak = attack(name, encryption=encryption)
     assert_it_works(leak)
     assert leak.refusals == ()
@@ -81,11 +78,12 @@ def test_the_gate_stops_it_says_how_and_nobody_is_even_on_the_way(name: str, see
     if name == HOME.name and "the network can be reached" in runner.missing(runner.confinement()):
         pytest.skip("this system does not keep the network from a job, and says so in the receipt")
     leak = attack(name, Defences())
-    assert (leak.recovered, leak.ways, leak.blocked, leak.leaked) == (0, (), False, False)
-    if name in COLLEAGUES:
+    assert (leak.recovered, leak.ways, leak.leaked) == (0, (), False)
+    if name == COLLEAGUE:
         assert leak.answered, "the colleague is not made to suffer for it"
-    assert re.search(SHOWN[name][1], leak.why), leak.why
-    assert tempfile.gettempdir() not in leak.why
+    why = " ".join(leak.refusals) or Defences.STOPS[STOPPED_BY[name]]
+    assert re.search(SHOWN[name][1], why), why
+    assert tempfile.gettempdir() not in why
     assert seen == [set()]
 
 
@@ -111,7 +109,7 @@ def test_nothing_is_left_behind_when_it_is_stopped(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(attacks, "_answer_calls", stop)
     before = dict(os.environ)
     with pytest.raises(KeyboardInterrupt):
-        attack("jam")
+        attack("logs")
     assert list(tmp_path.iterdir()) == []
     assert dict(os.environ) == before
 
@@ -139,8 +137,6 @@ def test_the_private_patients_are_distinct_and_repeatable() -> None:
     assert table.equals(private_patients())
 
 
-def test_no_patients_and_an_unknown_attack_are_refused() -> None:
-    with pytest.raises(AttackError, match="n = 0 must be a whole number from 1 to 9,102"):
-        private_patients(0)
-    with pytest.raises(AttackError, match=r"'prints' is not on offer.*'logs'.*'jam'.*'calls home'"):
+def test_an_unknown_attack_is_refused() -> None:
+    with pytest.raises(AttackError, match=r"'prints' is not on offer.*'logs'.*'calls home'.*'hidden digits'"):
         attack("prints")

@@ -41,8 +41,8 @@ class Attacker:
         self.before(name)
         self.asked.append((name, defences))
         if defences is not None and getattr(defences, AGAINST[name]):
-            return Leak(name, 0, 60, (), False, False, ("Refused by the gate.",))
-        return Leak(name, 60, 60, WAYS.get(name, ("result.json",)), True, False, ())
+            return Leak(name, 0, 60, (), False, ("Refused by the gate.",))
+        return Leak(name, 60, 60, WAYS.get(name, ("result.json",)), True, ())
 
 
 @pytest.fixture
@@ -219,10 +219,10 @@ def test_the_sentence_says_what_got_through_and_what_stopped_the_others(explorer
         in explorer.sentence
     )
     leaks = dict.fromkeys(ATTACK_NAMES) | {
-        "logs": Leak("logs", 8, 60, ("a",), True, False, ()),
-        "stray file": Leak("stray file", 60, 60, ("a",), True, False, ()),
-        "swapped code": Leak("swapped code", 0, 60, (), True, False, ()),
-        "run script": Leak("run script", 0, 60, (), True, False, ("The message was set aside.", "And another.")),
+        "logs": Leak("logs", 8, 60, ("a",), True, ()),
+        "stray file": Leak("stray file", 60, 60, ("a",), True, ()),
+        "swapped code": Leak("swapped code", 0, 60, (), True, ()),
+        "run script": Leak("run script", 0, 60, (), True, ("The message was set aside.", "And another.")),
     }
     rare = Attacked(Defences.off(), leaks)
     said = explorer.say(rare)
