@@ -21,7 +21,11 @@ _FOLDS = 3
 
 
 def useful_columns(
-    patients: pd.DataFrame, count: int, columns: Iterable[str] | None = None, seed: int = 0
+    patients: pd.DataFrame,
+    count: int,
+    columns: Iterable[str] | None = None,
+    seed: int = 0,
+    schema: cohort.Schema = cohort.SUPPORT2,
 ) -> list[str]:
     """Choose columns for a model of death in hospital: one at a time, each time the one that helps most.
 
@@ -31,13 +35,15 @@ def useful_columns(
     Parameters
     ----------
     patients : DataFrame
-        With `hospdead` and the columns to choose from.
+        With the schema's label and the columns to choose from.
     count : int
         Columns wanted.
     columns : iterable of str, optional
-        Where to choose from, columns of `cohort.SUPPORT2`; all of them by default.
+        Where to choose from, columns of the schema; all of them by default.
     seed : int
         Deals the patients to the folds.
+    schema : Schema
+        Of the patients of the course by default.
 
     Returns
     -------
@@ -51,10 +57,10 @@ def useful_columns(
     DataError
         If a column is unknown or lacking.
     """
-    names = list(cohort.SUPPORT2.columns if columns is None else columns)
+    names = list(schema.columns if columns is None else columns)
     count = checks.whole(count, "count", 1, len(names), error=AnonymityError, mend="there are no more columns")
-    features = {name: cohort.features(patients, [name])[0].to_numpy() for name in names}
-    deaths = cohort.features(patients, names[:1])[1].to_numpy()
+    features = {name: cohort.features(patients, [name], schema)[0].to_numpy() for name in names}
+    deaths = cohort.features(patients, names[:1], schema)[1].to_numpy()
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=checks.whole(seed, "seed", 0, error=AnonymityError))
     model = LogisticRegression(solver="newton-cholesky")
 

@@ -159,10 +159,21 @@ def model_quality(
     AnonymityError
         If nothing or only one outcome was released, the tables do not belong together, or a column is unknown.
     """
+    risks = model_risks(released, extract_train, extract_test, columns)
+    return quality(_deaths(extract_test, "the test patients"), risks)
+
+
+def model_risks(
+    released: Released,
+    extract_train: pd.DataFrame,
+    extract_test: pd.DataFrame,
+    columns: Iterable[str] | None = None,
+) -> Real:
+    """Return the risk that the model of `model_quality` tells each row of `extract_test`, with its errors."""
     check_released(released, some=True)
     own, clinical = _checked_columns(released, extract_train, extract_test, columns)
     train = extract_train.iloc[released.kept]
-    y, y_test = _deaths(train, "the released rows"), _deaths(extract_test, "the test patients")
+    y = _deaths(train, "the released rows")
     blocks = _label_features(released, own, extract_test)
     if clinical:
         blocks.append((cohort.features(train, clinical)[0], cohort.features(extract_test, clinical)[0]))
@@ -174,7 +185,7 @@ def model_quality(
         _, row, count = np.unique(group, return_index=True, return_counts=True)
         X, y, weight = X[row], y[row], count.astype(float)
     model = LogisticRegression(max_iter=1000).fit(X, y, sample_weight=weight)
-    return quality(y_test, model.predict_proba(X_test)[:, 1])
+    return model.predict_proba(X_test)[:, 1]
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -198,7 +198,7 @@ def load(folder: str | Path) -> list[Row]:
     OutcomeError
         If a file is damaged: the sentence names it.
     """
-    rows = [_read(file) for file in sorted(Path(folder).glob("*.json"))]
+    rows = [read(file) for file in sorted(Path(folder).glob("*.json"))]
     for row, file in ((row, path_of(row.technique, folder)) for row in rows):
         if not file.exists() or sum(other.technique == row.technique for other in rows) > 1:
             raise OutcomeError(f"{Path(folder)} holds a row {row.technique!r} under another name: delete that file.")
@@ -236,7 +236,14 @@ def _ends(value: float | None, ends: Pair | None, row: Row) -> str:
     return text if ends is None else f"{text} ({ends[0] + 0.0:.2f} to {ends[1] + 0.0:.2f})".replace("-0.00", "0.00")
 
 
-def _read(file: Path) -> Row:
+def read(file: Path) -> Row:
+    """Read one row's file.
+
+    Raises
+    ------
+    OutcomeError
+        If it is damaged, or of another version of the kit.
+    """
     mend = "delete it and make the row anew (python3 kit.py scoreboard)"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
