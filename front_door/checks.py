@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from front_door import places
+from front_door import places, tfe
 from front_door.course_process import in_course
 from front_door.environment import ensure
 from front_door.terminal import Progress, Stop, say
@@ -56,7 +56,7 @@ class Result:
         return f"  {'ok' if self.code == 0 else 'FAIL':<4}  {self.name:<34} {told} in {self.seconds:.1f} s"
 
 
-def run_tests(arguments: list[str], only: str | None = None, quick: bool = False) -> int:
+def run_tests(arguments: list[str], only: str | None = None, quick: bool = False, everything: bool = False) -> int:
     """Set up, run the stages one after the other and sum up.
 
     Parameters
@@ -67,18 +67,25 @@ def run_tests(arguments: list[str], only: str | None = None, quick: bool = False
         "unit", "faults", "notebooks" or "browser": that stage alone.
     quick
         The part that a newcomer waits for: the house, the exercises of every chapter, two chapters.
+    everything
+        Chapter 09b as well, in a stage of its own; its environment is made first.
     """
     if not TESTS.is_dir():
         raise Stop("This is the learner edition: it has no tests. They are in the full kit.")
     ensure(places.COURSE)
+    if everything:
+        tfe.tfe()
     results: list[Result] = []
     begun = time.monotonic()
     try:
         if chosen := _paths_among(arguments):
+            tfe.demand([places.ROOT / path.split("::")[0] for path in chosen])
             results.append(_run(Stage("selected", _with_nbval(chosen)), arguments))
         else:
             for stage in _quick() if quick else _stages(only):
                 results.append(stage if isinstance(stage, Result) else _run(stage, arguments))
+            if everything:
+                results.append(_run(_tfe_stage(), arguments))
     finally:  # also after Ctrl-C: what was done is told
         _sum_up(results, time.monotonic() - begun)
     return 1 if any(result.code for result in results) else 0
@@ -117,8 +124,7 @@ _NBVAL = (
     "nbval",
     "-p",
     "tests.helpers.chapters",
-    "--nbval",
-    "--nbval-current-env",
+    "--nbval",  # each in the kernel that it declares; jupyter_environment sees to it that "python3" is the course's
     f"--nbval-cell-timeout={CELL_TIMEOUT}",
     f"--nbval-sanitize-with={TESTS / 'notebooks' / 'sanitize.cfg'}",
 )
@@ -133,7 +139,7 @@ def _stages(only: str | None) -> Iterator[Stage | Result]:
         yield Stage("faults", (*_WAITING, *_files("faults")))
     if only in (None, "notebooks"):
         yield Stage("notebooks: hygiene", (_WORKERS, "--dist=worksteal", str(TESTS / "notebooks")))
-        yield _chapters(sorted(places.NOTEBOOKS.glob("*.ipynb")))
+        yield _chapters([path for path in sorted(places.NOTEBOOKS.glob("*.ipynb")) if not tfe.needs_it(path)])
     if only in (None, "browser"):
         missing = provide_chromium()
         if missing:
@@ -155,6 +161,12 @@ def _quick() -> Iterator[Stage]:
 
 def _chapters(paths: list[Path]) -> Stage:
     return Stage("notebooks: chapters", (*_NBVAL, *_PARALLEL, *map(str, paths)))
+
+
+def _tfe_stage() -> Stage:
+    """Return the stage of chapter 09b: its notebook, strictly, and what only its environment can show."""
+    notebooks = [path for path in sorted(places.NOTEBOOKS.glob("*.ipynb")) if tfe.needs_it(path)]
+    return Stage("TF Encrypted", (*_NBVAL, *map(str, notebooks), *map(str, sorted(TESTS.glob("*/tfe_*.py")))))
 
 
 def _run(stage: Stage, arguments: list[str]) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
@@ -44,9 +45,18 @@ def parser() -> Parser:
     test = add("test", "set up if needed and run every test")
     test.add_argument("--only", choices=["unit", "faults", "notebooks", "browser"], help="one stage only")
     test.add_argument("--quick", action="store_true", help="the house, every exercise and two chapters")
+    test.add_argument("--all", action="store_true", help="also chapter 09b, whose environment it makes (see tfe)")
     add("doctor", "say in plain words what is wrong with this computer or set-up, and the mend")
     run = add("run", "execute notebooks in place; the same bytes every time")
     run.add_argument("notebooks", nargs="*", metavar="NB", help="chapter name or path (default: all)")
+    clear = add("clear", "take every output out of notebooks, in place: before one that saw your own table is shared")
+    clear.add_argument("notebooks", nargs="+", metavar="NB", help="chapter name or path")
+    assess = add("assess", "measure what a table of your own tells of its people, and write a report of it")
+    assess.add_argument("table", metavar="TABLE", help="a .csv, .csv.gz or .parquet file")
+    assess.add_argument(
+        "--roles", metavar="TOML", help="what its columns mean; without it a proposal is written (exit 3)"
+    )
+    assess.add_argument("--report", metavar="HTML", help="file to write (default: beside the table)")
     learner = add("learner", "write the learner edition: no solutions, no outputs")
     learner.add_argument("out", metavar="OUT", help="folder to write")
     learner.add_argument("--chapters", metavar="NN,NN", default="", help="only these, and 00 (default: all)")
@@ -58,6 +68,10 @@ def parser() -> Parser:
     new = add("new", "write the skeleton of a new chapter: notebook, room, tests, a row in the map")
     new.add_argument("number", metavar="NN", help="two digits, such as 09")
     new.add_argument("name", metavar="NAME", help="small letters and underscores, such as secure_computation")
+    add("tfe", "make the environment and the kernel of chapter 09b: 1.7 GB, on Python 3.10")
+    board = add("scoreboard", "measure every technique on the patients, a row each; go on where it was stopped")
+    board.add_argument("--fresh", action="store_true", help="measure rows anew that are there already")
+    board.add_argument("--folder", metavar="DIR", default="", help="where rows are kept (default: .results/scoreboard)")
     bench = add("bench", "run benchmarks side by side with peers and print ratios")
     bench.add_argument("names", nargs="*", metavar="NAME", help="benchmark (default: all)")
     bench.add_argument("--quick", action="store_true", help="fewer repeats")
@@ -94,7 +108,22 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         parser().print_help()
         return 0
-    names = ("lab", "explore", "test", "doctor", "run", "learner", "site", "slides", "new", "bench")
+    names = (
+        "lab",
+        "explore",
+        "test",
+        "doctor",
+        "run",
+        "clear",
+        "assess",
+        "learner",
+        "site",
+        "slides",
+        "new",
+        "tfe",
+        "scoreboard",
+        "bench",
+    )
     if not arguments[0].startswith("-") and arguments[0] not in names:
         raise Stop(f"There is no command '{arguments[0]}': the commands are {', '.join(names)}.")
     options, rest = parser().parse_known_args(arguments)
@@ -106,10 +135,14 @@ def _dispatch(arguments: list[str]) -> int:
         "test": lambda: _test(options, rest),
         "doctor": _doctor,
         "run": lambda: run(options.notebooks),
+        "clear": lambda: clear(options.notebooks),
+        "assess": lambda: assess(options.table, options.roles, options.report),
         "learner": lambda: learner(options.out, options.chapters),
         "site": lambda: _site(options),
         "slides": lambda: _slides(options),
         "new": lambda: _new(options),
+        "tfe": _tfe,
+        "scoreboard": lambda: _scoreboard(options),
         "bench": lambda: _bench(options),
     }
     return actions[options.command]()
@@ -133,7 +166,7 @@ def _explore(options: argparse.Namespace) -> int:
 def _test(options: argparse.Namespace, rest: list[str]) -> int:
     from front_door.checks import run_tests
 
-    return run_tests(rest, only=options.only, quick=options.quick)
+    return run_tests(rest, only=options.only, quick=options.quick, everything=options.all)
 
 
 def _doctor() -> int:
@@ -165,6 +198,20 @@ def _slides(options: argparse.Namespace) -> int:
     return slides(options.out, find_notebooks(options.notebooks))
 
 
+def _tfe() -> int:
+    from front_door.tfe import tfe
+
+    return tfe()
+
+
+def _scoreboard(options: argparse.Namespace) -> int:
+    results = Path(os.environ.get("PPML_RESULTS") or places.ROOT / ".results")
+    folder = Path(options.folder).expanduser().resolve() if options.folder else results / "scoreboard"
+    fresh = ["--fresh"] if options.fresh else []
+    with tempfile.TemporaryDirectory(prefix="kit-scoreboard-") as scratch:
+        return in_course(["-m", "ppml_helpers.choose.making", str(folder), *fresh], Path(scratch))
+
+
 def _bench(options: argparse.Namespace) -> int:
     from front_door.benches import bench
 
@@ -172,10 +219,33 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def run(names: list[str]) -> int:
-    """Execute notebooks in place in the environment of the course."""
+    """Execute notebooks in place, each in the kernel that it declares; without a name all whose kernel is there."""
+    from front_door import tfe
+
     paths = find_notebooks(names)
+    if not names and (wrong := tfe.missing()):
+        for path in filter(tfe.needs_it, paths):
+            say(f"{path.stem} is left out, since {wrong}: '{tfe.MAKE}' makes it.")
+        paths = [path for path in paths if not tfe.needs_it(path)]
+    tfe.demand(paths)
     with tempfile.TemporaryDirectory(prefix="kit-run-") as scratch:
         return in_course(["-m", "ppml_helpers.course", "run", *map(str, paths)], Path(scratch))
+
+
+def clear(names: list[str]) -> int:
+    """Take every output out of notebooks, in place."""
+    paths = find_notebooks(names)
+    with tempfile.TemporaryDirectory(prefix="kit-clear-") as scratch:
+        return in_course(["-m", "ppml_helpers.course", "clear", *map(str, paths)], Path(scratch))
+
+
+def assess(table: str, roles: str | None, report: str | None) -> int:
+    """Measure somebody's own table: exit status 0 if the report is written, 3 if a proposal is, 2 if refused."""
+    options = [str(Path(table).expanduser().resolve())]
+    for name, path in (("--roles", roles), ("--report", report)):
+        options += [name, str(Path(path).expanduser().resolve())] if path else []
+    with tempfile.TemporaryDirectory(prefix="kit-assess-") as scratch:
+        return in_course(["-m", "ppml_helpers.choose.assess", *options], Path(scratch))
 
 
 def learner(out: str, chapters: str = "") -> int:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from front_door import places, surroundings
+from front_door import places, surroundings, tfe
 from front_door.checks import find_chromium
 from front_door.environment import absent, python_of, site_packages, whats_wrong
 from front_door.lab import FIRST_PORT, free_port
@@ -40,7 +40,8 @@ class Finding:
 def doctor(root: Path = places.ROOT) -> int:
     """Look at everything, print a line each, and return 1 if something needs mending."""
     looks: list[Callable[[Path], Finding]] = [
-        python, writable, temporary, disk, memory, environment, packages, optional, data, notebooks, browser, port,
+        python, writable, temporary, disk, memory, environment, packages, optional, tf_encrypted, data, notebooks,
+        browser, port,
     ]  # fmt: skip
     findings = [look(root) for look in looks]
     for finding in findings:
@@ -165,6 +166,19 @@ def optional(root: Path) -> Finding:
     told = "; ".join(f"without {pin} {pins[pin]}" for pin in missing)
     again = f"{python_of(recipe.folder)} -m pip install --no-deps --only-binary :all: {' '.join(missing)}"
     return Finding("note", f"optional packages: {told}", f"nothing needs to be done; to try once more: {again}")
+
+
+def tf_encrypted(root: Path) -> Finding:
+    """Look whether chapter 09b could run; nobody needs to, so that nothing here is to be mended."""
+    if not tfe.recipe(root).folder.exists():
+        return Finding("note", "chapter 09b (TF Encrypted) can be read; to run it", f"'{tfe.MAKE}', {tfe.SPACE} GB")
+    try:
+        wrong = tfe.missing(root)
+    except (Stop, OSError) as error:
+        return Finding("note", f"TF Encrypted cannot be judged: {error}", "fetch the missing file from the kit again")
+    if wrong:
+        return Finding("note", f"chapter 09b cannot run: {wrong}", f"run '{tfe.MAKE}': it sets up or repairs")
+    return Finding("ok", "chapter 09b can run: the environment and the kernel of TF Encrypted are there")
 
 
 def data(root: Path) -> Finding:

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from front_door import surroundings
 from front_door.pip_words import AGAIN, PipCounter, pip_failed, reason
-from front_door.pythons import supported
+from front_door.pythons import find, supported
 from front_door.terminal import Progress, Stop, say
 
 STAMP = "kit-stamp.json"
@@ -69,6 +69,8 @@ class Recipe:
     # without it. The set-up tries each once and goes on without those that it cannot install.
     optional: Path | None = None
     warm_up: Callable[[Path], None] | None = None  # done last with the environment's Python; it raises nothing
+    version: str = ""  # the Python that it is made with, such as "3.10"; the one that runs us, if nothing is said
+    every_pin: bool = False  # the list names every package: what a package itself asks for is not heard
 
     def key(self) -> str:
         """Return a hash over everything that decides what is installed, and where the project lives."""
@@ -233,7 +235,7 @@ def _make(recipe: Recipe, lock: int) -> None:
     key = recipe.key()  # before anything is made: a list that cannot be read, or changes meanwhile, gets no stamp
     _check_disk(recipe)
     (recipe.folder / STAMP).unlink(missing_ok=True)
-    if not _reusable(recipe.folder):
+    if not _reusable(recipe.folder, recipe.version):
         _create(recipe, lock)
     _follow_a_move(recipe.folder)
     if damaged := discard_damaged(recipe.folder):
@@ -270,10 +272,12 @@ def _check_disk(recipe: Recipe) -> None:
         say(f"{free / 1e9:.1f} GB of disk are free, which may be too little: {recipe.disk_warning}.")
 
 
-def _reusable(folder: Path) -> bool:
-    """Say whether what is there can be completed: a supported Python, with a pip of its own that starts."""
+def _reusable(folder: Path, wanted: str = "") -> bool:
+    """Say whether what is there can be completed: a Python of the right version, with a pip of its own that starts."""
     version = interpreter_version(folder)
-    if not version or not supported(tuple(map(int, version.split(".")))):
+    numbers = tuple(map(int, version.split("."))) if version else ()
+    fits = version.startswith(f"{wanted}.") if wanted else supported(numbers)
+    if not fits:
         return False
     probe = [str(python_of(folder)), "-I", "-m", "pip", "--version"]
     variables = surroundings.without_pips_settings()  # one of a person's must not throw a good environment away
@@ -285,14 +289,29 @@ def _create(recipe: Recipe, lock: int) -> None:
         say(f"{recipe.folder.name} is not usable; making it afresh.")
         shutil.rmtree(recipe.folder)
     # Inside a virtual environment sys.executable may be the one just removed: its base lasts.
-    base = getattr(sys, "_base_executable", "") or sys.executable
-    say(f"Making {recipe.folder.name} with Python {sys.version.split()[0]}.")
+    base = base_python(recipe)
+    say(f"Making {recipe.folder.name} with Python {recipe.version or sys.version.split()[0]}.")
     code, lines = _run([base, "-m", "venv", str(recipe.folder)], lock, surroundings.own())
     if code:
         told = "\n".join(lines)
         mend = "on Debian or Ubuntu install the package python3-venv; elsewhere a full Python from python.org"
         mend = mend if "ensurepip" in told or "venv" in told else "see the lines above"
         raise Stop(f"{told}\nPython could not make {recipe.folder}: {mend}, then run the same command again.", code=1)
+
+
+def base_python(recipe: Recipe) -> str:
+    """Return the path of the Python that makes an environment, or stop with how to get one."""
+    if not recipe.version:
+        return getattr(sys, "_base_executable", "") or sys.executable
+    found = find(recipe.version)
+    if not found:
+        version = recipe.version
+        raise Stop(
+            f"{recipe.name} needs Python {version}, and there is none on PATH or in the folders of pyenv and uv: get "
+            f"one with 'uv python install {version}' or 'pyenv install {version}', which leave your other Pythons "
+            "alone, and run the same command again."
+        )
+    return found
 
 
 def _follow_a_move(folder: Path) -> None:
@@ -355,6 +374,7 @@ def _install(recipe: Recipe, lock: int) -> None:
         return lines if code else None
 
     asked = pins if isinstance(recipe.requirements, tuple) else ["-r", str(recipe.requirements)]
+    asked = ["--no-deps", *asked] if recipe.every_pin else asked
     counter = PipCounter(f"Installing {recipe.name}", len(pins), lambda: len(_entries(recipe.folder, "*.dist-info")))
     failed = pip(*asked, show=counter.line)
     counter.end(failed is None)

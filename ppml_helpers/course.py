@@ -354,6 +354,7 @@ EDITION_FILES = (
     "data/support2.csv.gz", "data/attack_study.json", "data/SHA256SUMS", "data/DATA_CARD.md", "data/build.py",
     "data/actg175.csv.gz", "data/actg175.roles.toml", "data/ACTG175_CARD.md",
     "benchmarks/results/encrypted.json", "benchmarks/results/encrypted-training.json",  # chapter 08 draws them
+    "benchmarks/results/parties.json",  # so does chapter 09
     "notebooks/law.md", "notebooks/glossary.md", "notebooks/decide.md",
     "workshop/real-network.md",  # chapter 07 leads to it; the rest of workshop/ is for those who teach
 )  # fmt: skip
@@ -483,6 +484,15 @@ def prepare(path: Path) -> bool:
     return False
 
 
+def _clear_all(paths: Sequence[Path]) -> int:
+    """Take every output out of notebooks, in place, and delete the copy with outputs that JupyterLab keeps."""
+    for path in paths:
+        write(_without_outputs(read(path)), path)
+        (path.parent / ".ipynb_checkpoints" / f"{path.stem}-checkpoint.ipynb").unlink(missing_ok=True)
+        print(f"{path.name} holds no output any more.", flush=True)
+    return 0
+
+
 def _run_all(paths: Sequence[Path]) -> int:
     """Execute notebooks one after the other; one that fails does not stop the rest. Return the number that failed."""
     failed = 0
@@ -525,6 +535,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course", description="Execute notebooks or write the learner edition.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run").add_argument("notebooks", nargs="+", type=Path)
+    commands.add_parser("clear").add_argument("notebooks", nargs="+", type=Path)
     learner = commands.add_parser("learner")
     learner.add_argument("out", type=Path)
     learner.add_argument("--chapters", default="", help="numbers, separated by commas")
@@ -534,6 +545,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "run":
             return 1 if _run_all(options.notebooks) else 0
+        if options.command == "clear":
+            return _clear_all(options.notebooks)
         only = [number for number in options.chapters.replace(" ", "").split(",") if number]
         files = write_learner_edition(options.out, only=only)
     except CourseError as error:
