@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -15,13 +13,22 @@ from typing import Any
 
 import numpy as np
 
+from ppml_helpers.errors import DatasiteError
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_choice, as_number, close, right, wrong
+from ppml_helpers.owner_in_control.syft_client import demand_syft
 
 TITLE = "The owner in control"
 
 # --- 10.1: a budget -------------------------------------------------------------------------------------------------
 
 _TOTAL, _EACH = 1.75, 0.5
+_CHARGED = {  # what is said to an answer that charges so many of the four
+    0: "Nothing is spent there, and yet an answer lies with the researcher.",
+    1: "Only the released one counts there. The dropped one was looked at, and that the owner keeps it back says "
+    "something too: it stays spent.",
+    3: "One too many is charged. Which of these runs has no result at all?",
+    4: "That charges all four, and below 0 the gate would not have run the last. One never started.",
+}
 
 
 def _judge_1(answer: object) -> Reply:
@@ -33,18 +40,10 @@ def _judge_1(answer: object) -> Reply:
         )
     if close(value, 2 * _EACH, 1e-6):
         return wrong("That is what is spent. Asked is what is left of 1.75.")
-    if close(value, _TOTAL - _EACH, 1e-6):
-        return wrong(
-            "Only the released one counts there. The dropped one was looked at, and that the owner keeps it back says "
-            "something too: it stays spent."
-        )
-    if close(value, _TOTAL - 3 * _EACH, 1e-6):
-        return wrong("One too many is charged. Which of these runs has no result at all?")
-    if close(value, _TOTAL - 4 * _EACH, 1e-6):
-        return wrong("That charges all four, and below 0 the gate would not have run the last. One never started.")
-    if close(value, _TOTAL, 1e-6):
-        return wrong("Nothing is spent there, and yet an answer lies with the researcher.")
-    return wrong("Go through the four: did the job run, did it give a result? If so it costs 0.5, else nothing.")
+    charged = (said for number, said in _CHARGED.items() if close(value, _TOTAL - number * _EACH, 1e-6))
+    return wrong(
+        next(charged, "Go through the four: did the job run, did it give a result? If so it costs 0.5, else nothing.")
+    )
 
 
 # --- 10.2: the leak in three jobs -----------------------------------------------------------------------------------
@@ -80,103 +79,96 @@ groups.hospdead.agg(["size", "mean"]).to_csv("outputs/deaths.csv")
 STOPPED_BY = ("logs", "stray_files", "fingerprint", "scratch_copy", "nothing")
 """What 10.2 offers."""
 
-_WHY: dict[str, tuple[str, dict[str, str]]] = {
-    "A": (
-        "logs",
-        {
-            "stray_files": "It leaves no file but its output. What becomes of the text behind an assert that fails?",
-            "nothing": "Its output is a summary of all. Look at the line before: what happens at an unlikely pressure?",
-        },
-    ),
-    "B": (
-        "stray_files",
-        {
-            "logs": "It prints nothing. Where does prepared.pkl lie when the job is done?",
-            "scratch_copy": "prepared.pkl lies in the job's own folder, beside its code; another defence looks there.",
-            "nothing": "Its output is a mean a diagnosis. But it makes a second file.",
-        },
-    ),
-    "C": (
-        "nothing",
-        {
-            "logs": "It prints nothing, and asserts nothing.",
-            "stray_files": "Its only file is the output, which the gate releases.",
-            "scratch_copy": "It writes nowhere but into outputs/. How many patients are behind each row there?",
-        },
-    ),
-}
-_NOT_HERE = {
-    "fingerprint": "The code is what was reviewed; nobody swaps it. The leak is in plain sight.",
-    "scratch_copy": "It writes nothing outside its own folder.",
+_LEAKS = {"A": "logs", "B": "stray_files", "C": "nothing"}
+_SAID_OF = {
+    "A stray_files": "It leaves no file but its output. What becomes of the text behind an assert that fails?",
+    "A nothing": "Its output is a summary of all. Look at the line before: what happens at an unlikely pressure?",
+    "B logs": "It prints nothing. Where does prepared.pkl lie when the job is done?",
+    "B scratch_copy": "prepared.pkl lies in the job's own folder, beside its code; another defence looks there.",
+    "B nothing": "Its output is a mean a diagnosis. But it makes a second file.",
+    "C logs": "It prints nothing, and asserts nothing.",
+    "C stray_files": "Its only file is the output, which the gate releases.",
+    "C scratch_copy": "It writes nowhere but into outputs/. How many patients are behind each row there?",
+    "A scratch_copy": "It writes nothing outside its own folder.",
+    **{
+        f"{job} fingerprint": "The code is what was reviewed; nobody swaps it. The leak is in plain sight."
+        for job in "ABC"
+    },
 }
 
 
 def _judge_2(answer: object) -> Reply:
-    if not isinstance(answer, Mapping) or set(answer) != set(_WHY):
+    if not isinstance(answer, Mapping) or set(answer) != set(_LEAKS):
         raise NotAnAnswer("its keys are 'A', 'B' and 'C'")
-    chosen = {job: as_choice(answer[job], STOPPED_BY) for job in _WHY}
-    missed = [job for job, (fits, _) in _WHY.items() if chosen[job] != fits]
+    chosen = {job: as_choice(answer[job], STOPPED_BY) for job in _LEAKS}
+    missed = [job for job, fits in _LEAKS.items() if chosen[job] != fits]
     if not missed:
         return right(
             "The traceback of A, the file of B, and the answer of C itself: many of its groups are one patient, and "
             "the mean of one patient's death is that death. No gate counts heads; whoever reads the code must."
         )
-    first, rest = missed[0], len(missed) - 1
-    said = {**_NOT_HERE, **_WHY[first][1]}[chosen[first]]
-    return wrong(f"{first}: {said}" + (f" And {rest} more to think over." if rest else ""))
+    key = f"{missed[0]} {chosen[missed[0]]}"
+    said = _SAID_OF.get(key, "The code is what was reviewed; nobody swaps it. The leak is in plain sight.")
+    more = f" And {len(missed) - 1} more to think over." if missed[1:] else ""
+    return wrong(f"{missed[0]}: {said}{more}")
 
 
 # --- 10.3: a job that answers without leaking -----------------------------------------------------------------------
 
 _EPSILON, _PATIENTS = 0.25, 80
-_TABLES, _RUNS = 8, 150  # so many tables of invented patients, and runs on each
+_TABLES, _RUNS = 8, 150  # so many tables of invented patients, and runs on each; and once more with rigged dice
 _TIMEOUT = 180  # seconds, for all runs together: some 8 on a computer that has nothing else to do
 _FALSE_ALARM = 1e-5  # how often a right job is refused by chance
 
 # Runs the job again and again in one process, each time in a new folder: importing syft takes most of the time. The
-# clock and the number of the process stand still, so that noise that comes from them is the same in every run.
+# clock and the number of the process stand still, so that noise that comes from them is the same in every run. In the
+# last runs Python's dice fall to the ends of their range, mostly to the one, to the other, or to both: noise that is
+# made from them shows how far it reaches.
 _DRIVER = """
-import contextlib, datetime, io, json, os, shutil, sys, time
+import contextlib, datetime, io, json, os, random, shutil, sys, time
 import pandas, syft
 
 class Still(datetime.datetime):
     now = today = utcnow = classmethod(lambda kind, tz=None: kind(2026, 1, 1, tzinfo=tz))
 
-datetime.datetime, os.getpid = Still, lambda: 1
-moment = time.localtime(0)
-for name in ("time", "perf_counter", "monotonic", "process_time", "thread_time"):
-    setattr(time, name, lambda: 1.0)
-    setattr(time, name + "_ns", lambda: 10**9)
-for name, value in {"localtime": moment, "gmtime": moment, "ctime": "", "strftime": "1", "clock_gettime": 1.0}.items():
-    setattr(time, name, lambda *_, value=value: value)
+datetime.datetime, os.getpid, moment, home = Still, lambda: 1, time.localtime(0), os.getcwd()
+for name in ("time", "perf_counter", "monotonic", "process_time", "thread_time", "clock_gettime"):
+    for unit in ("", "_ns"):
+        setattr(time, name + unit, lambda *_: 1)
+time.localtime = time.gmtime = lambda *_: moment
+time.ctime = time.asctime = time.strftime = lambda *_: "1"
 
-def once(code, folder):
-    os.makedirs(os.path.join(folder, "outputs"))
-    os.chdir(folder)
-    said, error = io.StringIO(), ""
+def rigged(*_):
+    cast.append(2.0**-50 if os.urandom(1)[0] < 256 * low else 1 - 2.0**-50)
+    return cast[-1]
+
+def once(code, table):
+    shutil.rmtree("run", ignore_errors=True)
+    os.makedirs("run/outputs")
+    os.chdir("run")
+    syft.resolve_dataset_file_path = lambda name, **_: {"patients": os.path.join(home, table)}[name]
+    said, error, answer = io.StringIO(), "", ""
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
             exec(code, {"__name__": "__main__"})
         except BaseException as reason:
             error = f"{type(reason).__name__}: {reason}"
-    files = {}
-    for place, _, names in os.walk("."):
-        for name in names:
-            with open(os.path.join(place, name), errors="replace", newline="") as file:
-                files[os.path.relpath(os.path.join(place, name), ".")] = file.read()
-    return {"said": said.getvalue(), "error": error, "files": files}
+    os.chdir(home)
+    left = [os.path.relpath(os.path.join(place, name), "run") for place, _, names in os.walk("run") for name in names]
+    if "outputs/result.json" in left:
+        answer = open("run/outputs/result.json", errors="replace", newline="").read(1000)
+    return {"said": said.getvalue()[:100], "error": error, "left": left, "answer": answer, "rigged": bool(cast)}
 
-job, private, runs, folder, report, *tables = sys.argv[1:]
-code = compile(open(job).read(), "job.py", "exec")
-found = []
-for place, table in enumerate(tables):
-    shutil.copy(table, private)
-    for number in range(int(runs)):
-        found.append({"table": place, **once(code, os.path.join(folder, f"{place}-{number}"))})
-        if found[-1]["error"]:
-            json.dump(found, open(report, "w"))
-            sys.exit()
-json.dump(found, open(report, "w"))
+runs, tables, found = int(sys.argv[1]), sys.argv[2:], []
+code = compile(open("job.py", encoding="utf-8").read(), "job.py", "exec")
+for number in range(runs * (len(tables) + 1)):
+    if number == runs * len(tables):
+        random.random = random.SystemRandom.random = rigged
+    cast, low = [], (0.03, 0.5, 0.97)[number % 3]
+    found.append(once(code, tables[min(number // runs, len(tables) - 1)]))
+    if found[-1]["error"] and number < runs * len(tables):
+        break
+json.dump(found, open("report.json", "w"))
 """
 
 
@@ -189,15 +181,24 @@ def _judge_3(answer: object) -> Reply:
         return wrong(f"Python cannot read it: {error.msg}, in line {error.lineno}.")
     if "resolve_dataset_file_path" not in answer:
         return wrong('It must find the table with sy.resolve_dataset_file_path("patients"), there and here.')
-    _demand_syft()
     found, truths = _try_out(answer)
-    reply = _of_leaks(found)
+    honest, rigged = found[: _TABLES * _RUNS], found[_TABLES * _RUNS :]
+    reply = _of_leaks(honest)
     if reply is None:
-        answers = [json.loads(run["files"][_RESULT])["died"] - truths[run["table"]] for run in found]
-        reply = _of_noise(np.array(answers, dtype=float).reshape(-1, _RUNS))
+        reply = _of_noise(np.reshape([_died(run) for run in honest], (-1, _RUNS)) - truths[:, np.newaxis])
+    far = [abs(_died(run) - truths[-1]) for run in rigged if run["rigged"] and _FORM.fullmatch(run["answer"])]
+    if reply.right and far and not 15 / _EPSILON < max(far) < 250 / _EPSILON:
+        return wrong(
+            f"In {len(honest):,} runs its noise is as asked. But with dice that fall as far out as dice can, it is off "
+            f"by {max(far):,.0f} at most: what is very rare gives a patient away. Cut no tail, and add none."
+        )
     if reply.right and "laplace" in answer.lower() and "opendp" not in answer.lower():
         return right(f"{reply.text} {_ROUNDED}")
     return reply
+
+
+def _died(run: dict[str, Any]) -> float:
+    return json.loads(run["answer"])["died"]
 
 
 _ROUNDED = (
@@ -206,51 +207,40 @@ _ROUNDED = (
 )
 
 
-def _demand_syft() -> None:
-    from ppml_helpers.errors import DatasiteError
-    from ppml_helpers.owner_in_control.syft_client import demand_syft
+def _try_out(code: str) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Run a job many times on tables of invented patients, as the gate would; give what it left, and the truths."""
+    from ppml_helpers.owner_in_control import attacks, mock_patients, runner
 
-    try:
-        demand_syft()
-    except DatasiteError as error:
-        raise NotAnAnswer(f"it cannot be tried on this computer. {str(error).removesuffix('.')}") from None
+    tables = {f"{n}.csv": mock_patients(attacks.ASKED, rows=_PATIENTS, seed=10 + n) for n in range(_TABLES)}
+    for table in tables.values():
+        table.loc[20:, "dzgroup"] = "Coma"  # so many that hardly an answer is below 0: some jobs cut there
+    texts = {name: table.to_csv(index=False) for name, table in tables.items()} | {"job.py": code, "try.py": _DRIVER}
+    with tempfile.TemporaryDirectory() as folder:
+        ended = runner.run(
+            Path(folder),
+            [sys.executable, "try.py", str(_RUNS), *tables],
+            {name: text.encode() for name, text in texts.items()},
+            limits=runner.Limits(seconds=_TIMEOUT),
+        )
+    if ended.why == "seconds":
+        raise NotAnAnswer(f"{_TABLES * _RUNS:,} runs of this job take longer than {_TIMEOUT} seconds")
+    if ended.status != "done" or not ended.files.get("report.json"):
+        raise NotAnAnswer("this job ended the process that ran it")
+    truths = [table.hospdead[table.dzgroup == "Coma"].sum() for table in tables.values()]
+    return json.loads(ended.files["report.json"]), np.array(truths)
 
 
-_RESULT = os.path.join("outputs", "result.json")
+def _with_syft(judge: Callable[[object], Reply]) -> Callable[[object], Reply]:
+    """Say in a reply why syft, or a job, cannot be run on this computer."""
 
-
-def _try_out(code: str) -> tuple[list[dict[str, Any]], list[int]]:
-    """Run a job many times on tables of invented patients, as a hospital would; give what it left, and the truths."""
-    from ppml_helpers.owner_in_control import Network, attacks, mock_patients, runner
-
-    tables = [mock_patients(attacks.ASKED, rows=_PATIENTS, seed=10 + number) for number in range(_TABLES)]
-    with Network() as network, tempfile.TemporaryDirectory() as folder:
-        hospital = network.hospital("exercise")
-        network.publish(hospital, "patients", private=tables[0], mock=tables[0])
-        [private] = (hospital.syftbox_folder / hospital.email / "private").rglob("*.csv")
-        scratch = Path(folder)
-        (scratch / "job.py").write_text(code, encoding="utf-8")
-        (scratch / "runs").mkdir()
-        paths = [scratch / f"{number}.csv" for number in range(_TABLES)]
-        for path, table in zip(paths, tables, strict=True):
-            table.to_csv(path, index=False)
-        where = {"SYFTBOX_FOLDER": str(hospital.syftbox_folder), "SYFTBOX_EMAIL": hospital.email}
-        settings = {**runner.environment(str(scratch)), **where, "SYFT_IS_IN_JOB": "true"}
-        places = (scratch / "job.py", private, _RUNS, scratch / "runs", scratch / "report.json", *paths)
+    def judged(answer: object) -> Reply:
         try:
-            subprocess.run(
-                [sys.executable, "-c", _DRIVER, *map(str, places)],
-                env=settings,
-                timeout=_TIMEOUT,
-                capture_output=True,
-                check=True,
-            )
-        except subprocess.TimeoutExpired:
-            raise NotAnAnswer(f"{_TABLES * _RUNS} runs of this job take longer than {_TIMEOUT} seconds") from None
-        except subprocess.CalledProcessError:
-            raise NotAnAnswer("this job ended the process that ran it") from None
-        found = json.loads((scratch / "report.json").read_text(encoding="utf-8"))
-    return found, [int(table.hospdead[table.dzgroup == "Coma"].sum()) for table in tables]
+            demand_syft()
+            return judge(answer)
+        except DatasiteError as error:
+            raise NotAnAnswer(f"it cannot be tried on this computer. {str(error).removesuffix('.')}") from None
+
+    return judged
 
 
 def _of_leaks(found: list[dict[str, Any]]) -> Reply | None:
@@ -264,28 +254,28 @@ def _of_leaks(found: list[dict[str, Any]]) -> Reply | None:
         return wrong(
             "It prints something. What a job prints lies in the log, and goes to the researcher: print nothing."
         )
-    strays = sorted({name for run in found for name in run["files"]} - {_RESULT})
+    strays = sorted({name for run in found for name in run["left"]} - {"outputs/result.json"})
     if strays:
         return wrong(f"Besides its answer it leaves {strays[0]!r}, and that goes to the researcher as well.")
-    if any(_RESULT not in run["files"] for run in found):
+    if any("outputs/result.json" not in run["left"] for run in found):
         return wrong("It leaves no outputs/result.json, the one file that is to be released.")
-    for run in found:
+    texts = [run["answer"] for run in found]
+    for text in texts:
         try:
-            content = json.loads(run["files"][_RESULT])
+            content = json.loads(text)
         except ValueError:
             return wrong("outputs/result.json holds no JSON: write it with json.dump.")
         if not isinstance(content, dict) or set(content) != {"died"}:
             return wrong('outputs/result.json must hold {"died": ...} and nothing else: what was not asked may leak.')
-        if isinstance(content["died"], bool) or not isinstance(content["died"], int | float):
-            return wrong('The value of "died" must be a number.')
-        if not math.isfinite(content["died"]):
+        died = content["died"]
+        if isinstance(died, bool) or not isinstance(died, int | float) or not math.isfinite(died):
             return wrong('The value of "died" must be a finite number.')
-        if content["died"] % 1:
+        if died % 1:
             return wrong(
                 "Its answers have decimals. Noise with decimals leaks in the last digits (chapter 04): round, or "
                 "draw whole numbers."
             )
-    forms = {_FORM.fullmatch(run["files"][_RESULT]) and _NUMBER.sub("", run["files"][_RESULT]) for run in found}
+    forms = {_FORM.fullmatch(text) and _NUMBER.sub("", text) for text in texts}
     if None in forms or len(forms) > 1:
         return wrong(
             "Two runs write their answer in different forms, or one in a form of its own: white space, zeros at the "
@@ -420,7 +410,6 @@ def _judge_4(answer: object) -> Reply:
     if not isinstance(answer, list | tuple) or not answer or not all(isinstance(rule, Mapping) for rule in answer):
         raise NotAnAnswer("a rule is a dict with the keys 'pattern' and 'access'")
     rules = [dict(rule) for rule in answer]
-    _demand_syft()
     granted = who_may(rules)
     writers = {path: who for path, who in who_may(rules, "write").items() if who}
     if granted == READS and not writers:
@@ -491,7 +480,7 @@ EXERCISES = (
             "Take the noisy count of this chapter. Whom does it count, and for which epsilon?",
             'row["dzgroup"] is "Coma"; geometric() divides by epsilon; and no print.',
         ),
-        judge=_judge_3,
+        judge=_with_syft(_judge_3),
     ),
     Exercise(
         name="10.4",
@@ -500,6 +489,6 @@ EXERCISES = (
             'A rule is {"pattern": "results/summary.json", "access": {"read": [...]}}; three of them are enough.',
             "Rita's folder has a folder in it: that takes **. Draft and table need no rule.",
         ),
-        judge=_judge_4,
+        judge=_with_syft(_judge_4),
     ),
 )

@@ -160,22 +160,22 @@ def test_a_wrong_answer_gets_its_own_sentence(
 @pytest.mark.parametrize(
     ("left", "words"),
     [
-        ({}, "leaves no outputs/result.json"),
-        ({"outputs/result.json": "17"}, "and nothing else"),
-        ({"outputs/result.json": "died: 17"}, "holds no JSON"),
-        ({"outputs/result.json": '{"died": 17, "patients": 200}'}, "and nothing else"),
-        ({"outputs/result.json": '{"died": "17"}'}, "must be a number"),
-        ({"outputs/result.json": '{"died": true}'}, "must be a number"),
-        ({"outputs/result.json": '{"died": NaN}'}, "finite"),
-        ({"outputs/result.json": '{"died": 17.5}'}, "decimals"),
-        ({"outputs/result.json": '{"died":17}'}, "different forms"),
-        ({"outputs/result.json": '{"died": 17}', "outputs/rows.json": "[]"}, "rows.json"),
+        ({"left": []}, "leaves no outputs/result.json"),
+        ({"answer": "17"}, "and nothing else"),
+        ({"answer": "died: 17"}, "holds no JSON"),
+        ({"answer": '{"died": 17, "patients": 200}'}, "and nothing else"),
+        ({"answer": '{"died": "17"}'}, "must be a finite number"),
+        ({"answer": '{"died": true}'}, "must be a finite number"),
+        ({"answer": '{"died": NaN}'}, "finite"),
+        ({"answer": '{"died": 17.5}'}, "decimals"),
+        ({"answer": '{"died":17}'}, "different forms"),
+        ({"left": ["outputs/rows.json", "outputs/result.json"]}, "rows.json"),
     ],
 )
-def test_10_3_says_what_is_wrong_with_what_a_job_leaves(left: dict[str, str], words: str) -> None:
-    fine = {"said": "", "error": "", "files": {"outputs/result.json": '{"died": 17}'}}
-    assert chapter_10._of_leaks([fine, {**fine, "files": {"outputs/result.json": '{"died": -3}'}}]) is None
-    found = chapter_10._of_leaks([fine, {**fine, "files": left}])
+def test_10_3_says_what_is_wrong_with_what_a_job_leaves(left: dict[str, Any], words: str) -> None:
+    fine = {"said": "", "error": "", "left": ["outputs/result.json"], "answer": '{"died": 17}'}
+    assert chapter_10._of_leaks([fine, {**fine, "answer": '{"died": -3}'}]) is None
+    found = chapter_10._of_leaks([fine, {**fine, **left}])
     assert found is not None
     assert words in found.text
 
@@ -206,6 +206,31 @@ NOISES = [
 def test_10_3_says_what_is_wrong_with_the_noise(noise: Callable[[np.random.Generator], Any], words: str) -> None:
     for seed in range(20):
         assert words in chapter_10._of_noise(noise(np.random.default_rng(seed)).astype(float)).text
+
+
+@pytest.mark.parametrize(
+    ("noise", "words"),
+    [
+        ("max(-30, min(30, geometric() - geometric()))", "it is off by 30 at most"),
+        ("geometric() - geometric() + 10**6 * (random.random() < 1e-6)", "it is off by 1,000"),
+    ],
+)
+def test_10_3_sees_rare_answers_by_dice_that_fall_far_out(noise: str, words: str) -> None:
+    assert words in reply("10.3", job(WRITE, noise))
+
+
+BY_TRIALS = """
+def geometric():
+    trials = 0
+    while random.random() < math.exp(-0.25):
+        trials += 1
+    return trials
+"""
+
+
+def test_noise_by_trials_is_right_and_cut_answers_below_0_are_not_held_against_a_job() -> None:
+    code = GOOD.replace("rows = ", f"{BY_TRIALS}\nrows = ").replace("answer = died + ", "answer = max(0, died + ")
+    assert reply("10.3", code.replace("\njson.dump", ")\njson.dump")) == ""
 
 
 def test_laplace_noise_that_is_rounded_is_called_another_mechanism() -> None:
