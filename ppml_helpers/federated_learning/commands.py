@@ -35,12 +35,11 @@ def server(port: int, keys: Keys, door: bool = True) -> list[str]:
     return _words(*guard, "flower-superlink", "--host", ADDRESS, "--port", port, *tls, *rules)
 
 
-def hospital(
-    port: int, own_port: int, authority: Path, key: Path | None, settings: Mapping[str, str | int]
-) -> list[str]:
+def hospital(port: int, own_port: int, authority: Path, key: Path | None, settings: Path) -> list[str]:
     """Start a hospital: it calls the server, nobody calls it; `own_port` serves the programs it starts itself.
 
-    Without a key it comes to be refused. `settings` is the node config: what the app may know of this hospital.
+    Without a key it comes to be refused. `settings` holds the node config: what the app may know of this hospital. It
+    is a file, because everybody on a machine can list command lines, and this holds the key of an identity.
     """
     place = ["--superlink", f"{ADDRESS}:{port}", "--host", ADDRESS, "--port", own_port]
     trust = ["--root-certificates", authority]
@@ -48,13 +47,13 @@ def hospital(
         own, own_key = (key.with_name(key.name + end) for end in (".crt", ".tls"))
         trust += ["--auth-supernode-private-key", key]
         trust += ["--ssl-ca-certfile", own, "--ssl-certfile", own, "--ssl-keyfile", own_key]
-    about = ["--max-wait-time", PATIENCE, "--node-config", in_toml(settings)]
+    about = ["--max-wait-time", PATIENCE, "--node-config", settings]
     return _words(*_BEHIND_DOOR, "flower-supernode", *place, *trust, *about)
 
 
-def run(app: Path, run_config: Mapping[str, int | float | str]) -> list[str]:
-    """Submit a run of the app and repeat the server's log until it ends."""
-    return _words("flwr", "run", app, CONNECTION, "--stream", "--run-config", in_toml(run_config))
+def run(app: Path, settings: Path) -> list[str]:
+    """Submit a run of the app, with the run config in a file, and repeat the server's log until it ends."""
+    return _words("flwr", "run", app, CONNECTION, "--stream", "--run-config", settings)
 
 
 def control(port: int, token: str | None, authority: Path | None = None) -> ControlHttpClient:
@@ -91,15 +90,9 @@ def credentials(port: int, token: str) -> str:
     return json.dumps({f"{place}.{name}": base64.b64encode(value).decode() for name, value in account.items()})
 
 
-def in_toml(values: Mapping[str, int | float | str]) -> str:
-    """Write node config or run config as Flower reads it: in TOML, but without a quotation mark inside a text."""
-    return " ".join(f"{name}={_quoted(value)}" for name, value in values.items())
-
-
-def _quoted(value: int | float | str) -> str:
-    if not isinstance(value, str):
-        return json.dumps(value)
-    return '"' + json.dumps(value, ensure_ascii=False)[1:-1].replace(r"\"", r"\u0022") + '"'
+def in_toml(values: Mapping[str, int | float | str]) -> bytes:
+    """Write node config or run config as Flower reads it from a file; a text looks alike in TOML and in JSON."""
+    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items()).encode()
 
 
 def _words(*words: object) -> list[str]:

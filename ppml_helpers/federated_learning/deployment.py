@@ -28,7 +28,7 @@ from ppml_helpers.federated_learning import certificates, commands, flower_log, 
 from ppml_helpers.federated_learning.hospitals import Hospital, check, write
 from ppml_helpers.federated_learning.process_group import ProcessGroup
 from ppml_helpers.federated_learning.results import FederatedRun
-from ppml_helpers.federated_learning.run_config import APP, complete, node_config
+from ppml_helpers.federated_learning.run_config import APP, complete, node_configs
 from ppml_helpers.files import write_secret
 
 START_LIMIT = 90.0  # seconds until a process must be ready; 15 are the rule on a busy machine
@@ -183,7 +183,8 @@ class Deployment:
         out = group.folder / f"{name}.npz"
         chosen = complete(self.hospitals, config) | {"out": str(out)}
         self._runs += 1
-        group.start(name, commands.run(APP, chosen))
+        settings = write_secret(group.folder / f"{name}.toml", commands.in_toml(chosen))
+        group.start(name, commands.run(APP, settings))
         try:
             reason = self._watch(name, int(chosen["num-server-rounds"]), limit, progress)
         except KeyboardInterrupt:
@@ -202,7 +203,8 @@ class Deployment:
 
     def _prepare(self, folder: Path) -> None:
         self._keys = certificates.make_keys(folder, len(self.hospitals))
-        self._tables = write(self.hospitals, folder)
+        for number, about in enumerate(node_configs(write(self.hospitals, folder))):
+            write_secret(folder / f"{_name(number)}.toml", commands.in_toml(about))
         home = folder / "flower"
         home.mkdir(mode=0o700)
         (home / "config.toml").write_text(commands.connection(self.port, self._keys.authority), "utf-8")
@@ -221,8 +223,8 @@ class Deployment:
         return commands.control(self.port, self.token, self._keys.authority)
 
     def _launch(self, name: str, number: int, authority: Path, key: Path | None) -> None:
-        about = node_config(number, len(self.hospitals), self._tables[number])
-        self._group.start(name, commands.hospital(self.port, free_port(), authority, key, about))
+        settings = self._group.folder / f"{_name(number)}.toml"
+        self._group.start(name, commands.hospital(self.port, free_port(), authority, key, settings))
 
     def _await(self, name: str, ready: Callable[[str], bool], failed: str) -> None:
         """Wait until a process's log says that it is ready, or say why it never will be."""

@@ -25,7 +25,6 @@ from types import MappingProxyType
 from typing import Any
 
 import psutil
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.app.exception import AppExitException
 from flwr.clientapp import ClientApp
@@ -42,7 +41,7 @@ from ppml_helpers.federated_learning.app.federated_hospitals.server_app import c
 from ppml_helpers.federated_learning.app.federated_hospitals.task import RunError
 from ppml_helpers.federated_learning.hospitals import Hospital
 from ppml_helpers.federated_learning.results import FederatedRun, RunStopped
-from ppml_helpers.federated_learning.run_config import complete, node_config
+from ppml_helpers.federated_learning.run_config import complete, node_configs
 
 LOST = "lost"  # a hook's answer: the reply never arrives
 _FOLDER = "ppml-hospitals-"  # and the number of the process that works in it
@@ -196,17 +195,8 @@ def _context(
 
 
 def _nodes(paths: list[Path], run_config: Mapping[str, Any]) -> dict[int, Context]:
-    """Return what each hospital's node knows, by node id; the hospitals know each other before the run."""
-    identities = [Ed25519PrivateKey.generate() for _ in paths]
-    public = [key.public_key().public_bytes_raw().hex() for key in identities]
-    return {
-        number + 1: _context(
-            number + 1,
-            run_config,
-            node_config(number, len(paths), path) | {"identities": " ".join([key.private_bytes_raw().hex(), *public])},
-        )
-        for number, (path, key) in enumerate(zip(paths, identities, strict=True))
-    }
+    """Return what each hospital's node knows, by node id."""
+    return {node: _context(node, run_config, knows) for node, knows in enumerate(node_configs(paths), start=1)}
 
 
 class InProcessGrid(Grid):

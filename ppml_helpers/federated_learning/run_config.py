@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from ppml_helpers.errors import FederationError
 from ppml_helpers.federated_learning.app.federated_hospitals.settings import Settings
 from ppml_helpers.federated_learning.app.federated_hospitals.task import RunError
@@ -39,11 +41,18 @@ def complete(hospitals: Sequence[Hospital], config: Mapping[str, Any] | None = N
         raise FederationError(str(error)) from None
 
 
-def node_config(number: int, hospitals: int, table: Path) -> dict[str, str | int]:
-    """Return what the node of a simulated hospital knows, in this process and as one of its own.
+def node_configs(tables: Sequence[Path]) -> list[dict[str, str | int]]:
+    """Return what the node of each simulated hospital knows, in this process and as one of its own.
 
+    The hospitals know each other before the run: each has an identity, and the public half of all (see `client_app`).
     The secret makes its noise under "dp" repeatable, for lessons. A real hospital gets none: its noise comes from the
     operating system.
     """
-    own = {"table": str(table), "partition-id": number, "num-partitions": hospitals}
-    return own | {"noise-secret": f"simulated hospital {number}"}
+    identities = [Ed25519PrivateKey.generate() for _ in tables]
+    public = [key.public_key().public_bytes_raw().hex() for key in identities]
+    return [
+        {"table": str(table), "partition-id": number, "num-partitions": len(tables)}
+        | {"noise-secret": f"simulated hospital {number}"}
+        | {"identities": " ".join([key.private_bytes_raw().hex(), *public])}
+        for number, (table, key) in enumerate(zip(tables, identities, strict=True))
+    ]

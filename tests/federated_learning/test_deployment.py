@@ -30,7 +30,7 @@ from ppml_helpers.errors import FederationError
 from ppml_helpers.federated_learning import certificates, commands, door, flower_log, hospitals
 from ppml_helpers.federated_learning.deployment import Deployment
 from ppml_helpers.federated_learning.process_group import ProcessGroup, marked
-from ppml_helpers.federated_learning.run_config import complete, node_config
+from ppml_helpers.federated_learning.run_config import complete, node_configs
 from ppml_helpers.processes import alive
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -91,11 +91,15 @@ def test_flower_reads_node_config_and_run_config_as_they_were_meant(tmp_path: Pa
     from flwr.common.config import parse_config_args
 
     odd = 'it\'s a "folder" with =, blanks, é and 🏥'
-    about = node_config(1, 4, tmp_path / odd / "hospital-1.npz")
-    command = commands.hospital(8123, 8124, keys.authority, keys.hospitals[1], about)
-    assert parse_config_args([command[command.index("--node-config") + 1]]) == about
+    (tmp_path / odd).mkdir()
+    about = node_configs([tmp_path / odd / f"hospital-{number}.npz" for number in range(4)])
     chosen = complete(hospitals.simulated(n=2), {"learning-rate": 1e-05, "out": f"{odd}/run.npz"})
-    assert parse_config_args([commands.in_toml(chosen)]) == chosen
+    file = tmp_path / odd / "settings.toml"
+    for values in (*about, chosen):
+        file.write_bytes(commands.in_toml(values))
+        hospital, run = commands.hospital(8123, 8124, *keys[:2], file), commands.run(tmp_path, file)
+        for words, option in ((hospital, "--node-config"), (run, "--run-config")):
+            assert parse_config_args([words[words.index(option) + 1]]) == values
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_the_server_demands_keys_and_tls_and_serves_this_computer_alone(keys: ce
     command = commands.server(8123, keys)
     rules = {"--submit-token", "--enable-supernode-auth", "--disable-runtime-dependency-installation"}
     assert rules | {"--ssl-certfile"} <= set(command)
-    for words in (command, commands.hospital(1, 2, keys.authority, keys.hospitals[0], {})):
+    for words in (command, commands.hospital(1, 2, keys.authority, keys.hospitals[0], keys.token)):
         assert words[words.index("--host") + 1] == "127.0.0.1", "not the whole network"
         assert "--ssl-certfile" in words
         assert "--insecure" not in words

@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import tomllib
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -38,6 +40,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals as on Linux and
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = {"num-server-rounds": 2, "evaluate-every": 2, "seed": 7}
+MASKED = {"num-server-rounds": 1, "evaluate-every": 2, "seed": 7, "protection": "masks"}
 
 PROGRAM = """
 import json, os, signal, sys
@@ -84,7 +87,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Pop
     odd.mkdir()
     proxies = dict.fromkeys(("http_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"), "socks5://127.0.0.1:9")
     surrounding = os.environ | proxies | {"TMPDIR": str(odd), "HOME": "/nowhere", "FLWR_DATABASE": "/nowhere/x.db"}
-    command = [sys.executable, "-c", PROGRAM, json.dumps(CONFIG)]
+    command = [sys.executable, "-c", PROGRAM, json.dumps(MASKED)]
     running = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, env=surrounding)
     yield running
     running.kill()
@@ -201,7 +204,7 @@ def reads(path):
         return False
 
 files = {word for words in lists.values() for word in words if word.startswith("/") and "federation-" in word}
-files |= {json.loads(table) for words in lists.values() for table in re.findall('table=("[^"]*")', " ".join(words))}
+files |= {word.replace(".toml", ".npz") for word in files}
 files |= {f"/proc/{pid}/environ" for pid in lists}
 print(json.dumps({"uid": os.getuid(), "said": said, "codes": open_to_all, "ports": len(ports), "files": len(files),
                   "read": sorted(filter(reads, files))}))
@@ -232,6 +235,43 @@ def test_a_stranger_on_this_machine_runs_nothing_and_fetches_nothing(
     else:
         assert got["files"] >= 10
         assert got["read"] == []
+
+
+PUPPETS = """
+
+from . import masking, secure_aggregation
+
+_register, _ask = secure_aggregation._Sum._register, secure_aggregation._Sum._ask
+
+
+def puppets(self, replies):
+    others = {number: masking.MaskingHospital(number, len(replies)) for number in range(1, len(replies))}
+    return _register(self, replies) | {number: other.public_keys for number, other in others.items()}
+
+
+def ask(self, kind, contents):  # the others would say that these are not their keys
+    return _ask(self, kind, {0: contents[0]} if kind == secure_aggregation.SHARES else contents)
+
+
+secure_aggregation._Sum._register, secure_aggregation._Sum._ask = puppets, ask
+"""
+
+
+def test_a_server_with_puppets_reads_no_hospital_behind_masks(
+    network: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its part of the app was rewritten: it names keys of hospitals that do not exist to the only one that does."""
+    listed = [word for one in marked(network._processes.mark) for word in one.cmdline()]
+    settings = network._processes.folder / "hospital-0.toml"
+    assert str(settings) in listed
+    private = tomllib.loads(settings.read_text("utf-8"))["identities"].split()[0]
+    assert not any(private in word for word in listed), "every user of a machine may list these"
+    shutil.copytree(deployment.APP, tmp_path / "app")
+    with (tmp_path / "app" / "federated_hospitals" / "server_app.py").open("a") as server:
+        server.write(PUPPETS)
+    monkeypatch.setattr(deployment, "APP", tmp_path / "app")
+    with pytest.raises(RunStopped, match=r"Hospital 0: The keys named as hospital 1's are not signed by it"):
+        network.run(MASKED, timeout=900.0)
 
 
 def test_flower_as_it_is_delivered_takes_a_run_from_everybody(network: Deployment) -> None:
@@ -313,7 +353,7 @@ def test_interrupts_and_lost_hospitals_keep_the_rounds_and_a_killed_program_leav
     assert interrupted["said"] == "The run was interrupted before its last round was complete."
     assert lost["said"].startswith("Hospital 1 ended during the run. Stop this deployment and start a new one")
     assert interrupted["kept"][0] == lost["kept"][0] == 1
-    assert lost["again"] == in_process.run(hospitals.simulated(n=2), CONFIG).sha256
+    assert lost["again"] == in_process.run(hospitals.simulated(n=2), MASKED).sha256, "the masks come off over TLS too"
     assert lost["connected"] == [0]
     assert after["refused"].startswith("Hospital 1 cannot take part")
     assert at_work == {"at": "round 1 of 50"}
