@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "scoreboard": ["Row"],
         "report": ["Section"],
         "review": ["Review", "export_review"],
+        "table": ["Table"],
         "worksheet": ["ReviewWorksheet"],
     },
 )
