@@ -120,56 +120,41 @@ _TABLES, _RUNS = 8, 150  # so many tables of invented patients, and runs on each
 _TIMEOUT = 180  # seconds, for all runs together: some 8 on a computer that has nothing else to do
 _FALSE_ALARM = 1e-5  # how often a right job is refused by chance
 
-# Runs the job again and again in one process, each time in a new folder: importing syft takes most of the time. The
-# clock and the number of the process stand still, so that noise that comes from them is the same in every run. In the
+# Runs the job again and again in one process, each time in a new folder: importing syft takes most of the time. In the
 # last runs Python's dice fall to the ends of their range, mostly to the one, to the other, or to both: noise that is
 # made from them shows how far it reaches.
 _DRIVER = """
-import contextlib, datetime, io, json, os, random, shutil, sys, time
+import json, os, random, shutil, sys
 import pandas, syft
-
-class Still(datetime.datetime):
-    now = today = utcnow = classmethod(lambda kind, tz=None: kind(2026, 1, 1, tzinfo=tz))
-
-datetime.datetime, os.getpid, moment, home = Still, lambda: 1, time.localtime(0), os.getcwd()
-for name in ("time", "perf_counter", "monotonic", "process_time", "thread_time", "clock_gettime"):
-    for unit in ("", "_ns"):
-        setattr(time, name + unit, lambda *_: 1)
-time.localtime = time.gmtime = lambda *_: moment
-time.ctime = time.asctime = time.strftime = lambda *_: "1"
 
 def rigged(*_):
     cast.append(2.0**-50 if os.urandom(1)[0] < 256 * low else 1 - 2.0**-50)
     return cast[-1]
 
-def once(code, table):
-    shutil.rmtree("run", ignore_errors=True)
+runs, tables, found = int(sys.argv[1]), [os.path.abspath(name) for name in sys.argv[2:]], []
+home, code = os.getcwd(), compile(open("job.py", encoding="utf-8").read(), "job.py", "exec")
+honest, sys.stderr = runs * len(tables), sys.stdout
+for number in range(honest + runs):
+    table, cast, low = tables[min(number, honest - 1) // runs], [], (0.03, 0.5, 0.97)[number % 3]
+    if number == honest:
+        random.random = random.SystemRandom.random = rigged
+    syft.resolve_dataset_file_path = lambda name, **_: {"patients": table}[name]
     os.makedirs("run/outputs")
     os.chdir("run")
-    syft.resolve_dataset_file_path = lambda name, **_: {"patients": os.path.join(home, table)}[name]
-    said, error, answer = io.StringIO(), "", ""
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        try:
-            exec(code, {"__name__": "__main__"})
-        except BaseException as reason:
-            error = f"{type(reason).__name__}: {reason}"
+    try:
+        exec(code, {"__name__": "__main__"})
+    except Exception:
+        if number < honest:
+            raise
     os.chdir(home)
     left = [os.path.relpath(os.path.join(place, name), "run") for place, _, names in os.walk("run") for name in names]
-    if "outputs/result.json" in left:
-        answer = open("run/outputs/result.json", errors="replace", newline="").read(1000)
-    return {"said": said.getvalue()[:100], "error": error, "left": left, "answer": answer, "rigged": bool(cast)}
-
-runs, tables, found = int(sys.argv[1]), sys.argv[2:], []
-code = compile(open("job.py", encoding="utf-8").read(), "job.py", "exec")
-for number in range(runs * (len(tables) + 1)):
-    if number == runs * len(tables):
-        random.random = random.SystemRandom.random = rigged
-    cast, low = [], (0.03, 0.5, 0.97)[number % 3]
-    found.append(once(code, tables[min(number // runs, len(tables) - 1)]))
-    if found[-1]["error"] and number < runs * len(tables):
-        break
+    has_answer = "outputs/result.json" in left
+    answer = open("run/outputs/result.json", errors="replace", newline="").read(1000) if has_answer else ""
+    found.append({"left": left, "answer": answer, "rigged": bool(cast)})
+    shutil.rmtree("run")
 json.dump(found, open("report.json", "w"))
 """
+_CLOCK = re.compile(r"\b(time|datetime|getpid)\b")
 
 
 def _judge_3(answer: object) -> Reply:
@@ -181,9 +166,11 @@ def _judge_3(answer: object) -> Reply:
         return wrong(f"Python cannot read it: {error.msg}, in line {error.lineno}.")
     if "resolve_dataset_file_path" not in answer:
         return wrong('It must find the table with sy.resolve_dataset_file_path("patients"), there and here.')
-    found, truths = _try_out(answer)
+    if _CLOCK.search(answer):
+        return wrong("It looks at the clock or at its process. Noise from the clock can be guessed, and taken off.")
+    found, truths, said = _try_out(answer)
     honest, rigged = found[: _TABLES * _RUNS], found[_TABLES * _RUNS :]
-    reply = _of_leaks(honest)
+    reply = _of_leaks(honest, said)
     if reply is None:
         reply = _of_noise(np.reshape([_died(run) for run in honest], (-1, _RUNS)) - truths[:, np.newaxis])
     far = [abs(_died(run) - truths[-1]) for run in rigged if run["rigged"] and _FORM.fullmatch(run["answer"])]
@@ -207,27 +194,26 @@ _ROUNDED = (
 )
 
 
-def _try_out(code: str) -> tuple[list[dict[str, Any]], np.ndarray]:
-    """Run a job many times on tables of invented patients, as the gate would; give what it left, and the truths."""
+def _try_out(code: str) -> tuple[list[dict[str, Any]], np.ndarray, str]:
+    """Run a job many times on invented patients, as the gate would; give what it left, the truths, what it printed."""
     from ppml_helpers.owner_in_control import attacks, mock_patients, runner
 
     tables = {f"{n}.csv": mock_patients(attacks.ASKED, rows=_PATIENTS, seed=10 + n) for n in range(_TABLES)}
     for table in tables.values():
         table.loc[20:, "dzgroup"] = "Coma"  # so many that hardly an answer is below 0: some jobs cut there
     texts = {name: table.to_csv(index=False) for name, table in tables.items()} | {"job.py": code, "try.py": _DRIVER}
+    texts = {name: text.encode() for name, text in texts.items()}
+    command, limits = [sys.executable, "try.py", str(_RUNS), *tables], runner.Limits(seconds=_TIMEOUT)
     with tempfile.TemporaryDirectory() as folder:
-        ended = runner.run(
-            Path(folder),
-            [sys.executable, "try.py", str(_RUNS), *tables],
-            {name: text.encode() for name, text in texts.items()},
-            limits=runner.Limits(seconds=_TIMEOUT),
-        )
+        ended = runner.run(Path(folder), command, texts, limits=limits)
     if ended.why == "seconds":
         raise NotAnAnswer(f"{_TABLES * _RUNS:,} runs of this job take longer than {_TIMEOUT} seconds")
-    if ended.status != "done" or not ended.files.get("report.json"):
+    said = ended.logs["stdout"].strip()
+    if not said and not ended.files.get("report.json"):
         raise NotAnAnswer("this job ended the process that ran it")
     truths = [table.hospdead[table.dzgroup == "Coma"].sum() for table in tables.values()]
-    return json.loads(ended.files["report.json"]), np.array(truths)
+    found = json.loads(ended.files.get("report.json") or "[]")
+    return found, np.array(truths), said
 
 
 def _with_syft(judge: Callable[[object], Reply]) -> Callable[[object], Reply]:
@@ -243,14 +229,13 @@ def _with_syft(judge: Callable[[object], Reply]) -> Callable[[object], Reply]:
     return judged
 
 
-def _of_leaks(found: list[dict[str, Any]]) -> Reply | None:
-    last = found[-1]
-    if last["error"]:
+def _of_leaks(found: list[dict[str, Any]], said: str) -> Reply | None:
+    if not found:
         return wrong(
-            f"On invented patients the job stops with {last['error'][:120]!r}. A traceback goes into the log, and "
-            f"the log to the researcher."
+            f"On invented patients the job stops with {said.splitlines()[-1][:120]!r}. A traceback goes into the log, "
+            f"and the log to the researcher."
         )
-    if any(run["said"] for run in found):
+    if said:
         return wrong(
             "It prints something. What a job prints lies in the log, and goes to the researcher: print nothing."
         )
@@ -299,8 +284,8 @@ def _of_noise(errors: np.ndarray) -> Reply:
         )
     if not np.ptp(errors, axis=1).all():
         return wrong(
-            "On one table its noise is the same in every run. It comes from a seed, from the clock or from the table, "
-            "and who knows that takes it off. Draw it from the operating system."
+            "On one table its noise is the same in every run. It comes from a seed or from the table, and "
+            "who knows that takes it off. Draw it from the operating system."
         )
     if errors.min() == 0 or errors.max() == 0:
         return wrong("Its noise goes one way only: the answer is a bound of the count, and a sure one. Draw both ways.")
@@ -323,44 +308,32 @@ def _of_noise(errors: np.ndarray) -> Reply:
             f"It is off by {spread:.1f} on average, and {wanted:.0f} would do for epsilon {_EPSILON}. More noise "
             f"than needed is paid for in answers, not in budget."
         )
-    if max(_fit(errors.ravel(), below) for below in _BELOW) >= _FALSE_ALARM:
-        return right(
-            f"In {errors.size:,} runs on invented patients it printed nothing, left one file, and its noise fits that "
-            f"of epsilon {_EPSILON}, off by about {wanted:.0f}. (Runs show no rare answers: an owner reads the code.)"
+    if _fit(errors.ravel()) < _FALSE_ALARM:
+        return wrong(
+            f"It is off by {spread:.1f} on average, as asked, but its noise is not of the shape that keeps epsilon. "
+            f"(Gaussian noise keeps an epsilon only with a delta.) Use the two-sided geometric noise of chapter 04."
         )
-    return wrong(
-        f"It is off by {spread:.1f} on average, as asked, but its noise is not of the shape that keeps epsilon: far "
-        f"answers are {'rarer' if _tail(errors) < 1 else 'more frequent'} than for the geometric one. (Gaussian noise "
-        f"keeps an epsilon only with a delta.) Use the two-sided geometric noise of chapter 04."
+    return right(
+        f"In {errors.size:,} runs on invented patients it printed nothing, left one file, and its noise fits that of "
+        f"epsilon {_EPSILON}, off by about {wanted:.0f}. (Runs show no rare answers: an owner reads the code.)"
     )
 
 
-def _laplace_below(x: np.ndarray) -> np.ndarray:
-    return np.where(x < 0, np.exp(_EPSILON * np.minimum(x, 0)) / 2, 1 - np.exp(-_EPSILON * np.maximum(x, 0)) / 2)
-
-
-def _geometric_below(x: np.ndarray) -> np.ndarray:
-    a, k = math.exp(-_EPSILON), np.floor(x)
-    return np.where(k < 0, a ** np.maximum(-k, 0) / (1 + a), 1 - a ** (np.maximum(k, -1) + 1) / (1 + a))
-
-
-#: How probable noise below a number that ends in .5 is: geometric, and Laplace rounded to the nearest, down, up.
-_BELOW = (_geometric_below, *(lambda x, by=by: _laplace_below(x + by) for by in (0, 0.5, -0.5)))
 _CUTS = np.array([-15.5, -11.5, -8.5, -5.5, -3.5, -2.5, -1.5, -0.5])
 _CUTS = np.concatenate([_CUTS, -_CUTS[::-1]])
 
 
-def _fit(errors: np.ndarray, below: Callable[[np.ndarray], np.ndarray]) -> float:
-    """Return how probable it is that noise of this kind fits no better (Pearson's chi-square test)."""
-    from scipy.stats import chisquare
+def _fit(errors: np.ndarray) -> float:
+    """Return how probable it is that the right noise fits no better (Pearson's chi-square test).
+
+    That is two-sided geometric noise, or Laplace noise rounded to the nearest whole number, down, or up.
+    """
+    from scipy.stats import chisquare, dlaplace, laplace
 
     seen = np.bincount(np.searchsorted(_CUTS, errors), minlength=len(_CUTS) + 1)
-    return float(chisquare(seen, np.diff([0.0, *below(_CUTS), 1.0]) * errors.size).pvalue)
-
-
-def _tail(errors: np.ndarray) -> float:
-    """Return how often answers are off by 12 and more, in multiples of what is right."""
-    return float((np.abs(errors) >= 12).mean() / (2 * _geometric_below(np.array([-11.5]))[0]))
+    rounded = (laplace.cdf(_CUTS + by, scale=1 / _EPSILON) for by in (0, 0.5, -0.5))
+    chances = (np.diff([0, *below, 1]) for below in (dlaplace.cdf(_CUTS, _EPSILON), *rounded))
+    return max(float(chisquare(seen, chance * errors.size).pvalue) for chance in chances)
 
 
 # --- 10.4: a policy that lets exactly the stated reads through ------------------------------------------------------

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from answers import cells, reply
 
+from ppml_helpers import cohort
 from ppml_helpers.owner_in_control import Network, ReleaseGate, mock_patients, silence
 from ppml_helpers.owner_in_control import exercises as chapter_10
-from ppml_helpers.owner_in_control.attacks import ASKED, private_patients
+from ppml_helpers.owner_in_control.attacks import ASKED
 from ppml_helpers.owner_in_control.exercises import READS, THREE_JOBS
 
 RITA, EVE = "rita@university.example", "eve@university.example"
@@ -124,7 +125,7 @@ WRONG = [
     ("10.3", job(WRITE + "\nprint(rows[0])"), "print nothing"),
     ("10.3", job("answer.nothing"), "stops with"),
     ("10.3", job(WRITE, "random.Random(0).randint(1, 9)"), "from a seed"),
-    ("10.3", job(WRITE, "random.Random(__import__('time').time_ns()).randint(-9, 9)"), "from the clock"),
+    ("10.3", job(WRITE, "random.Random(__import__('time').time_ns()).randint(-9, 9)"), "Noise from the clock"),
     ("10.3", job(WRITE, "random.Random(str(rows)).randint(-9, 9)"), "or from the table"),
     ("10.3", job(WRITE + "; open('outputs/result.json', 'a').write(' ' * died)"), "white space"),
     ("10.3", job("open('outputs/result.json', 'w').write('{\"died\": %d.%s}' % (answer, '0' * died))"), "white space"),
@@ -173,9 +174,9 @@ def test_a_wrong_answer_gets_its_own_sentence(
     ],
 )
 def test_10_3_says_what_is_wrong_with_what_a_job_leaves(left: dict[str, Any], words: str) -> None:
-    fine = {"said": "", "error": "", "left": ["outputs/result.json"], "answer": '{"died": 17}'}
-    assert chapter_10._of_leaks([fine, {**fine, "answer": '{"died": -3}'}]) is None
-    found = chapter_10._of_leaks([fine, {**fine, **left}])
+    fine = {"left": ["outputs/result.json"], "answer": '{"died": 17}'}
+    assert chapter_10._of_leaks([fine, {**fine, "answer": '{"died": -3}'}], "") is None
+    found = chapter_10._of_leaks([fine, {**fine, **left}], "")
     assert found is not None
     assert words in found.text
 
@@ -194,7 +195,7 @@ NOISES = [
     (lambda rng: geometric(rng) + 100, "lie around +100"),
     (lambda rng: geometric(rng, 2), "less noise"),  # as in the chapter
     (lambda rng: geometric(rng, 8), "More noise than needed"),
-    (rounded("normal", 0, 5), "rarer than for the geometric"),
+    (rounded("normal", 0, 5), "not of the shape"),
     (rounded("uniform", -8.49, 8.49), "never off by more than 8"),
     (lambda rng: np.clip(geometric(rng), -11, 11), "never off by more than 11"),
     (rounded("laplace", 0, 4), "fits that of epsilon 0.25"),
@@ -240,7 +241,7 @@ def test_laplace_noise_that_is_rounded_is_called_another_mechanism() -> None:
 def test_a_job_that_never_ends_or_ends_its_process_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ended the process" in reply("10.3", "import os\n" + job("os._exit(3)"))
     monkeypatch.setattr(chapter_10, "_TIMEOUT", 0.5)
-    assert "take longer" in reply("10.3", "import time\n" + job("time.sleep(60)"))
+    assert "take longer" in reply("10.3", job("while True:\n    pass"))
 
 
 @pytest.mark.parametrize(("name", "answer"), [("10.3", GOOD), ("10.4", [SUMMARY, RITAS, EVES])])
@@ -254,7 +255,9 @@ def test_10_1_and_10_2_are_what_the_gate_does() -> None:
     with Network() as network:
         north, rita = network.hospital("north"), network.researcher("rita")
         network.pair()
-        network.publish(north, "patients", private_patients(400), mock_patients(ASKED, 5, 0))
+        network.publish(
+            north, "patients", cohort.load_patients()[list(ASKED)].dropna().head(400), mock_patients(ASKED, 5, 0)
+        )
         gate = ReleaseGate(north, budgets={rita.email: 1.75})
         with silence():
             for name in "ABC":
