@@ -17,11 +17,15 @@ from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock, Timeout
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-from ppml_helpers import checks, outcome, words
+from ppml_helpers import checks, cohort, outcome, words
+from ppml_helpers.anonymise import singling_out, useful_columns
 from ppml_helpers.anonymise.checklist import Checklist
 from ppml_helpers.choose.questions import LAW, NOT_CHECKED, PARTS, QUESTIONS
 from ppml_helpers.choose.report import Quoted, Section, write
+from ppml_helpers.choose.scoreboard import WHO, Row, table
 from ppml_helpers.errors import ReportError
 from ppml_helpers.files import keep
 from ppml_helpers.private_training.choice import Choice
@@ -29,6 +33,7 @@ from ppml_helpers.private_training.choice import Choice
 FILE = Path("review") / "review.json"  # in the folder of the results
 _WAIT = 10.0  # seconds for another notebook to finish its write
 _OPEN = "Not answered."
+_FOLDS = 5
 NO_ADVICE = (
     "This report is no legal advice. It collects measurements and answers for those who decide: whether the processing "
     "is lawful is for the controller to judge, with the data protection officer."
@@ -176,7 +181,7 @@ class Review:
 def sections(
     kept: Mapping[str, Kept],
     measured: Mapping[str, Sequence[Section]] | None = None,
-    rows: pd.DataFrame | None = None,
+    rows: Sequence[Row] = (),
     choices: Sequence[Choice] = (),
     checklists: Sequence[Checklist] = (),
 ) -> list[Section]:
@@ -188,8 +193,8 @@ def sections(
         From `Review.read`.
     measured : dict of str to list of Section, optional
         What was measured, by the part of the report (`PARTS`) that it belongs to.
-    rows : DataFrame, optional
-        The scoreboard, a row a technique, its name as the index.
+    rows : sequence of Row, optional
+        The scoreboard: all of it under the risks, the techniques that the answer names under the measures.
     choices, checklists : sequences
         The kept statements of chapter 05 and checklists of chapter 03.
 
@@ -198,6 +203,8 @@ def sections(
     list of Section
     """
     given = {part: list((measured or {}).get(part, ())) for part in _parts(measured)}
+    if rows:
+        given["risks"].append(Section("the scoreboard", ["What the attacks got."], [("All rows", table(rows))]))
     given["measures"] += [*_chosen(kept, rows), *map(_statement, choices), *map(_page, checklists)]
     found = [_opening(kept, given)]
     for part, (heading, article) in PARTS.items():
@@ -222,7 +229,7 @@ def export_review(
     title: str = "Review of a use of patients' data",
     folder: str | Path | None = None,
     measured: Mapping[str, Sequence[Section]] | None = None,
-    rows: pd.DataFrame | None = None,
+    rows: Sequence[Row] = (),
 ) -> Path:
     """Write the report of a review, with what chapters 03 and 05 kept in the folder of the results.
 
@@ -247,6 +254,55 @@ def export_review(
     parts = sections(review.read(), measured, rows, Choice.load(folder), Checklist.load(folder))
     write(path_html, path_md, title, parts)
     return Path(path_html)
+
+
+def columns_needed(
+    patients: pd.DataFrame, schema: cohort.Schema = cohort.SUPPORT2, most: int = 7, seed: int = 0
+) -> Section:
+    """Measure what each column adds to a model, and whom the useful ones single out: the ground of minimisation.
+
+    A third of the patients choose the columns, one at a time; the logistic regressions that are compared are trained
+    and tested on the others.
+
+    Parameters
+    ----------
+    patients : DataFrame
+        With the schema's columns and label.
+    schema : Schema
+        Of the patients of the course by default.
+    most : int
+        Columns to choose.
+    seed : int
+        Deals the patients.
+
+    Returns
+    -------
+    Section
+        For the part "necessity" of the report.
+    """
+    parts = cohort.split(*cohort.features(patients, schema=schema), seed=seed, test_share=1 / 3)
+    study, design = patients.loc[parts.X_train.index], patients.loc[parts.X_test.index]
+    order = useful_columns(design, min(most, len(schema.columns)), seed=seed, schema=schema)
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
+
+    def auc(columns: list[str]) -> float:
+        X, y = cohort.features(study, columns, schema)
+        return round(
+            float(cross_val_score(LogisticRegression(max_iter=1000), X, y, cv=folds, scoring="roc_auc").mean()), 2
+        )
+
+    rows = [(str(n), f"{'and ' * (n > 1)}{order[n - 1]}", auc(order[:n])) for n in range(1, len(order) + 1)]
+    rows.append((f"all {len(schema.columns)}", "all others", auc(list(schema.columns))))
+    added = pd.DataFrame(rows, columns=["columns", "which", "AUC"]).set_index("columns")
+    alone = singling_out(study, order, min(3, len(order))).head(3)[["alone"]]
+    return Section(
+        "what each column adds",
+        [
+            f"{len(design):,} patients chose the columns, {len(study):,} others were used to compare them; each AUC is "
+            f"the mean of {_FOLDS} folds."
+        ],
+        [("Usefulness by columns", added), ("Patients who stand alone in some of these columns", alone)],
+    )
 
 
 def _opening(kept: Mapping[str, Kept], given: Mapping[str, Sequence[Section]]) -> Section:
@@ -291,17 +347,28 @@ def named(text: str, names: Iterable[str]) -> list[str]:
     return [name for name in map(str, names) if name in found]
 
 
-def _chosen(kept: Mapping[str, Kept], rows: pd.DataFrame | None) -> list[Section]:
-    """Show the scoreboard's rows of the techniques that the answer names; all of them if it names none."""
-    if rows is None or not len(rows):
-        return []
+def _chosen(kept: Mapping[str, Kept], rows: Sequence[Row]) -> list[Section]:
+    """Show what was measured of the techniques that the answer names, and what is true of them on any table."""
     answer = kept.get("techniques", Kept()).first
-    names = named(answer.text, rows.index) if answer else []
-    if names:
-        table = rows[[str(name) in names for name in rows.index]]
-        return [Section("the chosen techniques", [], [("Rows of the scoreboard", table)])]
-    said = "The answer names no technique of the scoreboard, so all of its rows stand here."
-    return [Section("the scoreboard", [said], [("All rows of the scoreboard", rows)])]
+    names = named(answer.text, [row.technique for row in rows]) if answer else []
+    chosen = [row for row in rows if row.technique in names]
+    if not chosen:
+        return [Section("the chosen techniques", ["The answer names no technique of the scoreboard."])] if rows else []
+    index = pd.Index([row.technique for row in chosen], name="technique", dtype=object)
+    seen = pd.DataFrame([{who: row.sees.get(who, "") for who in WHO} for row in chosen], index=index)
+    left = {
+        "who must be trusted": ["; ".join(row.trusted) or "nobody" for row in chosen],
+        "what passes by": [row.reads for row in chosen],
+        "not protected": [row.not_protected for row in chosen],
+    }
+    ways = list(dict.fromkeys(pair for row in chosen for pair in row.methods.items()))
+    tables = [
+        ("Measured", table(chosen)),
+        ("Who sees what", seen),
+        ("What stays open", pd.DataFrame(left, index=index)),
+        ("How it was measured", pd.DataFrame(ways, columns=["of", "how"]).set_index("of")),
+    ]
+    return [Section("the chosen techniques", [], [(caption, rows) for caption, rows in tables if len(rows)])]
 
 
 def _statement(choice: Choice) -> Section:

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page
 from ppml_helpers.choose.questions import QUESTIONS
 from ppml_helpers.choose.report import Section
 from ppml_helpers.choose.review import Answer, Review, export_review
+from ppml_helpers.choose.scoreboard import load
 
 AXE = lab.REPO / ".kit" / "axe-core" / "axe.min.js"
 WIDTH = {"width": 1000, "height": 900}
@@ -28,11 +29,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in zip(QUESTIONS, [*HOSTILE.values(), LONG, "\u202egnp.exe", "مرحبا"], strict=False):
         review.write(name, Answer(text, text[:40], "2026-11-29T08:00:00"), None)
         review.write(name, Answer(f"Second opinion: {text}", "S. Second", "2026-11-29T09:00:00"), None)
+    chosen = "private training, epsilon 1; federated + masks + noise"
+    review.write("techniques", Answer(chosen, "A. Person", "2026-11-29"), None)
     columns = pd.Index([text.encode("utf-8", "replace").decode() for text in HOSTILE.values()], dtype=object)
     table = pd.DataFrame([["=1+1"] * len(columns), [LONG] * len(columns)], columns=columns, dtype=object)
     figure = [(picture(), "The leak falls from 0.41 to 0.05.")]
     own = {"necessity": [Section("what singles people out", ["k is 3."], [("Columns", table)], figure)]}
-    rows = pd.DataFrame({"AUC": [0.8, 0.7]}, index=pd.Index(["federated", "trees"], name="technique"))
+    rows = load(lab.REPO / "data" / "scoreboard")
     return export_review(review, folder / "r.html", folder / "r.md", folder=folder, measured=own, rows=rows)
 
 

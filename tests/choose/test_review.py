@@ -6,16 +6,18 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from ppml_helpers import course
+from ppml_helpers import cohort, course
 from ppml_helpers.anonymise.checklist import QUESTIONS as OF_A_RELEASE
 from ppml_helpers.anonymise.checklist import Checklist
 from ppml_helpers.choose.questions import LAW, NOT_CHECKED, PARTS, QUESTIONS, THREATS
 from ppml_helpers.choose.report import Section
-from ppml_helpers.choose.review import NO_ADVICE, Answer, Kept, Review, export_review, named, sections
+from ppml_helpers.choose.review import NO_ADVICE, Answer, Kept, Review, columns_needed, export_review, named, sections
+from ppml_helpers.choose.scoreboard import Row
 from ppml_helpers.errors import ReportError
 from ppml_helpers.private_training.choice import Choice
 
@@ -96,6 +98,13 @@ def test_a_technique_is_found_by_its_whole_name() -> None:
     assert named("nonesuch", names) == []
 
 
+def row(name: str) -> Row:
+    sees = dict.fromkeys(("patient", "hospital", "server", "researcher", "public"), "the model")
+    how = {"auc_interval": "bootstrap of the test patients"}
+    more = {"sees": sees, "methods": how, "trusted": ("researcher: a model",), "not_protected": "The model."}
+    return Row(name, "training", "a model", auc=0.8, auc_interval=(0.7, 0.9), **more)
+
+
 def test_the_report_keeps_the_order_of_the_article_and_names_every_gap() -> None:
     found = sections({})
     titles = [part.title for part in found if part.level == 2]
@@ -116,7 +125,7 @@ def test_the_report_says_who_answered_what_was_measured_and_what_was_kept(tmp_pa
     Choice("forest, DP-SGD", 1.5, 1e-5, 1, "At epsilon 1.5 ...").save(tmp_path)
     answers = dict.fromkeys(OF_A_RELEASE, "an answer") | {"decision": "ask first", "date": "2026-11-28"}
     Checklist("Teaching", {"k": 11, "rows": 9_000}, answers).save(tmp_path)
-    rows = pd.DataFrame({"AUC": [0.8, 0.7]}, index=pd.Index(["federated", "trees"], name="technique"))
+    rows = [row(name) for name in ("federated", "trees")]
     own = {"necessity": [Section("what singles people out", ["k is 3."])]}
     page, text = tmp_path / "r.html", tmp_path / "r.md"
     assert export_review(review, page, text, folder=tmp_path, measured=own, rows=rows) == page
@@ -124,8 +133,8 @@ def test_the_report_says_who_answered_what_was_measured_and_what_was_kept(tmp_pa
     shown = MarkdownIt("commonmark").enable("table").render(text.read_text("utf-8"))
     for phrase in (
         "Answered: 2 of 34 questions, by A. Person, M and Y.",
-        "Measured: what singles people out, the chosen techniques, epsilon 1.5, delta 1e-05, forest, DP-SGD and "
-        "release checklist Teaching.",
+        "Measured: what singles people out, the scoreboard, the chosen techniques, epsilon 1.5, delta 1e-05, "
+        "forest, DP-SGD and release checklist Teaching.",
         "Answered twice and not decided between: &quot;For what purpose",
         "Answered by Y, 2026-11-29 08:00.",
         "Another answer, kept beside it:",
@@ -133,11 +142,30 @@ def test_the_report_says_who_answered_what_was_measured_and_what_was_kept(tmp_pa
         "<td>federated</td>",
         "At epsilon 1.5 ...",
         "<td>ask first</td>",
+        "<td>researcher: a model</td>",
+        "<td>bootstrap of the test patients</td>",
     ):
         assert phrase in shown, phrase
-    assert "<td>trees</td>" not in shown
+    assert (shown.count("<td>federated</td>"), shown.count("<td>trees</td>")) == (4, 1)
     with pytest.raises(ReportError, match="'risk' is not on offer"):
         sections({}, {"risk": []})
     assert sections({})[0].sentences[2].startswith("Measured: nothing")
-    [everything] = [part for part in sections({}, rows=rows) if part.title == "Measured: the scoreboard"]
-    assert list(everything.tables[0][1].index) == ["federated", "trees"]
+    [part] = [part for part in sections({}, rows=rows) if part.title == "Measured: the chosen techniques"]
+    assert part.sentences == ["The answer names no technique of the scoreboard."]
+
+
+def test_what_each_column_adds_is_measured_on_those_who_did_not_choose() -> None:
+    """One column decides the outcome, one nothing; the third is different for everybody."""
+    rng = np.random.default_rng(0)
+    column = cohort.Number("mm", 0, 1, 0.5, "made up")
+    schema = cohort.Schema({"noise": column, "signal": column, "number": column}, "ill", "an illness")
+    patients = pd.DataFrame({"noise": rng.choice([0.1, 0.9], 600), "signal": rng.choice([0.1, 0.9], 600)})
+    patients["number"], patients["ill"] = np.arange(600) / 600, (patients["signal"] > 0.5).astype(int)
+    found = columns_needed(patients, schema, most=2)
+    (_, added), (_, alone) = found.tables
+    assert dict(zip(added["which"], added["AUC"], strict=True))["signal"] == 1.0
+    assert added.index[-1] == "all 3"
+    assert found.sentences == [
+        "200 patients chose the columns, 400 others were used to compare them; each AUC is the mean of 5 folds."
+    ]
+    assert set(alone["alone"]) <= {0, 400}
