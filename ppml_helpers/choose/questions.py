@@ -70,7 +70,7 @@ LAW: Mapping[str, str] = MappingProxyType(
 )
 """Article or recital of Regulation (EU) 2016/679 -> what it says, in our words and in one line."""
 
-NOT_CHECKED = frozenset({"6(1)", "13", "14", "22", "28(3)", "34(3)(a)"})
+NOT_CHECKED = frozenset({"4(8)", "6(1)", "13", "14", "22", "28(3)", "34(3)(a)"})
 """Articles whose number is right by the list of articles; their text could not be read beside what stands here."""
 
 

@@ -37,7 +37,8 @@ p, td, th { white-space: pre-line; }
 a { color: #0056a3; }
 table { border-collapse: collapse; font-size: .875rem; }
 caption { text-align: left; font-weight: bold; padding: .25rem 0; }
-th, td { border: 1px solid #b0b0b0; padding: .25rem .5rem; text-align: left; vertical-align: top; min-width: 4rem; }
+th, td { border: 1px solid #b0b0b0; padding: .25rem .5rem; text-align: left; vertical-align: top; min-width: 4rem;
+  max-width: 16rem; overflow-wrap: break-word; }
 thead th { background: #f0f0f0; }
 figure { margin: 1rem 0; break-inside: avoid; }
 blockquote { margin: .5rem 0; padding: .1rem 1rem; border-left: 4px solid #767676; background: #f6f6f6; }
@@ -49,6 +50,7 @@ blockquote { margin: .5rem 0; padding: .1rem 1rem; border-left: 4px solid #76767
   a { color: inherit; text-decoration: none; }
   .wide, .long { overflow: visible; max-height: none; }
   tr { break-inside: avoid; }
+  th, td { overflow-wrap: anywhere; min-width: 0; }
 }
 """
 

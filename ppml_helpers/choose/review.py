@@ -76,9 +76,9 @@ class Answer:
 
     @property
     def signed(self) -> str:
-        """Who answered and when, in words."""
+        """When it was answered and by whom, in words."""
         when = datetime.fromisoformat(self.at).strftime("%Y-%m-%d %H:%M" if "T" in self.at else "%Y-%m-%d")
-        return f"{self.name or 'somebody who gave no name'}, {when}"
+        return f"{when}, by {self.name or 'somebody who gave no name'}"  # last: it may be written from right to left
 
     @property
     def name(self) -> str:
@@ -332,7 +332,7 @@ def _answered(name: str, kept: Kept) -> Section:
     for place, answer in enumerate(kept.answers):
         if place:
             said.append("Another answer, kept beside it:")
-        said += [Quoted(answer.text), f"Answered by {answer.signed}."]
+        said += [Quoted(answer.text), f"Answered {answer.signed}."]
     return Section(question.asks, [*said, f"GDPR: {words.listed(question.articles)}."], level=3)
 
 

@@ -119,10 +119,10 @@ class ReviewWorksheet:
         """Say below a box who answered, and which other answers are kept."""
         self._seen[name] = mine or some.first
         others = [one for one in some.answers if one != self._seen[name]]
-        said = f"Saved: {_text(self._seen[name].signed)}." if self._seen[name] else ""
+        said = f"Saved {_text(self._seen[name].signed)}." if self._seen[name] else ""
         for one in others:
             cut = one.text if len(one.text) <= _SHOWN else f"{one.text[:_SHOWN]} ... ({len(one.text):,} characters)"
-            said += f"<br>{_alert(f'Another answer is kept beside it, of {one.signed}: {cut}')}"
+            said += f"<br>{_alert(f'Another answer is kept beside it, {one.signed}: {cut}')}"
         self._said[name].value = said
         self.only[name].layout.display = "flex" if others else "none"
 

@@ -136,7 +136,7 @@ def test_the_report_says_who_answered_what_was_measured_and_what_was_kept(tmp_pa
         "Measured: what singles people out, the scoreboard, the chosen techniques, epsilon 1.5, delta 1e-05, "
         "forest, DP-SGD and release checklist Teaching.",
         "Answered twice and not decided between: &quot;For what purpose",
-        "Answered by Y, 2026-11-29 08:00.",
+        "Answered 2026-11-29 08:00, by Y.",
         "Another answer, kept beside it:",
         "<h3>Measured: what singles people out</h3>",
         "<td>federated</td>",

@@ -33,9 +33,9 @@ def test_what_is_typed_is_there_when_it_is_opened_again(opened: Opener) -> None:
     sheet.fields["roles"].value = ""
     again = opened()
     assert {name: field.value for name, field in again.fields.items() if field.value} == {"purpose": "for teachin"}
-    assert again._said["purpose"].value == "Saved: &lt;b&gt;M&lt;/b&gt;, 2026-11-29 08:00."
+    assert again._said["purpose"].value == "Saved 2026-11-29 08:00, by &lt;b&gt;M&lt;/b&gt;."
     assert again._done.value == f"1 of {len(QUESTIONS)} answered"
-    assert [one.signed for one in again.review.read()["purpose"].answers] == ["<b>M</b>, 2026-11-29 08:00"]
+    assert [one.signed for one in again.review.read()["purpose"].answers] == ["2026-11-29 08:00, by <b>M</b>"]
 
 
 def test_two_that_are_open_keep_both_answers_until_somebody_decides(opened: Opener) -> None:
@@ -44,7 +44,7 @@ def test_two_that_are_open_keep_both_answers_until_somebody_decides(opened: Open
     mine.fields["purpose"].value = "mine"
     yours.fields["purpose"].value = "yours"
     yours.fields["data"].value = "only yours"
-    assert "Another answer is kept beside it, of M" in yours._said["purpose"].value
+    assert "Another answer is kept beside it, 2026-11-29 08:00, by M" in yours._said["purpose"].value
     assert yours.only["purpose"].layout.display == "flex"
     mine.fields["purpose"].value = "mine, longer"
     assert {one.text for one in opened().review.read()["purpose"].answers} == {"mine, longer", "yours"}

@@ -48,7 +48,7 @@ def test_by_keyboard_all_is_reached_and_what_is_typed_is_kept(mine: NotebookPage
     mine.page.keyboard.type("For teaching, ")
     mine.page.keyboard.press("Enter")
     mine.page.keyboard.type("and no more")
-    expect(mine.panel.get_by_text("Saved: A. Person")).to_have_count(1)
+    expect(mine.panel.get_by_text(", by A. Person.")).to_have_count(1)
     expect(mine.panel.get_by_text("1 of 34 answered")).to_be_visible()
     mine.screenshot("review_worksheet")
     reached = set()
@@ -62,7 +62,7 @@ def test_by_keyboard_all_is_reached_and_what_is_typed_is_kept(mine: NotebookPage
 
 def test_a_killed_kernel_takes_no_answer_with_it(mine: NotebookPage) -> None:
     box(mine, "roles").fill("The hospital decides, alone.")
-    expect(mine.panel.get_by_text("Saved: ")).to_have_count(2)
+    expect(mine.panel.get_by_text("Saved 20")).to_have_count(2)
     [pid] = [line.split()[1] for line in mine.panel.inner_text().splitlines() if line.startswith("kernel ")]
     os.kill(int(pid), signal.SIGKILL)
     mine.page.get_by_role("button", name="Ok").click()  # JupyterLab says that the kernel has died
@@ -73,7 +73,7 @@ def test_a_killed_kernel_takes_no_answer_with_it(mine: NotebookPage) -> None:
 
 def test_two_pages_that_are_open_at_once_lose_nothing(mine: NotebookPage, yours: NotebookPage) -> None:
     box(mine, "data").fill("Mine")
-    expect(mine.panel.get_by_text("Saved: ")).to_have_count(3)
+    expect(mine.panel.get_by_text("Saved 20")).to_have_count(3)
     box(yours, "data").fill("Yours")
     expect(yours.panel.get_by_text("Another answer is kept beside it")).to_contain_text("Mine")
     yours.screenshot("review_conflict")
