@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "explorer": ["ChooseExplorer"],
         "scoreboard": ["Row"],
         "report": ["Section"],
-        "review": ["Review", "export_review"],
+        "review": ["Review", "columns_needed", "export_review"],
         "table": ["Table"],
         "worksheet": ["ReviewWorksheet"],
     },

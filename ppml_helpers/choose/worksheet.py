@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import ipywidgets as W
 
 from ppml_helpers.choose.questions import PARTS, QUESTIONS
-from ppml_helpers.choose.review import Answer, Kept, Review
-from ppml_helpers.errors import ReportError
+from ppml_helpers.choose.report import Section
+from ppml_helpers.choose.review import Answer, Kept, Review, export_review
+from ppml_helpers.choose.scoreboard import Row
+from ppml_helpers.errors import KitError, ReportError
 from ppml_helpers.owner_in_control.plain_text import visible
 
 _SHOWN = 300  # characters of another person's answer; the report has all
@@ -33,13 +36,21 @@ class ReviewWorksheet:
     ----------
     path : str or Path, optional
         As for `Review`.
+    rows, measured
+        What was measured, for the report: as for `export_review`.
     now : callable, optional
         Returns the time that is written beside an answer.
     """
 
-    def __init__(self, path: str | Path | None = None, now: Callable[[], str] = _now) -> None:
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        rows: Sequence[Row] = (),
+        measured: Mapping[str, Sequence[Section]] | None = None,
+        now: Callable[[], str] = _now,
+    ) -> None:
         self.review = Review(path)
-        self._now = now
+        self._rows, self._measured, self._now = rows, measured, now
         self._seen: dict[str, Answer | None] = dict.fromkeys(QUESTIONS)
         self._reading = False
         self.by = W.Text(description="your name", placeholder="stands beside your answers", style=_NARROW)
@@ -53,8 +64,10 @@ class ReviewWorksheet:
         self.fields = {name: _field(name) for name in QUESTIONS}
         self._said = {name: W.HTML() for name in QUESTIONS}
         self.only = {name: W.Button(description="Keep only this one", layout={"display": "none"}) for name in QUESTIONS}
-        self._done, self._page = W.HTML(), W.VBox()
-        self._box = W.VBox([W.HBox([self.by, self.again, self._done]), self.part, self._page])
+        self.write = W.Button(description="Write the report", icon="file-text-o", tooltip="As a web page and Markdown")
+        self._done, self._links, self._page = W.HTML(), W.HTML(), W.VBox()
+        top = W.HBox([self.by, self.again, self._done], layout=_WRAP)
+        self._box = W.VBox([top, self.part, self._page, W.HBox([self.write, self._links], layout=_WRAP)])
         self.read()
         self._wire()
         self._turn()
@@ -80,6 +93,7 @@ class ReviewWorksheet:
             field.observe(lambda _, name=name: self._keep(name), "value")
             self.only[name].on_click(lambda _, name=name: self._settle(name))
         self.again.on_click(lambda _: self.read())
+        self.write.on_click(lambda _: self._export())
         self.part.observe(lambda _: self._turn(), "value")
 
     def _turn(self) -> None:
@@ -115,6 +129,16 @@ class ReviewWorksheet:
             return
         self._show(name, some, mine)
 
+    def _export(self) -> None:
+        """Write the report, and give it to the browser: its folder may lie on another computer."""
+        try:
+            page = export_review(self.review, rows=self._rows, measured=self._measured)
+        except KitError as refused:
+            self._links.value = _alert(f"Not written: {refused}")
+            return
+        links = (_link(path) for path in (page, page.with_suffix(".md")))
+        self._links.value = f"Written. Save {' or '.join(links)}"
+
     def _show(self, name: str, some: Kept, mine: Answer | None = None) -> None:
         """Say below a box who answered, and which other answers are kept."""
         self._seen[name] = mine or some.first
@@ -148,6 +172,7 @@ class ReviewWorksheet:
         }
 
 
+_WRAP = {"flex_flow": "row wrap"}
 _NARROW = {"description_width": "90px"}
 
 
@@ -161,6 +186,13 @@ def _field(name: str) -> W.Textarea:
         style={"description_width": "120px"},
         layout={"width": "98%"},
     )
+
+
+def _link(path: Path) -> str:
+    """Return a link that hands a file to the browser, from within the page."""
+    kind = {".html": "text/html", ".md": "text/markdown"}[path.suffix]
+    inside = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return f'<a download="{path.name}" href="{inside}" style="text-decoration:underline">{path.name}</a>'
 
 
 def _text(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -21,7 +23,7 @@ def clock() -> Iterator[str]:
 
 @pytest.fixture
 def opened(tmp_path: Path, clock: Iterator[str]) -> Opener:
-    return lambda: ReviewWorksheet(tmp_path / "review.json", lambda: next(clock))
+    return lambda: ReviewWorksheet(tmp_path / "review.json", now=lambda: next(clock))
 
 
 def test_what_is_typed_is_there_when_it_is_opened_again(opened: Opener) -> None:
@@ -85,3 +87,17 @@ def test_what_a_notebook_stores_holds_no_answer(opened: Opener) -> None:
         empty[kind] for kind in ("text/plain", "text/html")
     ]
     assert "secret" not in stored["text/html"]
+
+
+def test_the_report_is_written_and_handed_to_the_browser(opened: Opener, tmp_path: Path) -> None:
+    sheet = opened()
+    sheet.fields["purpose"].value = "for <teaching>"
+    sheet.write.click()
+    [page, text] = re.findall(
+        r'<a download="report\.(?:html|md)" href="data:text/\w+;base64,([^"]+)"', sheet._links.value
+    )
+    assert base64.b64decode(page) == (tmp_path / "report.html").read_bytes()
+    assert "for \\<teaching\\>" in base64.b64decode(text).decode()
+    (tmp_path / "review.json").write_text("{")
+    sheet.write.click()
+    assert "Not written: " in sheet._links.value

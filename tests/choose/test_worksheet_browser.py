@@ -86,4 +86,8 @@ def test_two_pages_that_are_open_at_once_lose_nothing(mine: NotebookPage, yours:
     expect(box(yours, "data")).to_have_value("Yours")
     box(yours, "part").select_option(label="3 Risks to the rights and freedoms of the people in the data")
     expect(box(yours, "linking")).to_be_visible()
+    with yours.page.expect_download() as saved:
+        yours.panel.get_by_role("button", name="Write the report").click()
+        yours.panel.get_by_role("link", name="report.html").click()
+    assert "The hospital decides, alone." in saved.value.path().read_text("utf-8")
     assert (mine.errors, mine.foreign, yours.errors, yours.foreign) == ([], [], [], [])
