@@ -9,7 +9,6 @@ This file runs on its own: it imports nothing of the kit.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import ctypes
 import hashlib
@@ -103,9 +102,8 @@ def _mount(source: str | None, target: Path, kind: str | None, flags: int, data:
 
 def _build(root: Path, asked: dict[str, Any]) -> None:
     """Make a file system in memory with the programs to read and nothing else of this computer."""
-    size = asked["disk"] + asked["given"]
     _mount(None, Path("/"), None, _DEEP | _PRIVATE)
-    _mount("tmpfs", root, "tmpfs", _NO_SETUID | _NO_DEVICES, f"size={size},nr_inodes=20000,mode=755")
+    _mount("tmpfs", root, "tmpfs", _NO_SETUID | _NO_DEVICES, f"size={asked['room']},nr_inodes=20000,mode=755")
     for path in dict.fromkeys((*_SYSTEM, *_DEVICES, *asked["readable"])):
         _show(Path(path), root / path.lstrip("/"), read_only=path not in _DEVICES)
     (root / "proc").mkdir()
@@ -140,17 +138,18 @@ def _show(source: Path, target: Path, read_only: bool) -> None:
 def _fill(root: Path, asked: dict[str, Any], user: int | None) -> dict[str, str]:
     """Write what the job was given: copies of files, and texts; return the hashes by path."""
     job, hashes = root / asked["job"].lstrip("/"), {}
-    texts = {path: base64.b64decode(text) for path, text in asked["texts"].items()}
-    for path in (*asked["copies"], *texts):
+    for path in (*asked["copies"], *asked["texts"]):
         target = job / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(texts[path]) if path in texts else shutil.copyfile(asked["copies"][path], target)
-        target.chmod(0o700)
-        hashes[path] = _hash(target)
-    for path in asked["folders"]:
-        (job / path).mkdir(parents=True, exist_ok=True)
-    if user is not None:
-        for path in (job, *job.rglob("*")):
+        (target if path.endswith("/") else target.parent).mkdir(parents=True, exist_ok=True)
+        if path in asked["copies"]:
+            shutil.copyfile(asked["copies"][path], target)
+        elif not path.endswith("/"):
+            target.write_bytes(asked["texts"][path].encode("latin-1"))
+        if target.is_file():
+            hashes[path] = _hash(target)
+    for path in (job, *job.rglob("*")):
+        path.chmod(0o700)
+        if user is not None:
             os.chown(path, user, user)
     return hashes
 
@@ -183,8 +182,9 @@ def _run(asked: dict[str, Any], user: int | None) -> dict[str, Any]:
             why = "seconds" if time.monotonic() > deadline else _too_much(asked)
         _end_all()
         code = job.returncode = -9 if code is None else code
-        logs = [os.pread(log.fileno(), asked["output"], 0).decode(errors="replace") for log in (printed, complained)]
-    return {"code": code, "why": why, "stdout": logs[0], "stderr": logs[1]}
+        logs = {"stdout": printed, "stderr": complained}
+        texts = {name: os.pread(log.fileno(), asked["output"], 0) for name, log in logs.items()}
+    return {"code": code, "why": why, "logs": {name: text.decode(errors="replace") for name, text in texts.items()}}
 
 
 def _nameless() -> IO[bytes]:
@@ -246,24 +246,15 @@ def _collected(job: int) -> int | None:
 
 def _too_much(asked: dict[str, Any]) -> str:
     """Name the limit that all processes of the job together break, if any."""
-    running, memory = psutil.Process().children(recursive=True), 0
+    running, memory, disk = psutil.Process().children(recursive=True), 0, 0
     for process in running:
         with contextlib.suppress(psutil.Error):
             memory += process.memory_info().rss
-    if len(running) > asked["processes"]:
-        return "processes"
-    if memory > asked["memory"]:
-        return "memory"
-    return (
-        ""
-        if asked["confine"] == "namespaces" or _size(Path(asked["job"])) <= asked["disk"] + asked["given"]
-        else "disk"
-    )
-
-
-def _size(folder: Path) -> float:
-    sizes = [found.st_size for _, found in _files(folder)]
-    return sum(sizes) if len(sizes) < _MOST_FILES else math.inf
+    if asked["confine"] != "namespaces":  # where the system itself keeps this limit
+        sizes = [found.st_size for _, found in _files(Path(asked["job"]))]
+        disk = sum(sizes) if len(sizes) < _MOST_FILES else math.inf
+    used = {"processes": len(running) > asked["processes"], "memory": memory > asked["memory"]}
+    return next((name for name, over in {**used, "disk": disk > asked["room"]}.items() if over), "")
 
 
 def _end_all() -> None:
@@ -305,15 +296,14 @@ def _left(asked: dict[str, Any], before: dict[str, str]) -> dict[str, Any]:
     for path, found in sorted(_files(job)):
         if {".venv", "__pycache__"}.intersection(Path(path).parts):  # which every Python job leaves
             continue
-        files[path] = None
+        regular, text = stat.S_ISREG(found.st_mode), None
         with contextlib.suppress(OSError):
-            if not stat.S_ISREG(found.st_mode):
+            if regular and _hash(job / path) == before.get(path):
                 continue
-            if _hash(job / path) == before.get(path):
-                del files[path]
-            elif found.st_size <= room:
-                files[path] = base64.b64encode((job / path).read_bytes()).decode()
-                room -= found.st_size
+            if regular and found.st_size <= room:
+                text = (job / path).read_bytes().decode("latin-1")
+                room -= len(text)
+        files[path] = text
     return {"files": files}
 
 

@@ -16,12 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from ppml_helpers.errors import DatasiteError, PrivacyParameterError, ReleaseRefused
 from ppml_helpers.owner_in_control import runner
 from ppml_helpers.owner_in_control.defences import Defences
 from ppml_helpers.owner_in_control.outputs import OutputRule, agreed, canonical
 from ppml_helpers.owner_in_control.plain_text import visible_name
-from ppml_helpers.owner_in_control.records import AuditLog, Ledger, alone
+from ppml_helpers.owner_in_control.records import AuditLog, Ledger
 from ppml_helpers.owner_in_control.review import (
     Review,
     SetAside,
@@ -268,7 +270,11 @@ class ReleaseGate:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Wait for other gates of this owner, finish what a killed one left, and write down what is refused."""
-        with alone(self.folder / "gate.lock", seconds=600):
+        try:
+            lock = FileLock(self.folder / "gate.lock", timeout=600).acquire()  # which the system frees with its holder
+        except Timeout:
+            raise DatasiteError("Another gate of this owner is at work for too long: wait for it or end it.") from None
+        with lock:
             self._recover()
             try:
                 yield
@@ -347,9 +353,11 @@ class ReleaseGate:
         return runner.run(
             self.folder / runner.SCRATCH,
             ["bash", "run.sh"],
-            texts={f"{inbox}/{path}": data for path, data in code.items()},
-            copies={self._below_box(path): path for path in files},
-            folders=[f"{inbox}/code/outputs"],
+            {
+                **{f"{inbox}/{path}": data for path, data in code.items()},
+                **{self._below_box(path): path for path in files},
+                f"{inbox}/code/outputs/": b"",
+            },
             cwd=inbox,
             variables={
                 "SYFTBOX_FOLDER": "{job}/SyftBox",

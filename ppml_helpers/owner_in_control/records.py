@@ -6,35 +6,19 @@ colleague) and hand it to `AuditLog.verify`.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from filelock import FileLock, Timeout
 
 from ppml_helpers.errors import BudgetError, DatasiteError, PrivacyParameterError, ReleaseRefused
 from ppml_helpers.owner_in_control.plain_text import visible_name
 from ppml_helpers.private_statistics.budget import Budget, Cost
 
 _SHOWN = ("epsilon", "files", "status", "sender", "file", "reason", "why")  # of the details, beside job and researcher
-SECONDS = 60.0  # to wait for another program
 START = "0" * 64  # stands for the hash of the line before the first
-
-
-@contextlib.contextmanager
-def alone(path: Path, seconds: float | None = None) -> Iterator[None]:
-    """Hold a lock that the operating system frees when its holder dies."""
-    try:
-        lock = FileLock(path, timeout=SECONDS if seconds is None else seconds).acquire()
-    except Timeout:
-        raise DatasiteError(f"{path.name} is held by another program for too long: wait for it or end it.") from None
-    with lock:
-        yield
 
 
 class Head(NamedTuple):
@@ -56,31 +40,27 @@ class AuditLog:
     """Write events to a file, one after another, and find out later whether anybody touched them.
 
     A line is a hash, a space, and the event as JSON. The hash is of the hash of the line before and of the event, so a
-    line that is edited, dropped, added or moved fits no more.
+    line that is edited, dropped, added or moved fits no more. One program writes at a time: a gate holds its lock.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._lock = self.path.with_name(self.path.name + ".lock")
 
     def append(self, event: str, **details: Any) -> None:
         """Write one line, on the disk before this returns; what a crash left unfinished is written over."""
-        with alone(self._lock):
-            lines, size = self._trusted()
-            text = _text(
-                number=len(lines) + 1, at=datetime.now(UTC).isoformat(timespec="seconds"), event=event, details=details
-            )
-            with self.path.open("ab") as stream:
-                stream.truncate(size)
-                stream.write(_seal(lines, text) + b" " + text + b"\n")
-                stream.flush()
-                os.fsync(stream.fileno())
+        lines, size = self._trusted()
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        text = _text(number=len(lines) + 1, at=now, event=event, details=details)
+        with self.path.open("ab") as stream:
+            stream.truncate(size)
+            stream.write(_seal(lines, text) + b" " + text + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
 
     @property
     def entries(self) -> tuple[dict[str, Any], ...]:
         """All lines, oldest first: ``number``, ``at`` (UTC), ``event``, ``details`` and ``hash``."""
-        with alone(self._lock):
-            return tuple(self._trusted()[0])
+        return tuple(self._trusted()[0])
 
     @property
     def head(self) -> Head:
@@ -90,8 +70,7 @@ class AuditLog:
 
     def verify(self, head: Head | None = None) -> Verdict:
         """Check every line and its place, and that the log still holds the line that `head` noted."""
-        with alone(self._lock):
-            lines, why, _ = self._read()
+        lines, why, _ = self._read()
         number = len(lines) + 1
         if head and 0 < head.lines < number and lines[head.lines - 1]["hash"] != head.hash:
             number, why = head.lines, f"Line {head.lines} is not the one that was noted when it was written."

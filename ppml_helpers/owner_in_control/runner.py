@@ -5,20 +5,18 @@ What this system keeps from a job is not believed but tried: `missing` runs a jo
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import functools
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -64,9 +62,7 @@ class Ended(NamedTuple):
 def run(
     folder: Path,
     command: Sequence[str],
-    texts: Mapping[str, bytes],
-    copies: Mapping[str, Path] | None = None,
-    folders: Sequence[str] = (),
+    given: Mapping[str, bytes | Path],
     cwd: str = ".",
     variables: Mapping[str, str] | None = None,
     limits: Limits | None = None,
@@ -80,10 +76,8 @@ def run(
         Where scratch folders are made.
     command : sequence of str
         A program and its arguments.
-    texts, copies : mapping
-        Files of the scratch folder, by path: their bytes, or the file to copy.
-    folders : sequence of str
-        Empty folders to make there.
+    given : mapping
+        Files of the scratch folder, by path: their bytes, or the file to copy. A path that ends in ``/`` is a folder.
     cwd : str
         Where the command starts, below the scratch folder.
     variables : mapping, optional
@@ -93,36 +87,42 @@ def run(
     confine : {"namespaces", "landlock", "limits"}, optional
         What keeps it from everything else; default: the first of these that this system has.
     """
-    limits, copies = limits or Limits(), copies or {}
-    confine = confine or confinement()
-    with _scratch(folder) as root:
-        job = "/job" if confine == "namespaces" else str(root / "job")
-        own = {name: value.replace("{job}", job) for name, value in (variables or {}).items()}
-        texts = {**texts, "bin/uv": offline_uv.launcher(sys.executable).encode()}
-        asked = {
-            **asdict(limits),
-            "confine": confine,
-            "root": str(root),
-            "job": job,
-            "cwd": os.path.normpath(f"{job}/{cwd}"),
-            "command": list(command),
-            "folders": [*folders, cwd, "tmp"],
-            "texts": {path: base64.b64encode(data).decode() for path, data in texts.items()},
-            "copies": {path: str(source) for path, source in copies.items()},
-            "given": sum(map(len, texts.values())) + sum(source.stat().st_size for source in copies.values()),
-            "started": 0 if confine == "namespaces" else _started(),
-            "readable": [sys.prefix, sys.base_prefix, offline_uv.__file__],
-            "environment": {**environment(job), **own, "PPML_SCRATCH": str(root)},
-        }
-        return _carried_out(asked)
-
-
-def environment(job: str) -> dict[str, str]:
-    """Return the variables of every job; none of them is the owner's, and one thread is enough for a count."""
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    path = os.pathsep.join([f"{job}/bin", str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])
-    places = {"PATH": path, "HOME": job, "TMPDIR": f"{job}/tmp"}
-    return {**threads, **places, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+    limits, confine = limits or Limits(), confine or confinement()
+    given = {**given, "bin/uv": offline_uv.launcher(sys.executable).encode(), f"{cwd}/": b"", "tmp/": b""}
+    copies = {path: source for path, source in given.items() if isinstance(source, Path)}
+    texts = {path: data for path, data in given.items() if path not in copies}
+    folder.mkdir(parents=True, exist_ok=True)
+    root = Path(tempfile.mkdtemp(dir=folder)).resolve()
+    job = "/job" if confine == "namespaces" else str(root / "job")
+    asked = {
+        **asdict(limits),
+        "confine": confine,
+        "root": str(root),
+        "job": job,
+        "cwd": os.path.normpath(f"{job}/{cwd}"),
+        "command": list(command),
+        "texts": {path: data.decode("latin-1") for path, data in texts.items()},
+        "copies": {path: str(source) for path, source in copies.items()},
+        "room": limits.disk + sum(map(len, texts.values())) + sum(one.stat().st_size for one in copies.values()),
+        "started": 0 if confine == "namespaces" else _started(),
+        "readable": [sys.prefix, sys.base_prefix, offline_uv.__file__],
+        "environment": {
+            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+            "PATH": f"{job}/bin:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": job,
+            "TMPDIR": f"{job}/tmp",
+            "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **{name: value.replace("{job}", job) for name, value in (variables or {}).items()},
+            "PPML_SCRATCH": str(root),
+        },
+    }
+    try:
+        found = _carried_out(asked)
+    finally:
+        clear(root)
+    files = {path: None if text is None else text.encode("latin-1") for path, text in found["files"].items()}
+    return Ended(found["code"], found["why"], found["logs"], files)
 
 
 def _started() -> int:
@@ -134,16 +134,6 @@ def _started() -> int:
     return count
 
 
-@contextlib.contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    root = Path(tempfile.mkdtemp(dir=folder)).resolve()
-    try:
-        yield root
-    finally:
-        clear(root)
-
-
 def clear(folder: Path) -> None:
     """End what a job left running in a scratch folder, and remove it; a folder that a job closed is opened first."""
     if folder.exists():
@@ -152,30 +142,24 @@ def clear(folder: Path) -> None:
             subprocess.run([*command.split(), "--", str(folder)], capture_output=True, check=False)
 
 
-def _carried_out(asked: dict) -> Ended:
-    program = subprocess.Popen(
-        [sys.executable, "-I", str(_CONFINED)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={},
-        start_new_session=True,  # Ctrl-C reaches the owner's program, which then ends this one
-    )
+def _carried_out(asked: dict[str, Any]) -> dict[str, Any]:
+    """Start the program around the job, which the system ends with all that it started when this one is ended."""
+    program = [sys.executable, "-I", str(_CONFINED)]
     try:
-        told, trouble = program.communicate(json.dumps(asked).encode(), asked["seconds"] + _GRACE)
-        found = json.loads(told)
-    except (subprocess.TimeoutExpired, ValueError):
-        last = (trouble.decode(errors="replace").strip().splitlines() or [""])[-1] if program.returncode else "too slow"
-        raise DatasiteError(f"The job could not be run ({last}): try again with less at work here.") from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(program.pid, signal.SIGKILL)  # and with it, by the system, all that it started
-        program.wait()
-        for stream in (program.stdin, program.stdout, program.stderr):
-            with contextlib.suppress(OSError):
-                stream.close()
-    files = {path: None if text is None else base64.b64decode(text) for path, text in found["files"].items()}
-    return Ended(found["code"], found["why"], {"stdout": found["stdout"], "stderr": found["stderr"]}, files)
+        told = subprocess.run(
+            program,
+            input=json.dumps(asked).encode(),
+            capture_output=True,
+            timeout=asked["seconds"] + _GRACE,
+            env={},
+            start_new_session=True,  # Ctrl-C reaches the owner's program, which then ends this one
+        )
+        return json.loads(told.stdout)
+    except subprocess.TimeoutExpired:
+        last = "too slow"
+    except ValueError:
+        last = (told.stderr.decode(errors="replace").strip().splitlines() or ["it was ended"])[-1]
+    raise DatasiteError(f"The job could not be run ({last}): try again with less at work here.")
 
 
 # What this system offers, tried by a job that attacks

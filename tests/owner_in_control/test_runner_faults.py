@@ -140,8 +140,8 @@ def test_a_job_that_cannot_be_started_has_a_sentence(tmp_path):
 def test_data_are_copied_and_what_changed_is_told_apart(tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("a\n1\n")
-    script = "cat data/t.csv > new; rm data/t.csv; echo x >> kept; ln -s new link; : > same"
+    script = "ls -d empty && cat data/t.csv > new; rm data/t.csv; echo x >> kept; ln -s new link; : > same"
     texts = {"kept": b"y\n", "same": b""}
-    ended = runner.run(tmp_path / "s", ["bash", "-c", script], texts, {"data/t.csv": table}, folders=["empty"])
+    ended = runner.run(tmp_path / "s", ["bash", "-c", script], {**texts, "data/t.csv": table, "empty/": b""})
     assert ended.files == {"new": b"a\n1\n", "kept": b"y\nx\n", "link": None}
     assert (table.read_text(), os.listdir(tmp_path / "s")) == ("a\n1\n", [])
