@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ppml_helpers.exercises.frame import Exercise, Reply, as_number, close, right, wrong
-from ppml_helpers.secure_computation.costs import counted, seconds_on_line
+from ppml_helpers.secure_computation.costs import CROSSINGS, counted, seconds_on_line
 from ppml_helpers.secure_computation.shares import RINGS, Board, Shared, coalition
 
 TITLE = "Secure computation"
@@ -16,7 +16,7 @@ TITLE = "Secure computation"
 OWNERS = {"Alpha": 3, "Beta": 2, "Gamma": 2}
 """How many of seven hospitals belong to each owner, in 09.2."""
 
-STEPS, BATCH, LATENCY = 30, 512, 20.0  # of 09.3; the latency in milliseconds
+STEPS, BATCH, LATENCY, MEGABITS = 30, 512, 20.0, 10.0  # of 09.3; the latency in milliseconds
 
 
 def _judge_1(answer: object) -> Reply:
@@ -60,7 +60,7 @@ def _judge_2(answer: object) -> Reply:
 @lru_cache
 def _on_line(latency: float = LATENCY, steps: int = STEPS, scale: float = 1.0) -> float:
     step = counted()[-1]
-    return seconds_on_line(steps * step.rounds, steps * step.bytes(BATCH) * scale, latency)
+    return seconds_on_line(steps * step.crossings, steps * step.bytes(BATCH) * scale, latency, MEGABITS)
 
 
 def _judge_3(answer: object) -> Reply:
@@ -72,11 +72,13 @@ def _judge_3(answer: object) -> Reply:
         return wrong(f"That is one step: there are {STEPS}.")
     if close(value, _on_line(scale=0.0), 0.005 * target):
         return wrong("That is the waiting alone: the bytes take time as well.")
+    if close(value, _on_line(LATENCY / CROSSINGS), 0.005 * target):
+        return wrong(f"A round crosses the line {CROSSINGS} times here: take `step.crossings`, not `step.rounds`.")
     if close(value, _on_line(scale=1 / 8), 0.005 * target):
-        return wrong("A byte has eight bits: the line carries 100 megabits a second.")
+        return wrong("A byte has eight bits: the line carries 10 megabits a second.")
     if value > 100 * target:
         return wrong("The latency is in milliseconds.")
-    return wrong("Rounds times latency, and bytes times eight over the bandwidth, both for all steps.")
+    return wrong("Crossings times latency, and bytes times eight over the bandwidth, both for all steps.")
 
 
 def _judge_4(answer: object) -> Reply:
@@ -131,7 +133,10 @@ EXERCISES = (
     Exercise(
         name="09.3",
         expects="a number of seconds",
-        hints=("`step.rounds` rounds and `step.bytes(512)` bytes are one step.", "`seconds_on_line(...)` adds both."),
+        hints=(
+            "`step.crossings` messages, one after the other, and `step.bytes(512)` bytes are one step.",
+            "`seconds_on_line(...)` adds both.",
+        ),
         judge=_judge_3,
     ),
     Exercise(

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ppml_helpers import figures, words
 from ppml_helpers.errors import ComputationError
 from ppml_helpers.explorer import LOOK, Explorer, Progress, log_slider
-from ppml_helpers.secure_computation.costs import Protocol, counted, seconds_on_line
+from ppml_helpers.secure_computation.costs import Protocol, counted, measured, seconds_on_line
 from ppml_helpers.secure_computation.shares import REPEATS, RINGS, Coalition, coalition
 
 PATIENTS = 2_276  # all test patients
@@ -33,7 +33,8 @@ class SharesExplorer(Explorer):
     """Choose who shares what with whom, who colludes, and how slow the line is.
 
     Left: the value is shared 2,000 times anew, and the coalition puts its shares together each time. Right: seconds
-    that a line adds, computed from rounds and bytes which were counted in runs of the real protocols.
+    that a line adds, computed from rounds and bytes which were counted in runs of the real protocols; a star where the
+    kit's benchmark measured one on a line that is really slow.
     """
 
     title = "Who must collude, and what a slow line costs"
@@ -62,7 +63,7 @@ class SharesExplorer(Explorer):
         seen = coalition(**sharing)
         progress(0.5, "counting rounds and bytes")
         lines = tuple(
-            (protocol, seconds_on_line(protocol.rounds, protocol.bytes(PATIENTS), latency)) for protocol in counted()
+            (protocol, seconds_on_line(protocol.crossings, protocol.bytes(PATIENTS), latency)) for protocol in counted()
         )
         return Shown(seen, latency, lines)
 
@@ -120,10 +121,14 @@ def _draw_lines(axis: Axes, result: Shown) -> None:
     latencies = np.geomspace(0.1, 300, 60)
     for (protocol, seconds), (look, marker) in zip(result.lines, _LOOKS, strict=True):
         sent = protocol.bytes(PATIENTS)
-        times = [seconds_on_line(protocol.rounds, sent, latency) for latency in latencies]
+        times = [seconds_on_line(protocol.crossings, sent, latency) for latency in latencies]
         axis.plot(latencies, times, color=figures.COLOURS[look], linewidth=2)
         name = f"{protocol.name.split(' (')[0].split(':')[0]}, {words.counted(protocol.rounds, 'round')}"
         axis.plot(result.latency, seconds, marker, color=figures.COLOURS[look], markersize=8, label=name)
+    for one in measured():
+        star = axis.plot(one.latency, one.seconds, "*", markerfacecolor="white", markeredgecolor="black", markersize=11)
+    if measured():
+        star[0].set_label("measured on such a line")
     handles, names = axis.get_legend_handles_labels()
     look = {"loc": "upper left", "fontsize": 10, "frameon": False, "labelspacing": 0.25, "handletextpad": 0.2}
     axis.legend(handles[::-1], names[::-1], **look)

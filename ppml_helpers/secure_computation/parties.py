@@ -39,6 +39,7 @@ from ppml_helpers.secure_computation import channels, crypten_today
 Library = Literal["crypten", "mpyc"]
 Provider = Literal["TFP", "TTP"]
 
+_BEYOND = 2.0**31  # times one, CrypTen's product of 64 bits is full
 _GRACE = 2.0  # seconds in which a party may end by itself once all results are there
 _ECHO = 0.5  # seconds in which the others may fail as well: the first failure is the cause, not the first that is read
 _LOOK = 0.5  # seconds between two looks of a party at whether its parent still lives
@@ -105,7 +106,8 @@ def run_parties(
     ------
     ComputationError
         For fewer than two parties (MPyC: three), a function that cannot be handed over, a party that raised (with
-        its traceback), ended, or gave no result in time. No process is left behind in any case.
+        its traceback), ended, or gave no result in time; for tables that the parties share in different shapes, or that
+        hold what CrypTen cannot compute with. No process is left behind in any case.
     """
     plan = _plan(function, party_args, library, provider, threshold, start)
     with contextlib.ExitStack() as stack:
@@ -312,11 +314,41 @@ def _run_crypten(plan: _Plan, rank: int, folder: Path, function: Callable[..., A
         crypten.mpc.provider.TTPServer()
         return Party(None, 0, 0)
     crypten.init()
+    _guard(crypten)
     crypten.reset_communication_stats()
     result = function(*own)
     counted = crypten.communicator.get().get_communication_stats()
     crypten.uninit()
     return Party(result, counted["rounds"], int(counted["bytes"]) // 2)
+
+
+def _guard(crypten: Any) -> None:
+    """Refuse to share what CrypTen computes wrongly without an error, or waits for without end.
+
+    The parties tell each other the shape of each table as it is shared; this is not counted.
+    """
+    import torch
+
+    shared, group = crypten.cryptensor, crypten.communicator.get().main_group
+
+    def guarded(values: Any, *args: Any, **kwargs: Any) -> Any:
+        table = torch.as_tensor(values)
+        if not table.abs().le(_BEYOND).all():  # NaN is not less than anything
+            raise ComputationError(
+                f"A shared table holds NaN, or a value beyond {_BEYOND:,.0f}, which fixed-point numbers cannot hold: "
+                "pass it through secret(...), which says where."
+            )
+        shapes: list[Any] = [None] * torch.distributed.get_world_size(group)
+        torch.distributed.all_gather_object(shapes, tuple(table.shape), group=group)
+        if len(set(shapes)) > 1:
+            told = words.listed(f"{shape} at party {rank}" for rank, shape in enumerate(shapes))
+            raise ComputationError(
+                f"A shared table has different shapes: {told}. Link the patients first; a party that does not own the "
+                "table passes zeros of its shape."
+            )
+        return shared(values, *args, **kwargs)
+
+    crypten.cryptensor = guarded
 
 
 def _run_mpyc(
@@ -352,4 +384,11 @@ def _run_mpyc(
         await mpc.shutdown()
         return Party(result, rounds, sent)
 
-    return mpc.run(main())
+    troubles: list[BaseException] = []
+    loop.set_exception_handler(lambda _, context: troubles.extend(filter(None, [context.get("exception")])))
+    try:
+        return mpc.run(main())
+    except RuntimeError:  # "Event loop stopped": what stopped it was said elsewhere
+        if troubles:
+            raise troubles[0] from None
+        raise

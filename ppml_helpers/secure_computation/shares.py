@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ppml_helpers import checks
 from ppml_helpers.errors import ComputationError
@@ -152,6 +152,48 @@ def coalition(value: int, parties: int, threshold: int, ring: int, members: int,
         for secret in (value, (value + ring // 2) % ring)
     ]
     return Coalition(value, parties, threshold, ring, members, *found)
+
+
+def score_by_hand(
+    values: ArrayLike, weights: ArrayLike, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], int, int]:
+    """Score patients as two parties of Beaver's protocol would, both played here: the chapter's cell, with matrices.
+
+    Numbers are whole multiples of 2^-16 modulo 2^64, as in CrypTen, and so the product is one of 2^-32.
+
+    Parameters
+    ----------
+    values : array_like, shape (patients, columns)
+        What one party holds.
+    weights : array_like, shape (columns,)
+        What the other one holds.
+    rng : numpy.random.Generator
+        Draws the shares and the triple, for both: right for a lesson, wrong for patients.
+
+    Returns
+    -------
+    scores : numpy.ndarray, shape (patients,)
+    rounds, sent : int
+        How often the parties wait for each other, and the bytes that each sends.
+
+    References
+    ----------
+    D. Beaver, "Efficient multiparty protocols using circuit randomization", CRYPTO 1991.
+    """
+
+    def random(shape: tuple[int, ...]) -> NDArray[np.uint64]:
+        return rng.integers(2**64, size=shape, dtype=np.uint64)
+
+    def shared(secret: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        first = random(secret.shape)
+        return np.stack([first, secret - first])
+
+    x, w = (np.rint(np.asarray(one) * 2**16).astype(np.int64).astype(np.uint64) for one in (values, weights))
+    a, b = random(x.shape), random(w.shape)
+    (x0, x1), (w0, w1), (a0, a1), (b0, b1), (c0, c1) = map(shared, (x, w, a, b, a @ b))
+    e, f = (x0 - a0) + (x1 - a1), (w0 - b0) + (w1 - b1)  # opened in one round
+    z = (c0 + e @ b0 + a0 @ f + e @ f) + (c1 + e @ b1 + a1 @ f)  # opened in another
+    return z.astype(np.int64) / 2**32, 2, e.nbytes + f.nbytes + z.nbytes
 
 
 class Board:

@@ -39,7 +39,7 @@ def test_the_lock_holds_everything_that_is_asked_for_by_name() -> None:
 
 def test_an_optional_package_is_an_exact_pin_that_says_what_is_done_without_it() -> None:
     pins = places.COURSE.optional_pins()
-    assert {"openmined-psi", "crypten", "voila"} == set(requirements("requirements-optional.lock"))
+    assert {"openmined-psi", "crypten", "onnx", "ml-dtypes", "voila"} == set(requirements("requirements-optional.lock"))
     assert not set(requirements("requirements-optional.lock")) & set(LOCK)
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) and remark for pin, remark in pins.items())
 

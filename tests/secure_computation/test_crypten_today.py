@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from ppml_helpers.errors import ComputationError
 from ppml_helpers.secure_computation import crypten_today
@@ -27,3 +28,19 @@ def test_without_it_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(crypten_today.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ComputationError, match="CrypTen is not installed"):
         crypten_today.load_crypten()
+
+
+def test_without_onnx_one_sentence_says_what_translates_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    crypten = crypten_today.load_crypten()
+    monkeypatch.setattr(crypten_today, "_there", lambda name: False)
+    with pytest.raises(ComputationError, match="onnx and ml_dtypes: install them"):
+        crypten.nn.from_pytorch(torch.nn.Linear(3, 1), torch.zeros(1, 3))
+
+
+def test_every_opened_number_is_read_right() -> None:
+    """CrypTen's own decoder reads 45 of these as one less, such as -2.99998 as -3.99998."""
+    encoder = crypten_today.load_crypten().encoder.FixedPointEncoder()
+    opened = torch.arange(-10 * 2**16, 10 * 2**16)
+    assert (encoder.decode(opened) - opened.double() / 2**16).abs().max() < 1e-6
+    assert encoder.decode(opened).dtype == torch.float32
+    assert encoder.decode(None) is None

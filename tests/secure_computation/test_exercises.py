@@ -22,7 +22,7 @@ def total_in_one_go(shared: list, board: object) -> int:
 
 def line(steps: int = 30, rounds: float = 1, scale: float = 1.0, latency: float = 20.0) -> float:
     step = counted()[-1]
-    return seconds_on_line(int(steps * step.rounds * rounds), steps * step.bytes(512) * scale, latency)
+    return seconds_on_line(int(steps * step.crossings * rounds), steps * step.bytes(512) * scale, latency, 10)
 
 
 def test_right_answers_in_several_forms() -> None:
@@ -64,6 +64,7 @@ def test_wrong_answers_get_their_own_sentence(name: str, answer: object, words: 
         (lambda: line(scale=0), "the waiting alone"),
         (lambda: line(scale=1 / 8), "eight bits"),
         (lambda: line(latency=20_000), "in milliseconds"),
+        (lambda: line(rounds=0.25), "A round crosses the line 4 times"),
         (lambda: 5.0, "both for all steps"),
     ],
 )

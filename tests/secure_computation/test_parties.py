@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -86,12 +87,36 @@ def test_the_seeds_of_the_third_party_are_not_those_of_the_notebook() -> None:
         ({"timeout": 0}, "timeout = 0 must be"),
         ({"start": "thread"}, "start = 'thread' is not on offer"),
         ({"party_args": [(threading.Lock(),)] * 3, "library": "mpyc", "start": "spawn"}, "cannot be handed to another"),
+        ({"function": partial(product, threading.Lock()), "start": "spawn"}, "the function cannot be handed"),
     ],
 )
 def test_what_it_refuses(change: dict, words: str) -> None:
     given = {"function": total, "party_args": [(1,), (2,)]} | change
     with pytest.raises(ValueError, match=words):
         run_parties(**given)
+
+
+@pytest.mark.parametrize(
+    ("of_north", "of_south", "words"),
+    [
+        (torch.ones(3), torch.ones(4), r"different shapes: \(3,\) at party 0 and \(4,\) at party 1. Link the patients"),
+        (torch.ones(3), torch.tensor([1, np.nan, 1]), "holds NaN, or a value beyond 2,147,483,648"),
+        (torch.full((3,), 3e9), torch.ones(3), "holds NaN, or a value beyond 2,147,483,648"),
+    ],
+)
+def test_tables_that_would_come_out_wrong_or_be_waited_for_are_refused(
+    of_north: torch.Tensor, of_south: torch.Tensor, words: str
+) -> None:
+    with pytest.raises(ComputationError, match=words):
+        run_parties(product, [(of_north, torch.zeros_like(of_north)), (torch.zeros_like(of_south), of_south)])
+
+
+def test_mpyc_says_why_it_stopped() -> None:
+    async def scores(mpc, values: np.ndarray) -> list[float]:
+        return list(await mpc.output(mpc.input(mpc.SecFxp(32).array(values, integral=False), senders=1)))
+
+    with pytest.raises(ComputationError, match="cannot reshape array of size 4"):
+        run_parties(scores, [(np.zeros(3),), (np.ones(4),), (np.zeros(4),)], library="mpyc")
 
 
 def test_on_windows_one_sentence_says_what_crypten_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,8 +25,10 @@ def children() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
-def party(what: str) -> object:
-    """Do `what` as one party, while the other waits for a product that never comes."""
+def party(what: str, when: Path | None = None) -> object:
+    """Do `what` as one party, while the other waits for a product that never comes; note when it began."""
+    if when:
+        when.write_text(str(time.monotonic()))  # one clock for all processes of a computer
     if what == "raise":
         raise RuntimeError("the file of South is missing")
     if what == "exit":
@@ -52,10 +54,13 @@ def party(what: str) -> object:
     ],
 )
 @pytest.mark.parametrize("provider", ["TFP", "TTP"])
-def test_a_party_that_fails_ends_the_others(what: str, words: str, provider: str) -> None:
+def test_a_party_that_fails_ends_the_others_within_ten_seconds(
+    what: str, words: str, provider: str, tmp_path: Path
+) -> None:
     before = children()
     with pytest.raises(ComputationError, match=words):
-        run_parties(party, [("wait",), (what,)], provider=provider, timeout=60)
+        run_parties(party, [("wait",), (what, tmp_path / "when")], provider=provider, timeout=60)
+    assert time.monotonic() - float((tmp_path / "when").read_text()) < 10
     assert children() == before
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ppml_helpers.errors import ComputationError
-from ppml_helpers.secure_computation.shares import RINGS, Board, Shared, coalition, put_together, share
+from ppml_helpers.secure_computation.shares import RINGS, Board, Shared, coalition, put_together, score_by_hand, share
 
 
 @settings(max_examples=60, deadline=None)
@@ -53,6 +53,14 @@ def test_shared_numbers_are_added_and_multiplied_without_being_opened() -> None:
     assert board.open(a + b) == 42
     assert board.open(2 * a - b + 1) == 34
     assert board.opened == [42, 34]
+
+
+def test_scores_by_hand_are_right_and_what_is_sent_is_counted() -> None:
+    rng = np.random.default_rng(0)
+    values, weights = rng.normal(size=(50, 4)), rng.normal(size=4)
+    scores, rounds, sent = score_by_hand(values, weights, rng)
+    assert np.abs(scores - values @ weights).max() < 1e-3
+    assert (rounds, sent) == (2, 8 * (50 * 4 + 4 + 50)), "x - a, w - b, and a share of each score"
 
 
 @pytest.mark.parametrize(
