@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -75,9 +75,15 @@ class Answer:
             raise ReportError(f"at = {self.at!r} must be a time such as '2026-11-29T08:20:00': write it so.") from None
 
     @property
+    def when(self) -> datetime:
+        """The time; one without a zone counts as UTC, so that all can be put in order."""
+        time = datetime.fromisoformat(self.at)
+        return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+    @property
     def signed(self) -> str:
         """When it was answered and by whom, in words."""
-        when = datetime.fromisoformat(self.at).strftime("%Y-%m-%d %H:%M" if "T" in self.at else "%Y-%m-%d")
+        when = self.when.strftime("%Y-%m-%d %H:%M" if "T" in self.at else "%Y-%m-%d")
         return f"{when}, by {self.name or 'somebody who gave no name'}"  # last: it may be written from right to left
 
     @property
@@ -104,7 +110,7 @@ class Kept:
         others = tuple(one for one in self.answers if one != over and (one.text, one.by) != (new.text, new.by))
         mine = (new,) if new.text.strip() else ()
         # Sorting is stable: of two answers of the same second the one that came later stands first.
-        return Kept(tuple(sorted((*mine, *others), key=lambda one: datetime.fromisoformat(one.at), reverse=True)))
+        return Kept(tuple(sorted((*mine, *others), key=lambda one: one.when, reverse=True)))
 
 
 class Review:

@@ -52,7 +52,7 @@ class ReviewWorksheet:
         self.review = Review(path)
         self._rows, self._measured, self._now = rows, measured, now
         self._seen: dict[str, Answer | None] = dict.fromkeys(QUESTIONS)
-        self._reading = False
+        self._reading, self._unsaved = False, set[str]()
         self.by = W.Text(description="your name", placeholder="stands beside your answers", style=_NARROW)
         self.part = W.Dropdown(
             description="part",
@@ -73,14 +73,17 @@ class ReviewWorksheet:
         self._turn()
 
     def read(self) -> None:
-        """Show what is in the file; nothing typed here is lost by it, for that is in the file too."""
+        """Show what is in the file; what could not be saved is tried again, and stays if that fails."""
+        for name in sorted(self._unsaved):
+            self._keep(name)
         try:
             kept = self.review.read()
         except ReportError as refused:
             self._done.value = _alert(str(refused))
             return
         self._reading = True
-        for name, field in self.fields.items():
+        for name in self.fields.keys() - self._unsaved:
+            field = self.fields[name]
             some = kept.get(name, Kept())
             field.value = some.first.text if some.first else ""
             self._show(name, some)
@@ -114,8 +117,10 @@ class ReviewWorksheet:
         try:
             some = self.review.write(name, new, before)
         except ReportError as refused:
+            self._unsaved.add(name)
             self._said[name].value = _alert(f"Not saved: {refused}")
             return
+        self._unsaved.discard(name)
         self._show(name, some, new if text.strip() else None)
         self._count(self.review.read())
 
@@ -151,7 +156,7 @@ class ReviewWorksheet:
         self.only[name].layout.display = "flex" if others else "none"
 
     def _count(self, kept: dict[str, Kept]) -> None:
-        self._done.value = f"{len(kept)} of {len(QUESTIONS)} answered"
+        self._done.value = f"{len(kept.keys() & QUESTIONS.keys())} of {len(QUESTIONS)} answered"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Give the live worksheet, and for places without a kernel its list of questions, never the answers."""

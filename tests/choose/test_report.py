@@ -11,10 +11,13 @@ import pandas as pd
 import pytest
 from bleach._vendor.html5lib import HTMLParser  # comes with nbconvert; by itself it is in no lock
 from hostile import HOSTILE, LONG, picture
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from ppml_helpers.choose.report import Quoted, Section, as_html, as_markdown, write
 from ppml_helpers.errors import ReportError
+from ppml_helpers.owner_in_control.plain_text import visible
 
 ALLOWED = {"p", "br", "strong", "em", "h1", "h2", "table", "thead", "tbody", "tr", "th", "td", "img", "blockquote"}
 
@@ -68,6 +71,22 @@ def test_a_text_of_100_000_characters_is_whole_once_and_folded_elsewhere() -> No
     assert page.count("x&lt;b&gt;" * 25_000) == 4  # two sentences, and the picture's text and its alternative
     assert page.count("... (100,000 characters)") == 6  # contents, heading, caption, head, two cells
     assert 'class="long" role="region" tabindex="0" aria-label="A text of 100,000 characters"' in page
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.text(st.characters(), max_size=60) | st.text("a=-+1.)>#*_`~|[]()!<&\\\"': \n\t\r\u202e@^$/w", max_size=40))
+def test_whatever_is_said_is_what_is_read(text: str) -> None:
+    """In the page to the letter; in Markdown but for white space, which it does not keep."""
+    part = [Section("S", ["before", text, Quoted(text), "after"])]
+    shown = visible(
+        text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ").replace("\u202f", " ").expandtabs(4)
+    )
+    root = HTMLParser(strict=True, namespaceHTMLElements=False).parse(as_html("R", part))
+    assert ["".join(node.itertext()) for node in root.iter("p")] == ["before", shown, shown, "after"]
+    page = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(as_markdown("R", part))
+    assert set(re.findall(r"</?(\w+)", page)) <= {"h1", "h2", "p", "br", "blockquote"}
+    plain = html.unescape(re.sub(r"<[^>]+>", " ", page)).split()
+    assert plain == ["R", "S", "before", *shown.split(), *shown.split(), "after"]
 
 
 def test_the_words_of_a_person_cannot_pass_for_those_of_the_report() -> None:

@@ -61,6 +61,16 @@ def test_two_who_type_at_once_lose_nothing(review: Review) -> None:
     assert review.read()["purpose"] == Kept((later,))
 
 
+def test_times_with_and_without_a_zone_are_put_in_order(review: Review) -> None:
+    for time in ("2026-11-29T09:00:00+01:00", "2026-11-29", "2026-11-29T08:30:00"):
+        review.write("purpose", Answer(time, "M", time), None)
+    assert [one.at for one in review.read()["purpose"].answers] == [
+        "2026-11-29T08:30:00",
+        "2026-11-29T09:00:00+01:00",
+        "2026-11-29",
+    ]
+
+
 def test_a_damaged_file_and_a_wrong_answer_are_refused(review: Review) -> None:
     with pytest.raises(ReportError, match="'purposes' is not on offer"):
         review.write("purposes", at(1), None)

@@ -73,9 +73,16 @@ def test_a_file_that_cannot_be_read_or_written_is_said_and_the_text_stays(opened
     sheet.fields["purpose"].value = "typed"
     assert "Not saved: " in sheet._said["purpose"].value
     assert "is damaged" in opened()._done.value
+    sheet.again.click()
+    assert sheet.fields["purpose"].value == "typed"
     (tmp_path / "review.json").unlink()
     sheet.fields["purpose"].value = "typed on"
     assert opened().fields["purpose"].value == "typed on"
+    (tmp_path / "review.json").write_text("{")
+    sheet.fields["data"].value = "kept for later"
+    (tmp_path / "review.json").unlink()
+    sheet.again.click()
+    assert opened().fields["data"].value == "kept for later"
 
 
 def test_what_a_notebook_stores_holds_no_answer(opened: Opener) -> None:
