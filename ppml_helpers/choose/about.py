@@ -54,8 +54,10 @@ class About:
         return {"patient": "the promise, in words; otherwise what the public sees", **own}
 
 
-_TABLE = "hospital: records, all of them"
-_SHARE = "hospital: records, of its own patients"
+OWN = ("records, all of them", "records, of its own patients")
+"""What a hospital has anyway: nobody has to decide whether to trust it with these."""
+
+_TABLE, _SHARE = (f"hospital: {what}" for what in OWN)
 
 ABOUT: Mapping[str, About] = MappingProxyType(
     {
@@ -228,7 +230,7 @@ ABOUT: Mapping[str, About] = MappingProxyType(
             server="ciphertexts, the names of the columns, how many patients",
             packages=("tenseal",),
         ),
-        "shared computation, triples by a hospital": About(
+        "secret shares, triples by a hospital": About(
             "secure computation",
             "a model",
             "its own columns, shares of the rest, and the model; the first can read all",
@@ -240,7 +242,7 @@ ABOUT: Mapping[str, About] = MappingProxyType(
             "columns",
             packages=("crypten",),
         ),
-        "shared computation, triples by a third party": About(
+        "secret shares, triples by a third party": About(
             "secure computation",
             "a model",
             "its own columns, shares of the rest, and the model",

@@ -72,6 +72,8 @@ class Row:
         What is proven, in words; "none" if nothing is.
     epsilon, delta : float or None
         The promise to one patient, where there is such a one.
+    composed : mapping of str to float
+        Releases a year on the same patients -> the epsilon that they come to together, by the technique's accountant.
     sees : mapping of str to str
         Each of `WHO` -> what they see.
     trusted : tuple of str
@@ -109,6 +111,7 @@ class Row:
     promise: str = "none"
     epsilon: float | None = None
     delta: float | None = None
+    composed: Mapping[str, float] = field(default_factory=dict)
     sees: Mapping[str, str] = field(default_factory=dict)
     trusted: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -156,9 +159,10 @@ class Row:
             raise OutcomeError(f"methods does not say how {name} was made: name the method.")
 
     @property
-    def trusts(self) -> dict[str, str]:
-        """Who has to be trusted -> with what."""
-        return dict(entry.split(": ", 1) for entry in self.trusted)
+    def trusts(self) -> dict[str, tuple[str, ...]]:
+        """Who has to be trusted -> with what, the most first."""
+        pairs = [entry.split(": ", 1) for entry in self.trusted]
+        return {who: tuple(what for other, what in pairs if other == who) for who, _ in pairs}
 
     @property
     def leak(self) -> float | None:

@@ -30,6 +30,7 @@ from ppml_helpers.words import percent
 K, L = 11, 2
 SEVEN, THREE = 7, 3  # columns that minimisation keeps for a model, and for a table that is handed out
 HOSPITALS = 4
+A_YEAR = (1, 4, 12, 52)  # releases whose epsilons are added up, as the chooser offers them
 _FOLDS = 3  # in which columns are chosen
 _CLOSE = 0.05  # a feature is read if it is this near to the truth, of the 2 from -1 to 1
 
@@ -203,7 +204,7 @@ def _anonymised(ground: Ground) -> Fields:
 
 def _synthetic(ground: Ground, epsilon: float = 1.0) -> Fields:
     """Measure counts of some columns with noise, draw rows, and train on these."""
-    from ppml_helpers.synthetic_tables import KEPT, ORDER, POSTCODE, members_by_distance, public_domain
+    from ppml_helpers.synthetic_tables import KEPT, ORDER, POSTCODE, epsilon_of, members_by_distance, public_domain
     from ppml_helpers.synthetic_tables import measure as measured
 
     clock, hospital = Clock(), ground.hospital
@@ -228,16 +229,23 @@ def _synthetic(ground: Ground, epsilon: float = 1.0) -> Fields:
             "read": None if near is None else max(0.0, near),
             "reads": reads,
         }
-        | _promised(made.epsilon, made.delta)
+        | _promised(lambda times: epsilon_of(made.ledger.spent * times, made.delta), made.delta)
     )
 
 
-def _promised(epsilon: float, delta: float = DELTA, for_whom: str = "each patient") -> Fields:
-    """Put a promise into words and numbers."""
+def _promised(accountant: Callable[[int], float], delta: float = DELTA) -> Fields:
+    """Put a promise into words and numbers: of one release, and of several a year on the same patients."""
+    epsilon = accountant(1)
     digits = 2 - math.floor(math.log10(epsilon))
     shown = f"{math.ceil(epsilon * 10**digits - 1e-6) / 10**digits:g}"  # rounded up: less was not promised
-    words = f"epsilon {shown}, delta {delta:g} for {for_whom}" if delta else f"epsilon {shown} for {for_whom}"
-    return {"promise": words, "epsilon": epsilon, "delta": delta}
+    words = f"epsilon {shown}, delta {delta:g}, for each patient" if delta else f"epsilon {shown} for each patient"
+    composed = {str(times): accountant(times) for times in A_YEAR}
+    return {"promise": words, "epsilon": epsilon, "delta": delta, "composed": composed}
+
+
+def _gaussian(noise: float, rate: float, steps: int) -> Callable[[int], float]:
+    """Return the accountant of a training that is repeated with noise of its own."""
+    return lambda times: accounting.epsilon(noise, rate, steps * times)
 
 
 def _statistics(ground: Ground) -> Fields:
@@ -274,7 +282,7 @@ def _statistics(ground: Ground) -> Fields:
         "read": max(0.0, 2 * right - 1),
         "reads": f"who knows all others guesses one patient's outcome rightly {100 * right:.0f} times in 100; "
         "from plain counts always",
-    } | _promised(budget.spent.epsilon, 0.0)
+    } | _promised(lambda times: budget.spent.epsilon * times, 0.0)
 
 
 def _private(ground: Ground, epsilon: float) -> Fields:
@@ -288,9 +296,8 @@ def _private(ground: Ground, epsilon: float) -> Fields:
             split.X_train, split.y_train, recipe, [noise], [ground.seed], divisor=_rounded(len(split.y_train))
         )
     found = judged(ground, lambda X: model.risks(X)[0])
-    spent = accounting.epsilon(noise, recipe.sample_rate, recipe.steps)
     own = {"seconds": clock.seconds, "released": "the model", "reads": "there is no server and no peer"}
-    return found | own | _promised(spent)
+    return found | own | _promised(_gaussian(noise, recipe.sample_rate, recipe.steps))
 
 
 def _rounded(patients: int) -> float:
@@ -333,8 +340,7 @@ def _federated(ground: Ground, protection: str = "none", epsilon: float = 1.0) -
     found |= _read_by_server(updates[0], hospitals[0], run)
     if "dp" not in protection:
         return found
-    spent = max(accounting.epsilon(*ledger) for ledger in run.ledgers)
-    return found | _promised(spent)
+    return found | _promised(_gaussian(*max(run.ledgers, key=lambda ledger: accounting.epsilon(*ledger))))
 
 
 def _config(protection: str, epsilon: float) -> dict[str, Any]:
@@ -588,7 +594,7 @@ def _code_to_data(ground: Ground, epsilon: float = 1.0) -> Fields:
             "read": lost / asked,
             "reads": f"six attacks on the gate get {lost} of {asked} patients out",
         }
-        | _promised(spent)
+        | _promised(_gaussian(noise, 1.0, _STEPS))
     )
 
 
@@ -609,8 +615,8 @@ TECHNIQUES: Mapping[str, Callable[[Ground], Fields]] = MappingProxyType(
         "federated + masks + noise": functools.partial(_federated, protection="masks+dp"),
         "encrypted scoring": _encrypted_scoring,
         "encrypted training": _encrypted_training,
-        "shared computation, triples by a hospital": functools.partial(_shared, provider="TFP"),
-        "shared computation, triples by a third party": functools.partial(_shared, provider="TTP"),
+        "secret shares, triples by a hospital": functools.partial(_shared, provider="TFP"),
+        "secret shares, triples by a third party": functools.partial(_shared, provider="TTP"),
         "code to the data": _code_to_data,
     }
 )

@@ -35,7 +35,7 @@ def test_a_row_comes_back_from_its_file_as_it_was(tmp_path):
     path = scoreboard.save(FULL, tmp_path / "new")
     assert path.name == "federated-masks.json"
     assert scoreboard.load(tmp_path / "new") == [FULL]
-    assert FULL.trusts == {"server": "with the sum"}
+    assert FULL.trusts == {"server": ("with the sum",)}
     assert FULL.leak == 0.0
     assert type(FULL.auc) is float
     assert type(FULL.bytes) is int

@@ -74,7 +74,7 @@ PRINTED = {
     "federated": ("07", r"federated learning: AUC ([\d.]+), advantage ([\d.]+)", False),
     "federated + noise": ("07", r"federated learning with noise: AUC ([\d.]+), advantage ([\d.]+)", False),
     "encrypted training": ("08", r"AUC ([\d.]+), advantage ([\d.]+), \d+ MB sent", True),
-    "shared computation, triples by a hospital": ("09", r"AUC ([\d.]+), advantage ([\d.]+), \d+ s on a line", True),
+    "secret shares, triples by a hospital": ("09", r"AUC ([\d.]+), advantage ([\d.]+), \d+ s on a line", True),
     "code to the data": ("10", r"with noise: ([\d.]+), within 0.02()", False),
 }
 
@@ -139,10 +139,10 @@ def test_what_is_promised_and_what_is_read_fit_together(kept):
         assert kept[name].advantage is None or kept[name].advantage_interval[0] <= 0.47  # what epsilon 1 allows
     assert kept["no protection: overfitted forest"].tpr_interval[0] > 0.2
     assert kept["federated"].read == 1
-    assert kept["shared computation, triples by a hospital"].read == 1
+    assert kept["secret shares, triples by a hospital"].read == 1
     for name in ("federated + masks", "federated + masks + noise", "encrypted scoring", "encrypted training"):
         assert kept[name].read < 0.2
-    assert kept["shared computation, triples by a third party"].read < 0.001
+    assert kept["secret shares, triples by a third party"].read < 0.001
     assert kept["code to the data"].read == 0
 
 
