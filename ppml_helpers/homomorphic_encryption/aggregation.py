@@ -5,7 +5,8 @@ itself. So the server learns neither updates nor sizes, and the key holder learn
 takes no multiplication: a small ring and the public key are enough, about 3 MB for 100,000 numbers.
 
 Beside secure aggregation by masks (chapter 07): here no hospital needs to know the others and none is missed if it
-drops out, but one key holder could read every single update if the server gave it away.
+drops out, but one key holder could read every single update if the server gave it away, and a server that lies and
+hears the mean could find the key (see `statistics`).
 """
 
 from __future__ import annotations
@@ -19,16 +20,7 @@ import tenseal as ts
 
 from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
-from ppml_helpers.homomorphic_encryption.parties import (
-    ComputingParty,
-    KeyHolder,
-    Party,
-    check_known,
-    chunks,
-    ciphertext,
-    known,
-    total,
-)
+from ppml_helpers.homomorphic_encryption import parties
 
 RING, PRIMES, SCALE_BITS = 4096, (53, 53), 40
 NOISE = 2e-8  # of a slot of one hospital, measured: at most 0.5e-8
@@ -45,7 +37,7 @@ class Average(NamedTuple):
     hospitals: int
 
 
-class UpdatesHolder(KeyHolder):
+class UpdatesHolder(parties.KeyHolder):
     """Makes the keys and reads the weighted mean.
 
     Parameters
@@ -74,18 +66,19 @@ class UpdatesHolder(KeyHolder):
             raise EncryptionError(
                 f"The sum does not have {self.length:,} numbers and a weight: let the server add anew."
             )
-        sums = np.concatenate([ciphertext(self._context, part).decrypt() for part in letter.parts])
+        sums = np.concatenate([parties.ciphertext(self._context, part).decrypt() for part in letter.parts])
         sums = sums[: self.length + 1]
         patients = round(sums[-1] * MOST_PATIENTS)
         if patients < 1:
             raise EncryptionError("The hospitals' weights add up to nothing: one of them did not send an update.")
         mean = self.bound * sums[:-1] * MOST_PATIENTS / patients
         error = self.bound * NOISE * math.sqrt(letter.facts["hospitals"]) * MOST_PATIENTS / patients
-        check_known(np.abs(mean).max(), error, "The largest number of the mean update", f"the bound {self.bound:g}")
-        return Average(known(mean, error) if rounded else mean, patients, letter.facts["hospitals"])
+        largest, cause = np.abs(mean).max(), f"the bound {self.bound:g}"
+        parties.check_known(largest, error, "The largest number of the mean update", cause)
+        return Average(parties.known(mean, error) if rounded else mean, patients, letter.facts["hospitals"])
 
 
-class UpdatesHospital(Party):
+class UpdatesHospital(parties.Party):
     """Encrypts a hospital's update; holds the public key only; made as every `Party`, its name in the clear."""
 
     purpose = "updates"
@@ -104,11 +97,11 @@ class UpdatesHospital(Party):
                 "clip it, or let the key holder state a larger bound (an overflow would go unnoticed)."
             )
         numbers = np.append(values / bound * share, share)
-        parts = [ts.ckks_vector(self._context, piece).serialize() for piece in chunks(numbers, SLOTS)]
+        parts = [ts.ckks_vector(self._context, piece).serialize() for piece in parties.chunks(numbers, SLOTS)]
         return self._mailbox.seal("update", parts, 0)
 
 
-class UpdatesServer(ComputingParty):
+class UpdatesServer(parties.ComputingParty):
     """Adds up updates that it cannot read."""
 
     purpose = "updates"
@@ -125,6 +118,6 @@ class UpdatesServer(ComputingParty):
         odd = [letter.sender for letter in letters if len(letter.parts) != needed]
         if odd:
             raise EncryptionError(f"{odd[0]!r} sent an update of another length: let it encrypt anew.")
-        received = [[ciphertext(self._context, part) for part in letter.parts] for letter in letters]
-        parts = [total(pieces).serialize() for pieces in zip(*received, strict=True)]
+        received = [[parties.ciphertext(self._context, part) for part in letter.parts] for letter in letters]
+        parts = [parties.total(pieces).serialize() for pieces in zip(*received, strict=True)]
         return self._seal_sum("sum of updates", parts, 0, hospitals=len(letters))

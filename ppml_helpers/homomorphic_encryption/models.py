@@ -7,6 +7,7 @@ another question, and usually the larger error.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -45,6 +46,7 @@ class Linear:
 
     depth: ClassVar[int] = 1  #: multiplications one after another
     kind: ClassVar[str] = "logit"
+    coefficients: tuple[float, ...] = ()  #: of a polynomial that is applied to the logit
 
     def __init__(self, columns: Sequence[str], weights: Any, bias: float = 0.0) -> None:
         self.columns = _names(columns)
@@ -56,6 +58,12 @@ class Linear:
     def plain(self, X: Any) -> np.ndarray:
         """Compute the same polynomial on patients in plain text, features in the order of `columns`."""
         return np.asarray(X, dtype=float) @ self.weights + self.bias
+
+    @property
+    def fingerprint(self) -> str:
+        """Name of this very model, whatever it is called: a question says with it which one is asked."""
+        text = f"{type(self).__name__} {self.columns} {self.coefficients}".encode()
+        return hashlib.sha256(text + np.append(self.weights, self.bias).tobytes()).hexdigest()[:32]
 
     def reach(self, limit: float) -> float:
         """Return the largest magnitude that any step can reach if no feature is beyond `limit`."""

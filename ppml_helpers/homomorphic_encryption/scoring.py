@@ -5,9 +5,13 @@ then is a few multiplications of whole columns, and no rotation. What is added h
 mixed up (`messages.Mailbox`), refusal of what could overflow, drift that is mended, and half the bytes.
 
 The server is honest but curious here. It learns the number of patients, the names of the columns, the stated limit and
-when it was asked. It is not kept from answering wrongly. The client learns the scores, and with as many well chosen
-patients as there are weights also the weights. A decrypted CKKS value ends in noise that depends on the secret key, and
-two answers with all their digits give the key away (`key_recovery_attack`): `Client.decrypt` rounds.
+when it was asked. The client learns the scores, and with as many well chosen patients as there are weights also the
+weights. A decrypted CKKS value ends in noise that depends on the secret key, and two answers with all their digits give
+the key away (`key_recovery_attack`): `Client.decrypt` rounds.
+
+Against a server that lies there is nothing here. It has the key of the tags, so it can answer with any ciphertext: a
+column of the client's own, or one that decrypts to the secret key and looks like risks. If it is told the scores then,
+rounded ones too, it has the key. So tell a server no score.
 """
 
 from __future__ import annotations
@@ -62,7 +66,7 @@ class Client(KeyHolder):
         super().__init__(self.parameters.context(), self.parameters.fingerprint, {}, relin=relin)
         self._asked: dict[bytes, tuple[str, int]] = {}  # id and patients of each question that has no answer yet
 
-    def encrypt(self, cohort: pd.DataFrame, limit: float = 1.0) -> bytes:
+    def encrypt(self, cohort: pd.DataFrame, limit: float = 1.0, model: str = "") -> bytes:
         """Encrypt a cohort by columns.
 
         Parameters
@@ -72,6 +76,8 @@ class Client(KeyHolder):
         limit : float
             No value is beyond it, in either direction. `cohort.features` keeps 1. It is told to the server, which
             refuses a model that could overflow within it.
+        model : str
+            The `fingerprint` of the model that is asked: an honest server answers with no other.
 
         Returns
         -------
@@ -83,7 +89,8 @@ class Client(KeyHolder):
         values = table.to_numpy()
         pieces = (column for start in range(0, len(values), slots) for column in values[start : start + slots].T)
         parts = encrypted_columns(self._context, pieces)
-        message = self._mailbox.seal("cohort", parts, len(table), list(table.columns), limit=float(limit))
+        asked = {"limit": float(limit), "model": model}
+        message = self._mailbox.seal("cohort", parts, len(table), list(table.columns), **asked)
         self._asked[message[-TAG:]] = id_of(message), len(table)
         return message
 
@@ -139,6 +146,7 @@ class Cohort(NamedTuple):
     rows: int
     columns: tuple[str, ...]
     limit: float
+    model: str
     chunks: list[Vectors]
 
 
@@ -166,7 +174,8 @@ class Server(ComputingParty):
         """Open an encrypted cohort, to score it with more than one model; a message can be opened once."""
         letter = self._mailbox.open(message, "cohort", sender="key holder")
         chunks = list(columns_of(self._context, letter, len(letter.columns), self.parameters.slots))
-        return Cohort(letter.id, letter.rows, letter.columns, letter.facts["limit"], chunks)
+        limit, model = letter.facts["limit"], letter.facts.get("model", "")
+        return Cohort(letter.id, letter.rows, letter.columns, limit, model, chunks)
 
     def score(self, cohort: bytes | Cohort, model: Model) -> bytes:
         """Score encrypted patients.
@@ -192,6 +201,11 @@ class Server(ComputingParty):
         compute = _computation(model)
         self._check_model(model)
         opened = cohort if isinstance(cohort, Cohort) else self.receive(cohort)
+        if opened.model not in ("", model.fingerprint):
+            raise EncryptionError(
+                f"The question is for the model {opened.model}, and this one is {model.fingerprint}: score it with "
+                "the model that was asked, or let the client ask for this one."
+            )
         _check_columns(opened.columns, model.columns)
         self._check_reach(model, opened.limit)
         factors = drift(self._context)

@@ -10,7 +10,8 @@ sum exceeds t or when it is given 1.7 for a count; both are refused here before 
 Neither hides how many patients a hospital has: that is in the clear in every message. And neither protects the result:
 a count of 1 is a patient, whoever added it up. The last digits of a CKKS result are noise that depends on the secret
 key, and who sees them beside the ciphertexts can compute that key (Li and Micciancio, EUROCRYPT 2021), so results are
-rounded to what is known; `rounded=False` keeps all digits, for the key holder's eyes alone.
+rounded to what is known; `rounded=False` keeps all digits, for the key holder's eyes alone. That is for a server that
+adds up. One that lies chooses what is decrypted, and each result that it hears, rounded ones too, tells it of the key.
 """
 
 from __future__ import annotations
@@ -25,26 +26,17 @@ import tenseal as ts
 
 from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
+from ppml_helpers.homomorphic_encryption import parties
 from ppml_helpers.homomorphic_encryption.columns import checked
 from ppml_helpers.homomorphic_encryption.messages import Letter
 from ppml_helpers.homomorphic_encryption.parameters import LINEAR, drift
-from ppml_helpers.homomorphic_encryption.parties import (
-    ComputingParty,
-    KeyHolder,
-    Party,
-    check_known,
-    chunks,
-    ciphertext,
-    known,
-    total,
-)
 
 NOISE = 5e-6  # of a sum over the slots of one ciphertext, measured: at most 1.6e-6
 COUNT_RING, COUNT_PRIMES = 4096, (35, 35, 36)  # SEAL's own choice of primes has 109 bits: beyond the limit of 2024
 COUNT_MODULUS = 1_032_193  # prime, and 1 modulo 2 x 4096: the common choice of 20 bits
 
 
-class MomentsHolder(KeyHolder):
+class MomentsHolder(parties.KeyHolder):
     """Makes the keys and reads the pooled means and variances.
 
     Parameters
@@ -72,7 +64,7 @@ class MomentsHolder(KeyHolder):
         letter = self._mailbox.open(message, "moments", sender="server")
         if tuple(letter.columns) != tuple(self.ranges) or len(letter.parts) != 2 * len(self.ranges):
             raise EncryptionError(f"The answer has the columns {list(letter.columns)}, asked were {list(self.ranges)}.")
-        sums = np.array([ciphertext(self._context, part).decrypt()[0] for part in letter.parts]).reshape(-1, 2)
+        sums = np.array([parties.ciphertext(self._context, part).decrypt()[0] for part in letter.parts]).reshape(-1, 2)
         n = letter.rows
         centre = np.array([(low + high) / 2 for low, high in self.ranges.values()])
         half = np.array([(high - low) / 2 for low, high in self.ranges.values()])
@@ -82,17 +74,17 @@ class MomentsHolder(KeyHolder):
         noise = NOISE * math.sqrt(letter.facts["hospitals"] + n / LINEAR.slots)  # pieces that were added up
         errors = half * noise / n, half**2 * 3 * noise / (n - 1)
         for name, value, error in zip(self.ranges, variance, errors[1], strict=True):
-            check_known(value, error, f"The variance of {name!r}", f"the range {self.ranges[name]}")
+            parties.check_known(value, error, f"The variance of {name!r}", f"the range {self.ranges[name]}")
         if rounded:
             mean, variance = (
-                [float(known(value, error)) for value, error in zip(values, unknown, strict=True)]
+                [float(parties.known(value, error)) for value, error in zip(values, unknown, strict=True)]
                 for values, unknown in zip((mean, variance), errors, strict=True)
             )
         table = {"patients": n, "mean": mean, "variance": variance}
         return pd.DataFrame(table, index=pd.Index(self.ranges, name="column"))
 
 
-class MomentsHospital(Party):
+class MomentsHospital(parties.Party):
     """Encrypts a hospital's columns; holds the public key only; made as every `Party`, its name in the clear."""
 
     purpose = "moments"
@@ -104,11 +96,12 @@ class MomentsHospital(Party):
         parts = []
         for name, (low, high) in ranges.items():
             scaled = (wanted[name].to_numpy() - (low + high) / 2) / ((high - low) / 2)
-            parts += [ts.ckks_vector(self._context, piece).serialize() for piece in chunks(scaled, LINEAR.slots)]
+            pieces = parties.chunks(scaled, LINEAR.slots)
+            parts += [ts.ckks_vector(self._context, piece).serialize() for piece in pieces]
         return self._mailbox.seal("columns", parts, len(wanted), list(ranges))
 
 
-class MomentsServer(ComputingParty):
+class MomentsServer(parties.ComputingParty):
     """Adds up what it cannot read."""
 
     purpose = "moments"
@@ -132,12 +125,13 @@ class MomentsServer(ComputingParty):
         parts = []
         for column in range(len(names)):
             pieces = [
-                ciphertext(self._context, part)
+                parties.ciphertext(self._context, part)
                 for letter in letters
                 for part in _column(letter.parts, len(names), column)
             ]
             # Add the pieces first: then the rotations of one sum serve them all.
-            parts += [total(pieces).sum().serialize(), total([one * one for one in pieces]).sum().serialize()]
+            sums = parties.total(pieces), parties.total([one * one for one in pieces])
+            parts += [each.sum().serialize() for each in sums]
         return self._seal_sum("moments", parts, rows, names, hospitals=len(letters))
 
 
@@ -172,7 +166,7 @@ def tally(values: Iterable[Any], levels: Sequence[Any]) -> list[int]:
     return [int((column == level).sum()) for level in levels]
 
 
-class CountsHolder(KeyHolder):
+class CountsHolder(parties.KeyHolder):
     """Makes BFV keys and reads the pooled counts, exactly.
 
     Parameters
@@ -209,7 +203,7 @@ class CountsHolder(KeyHolder):
         return pd.Series(counts, index=pd.Index(self.levels, name="level"), name="patients")
 
 
-class CountsHospital(Party):
+class CountsHospital(parties.Party):
     """Encrypts a hospital's counts; holds the public key only; made as every `Party`, its name in the clear."""
 
     purpose = "counts"
@@ -229,7 +223,7 @@ class CountsHospital(Party):
         return self._mailbox.seal("counts", [ts.bfv_vector(self._context, whole).serialize()], patients, levels)
 
 
-class CountsServer(ComputingParty):
+class CountsServer(parties.ComputingParty):
     """Adds up counts that it cannot read."""
 
     purpose = "counts"
@@ -247,9 +241,9 @@ class CountsServer(ComputingParty):
                 f"The hospitals have {rows:,} patients together: a count above {COUNT_MODULUS // 2:,} would wrap "
                 f"modulo t = {COUNT_MODULUS:,} without a sign; let fewer hospitals add theirs."
             )
-        pooled = total([_counts(self._context, letter) for letter in letters])
+        pooled = parties.total([_counts(self._context, letter) for letter in letters])
         return self._seal_sum("pooled counts", [pooled.serialize()], rows, levels, hospitals=len(letters))
 
 
 def _counts(context: ts.Context, letter: Letter) -> ts.BFVVector:
-    return ciphertext(context, letter.parts[0], read=ts.bfv_vector_from)
+    return parties.ciphertext(context, letter.parts[0], read=ts.bfv_vector_from)

@@ -210,6 +210,20 @@ def test_an_answer_belongs_to_one_question_and_a_question_has_one_answer(client:
         client.decrypt(second, again)
 
 
+def test_a_question_is_answered_by_the_model_that_it_names(client: Client, server: Server) -> None:
+    """A stranger on the way cannot read or change it, but sends it on to another model of the same service."""
+    asked, other = MODELS[1], Sigmoid(COLUMNS, WEIGHTS, BIAS + 1e-9)
+    near = (Linear(COLUMNS, WEIGHTS, BIAS), Sigmoid(("a", "c", "b"), WEIGHTS, BIAS), Sigmoid(COLUMNS, WEIGHTS, BIAS, 6))
+    question = client.encrypt(table(), model=asked.fingerprint)
+    received = server.receive(question)
+    for model in (other, *near):
+        with pytest.raises(EncryptionError, match=f"The question is for the model {asked.fingerprint}, and this one"):
+            server.score(received, model)
+    assert len(client.decrypt(server.score(received, Sigmoid(COLUMNS, WEIGHTS, BIAS)), question)) == 20
+    open_to_all = client.encrypt(table())
+    client.decrypt(server.score(open_to_all, other), open_to_all)
+
+
 def test_scores_that_answer_nothing_or_come_under_other_keys_behind_a_right_tag_are_refused() -> None:
     client = Client("linear")
     box = Mailbox(client.message_key, client.key_id, LINEAR.fingerprint, "server")
