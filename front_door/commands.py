@@ -65,6 +65,9 @@ def parser() -> Parser:
     slides = add("slides", "write chapters as slides with speaker's notes, from the cells of their notebooks")
     slides.add_argument("out", metavar="OUT", help="folder to write")
     slides.add_argument("notebooks", nargs="*", metavar="NB", help="chapter name or number (default: all)")
+    handouts = add("handouts", "write a printable page for each chapter, and the map of objectives in workshop/")
+    handouts.add_argument("out", metavar="OUT", help="folder to write")
+    handouts.add_argument("notebooks", nargs="*", metavar="NB", help="chapter name or number (default: all)")
     new = add("new", "write the skeleton of a new chapter: notebook, room, tests, a row in the map")
     new.add_argument("number", metavar="NN", help="two digits, such as 09")
     new.add_argument("name", metavar="NAME", help="small letters and underscores, such as secure_computation")
@@ -119,6 +122,7 @@ def _dispatch(arguments: list[str]) -> int:
         "learner",
         "site",
         "slides",
+        "handouts",
         "new",
         "tfe",
         "scoreboard",
@@ -140,6 +144,7 @@ def _dispatch(arguments: list[str]) -> int:
         "learner": lambda: learner(options.out, options.chapters),
         "site": lambda: _site(options),
         "slides": lambda: _slides(options),
+        "handouts": lambda: _handouts(options),
         "new": lambda: _new(options),
         "tfe": _tfe,
         "scoreboard": lambda: _scoreboard(options),
@@ -210,6 +215,12 @@ def _scoreboard(options: argparse.Namespace) -> int:
     fresh = ["--fresh"] if options.fresh else []
     with tempfile.TemporaryDirectory(prefix="kit-scoreboard-") as scratch:
         return in_course(["-m", "ppml_helpers.choose.making", str(folder), *fresh], Path(scratch))
+
+
+def _handouts(options: argparse.Namespace) -> int:
+    from front_door.handouts import handouts
+
+    return handouts(options.out, find_notebooks(options.notebooks))
 
 
 def _bench(options: argparse.Namespace) -> int:

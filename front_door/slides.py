@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,14 +20,13 @@ from front_door.environment import ensure
 from front_door.site import WEBSITE, links, may_write, recipe
 from front_door.terminal import Stop, say
 
-MARK = ".course-slides"
 _WORDS = 45  # of prose on a slide: what is longer is said
 _LINES = 14  # of code on a slide
 _DEEPER = re.compile(r"#+ Deeper: ")
 _WHOLE = ("What you saw",)  # their lists are slides as they are
 _CHOICES = "Predict"
 LIBRARY = "With the real library"
-_TASK = re.compile(r"^(\*\*\d\d\w*\.\d .+?)(?= Write `| Put | Fill |\n\n|\Z)", re.MULTILINE | re.DOTALL)
+TASK = re.compile(r"^(\*\*\d\d\w*\.\d .+?)(?= Write `| Put | Fill |\n\n|\Z)", re.MULTILINE | re.DOTALL)
 
 Cell = dict[str, Any]
 
@@ -42,29 +41,43 @@ class Slide(NamedTuple):
 
 def slides(out: str, names: list[Path]) -> int:
     """Write the slides of some chapters to a folder and return the exit code."""
+    count, index = build(out, "slides", names, write)
+    told = "arrow keys move, S opens the speaker's notes, E prepares a print"
+    say(f"{count} slides of {len(names)} chapters. Open {index} in a browser: {told}.")
+    return 0
+
+
+def build(out: str, kind: str, names: list[Path], write: Callable[[Path, Path], int]) -> tuple[int, Path]:
+    """Let Sphinx make pages of a kind, slides or handouts, from what `write` makes of each chapter.
+
+    Returns
+    -------
+    tuple of int and Path
+        The sum of what `write` returned, and the first page.
+    """
     target = Path(out).expanduser().resolve()
-    may_write(target, MARK)
+    mark = f".course-{kind}"
+    may_write(target, mark)
     python = ensure(recipe())
-    with tempfile.TemporaryDirectory(prefix="kit-slides-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=f"kit-{kind}-") as scratch:
         source, built = Path(scratch) / "source", Path(scratch) / "built"
-        source.mkdir()
+        (source / "_static").mkdir(parents=True)
         count = sum(write(path, source) for path in names)
         (source / "index.md").write_text(_contents(names), "utf-8")
-        (source / "_static").mkdir()
-        for name, place in (("slides_conf.py", "conf.py"), ("mathml.py", "mathml.py"), ("slides.css", "_static")):
+        for name, place in ((f"{kind}_conf.py", "conf.py"), ("mathml.py", "mathml.py"), (f"{kind}.css", "_static")):
             shutil.copy(WEBSITE / name, source / place)
-        command = [str(python), "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "revealjs", str(source), str(built)]
+        builder = "revealjs" if kind == "slides" else "html"
+        command = [str(python), "-m", "sphinx", "-q", "-W", "--keep-going", "-b", builder, str(source), str(built)]
         done = subprocess.run(command, env=surroundings.own(), capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Stop(f"{done.stderr.strip()}\nThe slides have the faults above: mend them and run the command again.")
-        shutil.rmtree(built / ".doctrees", ignore_errors=True)
-        (built / MARK).write_text("written by kit.py slides\n")
+            raise Stop(f"{done.stderr.strip()}\nThe {kind} have the faults above: mend them and run the command again.")
+        for left in (".doctrees", "_sources"):
+            shutil.rmtree(built / left, ignore_errors=True)
+        (built / mark).write_text(f"written by kit.py {kind}\n")
         if target.exists():
             shutil.rmtree(target)
         shutil.copytree(built, target)
-    told = "arrow keys move, S opens the speaker's notes, E prepares a print"
-    say(f"{count} slides of {len(names)} chapters. Open {target / 'index.html'} in a browser: {told}.")
-    return 0
+    return count, target / "index.html"
 
 
 def write(path: Path, folder: Path) -> int:
@@ -79,10 +92,10 @@ def write(path: Path, folder: Path) -> int:
 def deck(notebook: dict[str, Any], name: str, folder: Path) -> Iterator[Slide]:
     """Yield the slides of a notebook; its pictures are written into `folder`."""
     heading, cells = "", core(notebook["cells"])
-    tasks = [task[1] for cell in cells if (task := _TASK.search(_text(cell)))]
+    tasks = [task[1] for cell in cells if (task := TASK.search(text_of(cell)))]
     for number, cell in enumerate(cells):
-        text = _text(cell)
-        following = _text(cells[number + 1]) if number + 1 < len(cells) else ""
+        text = text_of(cell)
+        following = text_of(cells[number + 1]) if number + 1 < len(cells) else ""
         if cell["cell_type"] == "markdown":
             found = re.match(r"##? (.+)\n*", text)
             if found:
@@ -92,12 +105,11 @@ def deck(notebook: dict[str, Any], name: str, folder: Path) -> Iterator[Slide]:
         if "solution" in cell["metadata"].get("tags", []) or "exercise" in cell["metadata"].get("tags", []):
             continue
         if heading == LIBRARY and len(text.splitlines()) <= _LINES:
-            before = _text(cells[number - 1]) if cells[number - 1]["cell_type"] == "markdown" else ""
-            yield Slide(
-                heading, f"{_beginning(re.sub('^## .*', '', before).strip())}\n\n```python\n{text}\n```", before
-            )
+            before = text_of(cells[number - 1]) if cells[number - 1]["cell_type"] == "markdown" else ""
+            before = re.sub("^## .*", "", before).strip()
+            yield Slide(heading, f"{_beginning(before)}\n\n```python\n{text}\n```", before)
         for output in cell.get("outputs", []):
-            if picture := _picture(output, folder, f"{name}-{cell['id']}"):
+            if picture := picture_of(output, folder, f"{name}-{cell['id']}"):
                 yield Slide(heading, picture, following)
 
 
@@ -105,7 +117,7 @@ def core(cells: list[Cell]) -> list[Cell]:
     """Return the cells outside the sections that begin with "Deeper: "."""
     kept, inside = [], 0
     for cell in cells:
-        first = _text(cell).split("\n")[0] if cell["cell_type"] == "markdown" else ""
+        first = text_of(cell).split("\n")[0] if cell["cell_type"] == "markdown" else ""
         level = len(first) - len(first.lstrip("#"))
         if level and (not inside or level <= inside):
             inside = level if _DEEPER.match(first) else 0
@@ -136,7 +148,7 @@ def _beginning(text: str) -> str:
     return " ".join(kept)
 
 
-def _picture(output: dict[str, Any], folder: Path, stem: str) -> str:
+def picture_of(output: dict[str, Any], folder: Path, stem: str) -> str:
     """Write an output's picture and return it as Markdown with its alternative text, also below it; "" without one."""
     data = output.get("data", {})
     if "image/png" not in data:
@@ -156,7 +168,7 @@ def _as_myst(slide: Slide, first: bool) -> str:
     return f"## {slide.heading}\n\n{slide.shown}\n{notes}"
 
 
-def _text(cell: Cell) -> str:
+def text_of(cell: Cell) -> str:
     """Return a cell's source; in prose, links to other files become words."""
     text = "".join(cell["source"])
     return links(text, "", set()) if cell["cell_type"] == "markdown" else text

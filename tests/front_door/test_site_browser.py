@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pages
 import pytest
 from playwright.sync_api import Browser, expect
 
-from front_door import site, slides
+from front_door import handouts, site, slides
 from front_door.environment import ensure
 from front_door.terminal import Stop
 
@@ -77,3 +78,14 @@ def test_slides_fit_their_screen_and_their_notes_are_there(built: Path, app: Bro
         assert max(heights) <= page.evaluate("Reveal.getConfig().height")
         assert page.evaluate("document.querySelectorAll('aside.notes').length") > 6
         page.screenshot(path=Path(__file__).parents[1] / "screenshots" / "slides.png")
+
+
+def test_a_handout_prints_on_a_few_pages(built: Path, app: Browser, tmp_path: Path) -> None:
+    assert handouts.build(
+        str(tmp_path / "out"), "handouts", [site.places.NOTEBOOKS / "05_private_training.ipynb"], handouts.write
+    )
+    with pages.opened(app, tmp_path / "out" / "05_private_training.html") as page:
+        assert pages.grave_findings(page) == []
+        assert page.locator("div.answer").count() >= 2
+        pdf = page.pdf(format="A4")
+        assert 1 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 4
