@@ -393,14 +393,14 @@ def attacked(table: Table, seed: int = 0) -> Finding:
     if not private:
         told.append(_unconfirmed(table))
     worst = max(rows, key=lambda row: row.leak or 0)
+    others = [row for row in rows if row is not worst]
+    aucs, leak = [row.auc for row in others], max(row.leak or 0 for row in others)
     alt = (
-        f"Of {len(rows)} models, {worst.technique} leaks most: an advantage of {worst.advantage:.2f}, at an AUC of "
-        f"{worst.auc:.2f}; "
-        + words.listed(f"{row.technique} {row.leak:.2f}, {row.auc:.2f}" for row in rows if row != worst)
+        f"Of {len(rows)} models, {worst.technique} leaks most, with an advantage of {worst.leak or 0:.2f} at an AUC of "
+        f"{worst.auc:.2f}; the others have an advantage of at most {leak:.2f}, and AUCs "
+        f"from {min(aucs):.2f} to {max(aucs):.2f}."
     )
-    return Finding(
-        title, told, [("The rows of the scoreboard that apply", _board(rows))], [(_drawing(rows), f"{alt}.")]
-    )
+    return Finding(title, told, [("The rows of the scoreboard that apply", _board(rows))], [(_drawing(rows), alt)])
 
 
 def _control(field: Ground) -> Row:

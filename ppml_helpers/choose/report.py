@@ -25,7 +25,7 @@ from ppml_helpers.owner_in_control.plain_text import visible
 
 _LONGEST_NAME = 200  # characters of a heading, a caption, a cell
 _LONG = 2_000  # characters of a sentence; beyond, the page shows it in a box that scrolls
-_NUMBERS = re.compile(r"(?:[+-]?[\d.,]+(?:e[+-]?\d+)?|%|to|\s)+|-")  # "-0.02 to 0.05" is no formula
+_NUMBERS = re.compile(r"(?:[+-]?[\d.,]+(?:e[+-]?\d+)?|%|to|[\s()])+|-")  # "-0.02 (-0.05 to 0.05)" is none
 _PNG = b"\x89PNG\r\n\x1a\n"
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _STYLE = """

@@ -117,7 +117,7 @@ BAD: dict[str, tuple[list, str]] = {
     "long solution": ([code("\n".join("a = 1" for _ in range(16)), "solution", count=1)], "16 lines of code"),
     "long output": ([code("x", count=1, outputs=[stream("a\n" * 41)])], "41 lines of output"),
     "long outputs": ([code("x", count=1, outputs=[stream("a\n" * 21), result(1, plain="b\n" * 21)])], "42 lines"),
-    "long table": ([code("x", count=1, outputs=[result(1, plain="", html="<tr></tr>" * 17)])], "table of 17 rows"),
+    "long table": ([code("x", count=1, outputs=[result(1, plain="", html="<tr></tr>" * 19)])], "table of 19 rows"),
     "tall picture": ([code("x", count=1, outputs=[result(1, plain="", png=tall_png())])], "picture of 5000 pixels"),
     "shell": ([code("!ls", count=1)], "the magic !ls"),
     "magic": ([code("%time 1", count=1)], "the magic %time"),
