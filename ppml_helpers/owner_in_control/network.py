@@ -14,18 +14,17 @@ import re
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from ppml_helpers import checks
 from ppml_helpers.errors import DatasiteError
 from ppml_helpers.owner_in_control import offline_uv
 from ppml_helpers.owner_in_control.access import look_at
-from ppml_helpers.owner_in_control.syft_client import connection_of, demand_syft, end_jobs, make_client, silence
+from ppml_helpers.owner_in_control.syft_client import demand_syft, end_jobs, make_client, silence
 
 if TYPE_CHECKING:
     from syft_datasets import Dataset
@@ -33,15 +32,10 @@ if TYPE_CHECKING:
 
     from ppml_helpers.owner_in_control.transport import LocalFolderConnection
 
-_PERSON = re.compile(r"[a-z][a-z0-9-]{0,29}")
-_RESERVED = ("bin", "shared")
+_PERSON = re.compile(r"(?!(?:bin|shared)$)[a-z][a-z0-9-]{0,29}")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _DATASET = re.compile(r"[a-z][a-z0-9_-]{0,49}")
-
 _PREFIX = "ppml-datasite-"
-_LOCK = "in-use"
-_MOMENT = 60.0  # seconds within which a folder without a lock is taken for one that is just being made
-_SETTINGS = {"PRE_SYNC": "false"}  # else every look at `client.jobs` fetches messages first
 
 
 class Network:
@@ -72,31 +66,27 @@ class Network:
         demand_syft()
         self.encryption = encryption
         self._people: dict[str, SyftRDSClient] = {}
-        self._folder = _Folder(None if folder is None else Path(folder))
-        self._process = os.getpid()
-        self._open = True
+        self._folder, self._lock = _new_folder(Path(folder or tempfile.gettempdir()))
+        self._process, self._open = os.getpid(), True
         atexit.register(self.close)
-        self.shared = self._folder.path / "shared"
+        self.shared, self._programs = self._folder / "shared", self._folder / "bin"
         self.shared.mkdir()
-        programs = self._folder.path / "bin"
-        programs.mkdir()
-        launcher = programs / "uv"
+        self._programs.mkdir()
+        launcher = self._programs / "uv"
         launcher.write_text(offline_uv.launcher(sys.executable), encoding="utf-8")
         launcher.chmod(0o700)
         if not os.access(launcher, os.X_OK):
-            self._folder.remove()
+            self.close()
             raise DatasiteError(
-                f"programs may not run in {self._folder.path.parent} (mounted noexec), and jobs are programs: "
+                f"programs may not run in {self._folder.parent} (mounted noexec), and jobs are programs: "
                 "set TMPDIR to a folder where they may."
             )
-        _BORROWED.begin(programs)
+        _borrow(str(self._programs))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -108,8 +98,9 @@ class Network:
             return
         self._open = False
         self._people.clear()  # their threads end with them
-        _BORROWED.end(self._folder.path / "bin")
-        self._folder.remove()  # once more at exit: a client that was used after the end may have made folders anew
+        _give_back(str(self._programs))
+        _remove(self._folder)  # once more at exit: a client that was used after the end may have made folders anew
+        self._lock.release()
 
     def hospital(self, name: str) -> SyftRDSClient:
         """Let a hospital join: a data owner, whose address is ``<name>@hospital.example``."""
@@ -121,14 +112,14 @@ class Network:
 
     def _join(self, name: str, place: str, owner: bool) -> SyftRDSClient:
         self._demand_open()
-        if not isinstance(name, str) or not _PERSON.fullmatch(name) or name in _RESERVED:
+        if not isinstance(name, str) or not _PERSON.fullmatch(name):
             raise DatasiteError(
                 f"{name!r} cannot be a person's name: use up to 30 lower-case letters, digits and hyphens, begin with "
-                f"a letter, and leave out {' and '.join(_RESERVED)}."
+                f"a letter, and leave out bin and shared."
             )
         if name in self._people:
             raise DatasiteError(f"{name!r} is in this network already: choose another name.")
-        machine = self._folder.path / name
+        machine = self._folder / name
         self._people[name] = make_client(f"{name}@{place}", owner, machine, self.shared, self.encryption)
         return self._people[name]
 
@@ -152,21 +143,16 @@ class Network:
 
     def write(self, person: SyftRDSClient, name: str, content: str | pd.DataFrame) -> Path:
         """Write a file on somebody's machine, outside their SyftBox; a table as CSV, without its index."""
-        desk = self.machine(person) / "desk"
+        path = self.machine(person) / "desk" / str(name)
         if not isinstance(name, str) or not _FILE.fullmatch(name):
             raise DatasiteError(f"{name!r} cannot be a file's name: use letters, digits and _ . -, such as 'count.py'.")
         if isinstance(content, pd.DataFrame):
             content = content.to_csv(index=False, lineterminator="\n")
         if not isinstance(content, str):
             raise DatasiteError(f"A {type(content).__name__} cannot be written: give a text or a DataFrame.")
-        try:
-            desk.mkdir(exist_ok=True)
-            (desk / name).write_bytes(content.encode())
-        except OSError as error:
-            raise DatasiteError(
-                f"{name} cannot be written ({error.strerror}): make room, or close the network."
-            ) from None
-        return desk / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content.encode())
+        return path
 
     def publish(self, owner: SyftRDSClient, name: str, private: pd.DataFrame, mock: pd.DataFrame) -> Dataset:
         """Publish a data set to all peers: the mock table for them to read, the private one for jobs alone.
@@ -189,22 +175,17 @@ class Network:
                 f"{name!r} cannot be a data set's name: use up to 50 lower-case letters, digits, hyphens and "
                 f"underscores, and begin with a letter."
             )
-        if not isinstance(private, pd.DataFrame) or not isinstance(mock, pd.DataFrame):
-            raise DatasiteError(
-                f"The private data are a {type(private).__name__} and the mock data a {type(mock).__name__}: "
-                f"give two DataFrames."
-            )
+        if any(dataset.name == name and dataset.owner == owner.email for dataset in owner.dataset_manager.get_all()):
+            raise DatasiteError(f"{owner.email} has a data set {name!r} already: choose another name, or delete that.")
+        tables = {"private": private, "mock": mock}
+        for kind, table in tables.items():
+            checks.table(table, kind, error=DatasiteError)
         if list(private.columns) != list(mock.columns):
             raise DatasiteError(
                 f"The private table has the columns {list(private.columns)} and the mock table {list(mock.columns)}: "
                 f"give both the same, or code that was tried on the one fails on the other."
             )
-        if any(dataset.name == name and dataset.owner == owner.email for dataset in owner.dataset_manager.get_all()):
-            raise DatasiteError(f"{owner.email} has a data set {name!r} already: choose another name, or delete that.")
-        paths = {
-            f"{kind}_path": self.write(owner, f"{name}_{kind}.csv", table)
-            for kind, table in (("private", private), ("mock", mock))
-        }
+        paths = {f"{kind}_path": self.write(owner, f"{name}_{kind}.csv", table) for kind, table in tables.items()}
         with silence():
             return owner.create_dataset(name=name, users="any", **paths)
 
@@ -216,7 +197,7 @@ class Network:
         self._demand_open()
         for name, client in self._people.items():
             if client is person:
-                return self._folder.path / name
+                return self._folder / name
         raise DatasiteError(
             f"{person!r} is nobody of this network: give a client that its hospital() or researcher() returned."
         )
@@ -224,7 +205,7 @@ class Network:
     def connection(self, person: SyftRDSClient) -> LocalFolderConnection:
         """Give the connection through which somebody's client sends and receives."""
         self.machine(person)
-        return connection_of(person)
+        return person.peer_manager.connection_router.connections[0]
 
     def seen_in_shared_folder(self) -> pd.DataFrame:
         """Tell what somebody sees who may read the shared folder but is no peer, such as who runs the network drive.
@@ -243,98 +224,52 @@ class Network:
 # What a network leaves behind: nothing
 
 
-class _Folder:
-    """A new private folder, known to be in use as long as this process lives.
-
-    Folders whose process was killed are removed when the next one is made, and jobs that still run in them are ended.
-    """
-
-    def __init__(self, parent: Path | None = None) -> None:
-        parent = Path(tempfile.gettempdir()) if parent is None else parent
-        try:
-            clear_leftovers(parent)
-            self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).resolve()
-        except OSError as error:
-            raise DatasiteError(
-                f"No folder can be made in {parent} ({error.strerror}): give one that exists and may be written to."
-            ) from None
-        self._lock = _locked(self.path)
-
-    def remove(self) -> None:
-        """End what still runs in the folder, and remove it. May be called again."""
-        end_jobs(self.path)
-        shutil.rmtree(self.path, ignore_errors=True)
-        self._lock.release()
+def _new_folder(parent: Path) -> tuple[Path, FileLock]:
+    """Make a private folder, and the lock beside it that is held as long as this process lives, however it ends."""
+    try:
+        clear_leftovers(parent)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).resolve()
+    except OSError as error:
+        raise DatasiteError(
+            f"No folder can be made in {parent} ({error.strerror}): give one that exists and may be written to."
+        ) from None
+    lock = FileLock(f"{folder}.lock", thread_local=False)
+    lock.acquire()
+    folder.mkdir(mode=0o700, exist_ok=True)  # somebody who took the lock before us has cleared it away
+    return folder, lock
 
 
 def clear_leftovers(parent: Path) -> None:
-    """Remove the folders of this user in `parent` whose process has gone, and end the jobs that run in them."""
-    for folder in parent.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # another process clears the same one, or it is another user's
-            if folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.getuid() and _left(folder):
-                end_jobs(folder.resolve())
-                shutil.rmtree(folder, ignore_errors=True)
+    """Remove the networks in a folder whose process has gone, and end the jobs that run in them."""
+    for file in parent.glob(f"{_PREFIX}*.lock"):
+        with contextlib.suppress(OSError, Timeout), FileLock(file, timeout=0):  # it is at work, or another user's
+            _remove(file.with_suffix(""))
 
 
-def _locked(folder: Path) -> FileLock:
-    """Make the lock file of a folder. The operating system lets go of it when the process ends, however it ends."""
-    making = folder / f"{_LOCK}.part"
-    lock = FileLock(making, thread_local=False)
-    lock.acquire()
-    making.rename(folder / _LOCK)  # in one step: whoever finds the file finds it locked
-    return lock
+def _remove(folder: Path) -> None:
+    if not folder.is_symlink():  # nobody's network, but a stranger's pointer to it
+        end_jobs(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+    Path(f"{folder}.lock").unlink(missing_ok=True)
 
 
-def _left(folder: Path) -> bool:
-    if not (folder / _LOCK).exists():
-        return time.time() - folder.stat().st_mtime > _MOMENT
-    try:
-        with FileLock(folder / _LOCK, timeout=0):
-            return True
-    except Timeout:
-        return False
+_OPEN: list[str] = []  # the folders of programs of this process's networks
+_BEFORE: dict[str, str | None] = {}  # what the first of them found, and the last puts back
 
 
-class _Borrowed:
-    """What the open networks of this process changed in its environment.
-
-    The first network to open changes it, the last to close puts it back, in whatever order they close.
-    """
-
-    def __init__(self) -> None:
-        self._before: dict[str, str | None] = {}
-        self._programs: list[str] = []
-
-    def begin(self, programs: Path) -> None:
-        """Put a folder of programs first on the path, and choose syft's settings."""
-        if not self._programs:
-            self._before = {name: os.environ.get(name) for name in (*_SETTINGS, "PATH")}
-            os.environ.update(_SETTINGS)
-        self._programs.append(str(programs))
-        os.environ["PATH"] = os.pathsep.join([str(programs), *_path()])
-
-    def end(self, programs: Path) -> None:
-        """Take the folder off the path; the settings too, if this was the last."""
-        if str(programs) not in self._programs:
-            return
-        self._programs.remove(str(programs))
-        os.environ["PATH"] = os.pathsep.join(part for part in _path() if part != str(programs))
-        if self._programs:
-            return
-        before, self._before = self._before, {}
-        if before.pop("PATH") is None and not os.environ["PATH"]:
-            del os.environ["PATH"]
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+def _borrow(programs: str) -> None:
+    """Put a folder of programs first on the path; and let syft fetch no messages at every look at `client.jobs`."""
+    if not _OPEN:
+        _BEFORE["PRE_SYNC"] = os.environ.get("PRE_SYNC")
+    _OPEN.append(programs)
+    os.environ.update(PRE_SYNC="false", PATH=os.pathsep.join([programs, os.environ.get("PATH", os.defpath)]))
 
 
-#: The one of this process, as there is one `os.environ`.
-_BORROWED = _Borrowed()
-
-
-def _path() -> list[str]:
-    path = os.environ.get("PATH")
-    return path.split(os.pathsep) if path else []
+def _give_back(programs: str) -> None:
+    if programs in _OPEN:
+        _OPEN.remove(programs)
+        os.environ["PATH"] = os.pathsep.join(part for part in os.get_exec_path() if part != programs)
+        if not _OPEN and (before := _BEFORE.pop("PRE_SYNC")) is None:
+            os.environ.pop("PRE_SYNC", None)
+        elif not _OPEN:
+            os.environ["PRE_SYNC"] = before

@@ -17,10 +17,9 @@ from ppml_helpers import processes
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from syft_job.job import JobInfo
     from syft_rds import SyftRDSClient
-
-    from ppml_helpers.owner_in_control.transport import LocalFolderConnection
 
 
 def demand_syft() -> None:
@@ -39,55 +38,30 @@ def demand_syft() -> None:
 
 
 def make_client(email: str, owner: bool, machine: Path, shared: Path, encryption: bool) -> SyftRDSClient:
-    """Make the client of one person, as syft's own factories do for Google Drive."""
+    """Make the client of one person, as syft's own factory does, but over a shared folder and in another place."""
     demand_syft()
-    from syft.sync.syftbox_manager import SyftboxManagerConfig, default_collections_folder
-    from syft.sync.sync.caches.datasite_owner_cache import DataSiteOwnerEventCacheConfig
-    from syft.sync.sync.caches.datasite_watcher_cache import DataSiteWatcherCacheConfig
-    from syft.sync.sync.datasite_owner_syncer import DatasiteOwnerSyncerConfig
-    from syft.sync.sync.datasite_watcher_syncer import DatasiteWatcherSyncerConfig
-    from syft.sync.version.peer_manager import PeerManagerConfig
-    from syft_datasets.config import SyftBoxConfig
-    from syft_job import SyftJobConfig
     from syft_rds import SyftRDSClient, SyftRDSClientConfig
-    from syft_rds.config import DATASET_COLLECTION_SPECS as specs
 
     from ppml_helpers.owner_in_control.transport import LocalFolderConfig
 
-    box = machine / "SyftBox"
-    who = {"email": email, "syftbox_folder": box}
-    wire = {"connection_configs": [LocalFolderConfig(email=email, shared=shared, private=machine / "drive")]}
-    roles = {"has_do_role": owner, "has_ds_role": not owner}
-    disk = {"use_in_memory_cache": False}
-    published = {"collections_folder": default_collections_folder(box, email, specs)}
-    sync = SyftboxManagerConfig(
-        **who,
-        **roles,
-        **disk,
-        datasite_owner_syncer_config=DatasiteOwnerSyncerConfig(
-            **who,
-            **wire,
-            **published,
-            collection_specs=specs,
-            cache_config=DataSiteOwnerEventCacheConfig(**who, **disk, **published),
-        ),
-        datasite_watcher_syncer_config=DatasiteWatcherSyncerConfig(
-            **who,
-            **wire,
-            datasite_watcher_cache_config=DataSiteWatcherCacheConfig(**who, **wire, **disk, collection_specs=specs),
-        ),
-        peer_manager_config=PeerManagerConfig(**who, **wire, **roles, use_encryption=encryption),
-    )
-    job = SyftJobConfig(syftbox_folder=box, current_user_email=email, has_do_role=owner)
+    config = SyftRDSClientConfig.for_jupyter(email, has_do_role=owner, has_ds_role=not owner, encryption=encryption)
+    wires = [LocalFolderConfig(email=email, shared=shared, private=machine / "drive")]
+    _move(config, config.sync.syftbox_folder, machine / "SyftBox", wires)
     with silence():
-        client = SyftRDSClient.from_config(SyftRDSClientConfig(sync=sync, job=job, dataset=SyftBoxConfig(**who)))
+        client = SyftRDSClient.from_config(config)
         client.peer_manager.write_own_version()
     return client
 
 
-def connection_of(client: SyftRDSClient) -> LocalFolderConnection:
-    """Give the connection through which a client sends and receives."""
-    return client.peer_manager.connection_router.connections[0]
+def _move(config: BaseModel, old: Path, new: Path, wires: list[BaseModel]) -> None:
+    """Put other connections into a configuration and those within it, and other folders in place of those below one."""
+    for name, value in config:
+        if hasattr(value, "model_fields_set"):
+            _move(value, old, new, wires)
+        elif name == "connection_configs":
+            setattr(config, name, wires)
+        elif isinstance(value, Path) and value.is_relative_to(old):
+            setattr(config, name, new / value.relative_to(old))
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def test_stop_ends_a_real_attack_at_once_and_clears_up(own_folder: Path) -> None
         pass
 
     def stop_once_there_is_a_network() -> None:
-        if list(own_folder.glob("ppml-datasite-*/in-use")):
+        if list(own_folder.glob("ppml-datasite-*/shared")):
             raise Enough
 
     with pytest.raises(Enough), AttackProcess() as process:

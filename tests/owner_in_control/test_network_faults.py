@@ -13,7 +13,7 @@ import pytest
 from desk import jobs_in, opened, wait_until
 
 from ppml_helpers.errors import DatasiteError
-from ppml_helpers.owner_in_control import Network, silence
+from ppml_helpers.owner_in_control import Network, network, silence
 
 KIT = Path(__file__).resolve().parents[2]
 
@@ -50,7 +50,7 @@ def start(folder, script):
 
 
 def networks(folder):
-    return sorted(folder.glob("ppml-datasite-*"))
+    return sorted(path for path in folder.glob("ppml-datasite-*") if path.is_dir())
 
 
 def test_without_syft_everything_else_works():
@@ -112,10 +112,6 @@ def test_variables_come_back_in_whatever_order_networks_close(tmp_path, monkeypa
         assert os.environ["PATH"] == before["PATH"] + os.pathsep + "/added/meanwhile"
         os.environ["PATH"] = before["PATH"]
         assert dict(os.environ) == before
-    monkeypatch.delenv("PATH")
-    with Network(folder=tmp_path):
-        assert os.environ["PATH"].startswith(str(tmp_path))
-    assert "PATH" not in os.environ
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path):
@@ -169,18 +165,33 @@ def test_two_programs_at_once_do_not_disturb_each_other_and_leave_nothing(tmp_pa
         network.hospital("north").sync()
 
 
-def test_a_folder_that_is_just_being_made_or_is_not_ours_is_left_alone(tmp_path):
-    new, old, link = (tmp_path / f"ppml-datasite-{name}" for name in ("new", "old", "link"))
-    new.mkdir()
-    old.mkdir()
-    os.utime(old, (1, 1))
-    (tmp_path / "precious").mkdir()
-    (tmp_path / "precious" / "in-use").touch()
-    link.symlink_to(tmp_path / "precious")
-    with Network(folder=tmp_path) as network:
-        assert (new.exists(), old.exists(), (tmp_path / "precious" / "in-use").exists()) == (True, False, True)
-        for path in (network.shared.parent, network.shared.parent / "bin" / "uv"):
+def test_what_is_at_work_or_no_network_is_left_alone_and_what_was_left_is_removed(tmp_path):
+    precious, left, link = (tmp_path / name for name in ("precious", "ppml-datasite-left", "ppml-datasite-link"))
+    for folder in (precious, left):
+        folder.mkdir()
+    link.symlink_to(precious)
+    for folder in (left, link):
+        Path(f"{folder}.lock").touch()
+    with Network(folder=tmp_path) as first, Network(folder=tmp_path) as second:
+        assert networks(tmp_path) == sorted([first.shared.parent, second.shared.parent, link])
+        assert precious.is_dir()
+        for path in (second.shared.parent, second.shared.parent / "bin" / "uv"):
             assert path.stat().st_mode & 0o777 == 0o700, "it is nobody else's"
+
+
+def test_a_network_whose_lock_was_taken_first_gets_its_folder_all_the_same(tmp_path, monkeypatch):
+    acquire = network.FileLock.acquire
+
+    def late(lock, *arguments, **named):
+        monkeypatch.undo()
+        Path(lock.lock_file).touch()  # it is opened, and not locked yet
+        network.clear_leftovers(tmp_path)
+        return acquire(lock, *arguments, **named)
+
+    monkeypatch.setattr(network.FileLock, "acquire", late)
+    with Network(folder=tmp_path) as opened:
+        network.clear_leftovers(tmp_path)
+        assert opened.shared.is_dir()
 
 
 def test_a_forked_child_does_not_close_its_parent_s_network(tmp_path):
