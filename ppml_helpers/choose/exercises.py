@@ -1,66 +1,146 @@
-"""The exercises of chapter 11 and their judges."""
+"""The exercises of chapter 11 and their judges; those of 11b are in `own_table_exercises`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
-from ppml_helpers import cohort
-from ppml_helpers.choose.counting import alone
+from ppml_helpers import accounting
+from ppml_helpers.choose import making, own_table_exercises, scoreboard
+from ppml_helpers.choose.chooser import Setting, choose
+from ppml_helpers.choose.scoreboard import Row
 from ppml_helpers.exercises.frame import Exercise, Reply, as_choice, as_number, close, right, wrong
 from ppml_helpers.words import percent
 
-TITLE = "Choose"
+TITLE = {"11": "Choose", "11b": "Your own table"}
+
+WISH = Setting(held="rows", hospitals="nothing", server="the rules", researcher="nothing", times=12, promise=10.0)
+"""What exercise 11.3 asks for."""
 
 
 @lru_cache
-def _alone(years: int) -> float:
-    return alone(cohort.load_patients(), years)
+def _rows() -> dict[str, Row]:
+    return {row.technique: row for row in scoreboard.load(making.COMMITTED)}
 
 
 def _judge_1(answer: object) -> Reply:
-    value = as_number(answer)
-    if close(value, _alone(5), 0.0005):
-        return right(f"{percent(_alone(5), 1)} stand alone, against {percent(_alone(1), 1)} with whole years.")
-    if close(value, 100 * _alone(5), 0.05):
-        return wrong("That is the percentage: give the share, a number between 0 and 1.")
-    if close(value, _alone(1), 0.0005):
-        return wrong("That is the share with whole years: group them by fives first.")
-    return wrong("Count the patients whose age band, sex and diagnosis occur once, and divide by all patients.")
+    value, models = as_number(answer), [row for row in _rows().values() if row.advantage_interval]
+    holds = [row for row in models if row.advantage_interval[0] <= 0 <= row.advantage_interval[1]]
+    if value == len(holds):
+        found = ", ".join(row.technique for row in models if row not in holds)
+        return right(f"{len(holds)} of {len(models)} models. Told from guessing: {found}. No proof for the others.")
+    if value == len(models) - len(holds):
+        return wrong("Those are the models that the attack does tell from guessing: the others are asked for.")
+    if value == sum(row.advantage <= 0 for row in models):
+        return wrong(
+            "You counted advantages of 0 or less. One of 0.004 is not told from 0 either: look at its interval."
+        )
+    if value in (len(models), len(_rows())):
+        return wrong("Not all: look for an interval that lies far above 0.")
+    return wrong("Count the rows whose `advantage_interval` begins at 0 or below and ends at 0 or above.")
+
+
+@lru_cache
+def _most() -> int:
+    noise = accounting.noise_multiplier(1.0, 1.0, 100)
+    return max(n for n in range(1, 50) if accounting.epsilon(noise, 1.0, 100 * n) <= 3)
 
 
 def _judge_2(answer: object) -> Reply:
-    value = as_number(answer)
-    fits = [years for years in (1, 2, 5, 10, 20, 40) if _alone(years) < 0.002]
-    if value == fits[0]:
-        return right(f"Bands of {fits[0]} years leave {percent(_alone(fits[0]), 2)} alone.")
-    if value in fits:
-        return wrong("That keeps the promise; a narrower band keeps it too.")
-    return wrong("More than 2 in 1,000 patients stand alone then: turn the knob further.")
+    value, most = as_number(answer), _most()
+    noise = accounting.noise_multiplier(1.0, 1.0, 100)
+    if value == most:
+        spent = accounting.epsilon(noise, 1.0, 100 * most)
+        return right(
+            f"{most} models come to epsilon {spent:.2f}, one more to "
+            f"{accounting.epsilon(noise, 1.0, 100 * (most + 1)):.2f}."
+        )
+    if value == 3:
+        return wrong("That adds up epsilons: safe, but each training has noise of its own, and noise composes better.")
+    if value == 9:
+        return wrong("Epsilon grows a little faster than the root of the number: compute it with accounting.epsilon.")
+    if value == 12:
+        spent = accounting.epsilon(noise, 1.0, 1200)
+        return wrong(f"Twelve models of epsilon 1 come to epsilon {spent:.2f} for a patient who is in all of them.")
+    if 0 < value < most:
+        return wrong("That keeps the promise, and one more model does too: look for the largest number.")
+    return wrong("More than epsilon 3 is spent then: n models cost accounting.epsilon(noise, 1.0, 100 * n).")
+
+
+_TOLD: dict[str, str] = {
+    "federated": "The server would have to be trusted with updates, and no epsilon is promised.",
+    "federated + masks": "Masks hide the updates, not the model: a patient is promised no epsilon.",
+    "federated + masks + noise": "Each hospital adds a share of the noise and trusts the others to add theirs: here "
+    "none trusts another.",
+}
 
 
 def _judge_3(answer: object) -> Reply:
-    if as_choice(answer, ("yes", "no")) == "no":
-        return right("Other columns, or a second table, can single a person out again.")
-    return wrong("What of the columns that you did not look at?")
+    rows = list(_rows().values())
+    chosen = choose(rows, WISH)
+    name = as_choice(answer, tuple(_rows()))
+    if name in {row.technique for row in chosen.left}:
+        row = _rows()[name]
+        return right(
+            f"Twelve models come to epsilon {row.composed['12']:.1f}, and each hospital blurs its own updates."
+        )
+    if name in _TOLD:
+        return wrong(_TOLD[name])
+    why = next(each.why for each in chosen.fallen if each.row.technique == name)
+    return wrong(f"The chooser lets it fall: {why}")
 
+
+def _judge_4(answer: object) -> Reply:
+    if not isinstance(answer, tuple | list) or len(answer) != 2 or not isinstance(answer[0], str):
+        return wrong("Give a pair: the name of the field, and its value, such as ('auc', 0.81).")
+    field, row = answer[0].strip(), _rows()["pseudonymised"]
+    value = as_number(answer[1])
+    if field not in ("reidentified", "read"):
+        if field in ("advantage", "tpr_at_1_percent", "advantage_interval", "tpr_interval"):
+            return wrong("These are about a model trained on the records. Here the records themselves leave.")
+        if field in ("auc", "log_loss"):
+            return wrong("That says how useful the records are, not what they give away.")
+        return wrong("Look for a field about released records: who is named, or what is read.")
+    if close(value, getattr(row, field), 0.006):
+        return right(
+            f"The register names {percent(row.reidentified)} of the rows, and whoever has them reads every value."
+        )
+    if close(value, 100 * getattr(row, field), 0.6):
+        return wrong("That is the percentage: give the share, as the row has it.")
+    return wrong(f"The field is right; its value is another: print the row's `{field}`.")
+
+
+_OWN: tuple[tuple[str, str, tuple[str, ...], Callable[[object], Reply]], ...] = (
+    (
+        "11.1",
+        "a whole number",
+        ("`row.advantage_interval` is a pair, or None where there is no model.", "Is 0 between its ends?"),
+        _judge_1,
+    ),
+    (
+        "11.2",
+        "a whole number",
+        (
+            "`noise = accounting.noise_multiplier(1.0, 1.0, 100)` is what one model needs.",
+            "`accounting.epsilon(noise, 1.0, 100 * n)` is what n models cost.",
+        ),
+        _judge_2,
+    ),
+    (
+        "11.3",
+        "the name of a technique, as the rows have it",
+        ("Set the knobs: parts by rows, every month, epsilon 10.", "Whom does each of the rest trust?"),
+        _judge_3,
+    ),
+    (
+        "11.4",
+        "a pair: the name of a field, and its value",
+        ("An attack on a model asks who trained it. What leaves here?", "The register is asked in one field."),
+        _judge_4,
+    ),
+)
 
 EXERCISES = (
-    Exercise(
-        name="11.1",
-        expects="a share, a number between 0 and 1",
-        hints=("An age band is `age // 5`.", "`groupby([...]).transform('size')` tells how many share a row's values."),
-        judge=_judge_1,
-    ),
-    Exercise(
-        name="11.2",
-        expects="one of the widths of the explorer, in years",
-        hints=("`explorer.set(years=10)` moves the knob.", "The sentence under the picture gives the share."),
-        judge=_judge_2,
-    ),
-    Exercise(
-        name="11.3",
-        expects="'yes' or 'no'",
-        hints=("Which columns does the explorer look at?", "Which others might a neighbour know?"),
-        judge=_judge_3,
-    ),
+    *(Exercise(name=name, expects=expects, hints=hints, judge=judge) for name, expects, hints, judge in _OWN),
+    *own_table_exercises.EXERCISES,
 )
