@@ -50,7 +50,8 @@ blockquote { margin: .5rem 0; padding: .1rem 1rem; border-left: 4px solid #76767
   a { color: inherit; text-decoration: none; }
   .wide, .long { overflow: visible; max-height: none; }
   tr { break-inside: avoid; }
-  th, td { overflow-wrap: anywhere; min-width: 0; }
+  table { font-size: .8rem; }
+  th, td { overflow-wrap: anywhere; min-width: 5rem; }
 }
 """
 

@@ -291,11 +291,10 @@ def columns_needed(
     order = useful_columns(design, min(most, len(schema.columns)), seed=seed, schema=schema)
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
 
-    def auc(columns: list[str]) -> float:
+    def auc(columns: list[str]) -> str:
         X, y = cohort.features(study, columns, schema)
-        return round(
-            float(cross_val_score(LogisticRegression(max_iter=1000), X, y, cv=folds, scoring="roc_auc").mean()), 2
-        )
+        found = cross_val_score(LogisticRegression(max_iter=1000), X, y, cv=folds, scoring="roc_auc")
+        return f"{found.mean():.2f}"
 
     rows = [(str(n), f"{'and ' * (n > 1)}{order[n - 1]}", auc(order[:n])) for n in range(1, len(order) + 1)]
     rows.append((f"all {len(schema.columns)}", "all others", auc(list(schema.columns))))
@@ -367,7 +366,7 @@ def _chosen(kept: Mapping[str, Kept], rows: Sequence[Row]) -> list[Section]:
         "what passes by": [row.reads for row in chosen],
         "not protected": [row.not_protected for row in chosen],
     }
-    ways = list(dict.fromkeys(pair for row in chosen for pair in row.methods.items()))
+    ways = list(dict.fromkeys((of.replace("_", " "), how) for row in chosen for of, how in row.methods.items()))
     tables = [
         ("Measured", table(chosen)),
         ("Who sees what", seen),

@@ -173,7 +173,7 @@ def test_what_each_column_adds_is_measured_on_those_who_did_not_choose() -> None
     patients["number"], patients["ill"] = np.arange(600) / 600, (patients["signal"] > 0.5).astype(int)
     found = columns_needed(patients, schema, most=2)
     (_, added), (_, alone) = found.tables
-    assert dict(zip(added["which"], added["AUC"], strict=True))["signal"] == 1.0
+    assert dict(zip(added["which"], added["AUC"], strict=True))["signal"] == "1.00"
     assert added.index[-1] == "all 3"
     assert found.sentences == [
         "200 patients chose the columns, 400 others were used to compare them; each AUC is the mean of 5 folds."
