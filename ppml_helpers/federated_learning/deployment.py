@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self, get_args
 
 import httpx
@@ -73,9 +72,7 @@ class Deployment:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def __repr__(self) -> str:
@@ -102,12 +99,12 @@ class Deployment:
         try:
             self._prepare(self._group.folder)
             self._group.start(_SERVER, commands.server(self.port, self._keys))
-            self._await(_SERVER, flower_log.serves, "The server did not start")
+            self._await(_SERVER, flower_log.SERVES, "The server did not start")
             self._register()
             for number, key in enumerate(self._keys.hospitals):
                 self._launch(_name(number), number, self._keys.authority, key)
             for number in range(len(self.hospitals)):
-                self._await(_name(number), flower_log.connected, f"Hospital {number} could not connect")
+                self._await(_name(number), flower_log.CONNECTED, f"Hospital {number} could not connect")
         except BaseException:
             self.stop()
             raise
@@ -144,7 +141,7 @@ class Deployment:
             key = certificates.make_hospital_key(group.folder / name)
         try:
             self._launch(name, 0, authority, key)
-            self._await(name, flower_log.connected, "The stranger could not connect")
+            self._await(name, flower_log.CONNECTED, "The stranger could not connect")
         finally:
             group.kill(name)
 
@@ -176,7 +173,7 @@ class Deployment:
             A FederationError: a hospital or the server was lost, answered wrongly or not in time, or the run was
             interrupted. Its `kept` has the rounds that were complete.
         """
-        group = self._group
+        group, tell = self._group, progress or (lambda share, what: None)
         self._demand_everyone()
         limit = checks.number(timeout, "timeout", 0, above=True, error=FederationError, mend="give it seconds")
         name = f"run-{self._runs + 1}"
@@ -186,20 +183,15 @@ class Deployment:
         settings = write_secret(group.folder / f"{name}.toml", commands.in_toml(chosen))
         group.start(name, commands.run(APP, settings))
         try:
-            reason = self._watch(name, int(chosen["num-server-rounds"]), limit, progress)
+            reason = self._watch(name, int(chosen["num-server-rounds"]), limit, tell)
         except KeyboardInterrupt:
+            reason = "The run was interrupted before its last round was complete."
+        finally:
             self._call_off(name)
-            raise results.stopped(out, "The run was interrupted before its last round was complete.") from None
-        except BaseException:
-            self._call_off(name)
-            raise
-        if reason is None and out.exists():
-            if progress is not None:
-                progress(1.0, "all rounds done")
-            return results.read(out)
-        if reason is not None:
-            self._call_off(name)
-        raise results.stopped(out, reason or self._own_reason(name, out))
+        if reason is not None or not out.exists():
+            raise results.stopped(out, reason or self._own_reason(name, out))
+        tell(1.0, "all rounds done")
+        return results.read(out)
 
     def _prepare(self, folder: Path) -> None:
         self._keys = certificates.make_keys(folder, len(self.hospitals))
@@ -226,10 +218,10 @@ class Deployment:
         settings = self._group.folder / f"{_name(number)}.toml"
         self._group.start(name, commands.hospital(self.port, free_port(), authority, key, settings))
 
-    def _await(self, name: str, ready: Callable[[str], bool], failed: str) -> None:
-        """Wait until a process's log says that it is ready, or say why it never will be."""
+    def _await(self, name: str, ready: str, failed: str) -> None:
+        """Wait until a process's log has the words of one that is ready, or say why it never will be."""
         group, deadline = self._group, time.monotonic() + START_LIMIT
-        while not ready(log := group.log(name)):
+        while ready not in (log := group.log(name)):
             refusal = flower_log.refusal(log)
             if refusal or not group.is_alive(name):
                 why = refusal or flower_log.last_words(group.log(name)) or "it ended without a word."
@@ -244,7 +236,7 @@ class Deployment:
                 )
             time.sleep(_PAUSE)
 
-    def _watch(self, name: str, rounds: int, limit: float, progress: Progress | None) -> str | None:
+    def _watch(self, name: str, rounds: int, limit: float, tell: Progress) -> str | None:
         """Wait for the end of a run; say why it has to be called off, or nothing if it ended by itself."""
         group, everyone = self._group, range(len(self.hospitals))
         before = {number: len(group.log(_name(number))) for number in everyone}
@@ -260,8 +252,8 @@ class Deployment:
                 who = f"{_titles(late)} did not answer" if late else "The run did not end"
                 return f"{who} within {limit:g} s. Give it more time or fewer rounds. Or: {_AGAIN}"
             number = flower_log.current_round(group.log(name))
-            if progress is not None and number > told:
-                progress((number - 1) / rounds, f"round {number} of {rounds}")
+            if number > told:
+                tell((number - 1) / rounds, f"round {number} of {rounds}")
                 told = number
             time.sleep(_PAUSE)
         return None

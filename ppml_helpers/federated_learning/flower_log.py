@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+SERVES, CONNECTED = "Uvicorn running", "SuperNode ID:"  #: said by a server that is ready, by a hospital that was let in
 _REFUSALS = {  # the first sign that a log holds; the more particular come first
     "certificate has expired": "the server's certificate has run out, or this machine's clock is ahead. Set the clock "
     "if it is wrong, or make new certificates.",
@@ -24,16 +25,6 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?[/\\](?:[^\s'\"`:;,]+)")
 _FRAME = " |+-─━│┃╭╮╰╯┌┐└┘"  # of the panels in which Flower's command line writes
 _SEAMS = {r" *[-─━]+[+╮┐] *\n *[|│┃] *": ": ", r" *[|│┃] *\n *[|│┃] *": " "}  # after a panel's title, and in its text
-
-
-def serves(log: str) -> bool:
-    """Tell from the server's log whether it takes connections."""
-    return "Uvicorn running" in log
-
-
-def connected(log: str) -> bool:
-    """Tell from a hospital's log whether the server has taken it in."""
-    return "SuperNode ID:" in log
 
 
 def refusal(log: str) -> str | None:

@@ -60,13 +60,12 @@ class ProcessGroup:
         command = [sys.executable, "-P", "-m", __name__, str(me.pid), repr(me.create_time()), self.mark]
         self._watchdog = _popen([*command, str(self.folder)], subprocess.DEVNULL, dict(os.environ))
 
-    def start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
+    def start(self, name: str, command: list[str]) -> None:
         """Start one process whose words go to the log file of that name; a dead one of the same name is replaced."""
         if self.is_alive(name):
             raise FederationError(f"{name} runs already: end it with kill() before you start it again.")
-        with self.log_file(name).open("ab") as log:
+        with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = _popen(command, log, self.environment())
-        return self._processes[name]
 
     def environment(self) -> dict[str, str]:
         """Give the environment of the processes: what this one has, without proxies and others' settings of Flower."""
@@ -79,13 +78,9 @@ class ProcessGroup:
         """Tell whether the process of that name was started and still runs."""
         return name in self._processes and self._processes[name].poll() is None
 
-    def log_file(self, name: str) -> Path:
-        """Give the place of the log of a process."""
-        return self.folder / f"{name}.log"
-
     def log(self, name: str) -> str:
         """Read what a process has said so far."""
-        file = self.log_file(name)
+        file = self.folder / f"{name}.log"
         return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
 
     def kill(self, name: str) -> None:
@@ -95,9 +90,9 @@ class ProcessGroup:
             end_tree(process.pid)
             process.wait()
 
-    def end(self, patience: float = PATIENCE) -> None:
+    def end(self) -> None:
         """End every process and remove the folder. May be called again, and does the rest if it was interrupted."""
-        left = end_marked(self.mark, patience)
+        left = end_marked(self.mark)
         for process in self._processes.values():
             process.poll()  # collects it
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -116,9 +111,9 @@ def marked(mark: str) -> list[psutil.Process]:
     return running(lambda environment: environment.get(MARK) == mark)
 
 
-def end_marked(mark: str, patience: float = PATIENCE) -> list[psutil.Process]:
+def end_marked(mark: str) -> list[psutil.Process]:
     """End every process of one group; return those that could not be ended."""
-    return end_all(lambda environment: environment.get(MARK) == mark, patience)
+    return end_all(lambda environment: environment.get(MARK) == mark, PATIENCE)
 
 
 def watch(parent: int, started: float, mark: str, folder: str) -> None:

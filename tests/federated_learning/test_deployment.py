@@ -16,6 +16,7 @@ import sys
 import tempfile
 import textwrap
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from handshake import visit
 from ppml_helpers import certificates as core
 from ppml_helpers.errors import FederationError
 from ppml_helpers.federated_learning import certificates, commands, door, flower_log, hospitals
+from ppml_helpers.federated_learning.app.federated_hospitals import masking
 from ppml_helpers.federated_learning.deployment import Deployment
 from ppml_helpers.federated_learning.process_group import ProcessGroup, marked
 from ppml_helpers.federated_learning.run_config import complete, node_configs
@@ -121,6 +123,25 @@ def test_the_page_for_real_machines_writes_the_credentials_that_flower_reads(tmp
     words = [sys.executable, "-c", program.replace("federation.example.org:8000", "127.0.0.1:8000")]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == commands.credentials(8000, "0123abcd")
+
+
+def test_the_page_for_real_machines_writes_a_node_config_that_the_app_takes(tmp_path: Path) -> None:
+    page = (REPOSITORY / "workshop" / "real-network.md").read_text("utf-8")
+    program = textwrap.dedent(re.search(r'makes a pair:\n\n    python -c "\n(.*?)\n    "', page, re.DOTALL)[1])
+    ran = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True) for _ in range(4)]
+    pairs = [done.stdout.split()[1::2] for done in ran]
+    written = textwrap.dedent(re.search(r"\n(    table = .*?)\n\n", page, re.DOTALL)[1])
+    hospitals_made = []
+    for number, (private, _) in enumerate(pairs):
+        settings = written.replace("PRIVATE", private)
+        for other, (_, public) in enumerate(pairs):
+            settings = settings.replace(f"PUBLIC-{other}", public)
+        found = tomllib.loads(settings)
+        own, *known = map(bytes.fromhex, found.pop("identities").split())
+        hospitals_made.append(masking.MaskingHospital(number, found["num-partitions"], own, known))
+    keys = {one.number: one.public_keys for one in hospitals_made}
+    assert [len(one.share(keys)) for one in hospitals_made] == [3] * 4
+    assert found.keys() == node_configs([tmp_path])[0].keys() - {"identities", "noise-secret"}
 
 
 def test_the_server_demands_keys_and_tls_and_serves_this_computer_alone(keys: certificates.Keys) -> None:
