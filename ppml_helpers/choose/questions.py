@@ -242,8 +242,8 @@ _RISKS = _questions(
         "unawareness",
         "Unawareness and unintervenability: who does not know of it, or cannot act on it?",
         "12(1), 13, 14, 17(1)",
-        "Patients who cannot be asked, relatives, staff whose work is measured; the erased patient who comes back from a "
-        "backup (02b), or stays in a trained model (05).",
+        "Patients who cannot be asked, relatives, staff whose work is measured; the erased patient who comes back from "
+        "a backup (02b), or stays in a trained model (05).",
     ),
     (
         "non_compliance",
