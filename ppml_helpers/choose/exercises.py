@@ -14,7 +14,7 @@ from ppml_helpers.words import percent
 
 TITLE = {"11": "Choose", "11b": "Your own table"}
 
-WISH = Setting(held="rows", hospitals="nothing", server="the rules", researcher="nothing", times=12, promise=10.0)
+WISH = Setting(held="rows", hospitals="the rules", server="the rules", researcher="a model", weight="usefulness")
 """What exercise 11.3 asks for."""
 
 
@@ -67,26 +67,21 @@ def _judge_2(answer: object) -> Reply:
     return wrong("More than epsilon 3 is spent then: n models cost accounting.epsilon(noise, 1.0, 100 * n).")
 
 
-_TOLD: dict[str, str] = {
-    "federated": "The server would have to be trusted with updates, and no epsilon is promised.",
-    "federated + masks": "Masks hide the updates, not the model: a patient is promised no epsilon.",
-    "federated + masks + noise": "Each hospital adds a share of the noise and trusts the others to add theirs: here "
-    "none trusts another.",
-}
-
-
 def _judge_3(answer: object) -> Reply:
-    rows = list(_rows().values())
-    chosen = choose(rows, WISH)
+    chosen = choose(list(_rows().values()), WISH)
     name = as_choice(answer, tuple(_rows()))
-    if name in {row.technique for row in chosen.left}:
-        row = _rows()[name]
+    best, row = chosen.left[0], _rows()[name]
+    if name == best.technique:
         return right(
-            f"Twelve models come to epsilon {row.composed['12']:.1f}, and each hospital blurs its own updates."
+            f"AUC {best.auc:.2f}, and the server sees a sum. What the model tells of a patient, nothing limits."
         )
-    if name in _TOLD:
-        return wrong(_TOLD[name])
-    why = next(each.why for each in chosen.fallen if each.row.technique == name)
+    if row in chosen.left:
+        return wrong(
+            f"It is left, but less useful: AUC {row.auc:.2f}, where {best.auc:.2f} can be had. No promise is wanted."
+        )
+    if name == "federated":
+        return wrong(f"The server sees updates: {row.reads.partition(';')[0]}.")
+    why = next(each.why for each in chosen.fallen if each.row is row)
     return wrong(f"The chooser lets it fall: {why}")
 
 
@@ -129,7 +124,10 @@ _OWN: tuple[tuple[str, str, tuple[str, ...], Callable[[object], Reply]], ...] = 
     (
         "11.3",
         "the name of a technique, as the rows have it",
-        ("Set the knobs: parts by rows, every month, epsilon 10.", "Whom does each of the rest trust?"),
+        (
+            "Set the knobs: parts by rows; the hospitals trust with the rules.",
+            "The first of the list is the most useful.",
+        ),
         _judge_3,
     ),
     (

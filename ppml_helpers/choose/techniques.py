@@ -198,7 +198,7 @@ def _anonymised(ground: Ground) -> Fields:
         "released": f"{len(release.table):,} rows of {len(columns)} columns in boxes of at least {size}",
         "read": 1 - listed,
         "reads": f"{percent(1 - listed)} of other patients fit no box, so that the rest of the boxes tell who is in",
-        "promise": f"k = {K}, l = {L}, of {len(columns)} columns, all declared (of this table alone)",
+        "promise": f"k = {K}, l = {L} of {len(columns)} columns, this table alone",
     }
 
 
@@ -368,8 +368,8 @@ def _read_by_server(update: Any, hospital: Any, run: Any) -> Fields:
     seen = np.nan_to_num(np.clip(reading.seen(update), -1e6, 1e6))
     read = unknown_patient(seen, known, 12 if run.settings["protection"] == "none" else 3)
     share, blind = (float(np.mean(np.abs(found - truth) <= _CLOSE)) for found in (read, guess))
-    words = f"the server reads {percent(share)} of one patient's features from an update; who saw none {percent(blind)}"
-    return {"read": share, "reads": words}
+    words = f"the server reads {percent(share)} of one patient's features from an update"
+    return {"read": share, "reads": f"{words}; who saw none guesses {percent(blind)}"}
 
 
 # Encryption ------------------------------------------------------------------------------------------------------
@@ -401,7 +401,7 @@ def _encrypted_scoring(ground: Ground) -> Fields:
         "seconds": clock.seconds,
         "bytes": sent[0],
         "released": f"{len(told):,} risks, to the hospital that asked",
-        "promise": "128-bit security of the inputs against the server; none for the model",
+        "promise": "inputs: 128-bit security; model: none",
     }
 
 
@@ -424,7 +424,7 @@ def _encrypted_training(ground: Ground, epochs: int = 5) -> Fields:
             "seconds": clock.seconds,
             "bytes": sum(trained.bytes_up),
             "released": "the model, to the hospital",
-            "promise": "128-bit security of the inputs against the server; none for the model",
+            "promise": "inputs: 128-bit security; model: none",
         }
     )
 
@@ -478,7 +478,7 @@ def _shared(ground: Ground, provider: str) -> Fields:
         "released": "the model, to both hospitals",
         "read": share,
         "reads": reads,
-        "promise": "inputs hidden from parties that follow the protocol; none for the model",
+        "promise": "inputs: hidden if the rules are kept; model: none",
     }
 
 
