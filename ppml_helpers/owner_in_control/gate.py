@@ -292,13 +292,7 @@ class ReleaseGate:
                 self.log.append("ended", job=begun["job"], by=begun["by"], run=name, status=status, files=files)
 
     def _sync(self) -> tuple[SetAside, ...]:
-        return screened_sync(
-            self.owner,
-            self.folder / "quarantine",
-            senders=self.defences.sender_check,
-            unreadable=self.defences.quarantine,
-            note=lambda found: self.log.append("set aside", **found._asdict()),
-        )
+        return screened_sync(self.owner, self.folder / "quarantine", self.defences, self.log)
 
     def _open(self, job: Review | str, by: str | None) -> JobInfo:
         """Return a job that has neither run nor been rejected."""

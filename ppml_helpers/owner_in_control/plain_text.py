@@ -6,7 +6,6 @@ comment can be code, and a name another one; and characters without ink reorder 
 
 from __future__ import annotations
 
-import codecs
 import io
 import re
 import tokenize
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 _CODING = re.compile(r"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", re.ASCII)  # as PEP 263 has it
+_UTF8 = ("utf-8", "utf8", "utf_8")
 _WORD = re.compile(r"[^\W\d_]+")
 #: Without ink, though Unicode counts them as marks, letters or symbols: joiners, fillers, variation selectors, blanks.
 _BLANK = frozenset(map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0x180B, 0x1810))))
@@ -36,12 +36,12 @@ def visible_name(name: str) -> str:
 
 def numbered(text: str) -> str:
     """Write a text with the number of each line, which no line can forge, and white space at its end as escapes."""
-    lines = text.removesuffix("\n").split("\n")
-    shown = [
-        re.sub(r"\s+$", lambda end: end[0].encode("unicode_escape").decode().replace(" ", "\\x20"), line)
-        for line in lines
-    ]
-    return "\n".join(f"{number:3} {visible(line)}".rstrip() for number, line in enumerate(shown, 1))
+    shown = re.sub(r"[^\S\n]+$", _as_escape, text.removesuffix("\n"), flags=re.MULTILINE)
+    return "\n".join(f"{number:3} {visible(line)}".rstrip() for number, line in enumerate(shown.split("\n"), 1))
+
+
+def _as_escape(blank: re.Match[str]) -> str:
+    return blank[0].encode("unicode_escape").decode().replace(" ", "\\x20")
 
 
 def plain(name: str, data: bytes) -> str:
@@ -75,7 +75,7 @@ def _objections(name: str, text: str) -> Iterator[tuple[int, str]]:
         if not _shows(c) and text[at : at + 2] != "\r\n":
             yield at, f"has {_called(c)}, which does not show"
     for line in re.split(r"\r\n|\n", text, maxsplit=2)[:2]:
-        if (coding := _CODING.match(line)) and not _is_utf8(coding[1]):
+        if (coding := _CODING.match(line)) and coding[1].lower() not in _UTF8:
             yield text.index(line), f"names the encoding {coding[1]!r}: Python would read other code than is shown"
     python = PurePosixPath(name).suffix == ".py"
     if python or name == "run.sh":
@@ -111,13 +111,6 @@ def _is_strange(c: str, word: str, is_name: bool) -> bool:
 
 def _is_latin(c: str) -> bool:
     return c.isascii() or unicodedata.name(c, "").startswith("LATIN ")
-
-
-def _is_utf8(encoding: str) -> bool:
-    try:
-        return codecs.lookup(encoding).name == "utf-8"
-    except (LookupError, UnicodeError):
-        return False
 
 
 def _shows(c: str) -> bool:

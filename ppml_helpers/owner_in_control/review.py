@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
 from ppml_helpers.owner_in_control import offline_uv
+from ppml_helpers.owner_in_control.defences import Defences
 from ppml_helpers.owner_in_control.plain_text import numbered, plain, visible, visible_name
+from ppml_helpers.owner_in_control.records import AuditLog
 from ppml_helpers.owner_in_control.syft_client import silence
 
 if TYPE_CHECKING:
@@ -120,11 +122,13 @@ def check_run_script(review: Review, entry_point: str | None) -> None:
         )
     expected = [*_LINES, re.escape(f"python {entry_point}")]
     lines = review.run_script.removesuffix("\n").split("\n")  # the ends of lines that the shell knows, and no others
-    for line, pattern in zip(lines, expected, strict=False):
-        if not re.fullmatch(pattern, line):
-            raise _strange(review.job, line)
-    if len(lines) != len(expected):
-        raise _strange(review.job, lines[len(expected)] if len(lines) > len(expected) else "(end)")
+    for line, pattern in itertools.zip_longest(lines, expected):
+        if line is None or pattern is None or not re.fullmatch(pattern, line):
+            shown = "(end)" if line is None else visible(line)[:80]
+            raise ReleaseRefused(
+                f"The run script of {review.job!r} has the line {shown!r}, which is none that syft writes for a Python "
+                f"job: reject it, whatever its code looks like."
+            )
     unvetted = offline_uv.missing(shlex.split(lines[_PACKAGES])[3:])
     if unvetted:
         raise ReleaseRefused(
@@ -138,13 +142,6 @@ def difference(review: dict[str, str], now: dict[str, str]) -> str:
     what = "was changed" if changed[0] in review and changed[0] in now else "came" if changed[0] in now else "went"
     more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
     return f"{visible_name(changed[0])} {what}{more}"
-
-
-def _strange(job: str, line: str) -> ReleaseRefused:
-    return ReleaseRefused(
-        f"The run script of {job!r} has the line {visible(line)[:80]!r}, which is none that syft writes for a Python "
-        f"job: reject it, whatever its code looks like."
-    )
 
 
 def contents(folder: Path, job: str) -> dict[str, bytes]:
@@ -173,26 +170,21 @@ class SetAside(NamedTuple):
     why: str
 
 
-def screened_sync(
-    owner: SyftRDSClient, folder: Path, senders: bool, unreadable: bool, note: Callable[[SetAside], None]
-) -> tuple[SetAside, ...]:
+def screened_sync(owner: SyftRDSClient, folder: Path, defences: Defences, log: AuditLog) -> tuple[SetAside, ...]:
     """Sync an owner's datasite; messages that must not come in are moved to a folder first."""
     aside: list[SetAside] = []
     given: list[Path] = []
 
     def set_aside(path: Path, why: str) -> None:
         found = SetAside(path.parent.name, path.name, why)
-        note(found)
+        log.append("set aside", **found._asdict())
         (folder / found.sender).mkdir(parents=True, exist_ok=True)
         shutil.move(path, folder / found.sender / found.file)
         aside.append(found)
 
     def screen(path: Path, data: bytes | None) -> bool:
-        why = _objection(owner, path, data, senders, unreadable)
-        if why:
-            set_aside(path, why)
-        else:
-            given.append(path)
+        why = _objection(owner, path, data, defences)
+        set_aside(path, why) if why else given.append(path)
         return not why
 
     inbox = owner.sync_engine.datasite_owner_syncer.connection_router.connections[0]  # it has one of its own
@@ -204,15 +196,16 @@ def screened_sync(
             except Exception as error:  # syft raises whatever the message made it stumble over
                 # A message stays in the inbox until it is dealt with: this is where syft stopped.
                 stopped = given and given[-1].exists() and getattr(error, "errno", None) not in _OWN_TROUBLE
-                if not unreadable or not stopped:
+                if not defences.quarantine or not stopped:
+                    first = (str(error).strip().splitlines() or ["no reason given"])[0]
                     raise DatasiteError(
-                        f"{owner.email} cannot sync ({type(error).__name__}: {_first_line(error)}): a message in the "
+                        f"{owner.email} cannot sync ({type(error).__name__}: {first}): a message in the "
                         f"inbox or the shared folder is at fault; set it aside."
                     ) from error
                 set_aside(given[-1], f"does not fit the files as they are ({type(error).__name__})")
 
 
-def _objection(owner: SyftRDSClient, path: Path, data: bytes | None, senders: bool, unreadable: bool) -> str:
+def _objection(owner: SyftRDSClient, path: Path, data: bytes | None, defences: Defences) -> str:
     """Say why a message is not let in; nothing if it is."""
     from syft.sync.messages.proposed_filechange import ProposedFileChangesMessage
 
@@ -226,10 +219,10 @@ def _objection(owner: SyftRDSClient, path: Path, data: bytes | None, senders: bo
             unpacked(store.decrypt_and_verify_if_needed(sender, data))
         )
     except Exception as error:  # any damage at all: the decryption, the archive and its size, the JSON, the fields
-        return f"cannot be read ({type(error).__name__})" if unreadable else ""
-    if senders and message.sender_email != sender:
+        return f"cannot be read ({type(error).__name__})" if defences.quarantine else ""
+    if defences.sender_check and message.sender_email != sender:
         return f"names {visible_name(message.sender_email)} as its sender but lies in the folder of {sender}"
-    if unreadable and not all(_is_name(change.path_in_datasite) for change in message.proposed_file_changes):
+    if defences.quarantine and not all(_is_name(change.path_in_datasite) for change in message.proposed_file_changes):
         return "names a file as no file can be named"
     return ""
 
@@ -238,7 +231,3 @@ def _is_name(path: Path) -> bool:
     """Tell whether a file can have this path: syft notes it before it fails to write, and then stumbles for ever."""
     short = len(os.fsencode(path)) < _LONGEST and all(len(os.fsencode(part)) <= _LONGEST_PART for part in path.parts)
     return short and str(path).isprintable() and not path.is_absolute() and ".." not in path.parts
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no reason given"])[0]
