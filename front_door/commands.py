@@ -39,7 +39,7 @@ def parser() -> Parser:
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
     lab.add_argument("--port", type=int, default=8888, help="first port to try (default 8888)")
     explore = add("explore", "open an explorer as a page without code, for a meeting")
-    explore.add_argument("name", nargs="?", metavar="NAME", help="epsilon, anonymity or budget (default: the list)")
+    explore.add_argument("name", nargs="?", metavar="NAME", help="such as epsilon or chooser (default: the list)")
     explore.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
     explore.add_argument("--port", type=int, default=8888, help="first port to try (default 8888)")
     test = add("test", "set up if needed and run every test")

@@ -41,6 +41,14 @@ PAGES = {
         "Each move draws noise for three statistics of 9,105 real patients. Chapter 04 explains it.",
         "from ppml_helpers.private_statistics import BudgetExplorer\nBudgetExplorer()",
     ),
+    "chooser": Page(
+        "Which technique, for which need?",
+        "Say what must leave the house and who is trusted: techniques fall out one by one, each with its reason. "
+        "Chapter 11 explains it.",
+        "from ppml_helpers.choose import ChooseExplorer, making, scoreboard\n"
+        "from ppml_helpers.choose.explorer import in_order\n"
+        "ChooseExplorer(in_order(scoreboard.load(making.COMMITTED)))",
+    ),
 }
 # Nothing is fetched from outside, whatever a template asks for.
 _POLICY = "default-src 'self' data: blob: ws: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'"

@@ -34,8 +34,8 @@ def test_every_page_shows_its_explorer_and_no_code(address: str, app: Browser) -
         before = picture.get_attribute("alt") or ""
         assert len(before) > 100
         assert page.get_by_text("import").count() == 0
-        page.locator(".noUi-handle").first.focus()
-        page.keyboard.press("ArrowRight")
+        page.locator(".noUi-handle, select").first.focus()
+        page.keyboard.press("ArrowRight")  # another value of a slider, and the next choice of a list
         expect(picture).not_to_have_attribute("alt", before, timeout=60_000)
         page.screenshot(path=lab.REPO / "tests" / "screenshots" / f"explore_{name}.png")
     assert [url for url in arrived if not re.match(r"http://127\.0\.0\.1|data:|blob:", url)] == []
@@ -51,5 +51,5 @@ def test_without_the_token_nobody_sees_a_page(address: str) -> None:
 
 
 def test_another_name_is_refused() -> None:
-    with pytest.raises(Stop, match="no explorer 'x' to open alone: choose among epsilon, anonymity, budget"):
+    with pytest.raises(Stop, match="no explorer 'x' to open alone: choose among epsilon, anonymity, budget, chooser"):
         explore.explore("x")
