@@ -17,11 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock, Timeout
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from ppml_helpers import checks, cohort, outcome, words
-from ppml_helpers.anonymise import singling_out, useful_columns
 from ppml_helpers.anonymise.checklist import Checklist
 from ppml_helpers.choose.questions import LAW, NOT_CHECKED, PARTS, QUESTIONS
 from ppml_helpers.choose.report import Quoted, Section, write
@@ -286,6 +283,11 @@ def columns_needed(
     Section
         For the part "necessity" of the report.
     """
+    from sklearn.linear_model import LogisticRegression  # a second that a worksheet need not wait for
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+    from ppml_helpers.anonymise import singling_out, useful_columns
+
     parts = cohort.split(*cohort.features(patients, schema=schema), seed=seed, test_share=1 / 3)
     study, design = patients.loc[parts.X_train.index], patients.loc[parts.X_test.index]
     order = useful_columns(design, min(most, len(schema.columns)), seed=seed, schema=schema)

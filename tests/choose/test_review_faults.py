@@ -49,7 +49,7 @@ def test_two_processes_that_write_at_once_lose_no_answer(tmp_path: Path) -> None
 
 
 def test_a_writer_that_is_killed_leaves_the_last_answer_whole(tmp_path: Path) -> None:
-    for delay in (0.0, 0.003, 0.011):
+    for delay in (0.0, 0.007):
         path = tmp_path / f"{delay}.json"
         one = writer(path, 0, turns=100_000)
         one.stdin.write("go\n")
