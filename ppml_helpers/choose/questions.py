@@ -221,7 +221,7 @@ _RISKS = _questions(
         "non_repudiation",
         "Non-repudiation: what could a person no longer deny?",
         "5(1)(c), 5(1)(f)",
-        "A log of who was looked up (02b); a membership attack that is nearly certain (06); signed messages (07, 08); "
+        "A log of who was looked up (02b); a membership attack that is nearly certain (06); signed messages (07, 10); "
         "the record of a researcher's questions (10). A log protects the owner and exposes whom it names.",
     ),
     (
