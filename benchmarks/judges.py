@@ -200,12 +200,15 @@ def main() -> int:
     """Print a line for each exercise; write what was let through beside the other results."""
     parser = argparse.ArgumentParser(prog="judges", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three chapters")
-    quick = parser.parse_args().quick
+    parser.add_argument("chapters", nargs="*", help="numbers, such as 05 or 02b (default: all)")
+    options = parser.parse_args()
+    wanted = options.chapters or (QUICK if options.quick else ())
+    part = bool(wanted)
     found: dict[str, Any] = {}
-    silent = os.open(os.devnull, os.O_WRONLY)
-    spoken = os.dup(1)
+    broken: list[str] = []
+    silent, spoken = os.open(os.devnull, os.O_WRONLY), os.dup(1)
     for path in course.chapters():
-        if quick and path.stem[:2] not in QUICK:
+        if part and path.stem.partition("_")[0] not in wanted:
             continue
         os.dup2(silent, 1)  # the notebooks' own prints
         try:
@@ -213,21 +216,25 @@ def main() -> int:
                 judged = told["refused"] + told["passed"] + told["late"]
                 share = 1 - told["passed"] / judged if judged else 1.0
                 found[name] = {**told, "share": round(share, 3), "let through": let_through}
-                line = (
-                    f"{name:<7}{share:>6.0%} of {judged:>2} refused ({told['same']} same, {told['stopped']} stopped)\n"
-                )
-                os.write(spoken, line.encode())
+                besides = f"({told['same']} same, {told['stopped']} stopped)"
+                os.write(spoken, f"{name:<7}{share:>6.0%} of {judged:>2} refused {besides}\n".encode())
+        except Exception as error:  # a chapter that does not run is said, and the others go on
+            broken.append(f"{path.stem}: {error}")
         finally:
             sys.stdout.flush()
             os.dup2(spoken, 1)
-    target = RESULTS / ("judges.quick.json" if quick else "judges.json")
-    target.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        target = RESULTS / ("judges.quick.json" if part else "judges.json")
+        target.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    return _sum_up(found, broken)
+
+
+def _sum_up(found: dict[str, Any], broken: list[str]) -> int:
     passed = sum(one["passed"] for one in found.values())
     judged = passed + sum(one["refused"] + one["late"] for one in found.values())
     weak = [name for name, one in found.items() if one["share"] < LEAST_EACH]
     told = f"All: {1 - passed / max(1, judged):.1%} of {judged} refused"
-    print(f"{told}; below {LEAST_EACH:.0%}: {', '.join(weak) or 'none'}")
-    return 0 if not weak and passed <= (1 - LEAST) * judged else 1
+    print(f"{told}; below {LEAST_EACH:.0%}: {', '.join(weak) or 'none'}", *broken, sep="\n")
+    return 0 if not (weak or broken) and passed <= (1 - LEAST) * judged else 1
 
 
 if __name__ == "__main__":
