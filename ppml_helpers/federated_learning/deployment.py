@@ -24,7 +24,7 @@ from ppml_helpers import checks, words
 from ppml_helpers.certificates import ADDRESS
 from ppml_helpers.errors import FederationError
 from ppml_helpers.federated_learning import certificates, commands, flower_log, results
-from ppml_helpers.federated_learning.hospitals import Hospital, check, write
+from ppml_helpers.federated_learning.hospitals import Hospital, check, remember, remind, write
 from ppml_helpers.federated_learning.process_group import ProcessGroup
 from ppml_helpers.federated_learning.results import FederatedRun
 from ppml_helpers.federated_learning.run_config import APP, complete, node_configs
@@ -181,6 +181,7 @@ class Deployment:
         chosen = complete(self.hospitals, config) | {"out": str(out)}
         self._runs += 1
         settings = write_secret(group.folder / f"{name}.toml", commands.in_toml(chosen))
+        remind(self.hospitals, self._tables)  # of sums in other places since the start
         group.start(name, commands.run(APP, settings))
         try:
             reason = self._watch(name, int(chosen["num-server-rounds"]), limit, tell)
@@ -188,6 +189,7 @@ class Deployment:
             reason = "The run was interrupted before its last round was complete."
         finally:
             self._call_off(name)
+            remember(self.hospitals, self._tables)
         if reason is not None or not out.exists():
             raise results.stopped(out, reason or self._own_reason(name, out))
         tell(1.0, "all rounds done")
@@ -195,7 +197,8 @@ class Deployment:
 
     def _prepare(self, folder: Path) -> None:
         self._keys = certificates.make_keys(folder, len(self.hospitals))
-        for number, about in enumerate(node_configs(write(self.hospitals, folder))):
+        self._tables = write(self.hospitals, folder)
+        for number, about in enumerate(node_configs(self._tables)):
             write_secret(folder / f"{_name(number)}.toml", commands.in_toml(about))
         home = folder / "flower"
         home.mkdir(mode=0o700)

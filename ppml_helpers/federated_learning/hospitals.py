@@ -102,10 +102,16 @@ def write(hospitals: Sequence[Hospital], folder: str | Path) -> list[Path]:
     paths = [Path(folder) / f"hospital-{number}.npz" for number in range(len(hospitals))]
     for hospital, path in zip(hospitals, paths, strict=True):
         np.savez(path, **{part: getattr(hospital, part) for part in task.PARTS})
+    remind(hospitals, paths)
+    return paths
+
+
+def remind(hospitals: Sequence[Hospital], paths: Sequence[Path]) -> None:
+    """Write what the hospitals' books of sums hold into those beside their files."""
+    for hospital, path in zip(hospitals, paths, strict=True):
         for start, members in hospital.sums.items():
             task.book(path).mkdir(exist_ok=True)
             (task.book(path) / start).write_text(members, "ascii")
-    return paths
 
 
 def remember(hospitals: Sequence[Hospital], paths: Sequence[Path]) -> None:

@@ -45,7 +45,7 @@ MASKED = {"num-server-rounds": 1, "evaluate-every": 2, "seed": 7, "protection": 
 PROGRAM = """
 import json, os, signal, sys
 from ppml_helpers.errors import FederationError
-from ppml_helpers.federated_learning import hospitals
+from ppml_helpers.federated_learning import hospitals, in_process
 from ppml_helpers.federated_learning.deployment import Deployment
 from ppml_helpers.federated_learning.results import RunStopped
 
@@ -64,6 +64,10 @@ two = hospitals.simulated(n=2)
 with Deployment(two) as network:
     tell(**stopped_in_round_2(lambda: os.kill(os.getpid(), signal.SIGINT)))  # what a notebook's stop button sends
     again = network.run(config, timeout=900.0).sha256
+    try:  # a second sum from the same model, with one hospital more
+        in_process.run([*two, hospitals.simulated(n=2, seed=1)[0]], config)
+    except RunStopped as error:
+        tell(second=str(error))
     tell(**stopped_in_round_2(lambda: network._processes.kill("hospital-1")), connected=network.connected, again=again)
     try:
         network.run(config)
@@ -258,11 +262,12 @@ secure_aggregation._Sum._register, secure_aggregation._Sum._ask = puppets, ask
 
 
 def test_a_server_with_puppets_reads_no_hospital_behind_masks(
-    network: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: Deployment, three: tuple[hospitals.Hospital, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its part of the app was rewritten: it names keys of hospitals that do not exist to the only one that does."""
     listed = [word for one in marked(network._processes.mark) for word in one.cmdline()]
-    settings = network._processes.folder / "hospital-0.toml"
+    folder = network._processes.folder
+    settings = folder / "hospital-0.toml"
     assert str(settings) in listed
     private = tomllib.loads(settings.read_text("utf-8"))["identities"].split()[0]
     assert not any(private in word for word in listed), "every user of a machine may list these"
@@ -270,8 +275,10 @@ def test_a_server_with_puppets_reads_no_hospital_behind_masks(
     with (tmp_path / "app" / "federated_hospitals" / "server_app.py").open("a") as server:
         server.write(PUPPETS)
     monkeypatch.setattr(deployment, "APP", tmp_path / "app")
+    in_process.run(three, MASKED)
     with pytest.raises(RunStopped, match=r"Hospital 0: The keys named as hospital 1's are not signed by it"):
         network.run(MASKED, timeout=900.0)
+    assert {entry.name for entry in (folder / "hospital-0.npz.sums").iterdir()} == set(three[0].sums), "it was reminded"
 
 
 def test_flower_as_it_is_delivered_takes_a_run_from_everybody(network: Deployment) -> None:
@@ -349,11 +356,12 @@ def test_a_lost_server_ends_the_run(network: Deployment) -> None:
 def test_interrupts_and_lost_hospitals_keep_the_rounds_and_a_killed_program_leaves_nothing(
     program: subprocess.Popen[str],
 ) -> None:
-    interrupted, lost, after, federation, at_work = (json.loads(program.stdout.readline()) for _ in range(5))
+    interrupted, refused, lost, after, federation, at_work = (json.loads(program.stdout.readline()) for _ in range(6))
     assert interrupted["said"] == "The run was interrupted before its last round was complete."
     assert lost["said"].startswith("Hospital 1 ended during the run. Stop this deployment and start a new one")
     assert interrupted["kept"][0] == lost["kept"][0] == 1
     assert lost["again"] == in_process.run(hospitals.simulated(n=2), MASKED).sha256, "the masks come off over TLS too"
+    assert "has helped to unmask a sum of hospitals 0 1 from this very model" in refused["second"]
     assert lost["connected"] == [0]
     assert after["refused"].startswith("Hospital 1 cannot take part")
     assert at_work == {"at": "round 1 of 50"}
