@@ -125,7 +125,7 @@ _OWN: tuple[tuple[str, str, tuple[str, ...], Callable[[object], Reply]], ...] = 
         "11.3",
         "the name of a technique, as the rows have it",
         (
-            "Set the knobs: parts by rows; the hospitals trust with the rules.",
+            "Set the knobs: parts by rows; hospitals trusted with the rules.",
             "The first of the list is the most useful.",
         ),
         _judge_3,

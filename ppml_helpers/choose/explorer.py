@@ -26,10 +26,11 @@ from ppml_helpers.errors import OutcomeError
 from ppml_helpers.explorer import Explorer, Progress, ProgressBar
 from ppml_helpers.words import counted, listed, percent
 
-_NARROW = {"style": {"description_width": "112px"}, "layout": {"width": "262px"}}
+_NARROW = {"style": {"description_width": "138px"}, "layout": {"width": "278px"}}
 _HELD_IN_WORDS = {"one table": "one table", "rows": "parts by rows", "columns": "parts by columns"}
 _SECONDS = {seconds: f"{seconds:g} s" for seconds in SECONDS if seconds < math.inf} | {math.inf: "any time"}
 _PROMISES = {1.0: "epsilon 1", 3.0: "epsilon 3", 10.0: "epsilon 10", math.inf: "none wanted"}
+_BYTES = {10**5: "0.1 MB", 10**7: "10 MB", 10**9: "1 GB"}
 _A_YEAR = dict(zip(A_YEAR, ("once a year", "4 times a year", "every month", "every week"), strict=True))
 
 
@@ -55,7 +56,7 @@ class ChooseExplorer(Explorer):
             "leaves": ("what leaves", [(name, name) for name in LEAVES]),
             "held": ("the data are", [(_HELD_IN_WORDS[name], name) for name in HELD]),
             "patients": ("patients", [(f"{n:,}", n) for n in PATIENTS]),
-            "hospitals": ("hospitals trust", [(_with(name), name) for name in ("nothing", "the rules", "records")]),
+            "hospitals": ("hospitals: trusted", [(_with(name), name) for name in ("nothing", "the rules", "records")]),
             "server": ("server: trusted", [(_with(name), name) for name in ("nothing", "the rules", "updates")]),
             "researcher": (
                 "researcher: trusted",
@@ -64,7 +65,7 @@ class ChooseExplorer(Explorer):
             "promise": ("promise for a year", [(text, value) for value, text in _PROMISES.items()]),
             "times": ("how often", [(text, value) for value, text in _A_YEAR.items()]),
             "seconds": ("time", [(f"at most {text}".replace("at most any", "any"), s) for s, text in _SECONDS.items()]),
-            "bytes": ("bytes", [(f"at most {limit / 1e6:g} MB", limit) for limit in BYTES]),
+            "bytes": ("bytes", [(f"at most {_BYTES[limit]}", limit) for limit in BYTES]),
             "weight": ("what counts", [(name, name) for name in WEIGHTS]),
         }
         return {
