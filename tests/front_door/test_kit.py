@@ -271,6 +271,16 @@ def test_a_peer_without_exact_pins_is_refused(value: str, tmp_path: Path) -> Non
         benches.peer_requirements(script)
 
 
+def test_the_scoreboard_is_made_where_it_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(commands, "in_course", lambda arguments, scratch: asked.append(arguments) or 0)
+    monkeypatch.setenv("PPML_RESULTS", str(tmp_path))
+    assert commands.main(["scoreboard"]) == 0
+    assert commands.main(["scoreboard", "--fresh", "--folder", str(tmp_path / "other")]) == 0
+    begin = ["-m", "ppml_helpers.choose.making"]
+    assert asked == [[*begin, str(tmp_path / "scoreboard")], [*begin, str(tmp_path / "other"), "--fresh"]]
+
+
 def test_an_unknown_benchmark_is_named_with_those_that_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benches, "benchmarks", lambda: {"epsilon-sweep": tmp_path})
     with pytest.raises(Stop, match="no benchmark 'nope': the benchmarks are epsilon-sweep"):
