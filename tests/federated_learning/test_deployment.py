@@ -141,7 +141,7 @@ def test_the_page_for_real_machines_writes_a_node_config_that_the_app_takes(tmp_
         hospitals_made.append(masking.MaskingHospital(number, found["num-partitions"], own, known))
     keys = {one.number: one.public_keys for one in hospitals_made}
     assert [len(one.share(keys)) for one in hospitals_made] == [3] * 4
-    assert found.keys() == node_configs([tmp_path])[0].keys() - {"identities", "noise-secret"}
+    assert found.keys() == node_configs([tmp_path])[0].keys() - {"identities", "noise-secret"} | {"protection"}
 
 
 def test_the_server_demands_keys_and_tls_and_serves_this_computer_alone(keys: certificates.Keys) -> None:

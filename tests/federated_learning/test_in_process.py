@@ -365,9 +365,11 @@ def test_under_masks_the_others_go_on_without_it_and_it_says_so_all_the_same(mon
 
 @pytest.mark.parametrize("missing", ["table", "partition-id"])
 def test_a_node_without_its_settings_says_so(missing, monkeypatch):
-    knows = in_process.node_config
+    knows = in_process.node_configs
     monkeypatch.setattr(
-        in_process, "node_config", lambda *a: {key: value for key, value in knows(*a).items() if key != missing}
+        in_process,
+        "node_configs",
+        lambda tables: [{key: about[key] for key in about.keys() - {missing}} for about in knows(tables)],
     )
     with pytest.raises(in_process.RunStopped, match=f"its node was started without a `{missing}`"):
         in_process.run(made_up(), SMALL)

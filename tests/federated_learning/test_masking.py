@@ -12,7 +12,8 @@ import itertools
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from flwr.app import Array, ConfigRecord
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.serverapp import ServerApp
 from scipy.stats import kstest
 
 from ppml_helpers.errors import FederationError
@@ -22,9 +23,10 @@ from ppml_helpers.federated_learning import (  # before Flower: it switches thin
     masked_sums,
     pooled,
     results,
+    run_config,
     simulated,
 )
-from ppml_helpers.federated_learning.app.federated_hospitals import masking, server_app, task
+from ppml_helpers.federated_learning.app.federated_hospitals import client_app, masking, server_app, task
 from ppml_helpers.federated_learning.app.federated_hospitals.masking import MaskingError
 
 FEWEST = 1e-6  # p-value below which uniform bytes are not believed: wrong once in a million tests
@@ -468,6 +470,36 @@ def test_three_puppets_read_the_fourth_hospital_unless_it_knows_whom_it_trusts(f
             read_by_puppets(knowing(0, 0), liars, vector)
     with pytest.raises(results.RunStopped, match="Hospital 0: The keys named as hospital 1's are not signed by it"):
         run(four, puppets())
+
+
+def asked(four, kind, run_protection, own=None):
+    """Play a server that asks each hospital for an answer of its own; return what it is told."""
+    told, app = [], ServerApp()
+
+    @app.main()
+    def main(grid, context):
+        model = {"weights": Array(np.zeros(40))}
+        content = RecordDict({"arrays": ArrayRecord(model), "config": ConfigRecord({"server-round": 1})})
+        told.extend(grid.send_and_receive([Message(content, node, kind) for node in grid.get_node_ids()]))
+
+    def demanding(tables):
+        return [about | ({"protection": own} if own else {}) for about in run_config.node_configs(tables)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(in_process, "node_configs", demanding)
+        in_process.serve(app, client_app.app, four, run_config.complete(four, {"protection": run_protection}))
+    return [answer.error.reason if answer.has_error() else None for answer in told]
+
+
+@pytest.mark.parametrize("kind", ["train", "evaluate"])
+def test_a_server_that_asks_for_a_single_answer_gets_none_under_masks(four, kind):
+    for protection in ("masks", "masks+dp"):
+        assert all("it takes part in sums alone" in reason for reason in asked(four, kind, protection))
+    assert asked(four, kind, "none") == [None] * 4, "the question is a good one"
+    for run_protection, own in (("none", "masks"), ("dp", "masks+dp"), ("masks", "masks+dp")):
+        for reason in asked(four, kind, run_protection, own):
+            assert f"it answers under protection {own!r} alone, and the run has {run_protection!r}" in reason
+    assert asked(four, kind, "dp", "dp") == [None] * 4
 
 
 # Masks and noise together ------------------------------------------------------------------------------------------

@@ -264,13 +264,13 @@ def test_hospitals_without_survivors_or_of_other_kinds_are_refused():
 # ---------------------------------------------------------------------------------------------------------- settings
 
 
-def test_the_apps_defaults_are_complete_and_written_for_the_command_line():
+def test_the_apps_defaults_are_complete_and_written_as_flower_reads_them():
     both = [hospital(), hospital(1)]
     found = complete(both, {"seed": np.int64(3), "learning-rate": 1})
     assert found == {**defaults(), "num-hospitals": 2, "num-features": 5, "seed": 3, "learning-rate": 1.0}
     assert isinstance(found["learning-rate"], float)
-    assert 'strategy="fedavg"' in commands.in_toml(found)
-    assert "learning-rate=1.0" in commands.in_toml(found)
+    assert b'strategy = "fedavg"\n' in commands.in_toml(found)
+    assert b"learning-rate = 1.0\n" in commands.in_toml(found)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 The hospital's node is started with the node config `table` (path of its file), `partition-id` (its number) and
 `num-partitions`. With `noise-secret`, a text, its noise can be repeated, for lessons and tests; without it the noise
 comes from the operating system's randomness. With `identities` (in hexadecimal, separated by blanks: its own private
-Ed25519 key, then the public ones of all hospitals in their order) it takes masks from no puppet of the server's.
+Ed25519 key, then the public ones of all hospitals in their order) it takes masks from no puppet of the server's. With
+`protection` it takes part in runs that have just this one.
 """
 
 from __future__ import annotations
@@ -95,6 +96,11 @@ secure_aggregation.register(app, {"train": train, "evaluate": evaluate}, in_word
 def _opened(message: Message, context: Context) -> tuple[Settings, np.ndarray, task.Table]:
     """Return the settings, the server's model and this hospital's table, checked against each other."""
     settings = Settings.of(context.run_config)
+    demanded = context.node_config.get("protection", settings.protection)
+    if demanded != settings.protection:
+        raise task.RunError(f"it answers under protection {demanded!r} alone, and the run has {settings.protection!r}.")
+    if settings.is_masked and not message.metadata.message_type.endswith(".masked"):
+        raise task.RunError("it was asked for an answer of its own, and under masks it takes part in sums alone.")
     if "table" not in context.node_config:
         raise task.RunError("its node was started without a `table`: name the file of its patients in the node config.")
     table = task.load(str(context.node_config["table"]))
