@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ppml_helpers.exercises.frame import Exercise, Reply, as_number, close, right, wrong
+from ppml_helpers.secure_computation import tf_encrypted_exercises
 from ppml_helpers.secure_computation.costs import CROSSINGS, counted, seconds_on_line
 from ppml_helpers.secure_computation.shares import RINGS, Board, Shared, coalition
 
-TITLE = "Secure computation"
+TITLE = {"09": "Secure computation", "09b": "TF Encrypted"}
 
 OWNERS = {"Alpha": 3, "Beta": 2, "Gamma": 2}
 """How many of seven hospitals belong to each owner, in 09.2."""
@@ -148,4 +149,5 @@ EXERCISES = (
         ),
         judge=_judge_4,
     ),
+    *tf_encrypted_exercises.EXERCISES,
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-_TITLE = re.compile(r"# (?P<title>\d\d[a-z]? .+)\n\n(?P<promise>.+?)\n\n", re.DOTALL)
+_TITLE = re.compile(r"# (?P<title>\d\d[a-z]? [^\n]+)\n\n(?P<promise>.+?)\n\n", re.DOTALL)
 _MINUTES = re.compile(r"\| \*\*Time\*\* \| (\d+) minutes")
 
 

@@ -18,6 +18,7 @@ def test_every_chapter_has_its_row_with_title_promise_and_minutes() -> None:
     assert repr(shown).startswith("00 Start here (20 minutes): ")
     rows = shown.rows
     assert [file for file, *_ in rows] == [path.name for path in course.chapters()]
+    assert [file for file, title, promise, _ in rows if "\n" in title or "**" in promise] == [], "more than the promise"
     for file, title, promise, minutes in rows:
         head = course.read(NOTEBOOKS / file).cells[0].source
         assert head.startswith(f"# {title}\n")
