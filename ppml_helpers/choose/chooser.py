@@ -90,7 +90,9 @@ class Setting:
     def __post_init__(self) -> None:
         """Refuse what no knob offers."""
         for name, offered in OPTIONS.items():
-            checks.choice(getattr(self, name), name, offered, error=OutcomeError)
+            value = getattr(self, name)
+            if not any(value is option for option in offered):  # what a knob gives needs no closer look
+                checks.choice(value, name, offered, error=OutcomeError)
 
 
 class Fallen(NamedTuple):
@@ -129,9 +131,14 @@ def choose(rows: Sequence[Row], setting: Setting) -> Choice:
     """
     left, fallen = list(rows), []
     for name, rule in RULES.items():
-        verdicts = [(row, rule(row, setting)) for row in left]
-        fallen += [Fallen(row, name, *reason) for row, reason in verdicts if reason is not None]
-        left = [row for row, reason in verdicts if reason is None]
+        kept = []
+        for row in left:
+            reason = rule(row, setting)
+            if reason is None:
+                kept.append(row)
+            else:
+                fallen.append(Fallen(row, name, *reason))
+        left = kept
     return Choice(setting, tuple(sorted(left, key=lambda row: _rank(row, setting.weight))), tuple(fallen))
 
 
