@@ -351,6 +351,10 @@ READS = {
 }
 """The paths of 10.4 in the datasite, and who shall read each."""
 
+_ABOUT_MORE = {
+    "results/draft.txt": "A pattern such as 'results/*' fits every file of the folder: name the one that is meant.",
+    "tables/patients.csv": "Leave out what nobody shall read: without a rule a file is closed.",
+}
 _PEOPLE = (_RITA, _EVE, _STRANGER, "finn@university.example")
 
 
@@ -382,38 +386,32 @@ def _judge_4(answer: object) -> Reply:
         answer = answer["rules"]
     if not isinstance(answer, list | tuple) or not answer or not all(isinstance(rule, Mapping) for rule in answer):
         raise NotAnAnswer("a rule is a dict with the keys 'pattern' and 'access'")
-    rules = [dict(rule) for rule in answer]
+    fault = _first_fault([dict(rule) for rule in answer])
+    if fault:
+        return wrong(fault)
+    return right(
+        "Exactly these reads. What no rule mentions stays closed, the most specific rule that fits a file is the one "
+        "that counts, and a file added tomorrow is open only where a rule of today fits it."
+    )
+
+
+def _first_fault(rules: list[dict[str, Any]]) -> str:
     granted = who_may(rules)
-    writers = {path: who for path, who in who_may(rules, "write").items() if who}
-    if granted == READS and not writers:
-        return right(
-            "Exactly these reads. What no rule mentions stays closed, the most specific rule that fits a file is the "
-            "one that counts, and a file added tomorrow is open only where a rule of today fits it."
-        )
-    return wrong(_first_fault(rules, granted, writers))
-
-
-def _first_fault(rules: list[dict[str, Any]], granted: dict[str, set[str]], writers: dict[str, set[str]]) -> str:
-    if writers:
-        path, who = next(iter(writers.items()))
-        return f"{min(who)} may write {path}. Reading was asked for, and who may write may read."
+    for path, who in who_may(rules, "write").items():
+        if who:
+            return f"{min(who)} may write {path}. Reading was asked for, and who may write may read."
+    if granted == READS:
+        return ""
     strangers = [(path, person) for path in READS for person in _PEOPLE[2:] if person in granted[path]]
     if strangers:
         path, person = strangers[0]
         return f"{person} may read {path}. A star stands for everybody, also for those who come later: name people."
     path = next(path for path in READS if granted[path] != READS[path])
     if more := granted[path] - READS[path]:
-        return f"{min(more)} may read {path}, which is more than was asked for.{_about_more(path)}"
+        about = _ABOUT_MORE.get(path, "** reaches through all folders below, * stays in one.")
+        return f"{min(more)} may read {path}, which is more than was asked for. {about}"
     person = min(READS[path] - granted[path])
     return f"{person} may not read {path}, and should.{_about_fewer(path, rules)}"
-
-
-def _about_more(path: str) -> str:
-    if path == "results/draft.txt":
-        return " A pattern such as 'results/*' fits every file of the folder: name the one that is meant."
-    if path.startswith("results/"):
-        return " ** reaches through all folders below, * stays in one."
-    return " Leave out what nobody shall read: without a rule a file is closed."
 
 
 def _about_fewer(path: str, rules: list[dict[str, Any]]) -> str:

@@ -37,6 +37,7 @@ from ppml_helpers.owner_in_control.runs import Held, Receipt, Run
 from ppml_helpers.owner_in_control.syft_client import end_in_syft, find_job, silence, withdraw
 from ppml_helpers.private_statistics.budget import Budget
 
+_PATIENCE = 600  # seconds to wait for another gate of the same owner
 _MOST = 20  # files that a job left are named; how many more there are is said
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ class ReleaseGate:
     def _alone(self) -> Iterator[None]:
         """Wait for other gates of this owner, finish what a killed one left, and write down what is refused."""
         try:
-            lock = FileLock(self.folder / "gate.lock", timeout=600).acquire()  # which the system frees with its holder
+            lock = FileLock(self.folder / "gate.lock", timeout=_PATIENCE).acquire()
         except Timeout:
             raise DatasiteError("Another gate of this owner is at work for too long: wait for it or end it.") from None
         with lock:

@@ -181,7 +181,7 @@ def test_a_name_that_is_no_text_writes_no_line_into_what_the_owner_reads(shared)
 def test_a_result_that_was_changed_while_it_waited_is_not_released(shared):
     run = shared.run("changed", ANSWER)
     held = shared.gate.folder / "records" / "held" / f"{run.id}.json"
-    held.write_text(held.read_text().replace('"42', f'"{SECRET}'))
+    held.write_text(held.read_text().replace('.txt": "42', f'.txt": "{SECRET}'))
     with pytest.raises(ReleaseRefused, match="changed after they were looked at"):
         shared.gate.release(run)
     assert shared.leaked() == []

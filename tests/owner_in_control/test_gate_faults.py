@@ -9,7 +9,7 @@ import threading
 import pytest
 from desk import ANSWER, PRIVATE, SECRET, in_a_child_that_is_killed, jobs_in, killed, wait_until
 
-from ppml_helpers.errors import ReleaseRefused
+from ppml_helpers.errors import DatasiteError, ReleaseRefused
 from ppml_helpers.owner_in_control import gate, records, runner, runs
 
 
@@ -127,3 +127,9 @@ def test_two_gates_of_one_owner_at_once(desk):
     assert sorted(results, key=str) == [True, "done", "done"]
     assert desk.spent() == pytest.approx(0.8)
     assert desk.gate.log.verify().sound
+
+
+def test_a_gate_that_waits_in_vain_for_another_says_so(shared, monkeypatch):
+    monkeypatch.setattr(gate, "_PATIENCE", 0.1)
+    with shared.gate._alone(), pytest.raises(DatasiteError, match="Another gate of this owner is at work"):
+        shared.open()

@@ -43,18 +43,19 @@ def compiled(scene):
 
 PLANS = {
     "names the encoding 'unicode_escape'": Attack(
-        "", "", None, f"# coding: unicode_escape\n# sha256: {HIDDEN}\n{COUNT}"
+        "", "", None, code=f"# coding: unicode_escape\n# sha256: {HIDDEN}\n{COUNT}"
     ),
     "helpers.pyc, line 1, column 1, has the byte 0x": Attack(
-        "", "", None, f"import helpers\n{COUNT}", _before=compiled
+        "", "", None, code=f"import helpers\n{COUNT}", before=compiled
     ),
     "lpers.py' has U+0435 (cyrillic small letter ie)": Attack(
-        "", "", None, f"import helpers  # as reviewed\nimport h\u0435lpers\n{COUNT}",
-        _before=lambda scene: [send(scene, "helpers.py", b""), send(scene, "h\u0435lpers.py", STEAL)],
+        "", "", None, code=f"import helpers  # as reviewed\nimport h\u0435lpers\n{COUNT}",
+        before=lambda scene: [send(scene, "helpers.py", b""), send(scene, "h\u0435lpers.py", STEAL)],
     ),
     "has U+FE0": Attack(  # the letters of the code, as marks without ink behind one letter
         "", "", None,
-        "text = 'a" + "".join(f"{chr(0xFE00 + ord(c) // 16)}{chr(0xFE00 + ord(c) % 16)}" for c in STEAL) + "'[1:]\n"
+        code="text = 'a"
+        + "".join(f"{chr(0xFE00 + ord(c) // 16)}{chr(0xFE00 + ord(c) % 16)}" for c in STEAL) + "'[1:]\n"
         "pairs = zip(text[::2], text[1::2])\nexec(''.join(chr(ord(a) % 256 * 16 + ord(b) % 256) for a, b in pairs))\n",
     ),
 }  # fmt: skip
@@ -68,14 +69,14 @@ def test_a_job_that_is_not_what_it_seems_gets_all_past_an_owner_who_reads_and_no
     alone, gated = attacks.attack(""), attacks.attack("", Defences())
     assert alone.recovered == N_PATIENTS
     assert (gated.recovered, gated.answered) == (0, False)
-    assert words in gated.why
+    assert words in " ".join(gated.refusals)
 
 
 def test_a_file_laid_straight_into_a_colleague_s_inbox_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     def lay(scene):
         send(scene, attacks._PLANTED_NAME, attacks._PLANTED, scene.colleague, straight=True)
 
-    monkeypatch.setitem(attacks._BY_NAME, "", Attack("", "", None, _by_colleague=True, _before=lay))
+    monkeypatch.setitem(attacks._BY_NAME, "", Attack("", "", None, by_colleague=True, before=lay))
     alone, gated = attacks.attack(""), attacks.attack("", Defences())
     assert [(leak.recovered, leak.answered) for leak in (alone, gated)] == [(0, True), (0, True)]
-    assert "set aside: it bears no signature of carl@university.example" in gated.why
+    assert "set aside: it bears no signature of carl@university.example" in " ".join(gated.refusals)
