@@ -359,7 +359,7 @@ EDITION_FILES = (
     "workshop/real-network.md",  # chapter 07 leads to it; the rest of workshop/ is for those who teach
 )  # fmt: skip
 NOT_FOR_LEARNERS = ("How to teach with it", "How to check it in CI", "How to contribute")  # parts of the README
-EDITION_FOLDERS = ("front_door", "jupyter_config", "ppml_helpers", "docs")
+EDITION_FOLDERS = ("front_door", "jupyter_config", "ppml_helpers", "docs", "data/scoreboard")
 
 
 def learner_notebook(notebook: NotebookNode) -> NotebookNode:

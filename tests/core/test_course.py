@@ -56,7 +56,7 @@ def test_the_kits_own_learner_edition_is_complete(tmp_path: Path) -> None:
     assert written >= {
         *("kit.py", "requirements.lock", "requirements-optional.lock", "pyproject.toml", "environment.yml", "LICENSE"),
         *("data/support2.csv.gz", "data/SHA256SUMS", "data/DATA_CARD.md", "data/build.py", "ppml_helpers/course.py"),
-        *("front_door/lab.py", "jupyter_config/jupyter_server_config.json"),
+        *("front_door/lab.py", "jupyter_config/jupyter_server_config.json", "data/scoreboard/federated.json"),
         *(f"notebooks/{path.name}" for path in course.chapters()),
     }
     measured = {name for name in written if name.startswith("benchmarks/")}
