@@ -78,18 +78,31 @@ _SLIPS = (  # of the answer itself, whatever made it
 )  # fmt: skip
 
 
-def mutants(source: str) -> Iterator[str]:
-    """Yield changed forms of a solution, each with one slip."""
+def mutants(source: str, answer: str) -> Iterator[str]:
+    """Yield changed forms of a solution, each with one slip in what makes the answer."""
     tree = ast.parse(source)
-    nodes = list(ast.walk(tree))
-    for number, node in enumerate(nodes):
-        for change in _changes(node):
+    counted = _what_makes(tree, {node.id for node in ast.walk(ast.parse(answer)) if isinstance(node, ast.Name)})
+    for number, node in enumerate(ast.walk(tree)):
+        for change in _changes(node) if id(node) in counted else ():
             twin = copy.deepcopy(tree)
             change(list(ast.walk(twin))[number])
             try:
                 yield ast.unparse(ast.fix_missing_locations(twin))
             except (ValueError, AttributeError, TypeError):
                 continue
+
+
+def _what_makes(tree: ast.Module, needed: set[str]) -> set[int]:
+    """Return the nodes of the statements from which some names come; what is only printed makes nothing."""
+    counted: set[int] = set()
+    for statement in reversed(tree.body):
+        inside = list(ast.walk(statement))
+        names = {node.id for node in inside if isinstance(node, ast.Name)} | {getattr(statement, "name", "")}
+        printed = isinstance(statement, ast.Expr) and ast.unparse(statement).startswith("print(")
+        if names & needed and not printed:
+            counted |= {id(node) for node in inside}
+            needed = needed | names
+    return counted
 
 
 def _changes(node: ast.AST) -> Iterator[Callable[[Any], None]]:
@@ -183,7 +196,7 @@ def chapter(path: Path) -> Iterator[tuple[str, dict[str, int], list[str]]]:
         if "solution" not in tags or asked is None:
             continue
         solution = _CHECK.sub("", cell.source)
-        made = sorted(set(mutants(solution)) - {ast.unparse(ast.parse(solution))})
+        made = sorted(set(mutants(solution, asked[2])) - {ast.unparse(ast.parse(solution))})
         if asked[2].isidentifier():
             made += [f"{solution}\n{asked[2]} = {slip.format(asked[2])}" for slip in _SLIPS]
         chosen = np.random.default_rng(0).permutation(len(made))[:MOST]
