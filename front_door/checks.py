@@ -164,9 +164,11 @@ def _chapters(paths: list[Path]) -> Stage:
 
 
 def _tfe_stage() -> Stage:
-    """Return the stage of chapter 09b: its notebook, strictly, and what only its environment can show."""
+    """Return the stage of chapter 09b: its notebook, strictly, and the tests that need its environment among others."""
     notebooks = [path for path in sorted(places.NOTEBOOKS.glob("*.ipynb")) if tfe.needs_it(path)]
-    return Stage("TF Encrypted", (*_NBVAL, *map(str, notebooks), *map(str, sorted(TESTS.glob("*/tfe_*.py")))))
+    return Stage(
+        "TF Encrypted", (*_NBVAL, *map(str, notebooks), *map(str, sorted(TESTS.glob("*/test_tf_encrypted_*.py"))))
+    )
 
 
 def _run(stage: Stage, arguments: list[str]) -> Result:

@@ -1,9 +1,11 @@
-"""What is said in a kernel without TF Encrypted, and how messages are counted; `tfe_environment` runs the library."""
+"""What is said in a kernel without TF Encrypted, and how messages are counted; 'kit.py test --all' runs the library."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from answers import cells
 
 from front_door import places, tfe
+from front_door.environment import python_of
 from ppml_helpers import course
 from ppml_helpers.secure_computation import tf_encrypted_today
 from ppml_helpers.secure_computation.tf_encrypted_today import Traffic, count
@@ -39,6 +42,35 @@ def test_what_the_chapter_imports_is_written_for_its_python_too() -> None:
     command = ["-m", "ruff", "check", "--no-cache", "--isolated", "--target-version", "py310", "--select", "E9", *paths]
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+JUDGED = """
+from ppml_helpers.exercises import check
+from ppml_helpers.secure_computation.tf_encrypted_exercises import OWN_CUTS, OWN_LINES
+wrong = {"09b.1": lambda a, b, p, q: p, "09b.2": (OWN_CUTS, OWN_LINES), "09b.3": lambda x, y, m: None}
+for name, answer in wrong.items():
+    print(check(name, answer))
+read = lambda x, y, m: y[0] ^ y[1] ^ m if x[1] and not y[1] else None
+print(check("09b.3", read))
+"""
+
+
+@pytest.mark.skipif(bool(tfe.missing()), reason="'kit.py tfe' was not run here")
+def test_the_judges_work_in_the_chapters_own_python(tmp_path: Path) -> None:
+    python = str(python_of(tfe.recipe().folder))
+    variables = {"PPML_PROGRESS": str(tmp_path), "HOME": str(tmp_path)}
+    done = subprocess.run([python, "-c", JUDGED], env=variables, cwd=tmp_path, capture_output=True, text=True)
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["✘ Not yet"] * 3 + ["✔ Right"], done.stderr
+    assert json.loads((tmp_path / "progress.json").read_text())["done"] == ["09b.3"]
+
+
+def test_the_measured_row_for_chapter_09_says_what_the_chapter_prints() -> None:
+    rows = json.loads((places.BENCHMARKS / "results" / "tf-encrypted.json").read_text())["rows"]
+    table = cells(NOTEBOOK.stem)["traffic"].outputs[0].data["text/plain"]
+    for name, row in (("logit", rows["logits"]), ("risk", rows["risks"])):
+        assert table.split(f"{name} ")[1].split()[:3] == [
+            *(str(row["rounds"]), str(row["messages"]), f"{row['bytes'] / 1e6:.2f}")
+        ]
 
 
 def graph(*rows: tuple[str, str, str, list[str]]) -> list[Any]:
