@@ -261,12 +261,14 @@ def _coarse(table: Table, people: pd.DataFrame) -> tuple[pd.DataFrame, dict[str,
             hierarchies[name] = Hierarchy.suppression(one.levels)
             continue
         width, count = _grid(one.low, one.high)
-        starts = [round(one.low + width * place, 10) for place in range(count)]
+        starts = [float(f"{one.low + width * place:.12g}") for place in range(count)]
         levels: list[list[Any]] = [starts]
         for step in (2, 4, 8, 16):
             firsts = [place // step * step for place in range(count)]
             lasts = [min(first + step, count) for first in firsts]
-            levels.append([f"{starts[a]:g} to {one.low + width * b:g}" for a, b in zip(firsts, lasts, strict=True)])
+            levels.append(
+                [f"{starts[a]:.12g} to {one.low + width * b:.12g}" for a, b in zip(firsts, lasts, strict=True)]
+            )
         hierarchies[name] = Hierarchy([*levels, ["*"] * count], name)
         place = np.floor((people[name].clip(one.low, one.high) - one.low) / width + 1e-9).clip(upper=count - 1)
         coarse[name] = [math.nan if math.isnan(at) else starts[int(at)] for at in place]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ SEVERAL = ("one drawn", "averaged")
 """What is done with several rows of a person; the promise is to the person either way."""
 
 MOST_LEVELS = 30
+_FARTHEST, _NEAREST = 1e12, 1e-6  # of bounds
 _IDENTIFYING = 0.9  # share of distinct values from which text, or whole numbers, are proposed as an identifier
 _KNOWN_TO_OTHERS = re.compile(
     r"(?:^|[\W_])(?:age|sex|gender|race|ethnic\w*|birth\w*|dob|zip\w*|post_?code|plz|town|city|region|country|weight|"
@@ -106,11 +107,22 @@ class Column:
         try:
             checks.choice(self.kind, "kind", KINDS, error=TableError)
             if self.kind == "number":
-                low, high, fill = (checks.number(getattr(self, end), end) for end in ("low", "high", "fill"))
-                return cohort.Number("", low, high, fill, self.source)
+                return cohort.Number("", *self._ends(), self.source)
             return cohort.Category(self.levels, self.source)
         except KitError as refused:
             raise TableError(f"The column {checks.shown(self.name)}: {refused}") from None
+
+    def _ends(self) -> tuple[float, float, float]:
+        """Return low, high and fill; a refusal repeats none of them, for they may come from the table."""
+        ends = self.low, self.high, self.fill
+        if None in ends or not all(abs(end) <= _FARTHEST for end in ends) or self.high - self.low < _NEAREST:
+            raise KitError(
+                f"low, high and fill must be numbers up to {_FARTHEST:g}, low and high at least {_NEAREST:g} apart: "
+                "give them, perhaps in another unit."
+            )
+        if not self.low <= self.fill <= self.high:
+            raise KitError("fill must lie between low and high: give a public value that does.")
+        return ends
 
 
 @dataclass(frozen=True)
@@ -200,18 +212,24 @@ def propose(table: pd.DataFrame) -> Roles:
         Its bounds, names and values to fill in come from the table and say so.
     """
     columns = {str(name): _proposed(table[name], str(name)) for name in table.columns}
-    binary = [name for name in columns if table[name].nunique() == 2 and columns[name].use == "predictor"]
+    predictors = [name for name, one in columns.items() if one.use == "predictor"]
+    binary = {name: found for name in predictors if len(found := set(_labels(table[name]))) == 2}
     if len(binary) != 1:
         return Roles(columns)
-    [target] = binary
-    values = sorted(map(label_of, table[target].dropna().unique()))
+    [(target, found)] = binary.items()
     columns[target] = Column(target, "target")
-    return Roles(columns, positive=values[-1])
+    return Roles(columns, positive=max(found))
+
+
+def _labels(values: pd.Series) -> list[str]:
+    """Return each value that is not missing as text."""
+    return [label_of(value) for value in as_objects(values) if value is not None]
 
 
 def _proposed(values: pd.Series, name: str) -> Column:
     given = values.dropna()
-    distinct = len(set(map(label_of, given.unique())))
+    levels = tuple(sorted(set(_labels(given))))
+    distinct = len(levels)
     if distinct < 2:
         return Column(name, source="the same in every row" if distinct else "empty")
     numbers = as_numbers(given, text=False)
@@ -222,13 +240,14 @@ def _proposed(values: pd.Series, name: str) -> Column:
             return Column(name, "identifier")
         low, high, fill = float(numbers.min()), float(numbers.max()), float(np.median(numbers))
         return Column(name, "predictor", known, kind="number", low=low, high=high, fill=fill, source=READ)
+    if not all(isinstance(value, Hashable) for value in as_objects(given)):
+        return Column(name, source="lists: make a column of each number or name to use it")
     if isinstance(given.iloc[0], pd.Timestamp):
         return Column(name, quasi_identifier=False, source="a date: turn it into a number of days or years to use it")
     if unique and distinct > MOST_LEVELS:
         return Column(name, "identifier")
     if distinct > MOST_LEVELS:
         return Column(name, source=f"{distinct:,} names: join them into at most {MOST_LEVELS} to use it")
-    levels = tuple(sorted(set(map(label_of, as_objects(given)))))
     return Column(name, "predictor", known, kind="category", levels=levels, source=READ)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from ppml_helpers import checks, cohort
 from ppml_helpers.anonymise.hierarchy import label_of
 from ppml_helpers.choose.proposal import Column, Roles, propose, read_roles
-from ppml_helpers.columns import as_numbers, as_objects
+from ppml_helpers.columns import as_numbers, as_objects, is_one_of
 from ppml_helpers.errors import TableError
 
 FEWEST = 40  # people: with fewer, no half of the tested ones is left to attack with
@@ -259,7 +259,7 @@ def _values(values: pd.Series, one: Column) -> np.ndarray:
         numbers = as_numbers(values)
         _refuse(given & ~np.isfinite(numbers), name, "is no finite number", "correct it, or list it in `missing`")
         return np.where(given, numbers, np.nan)
-    strange = given & ~np.isin(labels, one.levels)
+    strange = given & ~is_one_of(pd.Series(labels, dtype=object), one.levels)
     _refuse(strange, name, "is none of its levels", "add it to `levels`, or list it in `missing`")
     return np.where(given, labels, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,6 +113,11 @@ def test_an_old_file_is_whole_if_the_new_one_cannot_be_written(tmp_path: Path, m
         ([*range(50)], "identifier", ""),
         ([f"town {n % 40}" for n in range(80)], "unused", "40 names"),
         (pd.date_range("2020-01-01", periods=50), "unused", "a date"),
+        ([[1, 2], [3]] * 25, "unused", "lists"),
+        (["a\x00", "b"] * 25, "predictor", READ),
+        ([datetime.date(2020, 1, 1), datetime.date(2021, 1, 1)] * 25, "predictor", READ),
+        ([1, "a"] * 25, "predictor", READ),
+        (pd.Categorical(["a", "b"] * 25), "predictor", READ),
         ([True, False] * 25, "predictor", READ),
         ([0, 1] * 25, "predictor", READ),
     ],
@@ -119,3 +125,10 @@ def test_an_old_file_is_whole_if_the_new_one_cannot_be_written(tmp_path: Path, m
 def test_a_column_is_proposed_by_what_it_holds(values: object, use: str, words: str) -> None:
     one = propose(pd.DataFrame({"x": values, "y": [*range(len(values) // 2)] * 2})).columns["x"]
     assert (one.use in (use, "target")) if words == READ else (one.use == use and words in one.source)
+
+
+@pytest.mark.parametrize(("low", "high", "fill"), [(0, 1e300, 0), (5, 5, 5), (9, 1, 5), (None, 1, 1), (12, 70, 80)])
+def test_bounds_that_cannot_be_used_are_refused_without_repeating_them(low, high, fill) -> None:
+    with pytest.raises(TableError, match="The column 'age': ") as caught:
+        Column("age", "predictor", kind="number", low=low, high=high, fill=fill).role()
+    assert not {"12", "70", "80", "1e+300"} & set(str(caught.value).replace(",", " ").replace(":", " ").split())

@@ -86,7 +86,7 @@ CHANGES = {
     "bounds in the wrong order": (
         lambda f: f,
         lambda r: replace(r, columns={**r.columns, "age": replace(r.columns["age"], low=90.0, high=10.0)}),
-        "The column 'age': high = 10",
+        "The column 'age': low, high and fill must be numbers",
     ),
 }  # fmt: skip
 

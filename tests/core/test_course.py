@@ -185,3 +185,17 @@ def test_tasks_that_are_left_behind_after_ctrl_c_print_no_traceback(
     assert course.main(["run", "x.ipynb"]) == 130
     gc.collect()
     assert caplog.text == ""
+
+
+def test_clear_takes_out_every_output_and_the_copy_that_jupyterlab_keeps(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "own.ipynb"
+    stored(path, prose("Mine."), code("print(1)", count=1, outputs=[stream("Mrs Miller, 61\n"), result(1, plain="61")]))
+    copy = tmp_path / ".ipynb_checkpoints" / "own-checkpoint.ipynb"
+    copy.parent.mkdir()
+    copy.write_bytes(path.read_bytes())
+    assert course.main(["clear", str(path)]) == 0
+    assert "holds no output any more" in capsys.readouterr().out
+    assert "61" not in path.read_text("utf-8")
+    assert [cell.source for cell in course.read(path).cells] == ["Mine.", "print(1)"]
+    assert not copy.exists()
+    assert course.main(["clear", str(tmp_path / "no.ipynb")]) == 2
