@@ -51,23 +51,18 @@ def access_matrix(owner: SyftRDSClient, readers: Iterable[str | SyftRDSClient], 
         raise DatasiteError(
             f"readers = {people} must be addresses such as 'rita@university.example': give at least one."
         )
-    chosen = [_checked(path) for path in paths]
-    context = SyftPermContext(datasite=owner.syftbox_folder / owner.email)
-    verdicts = [[_verdict(context.open(path), person) for person in people] for path in chosen]
-    return pd.DataFrame(verdicts, index=pd.Index(chosen, name="path"), columns=people, dtype="str")
+    context, verdicts = SyftPermContext(datasite=owner.syftbox_folder / owner.email), {}
+    for path in paths:
+        if not isinstance(path, str) or not path or path.startswith("/") or ".." in PurePosixPath(path).parts:
+            raise DatasiteError(f"{path!r} is no path in the datasite: give one relative to it, without '..'.")
+        verdicts[path] = [_verdict(context.open(path), person) for person in people]
+    table = pd.DataFrame.from_dict(verdicts, orient="index", columns=people, dtype="str")
+    return table.rename_axis("path")
 
 
 def _verdict(item: object, person: str) -> str:
-    for level in ("admin", "write", "read"):
-        if getattr(item, f"has_{level}_access")(person):
-            return level
-    return ""
-
-
-def _checked(path: str) -> str:
-    if not isinstance(path, str) or not path or path.startswith("/") or ".." in PurePosixPath(path).parts:
-        raise DatasiteError(f"{path!r} is no path in the datasite: give one relative to it, without '..'.")
-    return path
+    levels = ("admin", "write", "read")
+    return next((level for level in levels if getattr(item, f"has_{level}_access")(person)), "")
 
 
 def look_at(folder: Path) -> pd.DataFrame:

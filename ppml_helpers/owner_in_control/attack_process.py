@@ -6,17 +6,16 @@ take hold of whatever else runs there at the time.
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import Pipe
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
-from ppml_helpers.errors import AttackError, DatasiteError, KitError
+from ppml_helpers.errors import AttackError, KitError
 from ppml_helpers.owner_in_control.attacks import ATTACKS, N_PATIENTS, Leak, attack
 from ppml_helpers.owner_in_control.defences import Defences
 from ppml_helpers.owner_in_control.network import clear_leftovers
@@ -25,64 +24,62 @@ from ppml_helpers.owner_in_control.syft_client import demand_syft
 _MOMENT = 0.05  # seconds between two calls of `meanwhile`
 
 
-class AttackProcess:
-    """A process that carries out attacks one at a time, and ends with its ``with`` block.
-
-    However the block ends, an attack that is at work is ended with its jobs, and its folders are removed.
-    """
-
-    def __enter__(self) -> Self:
-        """Start the process, which then imports PySyft in its own time."""
-        if sys.platform == "win32":
-            demand_syft()  # says why not
-        self._line, theirs = Pipe()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # Ctrl-C in a terminal reaches this process, which then ends that one
-            )
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the process, and clear up behind an attack that it was at."""
-        self._process.kill()
-        self._process.wait()
-        self._line.close()
-        clear_leftovers(Path(tempfile.gettempdir()))
-
-    def attack(self, name: str, defences: Defences | None, meanwhile: Callable[[], None] = lambda: None) -> Leak:
-        """Carry out one attack on 60 patients of SUPPORT2."""
-        try:
-            self._line.send((name, defences))
-            while not self._line.poll(_MOMENT):
-                meanwhile()
-            answer = self._line.recv()
-        except (EOFError, OSError):
-            code = self._process.wait()
-            raise AttackError(
-                f"The process that carried out the attack {name!r} ended early, with code {code}: try once more."
-            ) from None
-        if isinstance(answer, KitError):
-            raise answer
-        return answer
-
-
 def outcomes(
     names: Sequence[str], defences: Defences, meanwhile: Callable[[float, str], None]
 ) -> Iterator[tuple[str, Leak]]:
-    """Carry out some attacks one after the other; `meanwhile` hears how far they are, and may raise to stop them."""
+    """Carry out some attacks one after the other; `meanwhile` hears how far they are, and may raise to stop them.
+
+    However it ends, an attack that is at work is ended with its jobs, and its folders are removed.
+    """
+    if sys.platform == "win32":
+        demand_syft()  # says why not
+    context = get_context("spawn")
+    line, theirs = context.Pipe()
     gate = defences if defences != Defences.off() else None
-    with AttackProcess() as process:
+    process = context.Process(target=_carry_out, args=(theirs, list(names), gate), daemon=True)
+    process.start()
+    theirs.close()
+    try:
         for number, name in enumerate(names):
-            done, what = number / len(names), f"attack {number + 1} of {len(names)}: {name}"
-            meanwhile(done, what)
-            yield name, process.attack(name, gate, lambda done=done, what=what: meanwhile(done, what))
+            while not line.poll(_MOMENT):
+                meanwhile(number / len(names), f"attack {number + 1} of {len(names)}: {name}")
+            yield name, _received(line, name)
+    except EOFError:
+        process.join()
+        raise AttackError(
+            f"The process that carried out the attack {name!r} ended early, with code {process.exitcode}: "
+            f"try once more."
+        ) from None
+    finally:
+        process.kill()
+        process.join()
+        line.close()
+        clear_leftovers(Path(tempfile.gettempdir()))
+
+
+def _received(line: Connection, name: str) -> Leak:
+    answer = line.recv()
+    if isinstance(answer, KitError):
+        raise answer
+    return answer
+
+
+def _carry_out(line: Connection, names: Sequence[str], defences: Defences | None) -> None:
+    """Send the outcome of each attack: the work of the process."""
+    os.setsid()  # Ctrl-C in a terminal reaches the process that asked, which then ends this one
+    for stream in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    for name in names:
+        line.send(_outcome(name, defences))
+
+
+def _outcome(name: str, defences: Defences | None) -> Leak | KitError:
+    try:
+        return attack(name, defences)
+    except KitError as error:
+        return error
+    except Exception as error:  # whatever it is, the process that asked must hear of it
+        return AttackError(f"The attack {name!r} could not be carried out ({type(error).__name__}: {error}).")
 
 
 class Attacked(NamedTuple):
@@ -119,29 +116,3 @@ class Attacked(NamedTuple):
             return Defences.NAMES[made_against]
         leak = self.leaks[attack]
         return " ".join(leak.refusals) if leak and leak.refusals else "nothing: it failed by itself"
-
-
-def _answer(name: str, defences: Defences | None) -> Leak | KitError:
-    try:
-        return attack(name, defences)
-    except DatasiteError as error:
-        return DatasiteError(str(error))
-    except AttackError as error:
-        return error
-    except Exception as error:  # whatever it is, the process that asked must hear of it
-        return AttackError(f"The attack {name!r} could not be carried out ({type(error).__name__}: {error}).")
-
-
-def main() -> None:
-    """Answer what comes over the connection whose number is the program's argument, until its other end closes."""
-    with Connection(int(sys.argv[1])) as line:
-        while True:
-            try:
-                asked = line.recv()
-            except EOFError:
-                return
-            line.send(_answer(*asked))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,8 @@
 """Mock patients: a table of the same shape as the real one, made without looking at a single real row.
 
-A mock table lets researchers write code that will run on the real one. Taking it from the real table, even a few rows
-of it, even shuffled, publishes patients. This one comes from what is public anyway: the columns, their units and
-ranges, and the allowed names (`cohort.COLUMNS`, `cohort.SUPPORT2`). Columns are drawn independently, so that a mock
-patient may have a diagnosis and a class of diagnosis that do not go together, and no statistic of the table means
-anything.
+A mock table lets researchers write code that will run on the real one. Taken from the real table, even a few rows of
+it, even shuffled, it publishes patients. This one comes from what is public: columns, units, ranges, allowed names
+(`cohort.COLUMNS`, `cohort.SUPPORT2`), each column drawn by itself, so that no statistic of the table means anything.
 """
 
 from __future__ import annotations

@@ -41,26 +41,24 @@ def make_environment(folder: Path, python: str) -> None:
 
 def missing(wanted: list[str]) -> list[str]:
     """Say of each package that cannot be had here, in a sentence, why."""
+    return [why for text in wanted if (why := _why_not(text))]
+
+
+def _why_not(text: str) -> str:
     from packaging.requirements import InvalidRequirement, Requirement  # 40 ms that ``uv venv`` can do without
 
-    reasons = []
-    for text in wanted:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            reasons.append(f"{text!r} is no requirement of a package by name: only packages that are here can be used")
-            continue
-        if requirement.url:
-            reasons.append(f"{requirement.name} would be fetched from an address: there is no internet here")
-            continue
-        try:
-            found = version(requirement.name)
-        except PackageNotFoundError:
-            reasons.append(f"{requirement.name} is not in the owner's environment: ask the owner for it")
-            continue
-        if not requirement.specifier.contains(found, prereleases=True):
-            reasons.append(f"{text} was asked for, but the owner's environment has {found}: ask for that")
-    return reasons
+    try:
+        package = Requirement(text)
+        if package.url:
+            return f"{package.name} would be fetched from an address: there is no internet here"
+        found = version(package.name)
+    except InvalidRequirement:
+        return f"{text!r} is no requirement of a package by name: only packages that are here can be used"
+    except PackageNotFoundError:
+        return f"{package.name} is not in the owner's environment: ask the owner for it"
+    if package.specifier.contains(found, prereleases=True):
+        return ""
+    return f"{text} was asked for, but the owner's environment has {found}: ask for that"
 
 
 def main(arguments: list[str], python: str, folder: Path) -> int:

@@ -77,7 +77,8 @@ def silence() -> Iterator[io.StringIO]:
 
 def find_job(owner: SyftRDSClient, name: str, by: str | None) -> JobInfo:
     """Return a job in an owner's inbox, as it is now."""
-    jobs = _jobs(owner)
+    with silence():
+        jobs = [job for job in owner.job_client.jobs if job.datasite_owner_email == owner.email]
     named = [job for job in jobs if job.name == name and by in (None, job.submitted_by)]
     if not named:
         waiting = ", ".join(sorted({job.name for job in jobs})) or "none at all"
@@ -87,15 +88,10 @@ def find_job(owner: SyftRDSClient, name: str, by: str | None) -> JobInfo:
         raise ReleaseRefused(f"{len(senders)} researchers sent a job {name!r}: say whose with by=.")
     if len(named) > 1:
         raise ReleaseRefused(
-            f"{by or named[0].submitted_by} sent two jobs {name!r}, in an older and a newer layout of syft's: neither "
-            f"is taken, let them send one under a new name."
+            f"{named[0].submitted_by} sent two jobs {name!r}, in an older and a newer layout of syft's: neither is "
+            f"taken, let them send one under a new name."
         )
     return named[0]
-
-
-def _jobs(owner: SyftRDSClient) -> list[JobInfo]:
-    with silence():
-        return [job for job in owner.job_client.jobs if job.datasite_owner_email == owner.email]
 
 
 def end_in_syft(job: JobInfo, datasite: Path, done: bool, reason: str) -> None:

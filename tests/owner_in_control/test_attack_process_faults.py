@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from ppml_helpers.errors import AttackError, DatasiteError
 from ppml_helpers.owner_in_control import Defences, attack_process
-from ppml_helpers.owner_in_control.attack_process import Attacked, AttackProcess, outcomes
+from ppml_helpers.owner_in_control.attack_process import Attacked, outcomes
 from ppml_helpers.owner_in_control.attacks import Leak
 
 
@@ -46,21 +47,23 @@ def test_stop_ends_a_real_attack_at_once_and_clears_up(own_folder: Path) -> None
     class Enough(Exception):
         pass
 
-    def stop_once_there_is_a_network() -> None:
+    def stop_once_there_is_a_network(*_: object) -> None:
         if list(own_folder.glob("ppml-datasite-*/shared")):
             raise Enough
 
-    with pytest.raises(Enough), AttackProcess() as process:
-        process.attack("logs", None, stop_once_there_is_a_network)
-    assert process._process.poll() is not None
+    with pytest.raises(Enough):
+        next(outcomes(["logs"], Defences(), stop_once_there_is_a_network))
+    assert multiprocessing.active_children() == []
     assert list(own_folder.iterdir()) == []
 
 
 def test_a_process_that_ends_early_is_told_of(own_folder: Path) -> None:
-    with AttackProcess() as process:
-        process._process.kill()
-        with pytest.raises(AttackError, match="'logs' ended early, with code -9: try once more"):
-            process.attack("logs", None)
+    def kill(*_: object) -> None:
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    with pytest.raises(AttackError, match="'logs' ended early, with code -9: try once more"):
+        next(outcomes(["logs"], Defences(), kill))
 
 
 @pytest.mark.parametrize(
@@ -78,12 +81,6 @@ def test_what_goes_wrong_in_the_process_arrives(
         raise failure
 
     monkeypatch.setattr(attack_process, "attack", fails)
-    answer = attack_process._answer("logs", None)
+    answer = attack_process._outcome("logs", None)
     assert type(answer) is kind
     assert words in str(answer)
-
-
-def test_the_process_ends_when_nobody_asks_any_more(own_folder: Path) -> None:
-    with AttackProcess() as process:
-        process._line.close()  # as when the kernel that started it is killed
-        assert process._process.wait(60) == 0

@@ -6,15 +6,14 @@ import dataclasses
 import re
 import sys
 import threading
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from desk import wait_until
 from readable import assert_readable
 
 from ppml_helpers.errors import DatasiteError, ExplorerError
-from ppml_helpers.owner_in_control import Defences, ReleaseGateExplorer, attack_process
+from ppml_helpers.owner_in_control import Defences, ReleaseGateExplorer
 from ppml_helpers.owner_in_control import explorer as widget
 from ppml_helpers.owner_in_control.attack_process import Attacked
 from ppml_helpers.owner_in_control.attacks import ATTACKS, Leak
@@ -32,13 +31,14 @@ class Attacker:
         self.asked: list[tuple[str, Defences | None]] = []
         self.before: Callable[[str], None] = lambda name: None
 
-    def __enter__(self) -> Self:
-        return self
+    def outcomes(
+        self, names: Sequence[str], defences: Defences, meanwhile: Callable[[float, str], None]
+    ) -> Iterator[tuple[str, Leak]]:
+        for number, name in enumerate(names):
+            meanwhile(number / len(names), name)
+            yield name, self.attack(name, None if defences == Defences.off() else defences)
 
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def attack(self, name: str, defences: Defences | None, meanwhile: Callable[[], None]) -> Leak:
+    def attack(self, name: str, defences: Defences | None) -> Leak:
         self.before(name)
         self.asked.append((name, defences))
         if defences is not None and getattr(defences, AGAINST[name]):
@@ -49,7 +49,7 @@ class Attacker:
 @pytest.fixture
 def attacker(monkeypatch: pytest.MonkeyPatch) -> Attacker:
     attacker = Attacker()
-    monkeypatch.setattr(attack_process, "AttackProcess", lambda: attacker)
+    monkeypatch.setattr(widget, "outcomes", attacker.outcomes)
     return attacker
 
 
