@@ -472,7 +472,9 @@ def _shared(ground: Ground, provider: str) -> Fields:
     read = run_parties(_listen, asked, provider=provider)[0].result
     share = float(np.mean(np.abs(read - values.numpy()) < 0.01))
     reads = f"the first hospital reads {percent(share)} of the other's {values.numel():,} values to 0.01"
-    return judged(ground, risk) | {
+    found = judged(ground, risk)
+    found["methods"]["seconds"] = "measured, and the wait on a line of 20 ms by the counted rounds and bytes"
+    return found | {
         "seconds": seconds_on_line(parties[0].rounds, parties[0].bytes, latency=20) + clock.seconds,
         "bytes": parties[0].bytes,
         "released": "the model, to both hospitals",

@@ -128,7 +128,7 @@ def test_every_technique_has_a_row_whose_intervals_name_their_method_and_whose_m
             assert row.auc is None
             continue
         assert None not in (row.auc, row.log_loss, row.tpr_at_1_percent, row.advantage), row.technique
-        assert dict(row.methods) == dict(ground.METHODS)
+        assert row.methods.items() >= ground.METHODS.items()
         assert row.auc_interval[0] < row.auc < row.auc_interval[1]
         assert row.tpr_interval[0] <= row.tpr_at_1_percent <= row.tpr_interval[1]
 
