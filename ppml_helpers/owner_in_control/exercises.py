@@ -315,7 +315,7 @@ def _of_noise(errors: np.ndarray) -> Reply:
         )
     return right(
         f"In {errors.size:,} runs on invented patients it printed nothing, left one file, and its noise fits that of "
-        f"epsilon {_EPSILON}, off by about {wanted:.0f}. (Runs show no rare answers: an owner reads the code.)"
+        f"epsilon {_EPSILON}, off by about {wanted:.0f}. (Runs show few of the rare answers: an owner reads the code.)"
     )
 
 

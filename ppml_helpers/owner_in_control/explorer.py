@@ -178,14 +178,9 @@ def _explained() -> str:
 def _setting(result: Attacked) -> str:
     """Say which defences are on."""
     on = [name for field, name in NAMES.items() if getattr(result.defences, field)]
-    off = [name for name in NAMES.values() if name not in on]
     if not on:
         return "Without a gate"
-    if not off:
-        return "With every defence on"
-    if len(off) < len(on):
-        return f"With every defence on but {listed(off)}"
-    return f"With no defence on but {listed(on)}"
+    return "With every defence on" if len(on) == len(NAMES) else f"With {listed(on)} on"
 
 
 def _gains(result: Attacked) -> str:

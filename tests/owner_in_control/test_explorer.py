@@ -201,7 +201,10 @@ def test_the_sentence_says_what_got_through_and_what_stopped_the_others(explorer
     explorer.set(**ALL, attack=True)
     assert "With every defence on, 6 of 6 attacks stopped: logs (by logs), stray file (by " in explorer.sentence
     explorer.set(logs=False, attack=True)
-    assert "on but logs, 1 of 6 attacks got patients out of the hospital: logs, all 60; 5 of 6 " in explorer.sentence
+    assert (
+        "quarantine and budget on, 1 of 6 attacks got patients out of the hospital: logs, all 60; 5 of 6 "
+        in explorer.sentence
+    )
     leaks = dict.fromkeys(ATTACK_NAMES) | {
         "logs": Leak("logs", 8, 60, ("a",), True, ()),
         "stray file": Leak("stray file", 60, 60, ("a",), True, ()),

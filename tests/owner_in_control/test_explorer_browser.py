@@ -40,7 +40,7 @@ VIEW = GateView
 def test_all_is_said_labelled_and_reached_by_the_keyboard(explorer: GateView) -> None:
     explorer.page.set_viewport_size({"width": 1280, "height": 1100})  # for the screenshots
     now = explorer.whole("release_gate_explorer")
-    assert now.alt.startswith("With no defence on but logs, 5 of 6 attacks got ")
+    assert now.alt.startswith("With logs on, 5 of 6 attacks got ")
     assert explorer.on() == START
     labels = explorer.root.locator(".widget-checkbox .widget-label-basic")
     assert [text.strip() for text in labels.all_inner_texts()] == DEFENCES
@@ -60,7 +60,7 @@ def test_a_switch_alone_attacks_nothing_and_what_is_known_comes_back(explorer: G
     explorer.switch("fingerprint").press("Space")
     after = explorer.settled(lambda now: changed(before, now))
     assert explorer.on() == ["logs", "fingerprint"]
-    assert after.alt.startswith("With no defence on but logs and fingerprint, none of the six attacks has been carried")
+    assert after.alt.startswith("With logs and fingerprint on, none of the six attacks has been carried")
     explorer.turn([])
     without = explorer.settled(lambda now: now.alt.startswith("Without a gate"))
     assert without.src != after.src
