@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ def load_tf_encrypted() -> tuple[Any, Any]:
         In another kernel than the one that ``kit.py tfe`` makes, or without its secure random numbers.
     """
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # remarks about graphics cards
+    os.environ["KERAS_HOME"] = os.path.join(sys.prefix, "keras")  # it would write to a person's home, and read from it
     try:
         import tensorflow as tf
 

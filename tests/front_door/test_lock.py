@@ -44,6 +44,14 @@ def test_an_optional_package_is_an_exact_pin_that_says_what_is_done_without_it()
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) and remark for pin, remark in pins.items())
 
 
+def test_the_list_of_chapter_09b_is_exact_and_holds_what_was_built_for_each_other() -> None:
+    pins = requirements("requirements-tfe.lock")
+    assert all(re.fullmatch(r"==[0-9][0-9A-Za-z.]*", str(pin.specifier)) for pin in pins.values())
+    wanted = {"tf-encrypted": "0.9.1", "tensorflow-cpu": "2.9.1", "protobuf": "3.19.6"}
+    assert {name: str(pins[name].specifier) for name in wanted} == {name: f"=={one}" for name, one in wanted.items()}
+    assert {"ipykernel", "pandas", "scikit-learn", "matplotlib", "filelock", "lazy-loader"} <= set(pins)
+
+
 def test_torch_is_pinned_as_agreed_and_cuda_is_left_to_pip() -> None:
     assert str(LOCK["torch"]) == "torch==2.13.0"
     assert not [name for name in LOCK if name.startswith(("nvidia-", "cuda-", "triton"))]
@@ -58,7 +66,7 @@ def test_the_editable_install_needs_nothing_beyond_the_lock() -> None:
 
 
 def test_nothing_names_an_index() -> None:
-    names = ("requirements.lock", "requirements-optional.lock", "environment.yml")
+    names = ("requirements.lock", "requirements-optional.lock", "requirements-tfe.lock", "environment.yml")
     text = "".join((REPO / name).read_text("utf-8") for name in names)
     assert "://" not in text
     text += "".join(path.read_text("utf-8") for path in (REPO / "front_door").glob("*.py"))

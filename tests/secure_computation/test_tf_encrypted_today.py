@@ -45,6 +45,8 @@ def test_what_the_chapter_imports_is_written_for_its_python_too() -> None:
 
 
 JUDGED = """
+from ppml_helpers.secure_computation.tf_encrypted_today import load_tf_encrypted
+load_tf_encrypted()
 from ppml_helpers.exercises import check
 from ppml_helpers.secure_computation.tf_encrypted_exercises import OWN_CUTS, OWN_LINES
 wrong = {"09b.1": lambda a, b, p, q: p, "09b.2": (OWN_CUTS, OWN_LINES), "09b.3": lambda x, y, m: None}
@@ -56,12 +58,15 @@ print(check("09b.3", read))
 
 
 @pytest.mark.skipif(bool(tfe.missing()), reason="'kit.py tfe' was not run here")
-def test_the_judges_work_in_the_chapters_own_python(tmp_path: Path) -> None:
+def test_library_and_judges_work_in_the_chapters_own_python_and_write_nothing_into_the_home(tmp_path: Path) -> None:
     python = str(python_of(tfe.recipe().folder))
-    variables = {"PPML_PROGRESS": str(tmp_path), "HOME": str(tmp_path)}
-    done = subprocess.run([python, "-c", JUDGED], env=variables, cwd=tmp_path, capture_output=True, text=True)
+    (tmp_path / "home").mkdir()
+    variables = places.jupyter_environment() | {"PPML_PROGRESS": str(tmp_path), "HOME": str(tmp_path / "home")}
+    command = [python, "-c", JUDGED]
+    done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["✘ Not yet"] * 3 + ["✔ Right"], done.stderr
     assert json.loads((tmp_path / "progress.json").read_text())["done"] == ["09b.3"]
+    assert not any((tmp_path / "home").iterdir())
 
 
 def test_the_measured_row_for_chapter_09_says_what_the_chapter_prints() -> None:
@@ -109,6 +114,7 @@ def test_without_secure_random_numbers_it_is_refused(monkeypatch: pytest.MonkeyP
         ),
     }.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    for name in ("TF_CPP_MIN_LOG_LEVEL", "KERAS_HOME"):
+        monkeypatch.setenv(name, "as before")
     with pytest.raises(tf_encrypted_today.ComputationError, match="no secure random numbers"):
         tf_encrypted_today.load_tf_encrypted()
