@@ -361,7 +361,8 @@ def statistics(table: Table, seed: int = 0) -> Finding:
     rows = pd.DataFrame(list(errors.values()), columns=[f"epsilon {one:g} in all" for one in EPSILONS], index=index)
     told = [
         f"One budget is shared equally by {words.counted(asked, 'answer')}. The table says how far from the truth 95 % "
-        "of the releases are at most, in the unit of the column; the truth itself is not shown.",
+        "of the releases are at most, in the unit of the column, values beyond the public bounds moved to them; the "
+        "truth itself is not shown.",
         "The promise is pure epsilon-differential privacy for tables that differ by one person; the noise is the "
         "two-sided geometric one, with the public bounds of the roles. A second look at the same people adds up.",
     ]
