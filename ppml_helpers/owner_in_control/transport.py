@@ -71,10 +71,6 @@ class LocalFolderConnection(SyftboxPlatformConnection):
     def from_config(cls, config: LocalFolderConfig) -> LocalFolderConnection:
         return cls(config=config, email=config.email, shared=config.shared, private=config.private)
 
-    def get_authenticated_email(self) -> str:
-        """Say whose connection this is: whoever opened the folder, for a folder checks no passwords."""
-        return self.email
-
     # ---------------------------------------------------------------------------------------------------- files
 
     def _shared(self, *names: str) -> Path:
@@ -155,9 +151,6 @@ class LocalFolderConnection(SyftboxPlatformConnection):
 
     def write_version_file(self, version_info: VersionInfo) -> None:
         _put(self._shared("people", self.email, "version.json"), version_info.to_json().encode())
-
-    def read_own_version_file(self) -> VersionInfo | None:
-        return self.read_peer_version_file(self.email)
 
     def read_peer_version_file(self, peer_email: str) -> VersionInfo | None:
         """Read which version of syft a peer uses; None if they did not say."""
