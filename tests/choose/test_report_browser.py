@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hostile import HOSTILE, LONG, picture
 from lab import screenshot_path
+from pages import AXE
 from playwright.sync_api import Browser, Page
 
 from ppml_helpers.choose.questions import QUESTIONS
@@ -17,7 +18,6 @@ from ppml_helpers.choose.report import Section
 from ppml_helpers.choose.review import Answer, Review, export_review
 from ppml_helpers.choose.scoreboard import load
 
-AXE = lab.REPO / ".kit" / "axe-core" / "axe.min.js"
 WIDTH = {"width": 1000, "height": 900}
 
 
@@ -82,7 +82,6 @@ def test_by_keyboard_the_contents_lead_to_each_part(page: Page) -> None:
     assert len(targets) == 8
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: .ci/run fetches it with npm")
 @pytest.mark.parametrize("page", [True], indirect=True, ids=["policy off"])
 def test_axe_finds_nothing_serious(page: Page) -> None:
     page.evaluate(AXE.read_text("utf-8"))
@@ -91,7 +90,6 @@ def test_axe_finds_nothing_serious(page: Page) -> None:
     assert [(one["id"], one["impact"], one["nodes"][0]["html"][:200]) for one in found[0]] == []
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: .ci/run fetches it with npm")
 @pytest.mark.parametrize("page", [True], indirect=True, ids=["policy off"])
 def test_axe_would_find_a_picture_without_words_and_a_heading_too_deep(page: Page) -> None:
     page.evaluate("document.querySelector('img').removeAttribute('alt')")
