@@ -5,8 +5,8 @@ scores of many patients (it waits for a process before it reads what that has to
 pipe hangs): there the parties return one number. Then the protocols of chapter 09 alone, everything loaded, from the
 table to the opened scores; rounds, bytes and errors stand among the facts. Last, a line that is really slow.
 
-Two peers need environments of their own, and are measured where one is named: SPU_PYTHON (see ``_spu_peer.py``) and
-TFE_PYTHON (see ``_tfe_peer.py``).
+SPU needs an environment of its own, and is measured where SPU_PYTHON names one (see ``_spu_peer.py``); TF Encrypted is
+measured by ``_tf_encrypted.py``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ppml_helpers.secure_computation.shares import score_by_hand
 
 crypten = load_crypten()
 HERE = Path(__file__).resolve().parent
-COLUMNS, SOUTH = 39, 19  # all columns; those of the hospital whose patients chapter 09 scores
+COLUMNS = 39
 TEST_PATIENTS = 2_276
 LATENCY = 10.0  # of the slow line, in milliseconds
 LAUNCHED = 3.0  # times as long as the stock launcher that ours may take: it starts as many processes
@@ -73,14 +73,14 @@ def main() -> None:
     about = "Scores by parties in processes of their own, against other ways."
     with Benchmark("parties", about) as benchmark:
         for patients in (1_000,) if benchmark.quick else (1_000, 10_000):
-            _launchers(benchmark, *_made_up(rng, patients, COLUMNS))
+            _launchers(benchmark, *_made_up(rng, patients))
         for patients in (TEST_PATIENTS,) if benchmark.quick else (1_000, TEST_PATIENTS, 10_000):
-            _protocols(benchmark, *_made_up(rng, patients, SOUTH))
+            _protocols(benchmark, *_made_up(rng, patients))
         _slow_line(benchmark)
 
 
-def _made_up(rng: np.random.Generator, patients: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    return rng.uniform(-1, 1, (patients, columns)), rng.uniform(-1, 1, columns)
+def _made_up(rng: np.random.Generator, patients: int) -> tuple[np.ndarray, np.ndarray]:
+    return rng.uniform(-1, 1, (patients, COLUMNS)), rng.uniform(-1, 1, COLUMNS)
 
 
 def _launchers(benchmark: Benchmark, values: np.ndarray, weights: np.ndarray) -> None:
@@ -138,13 +138,13 @@ def _ways(values: np.ndarray, weights: np.ndarray) -> dict[str, Callable[[], Fou
     def _error(scores: Any) -> dict[str, float]:
         return {"error": float(np.abs(np.asarray(scores, dtype=float) - values @ weights).max())}
 
-    def elsewhere(script: str, variable: str) -> Found:
+    def spu() -> Found:
         """Score in an environment of its own."""
-        if not os.environ.get(variable):
-            raise FileNotFoundError(f"{variable} names no Python that has it")
+        if not os.environ.get("SPU_PYTHON"):
+            raise FileNotFoundError("SPU_PYTHON names no Python that has it")
         with tempfile.TemporaryDirectory() as folder:
             np.savez(Path(folder) / "patients.npz", values=values, weights=weights)
-            command = [os.environ[variable], str(HERE / script), str(Path(folder) / "patients.npz")]
+            command = [os.environ["SPU_PYTHON"], str(HERE / "_spu_peer.py"), str(Path(folder) / "patients.npz")]
             said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
         facts = json.loads(said.strip().splitlines()[-1])
         return Timing(facts.pop("seconds"), 0.0), facts
@@ -156,8 +156,7 @@ def _ways(values: np.ndarray, weights: np.ndarray) -> dict[str, Callable[[], Fou
         "by hand": lambda: timed(lambda: score_by_hand(values, weights, np.random.default_rng(0))),
         "encryption": lambda: timed(lambda: _encrypted(values, weights)),
         "plain": lambda: timed(lambda: (values @ weights, 0, 0)),
-        "SPU": partial(elsewhere, "_spu_peer.py", "SPU_PYTHON"),
-        "TF Encrypted": partial(elsewhere, "_tfe_peer.py", "TFE_PYTHON"),
+        "SPU": spu,
     }
 
 

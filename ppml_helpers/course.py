@@ -354,7 +354,7 @@ EDITION_FILES = (
     "data/support2.csv.gz", "data/attack_study.json", "data/SHA256SUMS", "data/DATA_CARD.md", "data/build.py",
     "data/actg175.csv.gz", "data/actg175.roles.toml", "data/ACTG175_CARD.md",
     "benchmarks/results/encrypted.json", "benchmarks/results/encrypted-training.json",  # chapter 08 draws them
-    "benchmarks/results/parties.json",  # so does chapter 09
+    "benchmarks/results/parties.json", "benchmarks/results/tf-encrypted.json",  # so does chapter 09
     "notebooks/law.md", "notebooks/glossary.md", "notebooks/decide.md",
     "workshop/real-network.md",  # chapter 07 leads to it; the rest of workshop/ is for those who teach
 )  # fmt: skip

@@ -60,7 +60,8 @@ def test_the_kits_own_learner_edition_is_complete(tmp_path: Path) -> None:
         *(f"notebooks/{path.name}" for path in course.chapters()),
     }
     measured = {name for name in written if name.startswith("benchmarks/")}
-    assert measured == {f"benchmarks/results/{name}.json" for name in ("encrypted", "encrypted-training", "parties")}
+    names = ("encrypted", "encrypted-training", "parties", "tf-encrypted")
+    assert measured == {f"benchmarks/results/{name}.json" for name in names}
     assert not [name for name in written if name.startswith(("tests/", ".git/", ".venv"))]
     assert "kit.py test" not in (tmp_path / "out" / "README.md").read_text(), "there are no tests in it"
 
