@@ -76,14 +76,19 @@ def test_killed_while_the_job_runs_leaves_nothing_at_work(desk, confine):
 def test_stopped_by_the_owner_while_the_job_runs(desk):
     review = desk.approved("long", f"cp {PRIVATE} code/rows.txt; sleep 300\n", epsilon=0.6)
 
+    ended = threading.Event()
+
     def press():
         wait_until(lambda: at_work(desk))
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        while not ended.is_set():  # a person presses again where nothing happens, before the job's own minute is over
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            ended.wait(15)
 
     presser = threading.Thread(target=press)
     presser.start()
     with pytest.raises(KeyboardInterrupt):
         desk.gate.run(review)
+    ended.set()
     presser.join()
     assert at_work(desk) == []
     assert desk.gate.log.entries[-1]["details"]["status"] == "interrupted"
