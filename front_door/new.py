@@ -49,6 +49,7 @@ def new(number: str, name: str, root: Path = places.ROOT) -> list[Path]:
         written.append(target)
     _add_row(root / "README.md", number, name, words["Topic title"])
     say(f"Chapter {number} is begun: {len(written)} files. Its place in the map is a row of README.md.")
+    say("Still to write: three questions in ppml_helpers/exercises/quiz.toml, and its part of workshop/README.md.")
     return sorted(written, key=lambda path: path.suffix == ".ipynb")
 
 
