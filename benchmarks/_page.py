@@ -101,7 +101,7 @@ def section(run: dict[str, Any]) -> str:
 
 
 def growth(runs: list[dict[str, Any]]) -> dict[str, list[tuple[int, float]]]:
-    """Return (rows, median seconds) for each kind of the benchmark ``anonymise-growth``, whose peer is ours, smaller."""
+    """Return (rows, median seconds) for each kind of ``anonymise-growth``, whose peer is ours at a smaller size."""
     lines: dict[str, dict[int, float]] = {}
     for run in runs:
         for comparison in run["comparisons"] if run["benchmark"] == "anonymise-growth" else ():
