@@ -349,7 +349,8 @@ def _png_height(encoded: str) -> int:
 MANIFEST = ".learner-edition.json"
 # By name, not the folder data/: a teacher's own tables lie there too, and must not be handed out.
 EDITION_FILES = (
-    "README.md", "SECURITY.md", "CITATION.cff", "LICENSE", "environment.yml", "pyproject.toml", "requirements.in", "requirements.lock",
+    "README.md", "SECURITY.md", "CITATION.cff", "LICENSE",
+    "environment.yml", "pyproject.toml", "requirements.in", "requirements.lock",
     "requirements-optional.lock", "requirements-tfe.lock", "kit.py", ".gitignore", ".gitattributes",
     "data/support2.csv.gz", "data/attack_study.json", "data/SHA256SUMS", "data/DATA_CARD.md", "data/build.py",
     "data/actg175.csv.gz", "data/actg175.roles.toml", "data/ACTG175_CARD.md",
