@@ -179,7 +179,8 @@ class ScoreboardMaker:
     def end(self) -> None:
         """Stop; what is made is kept."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT if os.name != "nt" else signal.SIGTERM)
+            # Not by SIGINT: a kernel ignores it while it works for a button, and what it starts inherits that.
+            self._process.terminate()
 
     def wait(self) -> ScoreboardMaker:
         """Wait for the end (for tests and scripts)."""
@@ -202,7 +203,7 @@ class ScoreboardMaker:
         except OutcomeError as error:
             rows, last, code = [], str(error), 1
         said = f"{len(rows)} of {len(TECHNIQUES)} rows are in {self.folder}."
-        said = f"Stopped. {said}" if code in (130, -signal.SIGINT) else said if code == 0 else f"{last} {said}"
+        said = f"Stopped. {said}" if code in (130, -signal.SIGTERM) else said if code == 0 else f"{last} {said}"
         table = scoreboard.table(rows).to_html(border=0) if rows else ""
         self._told.value = f'<p role="status">{html.escape(said)}</p>{table}'
 
