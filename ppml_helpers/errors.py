@@ -79,6 +79,10 @@ class ComputationError(KitError):
     """A secure computation cannot be set up, or a party did not finish it."""
 
 
+class SandboxError(KitError):
+    """Code of somebody else cannot be run, or not within the limits asked for."""
+
+
 class DatasiteError(KitError):
     """A hospital's datasite, a researcher or the folder between them cannot do what was asked."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ppml_helpers.errors import DatasiteError
+from ppml_helpers.errors import DatasiteError, SandboxError
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_choice, as_number, close, right, wrong
 from ppml_helpers.owner_in_control.syft_client import demand_syft
 
@@ -196,7 +196,8 @@ _ROUNDED = (
 
 def _try_out(code: str) -> tuple[list[dict[str, Any]], np.ndarray, str]:
     """Run a job many times on invented patients, as the gate would; give what it left, the truths, what it printed."""
-    from ppml_helpers.owner_in_control import attacks, mock_patients, runner
+    from ppml_helpers.owner_in_control import attacks, mock_patients
+    from ppml_helpers.sandbox import runner
 
     tables = {f"{n}.csv": mock_patients(attacks.ASKED, rows=_PATIENTS, seed=10 + n) for n in range(_TABLES)}
     for table in tables.values():
@@ -223,7 +224,7 @@ def _with_syft(judge: Callable[[object], Reply]) -> Callable[[object], Reply]:
         try:
             demand_syft()
             return judge(answer)
-        except DatasiteError as error:
+        except (DatasiteError, SandboxError) as error:
             raise NotAnAnswer(f"it cannot be tried on this computer. {str(error).removesuffix('.')}") from None
 
     return judged

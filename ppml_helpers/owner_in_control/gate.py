@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from ppml_helpers.errors import DatasiteError, PrivacyParameterError, ReleaseRefused
-from ppml_helpers.owner_in_control import runner
+from ppml_helpers.owner_in_control import offline_uv
 from ppml_helpers.owner_in_control.defences import Defences
 from ppml_helpers.owner_in_control.outputs import OutputRule, agreed, canonical
 from ppml_helpers.owner_in_control.plain_text import visible_name
@@ -36,6 +37,7 @@ from ppml_helpers.owner_in_control.review import (
 from ppml_helpers.owner_in_control.runs import Held, Receipt, Run
 from ppml_helpers.owner_in_control.syft_client import end_in_syft, find_job, silence, withdraw
 from ppml_helpers.private_statistics.budget import Budget
+from ppml_helpers.sandbox import runner
 
 _PATIENCE = 600  # seconds to wait for another gate of the same owner
 _MOST = 20  # files that a job left are named; how many more there are is said
@@ -349,6 +351,7 @@ class ReleaseGate:
             self.folder / runner.SCRATCH,
             ["bash", "run.sh"],
             {
+                "bin/uv": offline_uv.launcher(sys.executable).encode(),
                 **{f"{inbox}/{path}": data for path, data in code.items()},
                 **{self._below_box(path): path for path in files},
                 f"{inbox}/code/outputs/": b"",
@@ -362,6 +365,7 @@ class ReleaseGate:
             },
             limits=limits,
             confine=self._confine(),
+            readable=[offline_uv.__file__],
         )
 
     def _confine(self) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 import pandas as pd
 import pytest
 
 from ppml_helpers import cohort
 from ppml_helpers.people import identities
 from ppml_helpers.people.fictional import Fictional
+
+if sys.platform == "win32":  # whose jobs no sandbox of ours limits
+    collect_ignore_glob = ["test_runner*"]
 
 
 @pytest.fixture(scope="session")

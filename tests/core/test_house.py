@@ -17,7 +17,7 @@ from ppml_helpers.exercises import rooms
 
 REPO = Path(__file__).resolve().parents[2]
 PACKAGE = REPO / "ppml_helpers"
-PARTS_OF_THE_CORE = {"cohort", "people", "exercises"}
+PARTS_OF_THE_CORE = {"cohort", "people", "exercises", "sandbox"}
 FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 HEAVY = ("torch", "flwr", "syft", "ipywidgets", "tenseal")
 NEEDED = {"federated_learning": {"flwr"}}  # nothing of these is needed to import the other rooms

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from ppml_helpers.errors import AttackError
-from ppml_helpers.owner_in_control import Defences, OutputRule, attacks, runner
+from ppml_helpers.owner_in_control import Defences, OutputRule, attacks
 from ppml_helpers.owner_in_control.attacks import ASKED, ATTACKS, HOME, N_PATIENTS, attack, private_patients
+from ppml_helpers.sandbox import runner
 
 #: By attack: the files by which it gets out, and what the gate says when it stops it.
 SHOWN = {

@@ -7,7 +7,7 @@ import os
 import pytest
 from desk import ANSWER, PRIVATE, SECRET, SITE
 
-from ppml_helpers.errors import DatasiteError, PrivacyParameterError, ReleaseRefused
+from ppml_helpers.errors import DatasiteError, PrivacyParameterError, ReleaseRefused, SandboxError
 from ppml_helpers.owner_in_control import OutputRule, ReleaseGate, silence
 
 
@@ -88,7 +88,7 @@ def test_what_is_no_epsilon_no_review_no_run_no_time_and_no_gate(shared):
     for decide in (gate.release, gate.drop):
         with pytest.raises(ReleaseRefused, match="'wrong' is no run"):
             decide("wrong")
-    with pytest.raises(DatasiteError, match="seconds = 0 must be a finite number above 0"):
+    with pytest.raises(SandboxError, match="seconds = 0 must be a finite number above 0"):
         gate.run("wrong", timeout=0)
     with pytest.raises(DatasiteError, match="owns no data"):
         ReleaseGate(shared.rita)

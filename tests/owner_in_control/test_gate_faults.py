@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 
 import pytest
 from desk import ANSWER, PRIVATE, SECRET, in_a_child_that_is_killed, jobs_in, killed, wait_until
 
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
-from ppml_helpers.owner_in_control import gate, records, runner, runs
+from ppml_helpers.owner_in_control import gate, records, runs
+from ppml_helpers.sandbox import runner
 
 
 def die(*_, **__):
@@ -138,3 +140,14 @@ def test_a_gate_that_waits_in_vain_for_another_says_so(shared, monkeypatch):
     monkeypatch.setattr(gate, "_PATIENCE", 0.1)
     with shared.gate._alone(), pytest.raises(DatasiteError, match="Another gate of this owner is at work"):
         shared.open()
+
+
+@pytest.mark.skipif(runner.confinement() != "namespaces", reason="no namespaces here")
+def test_the_owners_service_goes_on_after_a_greedy_job(desk):
+    desk.gate.limits = runner.Limits(seconds=20, memory=400 * 2**20, disk=16 * 2**20, processes=20, output=2**20)
+    forks = "while True:\n try: os.fork()\n except OSError: pass"
+    script = f"{sys.executable} -I -S -c 'import os\n{forks}' & head -c 20000000 /dev/zero > big || sleep 600"
+    run = desk.gate.run(desk.approved("greedy", script), timeout=1)
+    assert (run.status, run.why) == ("failed", "more seconds than its limit")
+    assert desk.run("next", ANSWER).outputs == {"answer.txt": "42\n"}
+    assert desk.spent() == pytest.approx(0.1)

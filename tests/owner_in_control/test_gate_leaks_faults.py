@@ -6,7 +6,8 @@ import pytest
 from desk import ANSWER, EVERYBODY, GATE, PRIVATE, SECRET, SITE, jobs_in
 
 from ppml_helpers.errors import ReleaseRefused
-from ppml_helpers.owner_in_control import runner, silence
+from ppml_helpers.owner_in_control import silence
+from ppml_helpers.sandbox import runner
 
 # Every place that a job can look into but for programs, whatever it is called from there.
 LOOK = (

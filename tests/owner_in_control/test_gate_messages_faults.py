@@ -8,7 +8,7 @@ import pytest
 from desk import ANSWER, INBOX, opened
 
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
-from ppml_helpers.owner_in_control import runner
+from ppml_helpers.sandbox import runner
 
 
 def propose(desk, path, content="x", old=None, sender=None):

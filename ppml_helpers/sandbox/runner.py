@@ -21,8 +21,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from ppml_helpers import checks, processes
-from ppml_helpers.errors import DatasiteError
-from ppml_helpers.owner_in_control import offline_uv
+from ppml_helpers.errors import SandboxError
 
 SCRATCH = "scratch"  # the folder, below the gate's own, in which scratch copies are made
 _GRACE = 30.0  # seconds beyond a job's own, in which the program around it starts and ends
@@ -42,7 +41,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            checks.number(value, name, 0, above=True, error=DatasiteError)
+            checks.number(value, name, 0, above=True, error=SandboxError)
 
 
 class Ended(NamedTuple):
@@ -67,6 +66,7 @@ def run(
     variables: Mapping[str, str] | None = None,
     limits: Limits | None = None,
     confine: str | None = None,
+    readable: Sequence[str | Path] = (),
 ) -> Ended:
     """Run a command in a new scratch folder that is gone afterwards.
 
@@ -86,9 +86,11 @@ def run(
         What it may use.
     confine : {"namespaces", "landlock", "limits"}, optional
         What keeps it from everything else; default: the first of these that this system has.
+    readable : sequence of str or Path
+        What it may read beside Python and the system's programs.
     """
     limits, confine = limits or Limits(), confine or confinement()
-    given = {**given, "bin/uv": offline_uv.launcher(sys.executable).encode(), f"{cwd}/": b"", "tmp/": b""}
+    given = {**given, f"{cwd}/": b"", "tmp/": b""}
     copies = {path: source for path, source in given.items() if isinstance(source, Path)}
     texts = {path: data for path, data in given.items() if path not in copies}
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +107,7 @@ def run(
         "copies": {path: str(source) for path, source in copies.items()},
         "room": limits.disk + sum(map(len, texts.values())) + sum(one.stat().st_size for one in copies.values()),
         "started": 0 if confine == "namespaces" else _started(),
-        "readable": [sys.prefix, sys.base_prefix, offline_uv.__file__],
+        "readable": [sys.prefix, sys.base_prefix, *map(str, readable)],
         "environment": {
             **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
             "PATH": f"{job}/bin:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
@@ -159,7 +161,7 @@ def _carried_out(asked: dict[str, Any]) -> dict[str, Any]:
         last = "too slow"
     except ValueError:
         last = (told.stderr.decode(errors="replace").strip().splitlines() or ["it was ended"])[-1]
-    raise DatasiteError(f"The job could not be run ({last}): try again with less at work here.")
+    raise SandboxError(f"The job could not be run ({last}): try again with less at work here.")
 
 
 # What this system offers, tried by a job that attacks
@@ -188,7 +190,7 @@ for name, attempt in (
 def confinement() -> str:
     """Name what keeps a job from everything else here: on Linux namespaces or, where they are forbidden, Landlock."""
     for confine in ("namespaces", "landlock") if sys.platform == "linux" else ():
-        with contextlib.suppress(DatasiteError):
+        with contextlib.suppress(SandboxError):
             missing(confine)
             return confine
     return "limits"
@@ -207,5 +209,5 @@ def missing(confine: str) -> tuple[str, ...]:
         command = [sys.executable, "-I", "-S", "-c", _ATTACK, *arguments]
         ended = run(Path(folder), command, {}, confine=confine, limits=Limits(seconds=300))
     if ended.status != "done":
-        raise DatasiteError(f"A job that tries this system's limits failed: {ended.logs['stderr'][-300:]}")
+        raise SandboxError(f"A job that tries this system's limits failed: {ended.logs['stderr'][-300:]}")
     return tuple(ended.logs["stdout"].splitlines())

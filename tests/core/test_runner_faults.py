@@ -7,13 +7,14 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from desk import ANSWER, jobs_in
 
-from ppml_helpers.errors import DatasiteError
-from ppml_helpers.owner_in_control import runner
-from ppml_helpers.owner_in_control.runner import Limits
+from ppml_helpers import processes
+from ppml_helpers.errors import SandboxError
+from ppml_helpers.sandbox import runner
+from ppml_helpers.sandbox.runner import Limits
 
 MIB = 2**20
 SMALL = Limits(seconds=20, memory=400 * MIB, disk=16 * MIB, processes=20, output=MIB)
@@ -22,6 +23,12 @@ TOGETHER = (
     "import os, time\nfor _ in range(5):\n    os.fork() or (bytearray(120 * 2**20), time.sleep(60))\ntime.sleep(60)"
 )
 namespaces = pytest.mark.skipif(runner.confinement() != "namespaces", reason="no namespaces here")
+
+
+def jobs_in(folder: Path) -> list[Any]:
+    """What still runs of the jobs with a scratch folder in a folder."""
+    place = str(folder.resolve())
+    return processes.running(lambda variables: variables.get("PPML_SCRATCH", "").startswith(place))
 
 
 def python(code: str) -> list[str]:
@@ -83,16 +90,6 @@ def test_the_limits_hold_without_namespaces_too(tmp_path, script, seconds, why):
     assert jobs_in(tmp_path) == list(tmp_path.iterdir()) == []
 
 
-@namespaces
-def test_the_owners_service_goes_on(desk):
-    desk.gate.limits = SMALL
-    script = f"{sys.executable} -I -S -c '{FORKS}' & head -c 20000000 /dev/zero > big || sleep 600"
-    run = desk.gate.run(desk.approved("greedy", script), timeout=1)
-    assert (run.status, run.why) == ("failed", "more seconds than its limit")
-    assert desk.run("next", ANSWER).outputs == {"answer.txt": "42\n"}
-    assert desk.spent() == pytest.approx(0.1)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces and Landlock are Linux's")
 def test_what_the_system_does_not_keep_from_a_job_is_measured(tmp_path, monkeypatch):
     without = runner.missing("limits")
@@ -107,7 +104,7 @@ def test_what_the_system_does_not_keep_from_a_job_is_measured(tmp_path, monkeypa
 
     def forbidden(asked):
         if asked["confine"] == "namespaces":
-            raise DatasiteError("namespaces: Operation not permitted")
+            raise SandboxError("namespaces: Operation not permitted")
         return honest(asked)
 
     monkeypatch.setattr(runner, "_carried_out", forbidden)
@@ -120,7 +117,7 @@ def test_what_the_system_does_not_keep_from_a_job_is_measured(tmp_path, monkeypa
 def test_where_namespaces_are_forbidden_landlock_keeps_files_and_network(tmp_path):
     try:
         missing = runner.missing("landlock")
-    except DatasiteError:
+    except SandboxError:
         pytest.skip("this kernel has no Landlock")
     assert not {"other files can be read", "other files can be written"}.intersection(missing)
     (tmp_path / "x").write_text("the owner's")
@@ -132,7 +129,7 @@ def test_where_namespaces_are_forbidden_landlock_keeps_files_and_network(tmp_pat
 
 
 def test_a_job_that_cannot_be_started_has_a_sentence(tmp_path):
-    with pytest.raises(DatasiteError, match=r"The job could not be run \(.*No such file.*\): "):
+    with pytest.raises(SandboxError, match=r"The job could not be run \(.*No such file.*\): "):
         runner.run(tmp_path, ["no-such-program"], {}, confine="limits")
     assert list(tmp_path.iterdir()) == []
 
