@@ -27,7 +27,7 @@ from importlib import import_module
 from pathlib import Path
 
 import nbformat
-from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.kernelspec import NoSuchKernel, get_kernel_spec
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -174,10 +174,15 @@ def execute(notebook: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -
     is ended first.
     """
     fresh = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    kernel = _kernel(notebook)["name"]
+    try:
+        get_kernel_spec(kernel)  # before nbclient takes over Ctrl-C, which it keeps where there is no kernel to start
+    except NoSuchKernel:
+        raise CourseError("its kernel is not there: 'python3 kit.py tfe' makes it.") from None
     client = NotebookClient(
         fresh,
         timeout=timeout,
-        kernel_name=_kernel(notebook)["name"],
+        kernel_name=kernel,
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,
@@ -190,8 +195,6 @@ def execute(notebook: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -
         # On Ctrl-C nbclient ends the kernel, then fails one way or another; its own record of the signal tells.
         if getattr(client, "_async_cleanup_kernel_future", None) is not None:
             raise KeyboardInterrupt from None
-        if isinstance(error, NoSuchKernel):
-            raise CourseError("its kernel is not there: 'python3 kit.py tfe' makes it.") from None
         if not isinstance(error, (CellExecutionError, CellTimeoutError, DeadKernelError)):
             raise
         raise CourseError(_explain(fresh, error, timeout)) from None

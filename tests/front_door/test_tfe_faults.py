@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -222,6 +223,7 @@ def test_a_kernel_that_is_not_there_is_one_sentence(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(course.KERNELS, "absent", {"name": "absent", "display_name": "x", "language": "python"})
     with pytest.raises(course.CourseError, match=r"its kernel is not there: 'python3 kit\.py tfe' makes it"):
         course.run(declared(tmp_path / "x.ipynb", "absent"))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "Ctrl-C would do nothing after it"
 
 
 def test_all_makes_the_environment_first_and_holds_the_chapter_to_its_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
