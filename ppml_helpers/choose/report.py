@@ -21,7 +21,7 @@ import pandas as pd
 from ppml_helpers import checks, figures
 from ppml_helpers.errors import ReportError
 from ppml_helpers.files import replacing
-from ppml_helpers.owner_in_control.plain_text import visible
+from ppml_helpers.plain_text import visible
 
 _LONGEST_NAME = 200  # characters of a heading, a caption, a cell
 _LONG = 2_000  # characters of a sentence; beyond, the page shows it in a box that scrolls

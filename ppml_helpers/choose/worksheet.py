@@ -16,7 +16,7 @@ from ppml_helpers.choose.report import Section
 from ppml_helpers.choose.review import Answer, Kept, Review, export_review
 from ppml_helpers.choose.scoreboard import Row
 from ppml_helpers.errors import KitError, ReportError
-from ppml_helpers.owner_in_control.plain_text import visible
+from ppml_helpers.plain_text import visible
 
 _SHOWN = 300  # characters of another person's answer; the report has all
 

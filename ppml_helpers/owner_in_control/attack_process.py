@@ -43,7 +43,10 @@ def outcomes(
         for number, name in enumerate(names):
             while not line.poll(_MOMENT):
                 meanwhile(number / len(names), f"attack {number + 1} of {len(names)}: {name}")
-            yield name, _received(line, name)
+            answer = line.recv()
+            if isinstance(answer, KitError):
+                raise answer
+            yield name, answer
     except EOFError:
         process.join()
         raise AttackError(
@@ -55,13 +58,6 @@ def outcomes(
         process.join()
         line.close()
         clear_leftovers(Path(tempfile.gettempdir()))
-
-
-def _received(line: Connection, name: str) -> Leak:
-    answer = line.recv()
-    if isinstance(answer, KitError):
-        raise answer
-    return answer
 
 
 def _carry_out(line: Connection, names: Sequence[str], defences: Defences | None) -> None:

@@ -9,9 +9,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ppml_helpers.errors import DatasiteError, SandboxError
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_choice, as_number, close, right, wrong
@@ -48,37 +50,7 @@ def _judge_1(answer: object) -> Reply:
 
 # --- 10.2: the leak in three jobs -----------------------------------------------------------------------------------
 
-_HEAD = """
-import pandas as pd
-import syft as sy
-
-table = pd.read_csv(sy.resolve_dataset_file_path("patients"))
-"""
-
-THREE_JOBS = {
-    "A": _HEAD
-    + """
-for row in table.to_dict("records"):
-    assert 20 < row["meanbp"] < 180, f"unlikely pressure: {row}"
-table.meanbp.describe().round().to_csv("outputs/pressure.csv")
-""",
-    "B": _HEAD
-    + """
-table.to_pickle("prepared.pkl")  # saves time in the next step
-table = pd.read_pickle("prepared.pkl")
-table.groupby("dzgroup").age.mean().round().to_csv("outputs/ages.csv")
-""",
-    "C": _HEAD
-    + """
-groups = table.groupby(["dzgroup", "sex", table.age.round()])
-groups.hospdead.agg(["size", "mean"]).to_csv("outputs/deaths.csv")
-""",
-}
-"""The code of the three jobs of 10.2, by letter."""
-
-STOPPED_BY = ("logs", "stray_files", "fingerprint", "scratch_copy", "nothing")
-"""What 10.2 offers."""
-
+_STOPPED_BY = ("logs", "stray_files", "fingerprint", "scratch_copy", "nothing")
 _LEAKS = {"A": "logs", "B": "stray_files", "C": "nothing"}
 _SAID_OF = {
     "A stray_files": "It leaves no file but its output. What becomes of the text behind an assert that fails?",
@@ -90,17 +62,13 @@ _SAID_OF = {
     "C stray_files": "Its only file is the output, which the gate releases.",
     "C scratch_copy": "It writes nowhere but into outputs/. How many patients are behind each row there?",
     "A scratch_copy": "It writes nothing outside its own folder.",
-    **{
-        f"{job} fingerprint": "The code is what was reviewed; nobody swaps it. The leak is in plain sight."
-        for job in "ABC"
-    },
 }
 
 
 def _judge_2(answer: object) -> Reply:
     if not isinstance(answer, Mapping) or set(answer) != set(_LEAKS):
         raise NotAnAnswer("its keys are 'A', 'B' and 'C'")
-    chosen = {job: as_choice(answer[job], STOPPED_BY) for job in _LEAKS}
+    chosen = {job: as_choice(answer[job], _STOPPED_BY) for job in _LEAKS}
     missed = [job for job, fits in _LEAKS.items() if chosen[job] != fits]
     if not missed:
         return right(
@@ -339,8 +307,7 @@ def _fit(errors: np.ndarray) -> float:
 
 # --- 10.4: a policy that lets exactly the stated reads through ------------------------------------------------------
 
-_SITE, _RITA, _EVE = "north@hospital.example", "rita@university.example", "eve@university.example"
-_STRANGER = "max@elsewhere.example"
+_RITA, _EVE = "rita@university.example", "eve@university.example"
 
 READS = {
     "results/summary.json": {_RITA, _EVE},
@@ -356,15 +323,16 @@ _ABOUT_MORE = {
     "results/draft.txt": "A pattern such as 'results/*' fits every file of the folder: name the one that is meant.",
     "tables/patients.csv": "Leave out what nobody shall read: without a rule a file is closed.",
 }
-_PEOPLE = (_RITA, _EVE, _STRANGER, "finn@university.example")
+_PEOPLE = (_RITA, _EVE, "max@elsewhere.example", "finn@university.example")
 
 
-def who_may(rules: object, level: str = "read") -> dict[str, set[str]]:
+def _rights(rules: object) -> pd.DataFrame:
     """Say what syft's own permissions make of rules that lie in ``syft.pub.yaml`` at the top of a datasite."""
     from pydantic import ValidationError
     from syft_permissions import PERMISSION_FILE_NAME
     from syft_permissions.spec.ruleset import RuleSet
-    from syft_perms import SyftPermContext
+
+    from ppml_helpers.owner_in_control import access_matrix
 
     try:
         ruleset = RuleSet.model_validate({"rules": rules})
@@ -374,12 +342,11 @@ def who_may(rules: object, level: str = "read") -> dict[str, set[str]]:
         place = "".join(f"[{part!r}]" for part in where)
         raise NotAnAnswer(f"syft cannot read rule {rule + 1}{place}: {first['msg'].lower()}") from None
     with tempfile.TemporaryDirectory() as folder:
-        site = Path(folder) / _SITE
+        owner = SimpleNamespace(syftbox_folder=Path(folder), email="north@hospital.example")
+        site = owner.syftbox_folder / owner.email
         site.mkdir()
         ruleset.save(site / PERMISSION_FILE_NAME)
-        context = SyftPermContext(datasite=site)
-        ask = f"has_{level}_access"
-        return {path: {who for who in _PEOPLE if getattr(context.open(path), ask)(who)} for path in READS}
+        return access_matrix(owner, _PEOPLE, READS)
 
 
 def _judge_4(answer: object) -> Reply:
@@ -397,10 +364,11 @@ def _judge_4(answer: object) -> Reply:
 
 
 def _first_fault(rules: list[dict[str, Any]]) -> str:
-    granted = who_may(rules)
-    for path, who in who_may(rules, "write").items():
-        if who:
-            return f"{min(who)} may write {path}. Reading was asked for, and who may write may read."
+    rights = _rights(rules).T.to_dict()
+    for path, of in rights.items():
+        if may_write := [who for who, right in of.items() if right in ("write", "admin")]:
+            return f"{min(may_write)} may write {path}. Reading was asked for, and who may write may read."
+    granted = {path: {who for who, right in of.items() if right} for path, of in rights.items()}
     if granted == READS:
         return ""
     strangers = [(path, person) for path in READS for person in _PEOPLE[2:] if person in granted[path]]

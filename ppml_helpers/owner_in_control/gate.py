@@ -23,7 +23,6 @@ from ppml_helpers.errors import DatasiteError, PrivacyParameterError, ReleaseRef
 from ppml_helpers.owner_in_control import offline_uv
 from ppml_helpers.owner_in_control.defences import Defences
 from ppml_helpers.owner_in_control.outputs import OutputRule, agreed, canonical
-from ppml_helpers.owner_in_control.plain_text import visible_name
 from ppml_helpers.owner_in_control.records import AuditLog, Ledger
 from ppml_helpers.owner_in_control.review import (
     Review,
@@ -36,6 +35,7 @@ from ppml_helpers.owner_in_control.review import (
 )
 from ppml_helpers.owner_in_control.runs import Held, Receipt, Run
 from ppml_helpers.owner_in_control.syft_client import end_in_syft, find_job, silence, withdraw
+from ppml_helpers.plain_text import visible_name
 from ppml_helpers.private_statistics.budget import Budget
 from ppml_helpers.sandbox import runner
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from ppml_helpers import checks
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
-from ppml_helpers.owner_in_control.plain_text import visible_name
+from ppml_helpers.plain_text import visible_name
 
 KINDS = (".json", ".csv", ".txt")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)

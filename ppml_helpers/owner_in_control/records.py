@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ppml_helpers.errors import BudgetError, DatasiteError, PrivacyParameterError, ReleaseRefused
-from ppml_helpers.owner_in_control.plain_text import visible_name
+from ppml_helpers.plain_text import visible_name
 from ppml_helpers.private_statistics.budget import Budget, Cost
 
 _SHOWN = ("epsilon", "files", "status", "sender", "file", "reason", "why")  # of the details, beside job and researcher

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
 from ppml_helpers.owner_in_control import offline_uv
 from ppml_helpers.owner_in_control.defences import Defences
-from ppml_helpers.owner_in_control.plain_text import numbered, plain, visible, visible_name
 from ppml_helpers.owner_in_control.records import AuditLog
 from ppml_helpers.owner_in_control.syft_client import silence
+from ppml_helpers.plain_text import numbered, plain, visible, visible_name
 
 if TYPE_CHECKING:
     from syft_job.job import JobInfo

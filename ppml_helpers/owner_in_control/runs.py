@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ppml_helpers.errors import DatasiteError, ReleaseRefused
 from ppml_helpers.files import keep
-from ppml_helpers.owner_in_control.plain_text import visible
+from ppml_helpers.plain_text import visible
 from ppml_helpers.private_statistics.budget import Cost
 
 

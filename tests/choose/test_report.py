@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 
 from ppml_helpers.choose.report import Quoted, Section, as_html, as_markdown, write
 from ppml_helpers.errors import ReportError
-from ppml_helpers.owner_in_control.plain_text import visible
+from ppml_helpers.plain_text import visible
 
 ALLOWED = {"p", "br", "strong", "em", "h1", "h2", "table", "thead", "tbody", "tr", "th", "td", "img", "blockquote"}
 

@@ -13,7 +13,7 @@ from ppml_helpers import words
 from ppml_helpers.choose.proposal import KINDS, SEVERAL, USES, Column, Roles, read_roles, with_target
 from ppml_helpers.choose.table import Table
 from ppml_helpers.errors import TableError
-from ppml_helpers.owner_in_control.plain_text import visible
+from ppml_helpers.plain_text import visible
 
 _LOOK: dict[str, Any] = {"style": {"description_width": "130px"}, "layout": {"width": "620px"}}
 _NUMBERS = ("low", "high", "fill")

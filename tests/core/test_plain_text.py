@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ppml_helpers.owner_in_control.plain_text import numbered, plain, visible, visible_name
+from ppml_helpers.plain_text import numbered, plain, visible, visible_name
 
 PAYLOAD = "".join(f"\\x{ord(c):02x}" for c in "\nprint(2)")
 TRICKS = {

@@ -1,4 +1,4 @@
-"""A job's file is taken only if what an owner sees of it is what a computer reads: text, all of which shows.
+"""Text that somebody else wrote: what hides in it is made visible, and a job's file is taken only if all of it shows.
 
 Python reads a file by the encoding that its first lines name (PEP 263), and a name by its normal form (NFKC). So a
 comment can be code, and a name another one; and characters without ink reorder or hide what stands beside them.
