@@ -128,6 +128,37 @@ def test_where_namespaces_are_forbidden_landlock_keeps_files_and_network(tmp_pat
     assert (tmp_path / "x").read_text() == "the owner's"
 
 
+RIGHTS_OF_ROOT = """
+import os, resource, stat
+got = []
+for name, attempt in (
+    ("a limit raised", lambda: resource.setrlimit(resource.RLIMIT_AS, (-1, -1))),
+    ("a device made, and with it any disk read", lambda: (
+        os.mknod("disk", stat.S_IFCHR | 0o600, os.makedev(1, 5)), open("disk", "rb").read(1))),
+    ("another user's rights taken", lambda: os.setuid(1)),
+    ("a file given away", lambda: os.chown(".", 1, 1)),
+    ("a root of its own", lambda: os.chroot(".")),
+    ("priority over all others", lambda: os.nice(-5)),
+):
+    try:
+        attempt()
+        got.append(name)
+    except (OSError, ValueError):
+        pass
+print(*got, sep=", ")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="a job of root on Linux")
+@pytest.mark.parametrize("confine", ["namespaces", "landlock", "limits"])
+def test_a_job_of_root_has_no_right_that_another_user_has_not(tmp_path, confine):
+    try:
+        ended = runner.run(tmp_path, python(RIGHTS_OF_ROOT), {}, confine=confine)
+    except SandboxError:
+        pytest.skip(f"this kernel keeps nothing by {confine}")
+    assert (ended.status, ended.logs["stdout"]) == ("done", "\n"), ended.logs
+
+
 def test_a_job_that_cannot_be_started_has_a_sentence(tmp_path):
     with pytest.raises(SandboxError, match=r"The job could not be run \(.*No such file.*\): "):
         runner.run(tmp_path, ["no-such-program"], {}, confine="limits")
