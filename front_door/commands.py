@@ -267,8 +267,8 @@ def learner(out: str, chapters: str = "") -> int:
 
 
 def find_notebooks(names: list[str]) -> list[Path]:
-    """Return the notebooks that are meant: all, or by path, name ("05_private_training") or number ("05")."""
-    chapters = sorted(places.NOTEBOOKS.glob("*.ipynb"))
+    """Return the notebooks that are meant: all chapters, or by path, name ("05_private_training") or number ("05")."""
+    chapters = places.chapters()
     if not names:
         if not chapters:
             raise Stop(f"There is no notebook in {places.NOTEBOOKS}: it belongs to the kit, fetch it again.")

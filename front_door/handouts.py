@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from front_door import places
+from front_door.site import read
 from front_door.slides import build, core, picture_of, text_of
 from front_door.terminal import say
 
@@ -40,14 +41,14 @@ class Objective(NamedTuple):
 def handouts(out: str, names: list[Path]) -> int:
     """Write the handouts of some chapters to a folder, and the map; return the exit code."""
     count, index = build(out, "handouts", names, write)
-    MAP.write_text(map_of(sorted(places.NOTEBOOKS.glob("*.ipynb"))), "utf-8")
+    MAP.write_text(map_of(places.chapters()), "utf-8")
     say(f"{count} handouts. Open {index} in a browser and print the pages you need.")
     return 0
 
 
 def write(path: Path, folder: Path) -> int:
     """Write a chapter's handout and its pictures into Sphinx' source folder; return 1."""
-    cells = core(json.loads(path.read_text("utf-8"))["cells"])
+    cells = core(read(path)["cells"])
     texts = [text_of(cell) for cell in cells if cell["cell_type"] == "markdown"]
     parts = [re.sub(r"<details>.*?</details>", "", texts[0], flags=re.DOTALL)]
     for heading in ("The idea", "Predict, then turn the knob"):

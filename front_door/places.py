@@ -16,12 +16,19 @@ NOTEBOOKS = ROOT / "notebooks"
 BENCHMARKS = ROOT / "benchmarks"
 STATE = ROOT / ".kit"
 START = "notebooks/00_start_here.ipynb"
+_CHAPTER = re.compile(r"[0-9]{2}[a-z]?_[a-z0-9_]+\.ipynb")
 # A person's own Jupyter, plots, and a proxy for every address: none of them is needed, and each has stopped a chapter.
 _ANOTHERS = re.compile(r"JUPYTER(LAB)?_|IPYTHON|MPL|MATPLOTLIB|ALL_PROXY|all_proxy")
 CUDA = (
     "the usual build of torch for Linux brings several GB of CUDA libraries along; the head of requirements.lock says "
     "how to get the CPU build, with which 3 GB are enough"
 )
+
+
+def chapters(folder: Path | None = None) -> list[Path]:
+    """Return the course's own notebooks in their order; what somebody keeps beside them has other names."""
+    found = (NOTEBOOKS if folder is None else folder).glob("*.ipynb")
+    return sorted(path for path in found if _CHAPTER.fullmatch(path.name))
 
 
 def recipe_of(root: Path) -> Recipe:

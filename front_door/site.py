@@ -17,7 +17,13 @@ from front_door.terminal import Stop, say
 
 WEBSITE = Path(__file__).with_name("website")
 MARK = ".course-site"
-PAGES = ("data/DATA_CARD.md", "notebooks/*.md", "workshop/*.md")
+# By name: what a teacher keeps beside them is nobody else's.
+PAGES = (
+    *("data/DATA_CARD.md", "data/ACTG175_CARD.md", "benchmarks/README.md", "SECURITY.md", "CHANGELOG.md"),
+    *(f"notebooks/{name}.md" for name in ("decide", "law", "glossary")),
+    *(f"workshop/{name}.md" for name in ("README", "map", "real-network")),
+)
+_OTHER_TABLE = re.compile(r'^PATH = (?!"\.\./data/actg175\.csv\.gz"$)', re.MULTILINE)
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 # The theme gives some buttons another name than what is written on them, and who speaks to a computer says the latter.
 _NAMES = re.compile(
@@ -52,11 +58,8 @@ def site(out: str) -> int:
             shutil.rmtree(built / folder, ignore_errors=True)
         for page in built.rglob("*.html"):
             page.write_text(_NAMES.sub("", page.read_text("utf-8")), "utf-8")
-        (built / MARK).write_text("written by kit.py site\n")
         (built / ".nojekyll").touch()  # code hosts would leave out folders that begin with an underscore
-        if target.exists():
-            shutil.rmtree(target)
-        shutil.copytree(built, target)
+        replace(target, built, MARK)
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     say(f"{pages} pages, {size / 1e6:.0f} MB. Open {target / 'index.html'} in a browser.")
     return 0
@@ -72,20 +75,45 @@ def may_write(target: Path, mark: str) -> None:
         raise Stop(f"{target} is not empty and was not written by this command: name a new folder.")
 
 
+def replace(target: Path, built: Path, mark: str) -> None:
+    """Put what was built in the place of what this command wrote before; whatever else is there stays."""
+    earlier = (target / mark).read_text("utf-8").splitlines() if (target / mark).is_file() else []
+    for name in earlier:
+        inside = (target / name).resolve()
+        if inside.is_relative_to(target):
+            inside.unlink(missing_ok=True)
+    written = [path.relative_to(built).as_posix() for path in sorted(built.rglob("*")) if path.is_file()]
+    shutil.copytree(built, target, dirs_exist_ok=True)
+    (target / mark).write_text("\n".join([*written, mark]) + "\n", "utf-8")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a notebook that is to be shown to others, and stop if it shows somebody's own table."""
+    notebook = json.loads(path.read_text("utf-8"))
+    if any(_OTHER_TABLE.search("".join(cell["source"])) for cell in notebook["cells"] if cell["cell_type"] == "code"):
+        told = "shows a table of your own: take its outputs out, and set PATH back"
+        raise Stop(f"{path.name} {told} ('python3 kit.py clear {path.stem.partition('_')[0]}').")
+    return notebook
+
+
 def prepare(root: Path, source: Path) -> int:
     """Copy what the site shows, made ready for Sphinx, into a new folder; return the number of pages."""
-    notebooks = sorted((root / "notebooks").glob("*.ipynb"))
-    texts = [path for pattern in PAGES for path in sorted(root.glob(pattern))]
-    there = {path.relative_to(root).as_posix() for path in (*notebooks, *texts, *(root / "docs").glob("*.png"))}
+    notebooks = places.chapters(root / "notebooks")
+    texts = [root / name for name in PAGES if (root / name).is_file()]
+    pictures = [path for folder in ("docs", "benchmarks") for path in sorted((root / folder).glob("*.png"))]
+    there = {path.relative_to(root).as_posix() for path in (*notebooks, *texts, *pictures)}
     there.add("README.md")
     for path in notebooks:
-        notebook = _for_reading(json.loads(path.read_text("utf-8")), f"notebooks/{path.name}", there)
+        notebook = _for_reading(read(path), f"notebooks/{path.name}", there)
         _write(source / "notebooks" / path.name, json.dumps(notebook))
     for path in texts:
         name = path.relative_to(root).as_posix()
         _write(source / name, links(path.read_text("utf-8"), name, there))
     _write(source / "index.md", _landing(root, there, notebooks, texts))
-    shutil.copytree(root / "docs", source / "docs")
+    for path in pictures:
+        copy = source / path.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
     _write(source / "_static" / "course.css", (WEBSITE / "course.css").read_text("utf-8"))
     for name in ("conf.py", "mathml.py"):
         shutil.copy(WEBSITE / name, source)

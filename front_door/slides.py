@@ -6,7 +6,6 @@ What is said beside a slide, the notebook's own prose, stands in the speaker's n
 from __future__ import annotations
 
 import base64
-import json
 import re
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 from front_door import surroundings
 from front_door.environment import ensure
-from front_door.site import WEBSITE, links, may_write, recipe
+from front_door.site import WEBSITE, links, may_write, read, recipe, replace
 from front_door.terminal import Stop, say
 
 _WORDS = 45  # of prose on a slide: what is longer is said
@@ -73,17 +72,13 @@ def build(out: str, kind: str, names: list[Path], write: Callable[[Path, Path], 
             raise Stop(f"{done.stderr.strip()}\nThe {kind} have the faults above: mend them and run the command again.")
         for left in (".doctrees", "_sources"):
             shutil.rmtree(built / left, ignore_errors=True)
-        (built / mark).write_text(f"written by kit.py {kind}\n")
-        if target.exists():
-            shutil.rmtree(target)
-        shutil.copytree(built, target)
+        replace(target, built, mark)
     return count, target / "index.html"
 
 
 def write(path: Path, folder: Path) -> int:
     """Write a chapter's slides and pictures into Sphinx' source folder; return how many slides there are."""
-    notebook = json.loads(path.read_text("utf-8"))
-    made = list(deck(notebook, path.stem, folder))
+    made = list(deck(read(path), path.stem, folder))
     text = "\n".join(_as_myst(slide, first=number == 0) for number, slide in enumerate(made))
     (folder / f"{path.stem}.md").write_text(text, "utf-8")
     return len(made)

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from samples import code, prose, stored
 
-from front_door import places, site
+from front_door import places, site, slides
 from front_door.terminal import Stop
 
 
@@ -25,7 +26,7 @@ def cells(folder: Path) -> list[dict]:
 
 def test_every_chapter_and_page_is_there_and_in_the_sidebar(source: Path) -> None:
     index = (source / "index.md").read_text("utf-8")
-    for path in [*places.NOTEBOOKS.glob("*.ipynb"), *places.NOTEBOOKS.glob("*.md"), places.ROOT / "data/DATA_CARD.md"]:
+    for path in [*places.chapters(), *(places.ROOT / name for name in site.PAGES)]:
         name = path.relative_to(places.ROOT)
         assert (source / name).is_file()
         assert f"\n{name.with_suffix('').as_posix()}\n" in index
@@ -64,6 +65,44 @@ def test_every_link_leads_to_a_page_of_the_site(source: Path) -> None:
 )
 def test_links_into_the_code_become_words(name: str, text: str, becomes: str) -> None:
     assert site.links(text, name, {"README.md", "notebooks/00_x.ipynb", "docs/a.png"}) == becomes
+
+
+def test_what_somebody_keeps_beside_the_course_is_not_published(tmp_path: Path) -> None:
+    kit = tmp_path / "kit"
+    for name in ("README.md", "docs/a.png", "notebooks/law.md", "workshop/README.md"):
+        (kit / name).parent.mkdir(parents=True, exist_ok=True)
+        (kit / name).write_text("# The course")
+    stored(kit / "notebooks" / "00_start_here.ipynb", prose("# 00 Start here"))
+    for name in ("notebooks/my_patients.ipynb", "notebooks/00_start_here-Copy1.ipynb"):
+        stored(kit / name, prose("Mrs Miller, 61"))
+    for name in ("notebooks/notes.md", "workshop/marks.md", "data/patients.md"):
+        (kit / name).parent.mkdir(exist_ok=True)
+        (kit / name).write_text("Mrs Miller, 61")
+    site.prepare(kit, tmp_path / "source")
+    assert not [path for path in (tmp_path / "source").rglob("*") if path.is_file() and b"Miller" in path.read_bytes()]
+    stored(kit / "notebooks" / "11b_own.ipynb", code('PATH = "patients.csv"', count=1))
+    for show in (site.prepare, lambda root, out: slides.write(root / "notebooks" / "11b_own.ipynb", out)):
+        with pytest.raises(Stop, match=r"11b_own\.ipynb shows a table of your own: .*kit\.py clear 11b"):
+            show(kit, tmp_path / "again")
+
+
+def test_written_again_only_what_was_written_before_is_replaced(tmp_path: Path) -> None:
+    built, target = tmp_path / "built", tmp_path / "site"
+    (built / "old").mkdir(parents=True)
+    (built / "old" / "page.html").write_text("1")
+    site.replace(target, built, site.MARK)
+    (target / ".git").mkdir()
+    (target / ".git" / "config").write_text("mine")
+    (target / "CNAME").write_text("mine")
+    with (target / site.MARK).open("a") as mark:  # a list that somebody tampered with reaches no other file
+        mark.write("../precious\n")
+    (tmp_path / "precious").write_text("mine")
+    (built / "old" / "page.html").rename(built / "new.html")
+    site.may_write(target, site.MARK)
+    site.replace(target, built, site.MARK)
+    there = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    kept = {f"site/{name}" for name in (".git/config", "CNAME", "new.html", site.MARK)}
+    assert there == {*kept, "precious", "built/new.html"}
 
 
 def test_nothing_is_overwritten_that_is_no_earlier_site(tmp_path: Path) -> None:
