@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +48,17 @@ def keep(target: Path, content: dict[str, Any], mend: str, error: type[Exception
     except OSError as refused:
         raise error(f"{target} cannot be written ({refused.strerror or refused}): {mend}.") from None
     return target
+
+
+def kept(source: Path, names: Iterable[str], mend: str, error: type[Exception]) -> dict[str, Any]:
+    """Read what `keep` wrote, which must hold exactly these names; anything else raises `error` with the `mend`."""
+    try:
+        content = json.loads(source.read_text(encoding="utf-8"))
+    except OSError as refused:
+        raise error(f"{source} cannot be read ({refused.strerror}): {mend}.") from None
+    except (ValueError, RecursionError):
+        raise error(f"{source} is damaged, it holds no JSON: {mend}.") from None
+    wanted = set(names)
+    if not isinstance(content, dict) or set(content) != wanted:
+        raise error(f"{source} is damaged, it must hold exactly {', '.join(sorted(wanted))}: {mend}.")
+    return content

@@ -6,7 +6,6 @@ A chapter ends with one `Outcome`; `save` writes it to its own file, `load` read
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import unicodedata
@@ -18,7 +17,7 @@ import pandas as pd
 
 from ppml_helpers import checks
 from ppml_helpers.errors import OutcomeError
-from ppml_helpers.files import keep
+from ppml_helpers.files import keep, kept
 
 DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / ".results"
 FOLDER_VARIABLE = "PPML_RESULTS"
@@ -156,15 +155,7 @@ def _file_name(technique: str) -> str:
 
 def _read(file: Path) -> Outcome:
     mend = "delete it and run the chapter that wrote it again"
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OutcomeError(f"{file} cannot be read ({error.strerror}): {mend}.") from None
-    except (ValueError, RecursionError):
-        raise OutcomeError(f"{file} is damaged, it holds no JSON: {mend}.") from None
-    names = {field.name for field in fields(Outcome)}
-    if not isinstance(content, dict) or set(content) != names:
-        raise OutcomeError(f"{file} is damaged, it must hold exactly {', '.join(sorted(names))}: {mend}.")
+    content = kept(file, (field.name for field in fields(Outcome)), mend, OutcomeError)
     try:
         return Outcome(**content)
     except OutcomeError as error:

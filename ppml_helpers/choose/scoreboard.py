@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -12,7 +11,7 @@ import pandas as pd
 
 from ppml_helpers import checks
 from ppml_helpers.errors import OutcomeError
-from ppml_helpers.files import keep
+from ppml_helpers.files import keep, kept
 
 FAMILIES = (
     "none",
@@ -249,14 +248,7 @@ def read(file: Path) -> Row:
         If it is damaged, or of another version of the kit.
     """
     mend = "delete it and make the row anew (python3 kit.py scoreboard)"
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OutcomeError(f"{file} cannot be read ({error.strerror}): {mend}.") from None
-    except (ValueError, RecursionError):
-        raise OutcomeError(f"{file} is damaged, it holds no JSON: {mend}.") from None
-    if not isinstance(content, dict) or set(content) != {each.name for each in fields(Row)}:
-        raise OutcomeError(f"{file} is no row of this version: {mend}.")
+    content = kept(file, (field.name for field in fields(Row)), mend, OutcomeError)
     try:
         return Row(**content)
     except (OutcomeError, TypeError, AttributeError) as error:

@@ -15,7 +15,7 @@ from ppml_helpers.choose.table import Table
 from ppml_helpers.errors import TableError
 from ppml_helpers.plain_text import visible
 
-_LOOK: dict[str, Any] = {"style": {"description_width": "130px"}, "layout": {"width": "620px"}}
+_LOOK: dict[str, Any] = {"style": {"description_width": "150px"}, "layout": {"width": "640px"}}
 _NUMBERS = ("low", "high", "fill")
 
 
