@@ -46,8 +46,9 @@ def test_without_the_token_nobody_sees_a_page(address: str) -> None:
     where = address.partition("?")[0]
     with urllib.request.urlopen(where) as answer:
         assert "/login" in answer.url
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(where.replace("voila/render/budget.ipynb", "api/kernels"))
+    for way in ("api/kernels", "voila/files/budget.ipynb", "lsp/status"):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(where.replace("voila/render/budget.ipynb", way))
 
 
 def test_another_name_is_refused() -> None:
