@@ -48,7 +48,7 @@ def _judge_1(answer: object) -> Reply:
 def _names(answer: object) -> set[str]:
     """Return names of columns, however somebody lists them."""
     if isinstance(answer, str) or not isinstance(answer, Iterable):
-        raise NotAnAnswer("Give the names of several columns, such as {'days', 'r'}.")
+        raise NotAnAnswer("put several names into braces, such as {'age', 'wtkg'}")
     return {name for name in answer if isinstance(name, str)}
 
 
