@@ -1,7 +1,6 @@
 """The questions of the review, in the order of an impact assessment, and the articles of the GDPR that they serve.
 
-The number of every article was compared with a list of the Regulation's articles, and what stands here with the
-article's text, but for those in `NOT_CHECKED`, whose text was not at hand when this was written.
+What stands here was compared with the text of every article.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ LAW: Mapping[str, str] = MappingProxyType(
         "4(1)": "personal data: whatever relates to an identified or identifiable person",
         "4(5)": "pseudonymised: attributable to a person only with additional information, kept apart and secured",
         "4(7)": "controller: who decides why and how personal data are processed",
-        "4(8)": "processor: who processes them for a controller",
+        "4(8)": "processor: who processes them on behalf of a controller",
         "5(1)(a)": "lawful, fair, and transparent to the person",
         "5(1)(b)": "purpose limitation: for stated purposes, and for no other that is incompatible with them",
         "5(1)(c)": "data minimisation: adequate, relevant, limited to what is necessary",
@@ -39,22 +38,22 @@ LAW: Mapping[str, str] = MappingProxyType(
         "9(1)": "health data, among others, may not be processed ...",
         "9(2)": "... unless an exception applies, such as (h) care, (i) public health, (j) research",
         "12(1)": "people are told in clear and plain language",
-        "13": "what people are told when data are collected from them",
+        "13": "what people are told at the time when data are collected from them",
         "14": "what they are told when data come from elsewhere",
         "17(1)": "erasure without undue delay, on one of six grounds",
         "17(3)": "exceptions from erasure, such as legal duties and, under conditions, research",
-        "22": "decisions by machine alone that affect a person seriously",
+        "22": "no decision by machine alone that affects a person seriously, but under safeguards",
         "25(1)": "protection by design; it names pseudonymisation and minimisation",
         "25(2)": "protection by default: only what each purpose needs, as to amount, extent, period and access",
         "26(1)": "who decide together why and how are joint controllers, and arrange who does what",
-        "28(3)": "a processor works under a contract",
+        "28(3)": "a processor works under a contract, or another binding act, on documented instructions",
         "30(1)": "a record of processing activities",
         "32(1)(a)": "security that fits the risk; it names pseudonymisation and encryption",
         "32(1)(b)": "... lasting confidentiality, integrity, availability and resilience",
         "32(1)(d)": "... and regular tests of whether the measures work",
         "33(1)": "a breach is reported to the authority within 72 hours, unless it is unlikely to be a risk to people",
         "34(1)": "people are told of a breach without undue delay if their risk is high",
-        "34(3)(a)": "not if what was taken is unintelligible to whoever took it, as by encryption",
+        "34(3)(a)": "not if what was taken is unintelligible to whoever has no right to it, as by encryption",
         "35(1)": "an impact assessment before processing that is likely a high risk to people",
         "35(2)": "the advice of the data protection officer is sought",
         "35(3)(b)": "it is required for special categories on a large scale",
@@ -69,9 +68,6 @@ LAW: Mapping[str, str] = MappingProxyType(
     }
 )
 """Article or recital of Regulation (EU) 2016/679 -> what it says, in our words and in one line."""
-
-NOT_CHECKED = frozenset({"4(8)", "6(1)", "13", "14", "22", "28(3)", "34(3)(a)"})
-"""Articles whose number is right by the list of articles; their text could not be read beside what stands here."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from ppml_helpers import checks, cohort, outcome, words
 from ppml_helpers.anonymise.checklist import Checklist
-from ppml_helpers.choose.questions import LAW, NOT_CHECKED, PARTS, QUESTIONS
+from ppml_helpers.choose.questions import LAW, PARTS, QUESTIONS
 from ppml_helpers.choose.report import Quoted, Section, write
 from ppml_helpers.choose.scoreboard import WHO, Row, table
 from ppml_helpers.errors import ReportError
@@ -394,9 +394,8 @@ def _gaps(kept: Mapping[str, Kept]) -> Section:
 
 
 def _sources() -> Section:
-    """List the articles in our words, and say which were not compared with the text."""
+    """List the articles in our words."""
     table = pd.DataFrame({"what it says, in short": dict(LAW)}).rename_axis("article")
-    table["compared with its text"] = ["no" if article in NOT_CHECKED else "yes" for article in table.index]
     said = [
         "Articles and recitals are those of Regulation (EU) 2016/679 (GDPR). The short forms are ours: read the text.",
         "The seven words of the threat model are those of LINDDUN (DistriNet, KU Leuven).",
