@@ -594,7 +594,7 @@ def _code_to_data(ground: Ground, epsilon: float = 1.0) -> Fields:
             "bytes": len(sent),
             "released": "the model, after the owner read the code",
             "read": lost / asked,
-            "reads": f"six attacks on the gate get {lost} of {asked} patients out",
+            "reads": f"{len(leaks)} attacks on the gate get {lost} of {asked} patients out",
         }
         | _promised(_gaussian(noise, 1.0, _STEPS))
     )
