@@ -9,12 +9,13 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
-from front_door import places, tfe
+from front_door import elsewhere, places, tfe
 from front_door.course_process import in_course
-from front_door.environment import ensure
+from front_door.environment import Recipe, ensure
 from front_door.terminal import Progress, Stop, say
 
 TESTS = places.ROOT / "tests"
@@ -32,10 +33,11 @@ USUAL_BROWSERS = (
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of pytest: its name in the summary and its arguments."""
+    """One run of pytest: its name in the summary, its arguments and the environment that it runs in."""
 
     name: str
     arguments: tuple[str, ...]
+    recipe: Recipe = places.COURSE
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def run_tests(arguments: list[str], only: str | None = None, quick: bool = False
     quick
         The part that a newcomer waits for: the house, the exercises of every chapter, two chapters.
     everything
-        Chapter 09b as well, in a stage of its own; its environment is made first.
+        Chapter 09b as well, in a stage of its own, whose environment is made first; and the unit tests and chapters
+        on each other Python that the kit runs on and that is found here.
     """
     if not TESTS.is_dir():
         raise Stop("This is the learner edition: it has no tests. They are in the full kit.")
@@ -82,10 +85,9 @@ def run_tests(arguments: list[str], only: str | None = None, quick: bool = False
             tfe.demand([places.ROOT / path.split("::")[0] for path in chosen])
             results.append(_run(Stage("selected", _with_nbval(chosen)), arguments))
         else:
-            for stage in _quick() if quick else _stages(only):
+            more = chain([_tfe_stage()], _on_other_pythons()) if everything else ()
+            for stage in chain(_quick() if quick else _stages(only), more):
                 results.append(stage if isinstance(stage, Result) else _run(stage, arguments))
-            if everything:
-                results.append(_run(_tfe_stage(), arguments))
     finally:  # also after Ctrl-C: what was done is told
         _sum_up(results, time.monotonic() - begun)
     return 1 if any(result.code for result in results) else 0
@@ -171,13 +173,29 @@ def _tfe_stage() -> Stage:
     )
 
 
+def _on_other_pythons() -> Iterator[Stage | Result]:
+    """Yield the unit tests and chapters on each other Python; one that is not there, or cannot be set up, is told."""
+    for version, recipe in elsewhere.found():
+        name = f"Python {version}"
+        if recipe is None:
+            yield Result(name, 0, 0.0, {}, f"skipped: there is no {name} on PATH or in the folders of pyenv and uv")
+            continue
+        try:
+            ensure(recipe)
+        except Stop as stop:
+            yield Result(name, 1, 0.0, {}, str(stop).splitlines()[-1])
+            continue
+        for stage in (*_stages("unit"), *_stages("notebooks")):
+            yield stage if isinstance(stage, Result) else replace(stage, name=f"{name}: {stage.name}", recipe=recipe)
+
+
 def _run(stage: Stage, arguments: list[str]) -> Result:
     say(f"\n=== {stage.name}")
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kit-test-") as folder:
         report = Path(folder) / "report.xml"
         command = ["-m", "pytest", *_PLUGINS, "-q", f"--junitxml={report}", *stage.arguments, *arguments]
-        code = in_course(command, Path(folder), {"KIT_CHROMIUM": find_chromium() or ""})
+        code = in_course(command, Path(folder), {"KIT_CHROMIUM": find_chromium() or ""}, stage.recipe)
         counts = _counts(report)
     if code == NOTHING_COLLECTED and arguments:  # a filter like -k may leave a stage empty
         code = 0

@@ -45,7 +45,7 @@ def parser() -> Parser:
     test = add("test", "set up if needed and run every test")
     test.add_argument("--only", choices=["unit", "faults", "notebooks", "browser"], help="one stage only")
     test.add_argument("--quick", action="store_true", help="the house, every exercise and two chapters")
-    test.add_argument("--all", action="store_true", help="also chapter 09b, whose environment it makes (see tfe)")
+    test.add_argument("--all", action="store_true", help="also chapter 09b (see tfe), and the other Pythons here")
     add("doctor", "say in plain words what is wrong with this computer or set-up, and the mend")
     run = add("run", "execute notebooks in place; the same bytes every time")
     run.add_argument("notebooks", nargs="*", metavar="NB", help="chapter name or path (default: all)")

@@ -6,12 +6,14 @@ import subprocess
 from pathlib import Path
 
 from front_door import places
-from front_door.environment import end_process, ensure
+from front_door.environment import Recipe, end_process, ensure
 
 
-def in_course(arguments: list[str], scratch: Path, extra: dict[str, str] | None = None) -> int:
-    """Run the course's Python on ``arguments`` in the repeatable environment and return its exit code."""
-    python = ensure(places.COURSE)
+def in_course(
+    arguments: list[str], scratch: Path, extra: dict[str, str] | None = None, recipe: Recipe = places.COURSE
+) -> int:
+    """Run an environment's Python, the course's own by default, so that it repeats itself; return its exit code."""
+    python = ensure(recipe)
     environment = {**places.repeatable_environment(scratch), **(extra or {})}
     return call([str(python), *arguments], environment)
 

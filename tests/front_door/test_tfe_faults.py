@@ -230,6 +230,7 @@ def test_all_makes_the_environment_first_and_holds_the_chapter_to_its_outputs(mo
     done: list[object] = []
     monkeypatch.setattr(checks, "ensure", lambda recipe: None)
     monkeypatch.setattr(tfe, "tfe", lambda: done.append("made"))
+    monkeypatch.setattr(checks.elsewhere, "found", list)
     monkeypatch.setattr(checks, "_run", lambda stage, arguments: done.append(stage) or checks.Result("x", 0, 0.0, {}))
     checks.run_tests([], only="notebooks")
     usual = [word for stage in done for word in stage.arguments]  # type: ignore[attr-defined]
