@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import IO
 
 from front_door import elsewhere, places, tfe
-from front_door.course_process import in_course
-from front_door.environment import Recipe, ensure
+from front_door.course_process import begun, ended
+from front_door.environment import Recipe, end_process, ensure
 from front_door.terminal import Progress, Stop, say
 
 TESTS = places.ROOT / "tests"
@@ -38,6 +40,7 @@ class Stage:
     name: str
     arguments: tuple[str, ...]
     recipe: Recipe = places.COURSE
+    beside: bool = False  # while the stages after it run
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Result:
 
 
 def run_tests(arguments: list[str], only: str | None = None, quick: bool = False, everything: bool = False) -> int:
-    """Set up, run the stages one after the other and sum up.
+    """Set up, run the stages one after the other, what mostly waits beside them, and sum up.
 
     Parameters
     ----------
@@ -79,17 +82,23 @@ def run_tests(arguments: list[str], only: str | None = None, quick: bool = False
     if everything:
         tfe.tfe()
     results: list[Result] = []
-    begun = time.monotonic()
+    since = time.monotonic()
     try:
         if chosen := _paths_among(arguments):
             tfe.demand([places.ROOT / path.split("::")[0] for path in chosen])
             results.append(_run(Stage("selected", _with_nbval(chosen)), arguments))
         else:
             more = chain([_tfe_stage()], _on_other_pythons()) if everything else ()
-            for stage in chain(_quick() if quick else _stages(only), more):
-                results.append(stage if isinstance(stage, Result) else _run(stage, arguments))
+            with contextlib.ExitStack() as beside:
+                for stage in chain(_quick() if quick else _stages(only), more):
+                    if isinstance(stage, Result):
+                        results.append(stage)
+                    elif stage.beside:
+                        beside.enter_context(_beside(stage, arguments, results))
+                    else:
+                        results.append(_run(stage, arguments))
     finally:  # also after Ctrl-C: what was done is told
-        _sum_up(results, time.monotonic() - begun)
+        _sum_up(results, time.monotonic() - since)
     return 1 if any(result.code for result in results) else 0
 
 
@@ -134,6 +143,11 @@ _NBVAL = (
 
 def _stages(only: str | None) -> Iterator[Stage | Result]:
     """Yield the stages. Each names its files: what pytest would read and put aside, every worker would import."""
+    if only in (None, "browser"):  # first, since it takes longest: it waits for pages and kernels half of the time
+        if missing := provide_chromium():
+            yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
+        else:
+            yield Stage("browser", (*_PARALLEL, *_files("browser")), beside=only is None)
     if only in (None, "unit"):
         others = [f"--ignore-glob=*_{kind}.py" for kind in ("faults", "browser")]
         yield Stage("unit", (*_PARALLEL, *others, f"--ignore={TESTS / 'notebooks'}", str(TESTS)))
@@ -141,13 +155,7 @@ def _stages(only: str | None) -> Iterator[Stage | Result]:
         yield Stage("faults", (*_WAITING, *_files("faults")))
     if only in (None, "notebooks"):
         yield Stage("notebooks: hygiene", (_WORKERS, "--dist=worksteal", str(TESTS / "notebooks")))
-        yield _chapters([path for path in sorted(places.NOTEBOOKS.glob("*.ipynb")) if not tfe.needs_it(path)])
-    if only in (None, "browser"):
-        missing = provide_chromium()
-        if missing:
-            yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
-        else:
-            yield Stage("browser", (*_PARALLEL, *_files("browser")))
+        yield chapters_stage([path for path in sorted(places.NOTEBOOKS.glob("*.ipynb")) if not tfe.needs_it(path)])
 
 
 def _files(kind: str) -> list[str]:
@@ -158,10 +166,11 @@ def _quick() -> Iterator[Stage]:
     """Yield the stages of the quick run."""
     yield Stage("the house", (*_PARALLEL, str(TESTS / "core" / "test_house.py"), str(TESTS / "notebooks")))
     yield Stage("exercises", (*_PARALLEL, *map(str, sorted(TESTS.glob("*/test_exercises.py")))))
-    yield _chapters([path for path in sorted(places.NOTEBOOKS.glob("*.ipynb")) if path.name[:2] in ("00", "05")])
+    yield chapters_stage([path for path in sorted(places.NOTEBOOKS.glob("*.ipynb")) if path.name[:2] in ("00", "05")])
 
 
-def _chapters(paths: list[Path]) -> Stage:
+def chapters_stage(paths: list[Path]) -> Stage:
+    """Return the stage that executes notebooks and compares every cell with what is stored."""
     return Stage("notebooks: chapters", (*_NBVAL, *_PARALLEL, *map(str, paths)))
 
 
@@ -191,15 +200,53 @@ def _on_other_pythons() -> Iterator[Stage | Result]:
 
 def _run(stage: Stage, arguments: list[str]) -> Result:
     say(f"\n=== {stage.name}")
-    begun = time.monotonic()
+    with _begun(stage, arguments) as result:
+        return result()
+
+
+@contextlib.contextmanager
+def _beside(stage: Stage, arguments: list[str], results: list[Result]) -> Iterator[None]:
+    """Run a stage while the block runs others, and wait for it; only then is what it printed shown."""
+    with tempfile.TemporaryFile() as kept, _begun(stage, arguments, kept) as result:
+        yield
+        say(f"\n=== {stage.name}")
+        results.append(result())
+        kept.seek(0)
+        say(kept.read().decode(errors="replace"))
+
+
+@contextlib.contextmanager
+def _begun(stage: Stage, arguments: list[str], output: IO[bytes] | None = None) -> Iterator[Callable[[], Result]]:
+    """Start a stage, which ends with the block, and give what waits for its result."""
     with tempfile.TemporaryDirectory(prefix="kit-test-") as folder:
         report = Path(folder) / "report.xml"
-        command = ["-m", "pytest", *_PLUGINS, "-q", f"--junitxml={report}", *stage.arguments, *arguments]
-        code = in_course(command, Path(folder), {"KIT_CHROMIUM": find_chromium() or ""}, stage.recipe)
-        counts = _counts(report)
-    if code == NOTHING_COLLECTED and arguments:  # a filter like -k may leave a stage empty
-        code = 0
-    return Result(stage.name, code, time.monotonic() - begun, counts)
+        command = pytest_arguments(stage, report, arguments)
+        since = time.monotonic()
+        child = begun(command, Path(folder), {"KIT_CHROMIUM": find_chromium() or ""}, stage.recipe, output)
+
+        def result() -> Result:
+            code = ended(child)
+            if code == NOTHING_COLLECTED and arguments:  # a filter like -k may leave a stage empty
+                code = 0
+            return Result(stage.name, code, _seconds(report) or time.monotonic() - since, _counts(report))
+
+        try:
+            yield result
+        finally:
+            end_process(child)
+
+
+def pytest_arguments(stage: Stage, report: Path, more: Sequence[str] = ()) -> list[str]:
+    """Return what the Python of a stage is started with, to write a report of its tests as JUnit XML."""
+    return ["-m", "pytest", *_PLUGINS, "-q", f"--junitxml={report}", *stage.arguments, *more]
+
+
+def _seconds(report: Path) -> float:
+    """Return how long the tests took, by pytest's own report: a stage beside others ends before it is asked."""
+    try:
+        return sum(float(suite.get("time", 0.0)) for suite in ElementTree.parse(report).iter("testsuite"))
+    except (OSError, ElementTree.ParseError):
+        return 0.0
 
 
 def _counts(report: Path) -> dict[str, int]:

@@ -46,6 +46,8 @@ def parser() -> Parser:
     test.add_argument("--only", choices=["unit", "faults", "notebooks", "browser"], help="one stage only")
     test.add_argument("--quick", action="store_true", help="the house, every exercise and two chapters")
     test.add_argument("--all", action="store_true", help="also chapter 09b (see tfe), and the other Pythons here")
+    newest = add("canary", "run the chapters with the newest versions; tell the first cells that differ")
+    newest.add_argument("--out", metavar="DIR", default="", help="where the report is written (default: .kit/canary)")
     add("doctor", "say in plain words what is wrong with this computer or set-up, and the mend")
     run = add("run", "execute notebooks in place; the same bytes every time")
     run.add_argument("notebooks", nargs="*", metavar="NB", help="chapter name or path (default: all)")
@@ -115,6 +117,7 @@ def _dispatch(arguments: list[str]) -> int:
         "lab",
         "explore",
         "test",
+        "canary",
         "doctor",
         "run",
         "clear",
@@ -137,6 +140,7 @@ def _dispatch(arguments: list[str]) -> int:
         "lab": lambda: _lab(options),
         "explore": lambda: _explore(options),
         "test": lambda: _test(options, rest),
+        "canary": lambda: _canary(options),
         "doctor": _doctor,
         "run": lambda: run(options.notebooks),
         "clear": lambda: clear(options.notebooks),
@@ -172,6 +176,12 @@ def _test(options: argparse.Namespace, rest: list[str]) -> int:
     from front_door.checks import run_tests
 
     return run_tests(rest, only=options.only, quick=options.quick, everything=options.all)
+
+
+def _canary(options: argparse.Namespace) -> int:
+    from front_door.canary import canary
+
+    return canary(options.out)
 
 
 def _doctor() -> int:
