@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
@@ -36,16 +38,17 @@ def test_each_is_set_up_and_tested_or_said_to_be_missing_or_broken(
         if recipe.version == "3.13":
             raise Stop("pip's last lines\nThe set-up stopped, since the disk is full: make room.", code=1)
 
-    def in_course(arguments: list[str], scratch: Path, extra: dict[str, str], recipe: environment.Recipe) -> int:
+    def begun(arguments: list[str], scratch: Path, extra: object, recipe: environment.Recipe, output: None) -> Popen:
         ran.append((recipe.version, {Path(word).name for word in arguments}))
-        return int(recipe.version == "3.12" and "--nbval" in arguments)
+        fails = recipe.version == "3.12" and "--nbval" in arguments
+        return Popen([sys.executable, "-c", f"raise SystemExit({int(fails)})"])
 
     ran: list[tuple[str, set[str]]] = []
     monkeypatch.setattr(elsewhere, "others", lambda: ["3.11", "3.12", "3.13"])
     monkeypatch.setattr(elsewhere, "find", lambda version: "" if version == "3.11" else "/x/python")
     monkeypatch.setattr(tfe, "tfe", lambda: 0)
     monkeypatch.setattr(checks, "ensure", ensure)
-    monkeypatch.setattr(checks, "in_course", in_course)
+    monkeypatch.setattr(checks, "begun", begun)
     assert checks.run_tests([], only="unit", everything=True) == 1
     there = [words for version, words in ran if version == "3.12"]
     assert len(there) == 3
