@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -85,6 +87,7 @@ def parser() -> Parser:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return the exit code."""
+    _write_whatever_is_said()
     _end_in_order_on_signals()
     try:
         return _dispatch(list(arguments))
@@ -94,6 +97,13 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say(f"\nStopped. {AGAIN}")
         return 130
+
+
+def _write_whatever_is_said() -> None:
+    """Let a letter that the terminal or the pipe lacks come out as its number: the name of a folder may hold any."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None without a console on Windows, and what a test puts there
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _end_in_order_on_signals() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
 import urllib.request
 import webbrowser
 from pathlib import Path
@@ -21,6 +24,7 @@ from front_door.terminal import Progress, Stop, say
 HOST = "127.0.0.1"
 FIRST_PORT = 8888
 PATIENCE = 180.0  # seconds for the server to answer; a busy laptop may need a minute
+_DOOR = "open-the-course-{}.html"  # in sight: browsers that come as a snap read no hidden folder
 
 
 def lab(port: int = FIRST_PORT, browser: bool = True) -> int:
@@ -57,17 +61,18 @@ def serve(name: str, command: list[str], page: str, port: int = FIRST_PORT, brow
     token = secrets.token_hex(24)
     log = places.STATE / "logs" / f"lab-{os.getpid()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    door = places.ROOT / _DOOR.format(os.getpid())
     with log.open("w", encoding="utf-8") as output:
-        server = _start([str(python), "-m", *command], free_port(port), token, output)
+        server = _start([str(python), "-m", "ppml_helpers.jupyter", *command], free_port(port), token, output)
     try:
-        actual = _wait_until_it_answers(server, name, token, log)
+        actual = _wait_until_it_answers(server, name, page.partition("/")[0] + "/tree", token, log)
         if actual != port:
             say(f"Port {port} is taken; using {actual}.")
         url = f"http://{HOST}:{actual}/{page}?token={token}"
         say(f"{name} is ready: {url}")
         say("It is reachable from this computer only. Press Ctrl-C here to end it and its kernels.")
-        if browser and not _opened(url):
-            say("No browser could be opened: open the address above yourself.")
+        if browser:  # one that runs in this terminal returns when it is closed: we go on watching the server
+            threading.Thread(target=_open, args=(url, door), daemon=True).start()
         while server.poll() is None:  # not wait(): on Windows Ctrl-C cannot interrupt it
             time.sleep(0.2)
         raise Stop(f"{name} ended by itself (code {server.returncode}); its last lines:\n{_tail(log)}", code=1)
@@ -76,7 +81,8 @@ def serve(name: str, command: list[str], page: str, port: int = FIRST_PORT, brow
         return 0
     finally:
         _end(server, token)
-        log.unlink(missing_ok=True)
+        for file in (log, door):
+            file.unlink(missing_ok=True)
 
 
 def free_port(first: int) -> int:
@@ -108,7 +114,8 @@ def _start(command: list[str], port: int, token: str, output) -> subprocess.Pope
     group: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+    # It ends when its input ends (see ppml_helpers/jupyter.py), which the system sees to if we are killed.
+    streams: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": output, "stderr": subprocess.STDOUT}
     return subprocess.Popen(command, cwd=places.ROOT, env=environment, **streams, **group)
 
 
@@ -128,7 +135,7 @@ def port_of(token: str, runtime: Path = places.STATE / "jupyter" / "runtime") ->
     return None
 
 
-def _wait_until_it_answers(server: subprocess.Popen, name: str, token: str, log: Path) -> int:
+def _wait_until_it_answers(server: subprocess.Popen, name: str, page: str, token: str, log: Path) -> int:
     progress = Progress(f"Starting {name}", every=20)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -139,9 +146,13 @@ def _wait_until_it_answers(server: subprocess.Popen, name: str, token: str, log:
         port = port_of(token)
         try:
             if port is not None:
-                _ask(port, "api/status", token)
+                _ask(port, page, token)
                 progress.end()
                 return port
+        except urllib.error.HTTPError as error:
+            progress.end()
+            told = f"{name} started, and its page /{page} answers with error {error.code}"
+            raise Stop(f"{told}; its last lines:\n{_tail(log)}\nTry 'python3 kit.py doctor'.", code=1) from None
         except OSError:
             pass  # it has said where, and does not listen yet
         time.sleep(0.1)
@@ -156,11 +167,21 @@ def _ask(port: int, path: str, token: str, method: str = "GET") -> None:
     direct.open(request, timeout=10).close()
 
 
-def _opened(url: str) -> bool:
+def _open(url: str, door: Path) -> None:
+    """Open the browser on a page of this user that leads on: every user can read what a program is started with."""
     try:
-        return webbrowser.open(url)
-    except webbrowser.Error:
-        return False
+        for left in places.ROOT.glob(_DOOR.format("*")):  # by one that was killed
+            token = re.search(r"token=(\w+)", left.read_text("utf-8", "replace"))
+            if token is None or port_of(token[1]) is None:
+                left.unlink(missing_ok=True)
+        door.touch(0o600)
+        link = f'<meta http-equiv="refresh" content="0; url={url}"><a href="{url}">To the course</a>\n'
+        door.write_text(link, "utf-8")
+        opened = webbrowser.open(door.as_uri())
+    except (OSError, webbrowser.Error):
+        opened = False
+    if not opened:
+        say("No browser could be opened: open the address above yourself.")
 
 
 def _end(server: subprocess.Popen, token: str) -> None:

@@ -84,6 +84,14 @@ def test_the_help_is_friendly_and_complete(arguments: tuple[str, ...]) -> None:
     assert all(f"\n    {name} " in answer.stdout for name in ("lab", "test", "doctor", "run", "learner", "bench"))
 
 
+def test_a_letter_that_the_pipe_lacks_comes_out_as_its_number() -> None:
+    command = [sys.executable, "kit.py", "Łódź"]
+    variables = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    answer = subprocess.run(command, cwd=REPO, env=variables, capture_output=True, timeout=60, check=False)
+    assert answer.returncode == 2, answer.stderr
+    assert rb"'\u0141\xf3d\u017a'" in answer.stdout.replace("ó".encode("cp1252"), rb"\xf3")
+
+
 @pytest.mark.parametrize("name", ["05", "05_x", "05_x.ipynb", "notebooks/05_x.ipynb"])
 def test_a_notebook_is_found_by_number_name_or_path(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for stem in ("00_start_here", "05_x"):

@@ -1,4 +1,4 @@
-"""The real JupyterLab by its front door: a taken port, a clean end, nothing left in the home."""
+"""The real JupyterLab by its front door (`jupyter`): taken ports, other users, this machine's settings, how it ends."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from machine import can_have_its_own, with_its_own
 
 from front_door import environment, places
 
@@ -81,3 +82,65 @@ def test_a_taken_port_a_locked_door_and_a_clean_end(server: tuple[subprocess.Pop
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
     assert not {".jupyter", ".local", ".ipython"} & {path.name for path in tmp_path.iterdir()}
+
+
+# The machine's own settings for Jupyter, in a mount of our own; to be root there takes no more than to mount.
+MACHINE = """
+mount -t tmpfs none /usr/local/etc
+cd /usr/local/etc && mkdir jupyter && cd jupyter
+printf "c.ServerApp.base_url = '/theirs/'\\nc.ServerApp.certfile = '/absent'\\n" > jupyter_config.py
+cd "$KIT"
+exec "$@"
+"""
+# A browser in the terminal comes back when it is closed: this one never is.
+BROWSER = '#!/bin/sh\necho "$*" > "$0.started"\nwhile kill -0 $PPID; do sleep 0.2; done\n'
+
+
+@pytest.fixture
+def with_browser(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """``kit.py lab`` with a browser, where a machine has settings for all its servers (if we may mount)."""
+    (tmp_path / "browser").write_text(BROWSER)
+    (tmp_path / "browser").chmod(0o755)
+    command = [sys.executable, "kit.py", "lab", "--port", "8950"]
+    if can_have_its_own("mount"):
+        command = with_its_own("mount", MACHINE, *command)
+    surroundings = {**os.environ, "HOME": str(tmp_path), "BROWSER": str(tmp_path / "browser"), "KIT": str(REPO)}
+    process = subprocess.Popen(command, cwd=REPO, env=surroundings, text=True, stdout=subprocess.PIPE)
+    yield process
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+QUIET = {"cwd": "/", "capture_output": True, "text": True, "check": False}
+
+
+def found_by_another_user(word: str, *places: Path | str) -> list[str]:
+    """Return what a made-up user of this machine finds a word in; as root we can be one."""
+    look = ["grep", "-rsFl", "--devices=skip", word, *map(str, places)]
+    return subprocess.run(look, user=54321, group=54321, extra_groups=[], **QUIET).stdout.splitlines()
+
+
+def test_no_other_user_learns_the_token_and_kill_9_leaves_no_server(
+    with_browser: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    process, started = with_browser, tmp_path / "browser.started"
+    url = address(process)
+    base, token = url.partition("/lab/")[0], url.rpartition("=")[2]
+    while not (started.exists() and started.read_text().endswith("\n")):
+        assert process.poll() is None
+    door = Path(urllib.request.url2pathname(started.read_text().strip().removeprefix("file://")))
+    assert url in door.read_text()
+    assert door.stat().st_mode & 0o077 == 0
+    commands = [f"/proc/{number}/{file}" for number in psutil.pids() for file in ("cmdline", "environ")]
+    assert subprocess.run(["grep", "-sFl", token, *commands], **QUIET).stdout, "ours to read: it is there"
+    if os.geteuid() == 0:
+        assert found_by_another_user("python3 kit.py lab", REPO / "README.md"), "the other user can look"
+        assert found_by_another_user(token, *commands, REPO / ".kit", *REPO.glob("*.html")) == []
+    assert ask(f"{base}/api/kernels", token, b"{}")[0] == 201
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    assert psutil.wait_procs(children, timeout=60)[1] == []
+    process.communicate()
+    door.unlink()
