@@ -123,6 +123,8 @@ def _with_nbval(paths: list[str]) -> tuple[str, ...]:
 # browser of its own where it needs one. A chapter is a file too: a kernel, results and temporary files of its own.
 _WORKERS = f"--numprocesses={min(os.cpu_count() or 1, 4)}"
 _PARALLEL = (_WORKERS, "--dist=loadfile")
+# Half as many, for they have a browser each: all that runs at once must fit 6 GB.
+_BESIDE = (f"--numprocesses={max(1, min(os.cpu_count() or 1, 4) // 2)}", "--dist=loadfile")
 # These wait for processes, time-outs and folders most of the time.
 _WAITING = (f"--numprocesses={min(2 * (os.cpu_count() or 1), 8)}", "--dist=loadfile", "--no-loadscope-reorder")
 
@@ -147,7 +149,7 @@ def _stages(only: str | None) -> Iterator[Stage | Result]:
         if missing := provide_chromium():
             yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
         else:
-            yield Stage("browser", (*_PARALLEL, *_files("browser")), beside=only is None)
+            yield Stage("browser", (*(_PARALLEL if only else _BESIDE), *_files("browser")), beside=only is None)
     if only in (None, "unit"):
         others = [f"--ignore-glob=*_{kind}.py" for kind in ("faults", "browser")]
         yield Stage("unit", (*_PARALLEL, *others, f"--ignore={TESTS / 'notebooks'}", str(TESTS)))
