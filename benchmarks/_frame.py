@@ -18,6 +18,9 @@ A benchmark is a script that reads like this::
             note="same q, sigma, T and C; no DataLoader",
             at_least=60,                                # bound on the median of peer / ours
         )
+        benchmark.floor(                                # the least that anybody would need, and ours as a multiple
+            "the products of matrices alone", ours=..., peer=lambda: X @ W, repeats=repeats, unit="sweep"
+        )
 
 Run it with ``python3 kit.py bench epsilon-sweep [--quick]``. It prints a table and writes
 ``benchmarks/results/epsilon-sweep.json`` after every repeat, so that Ctrl-C loses nothing done.
@@ -64,6 +67,13 @@ PACKAGES = (
     "flwr",
     "matplotlib",
     "ipywidgets",
+    "opendp",
+    "tenseal",
+    "crypten",
+    "mpyc",
+    "syft",
+    "jupyterlab",
+    "nbval",
 )
 Ratio = Literal["peer/ours", "ours/peer"]
 
@@ -92,6 +102,8 @@ class Comparison:
     at_most: float | None
     ours: list[Timing] = field(default_factory=list)
     peer: list[Timing] = field(default_factory=list)
+    #: The peer is no rival but the least that the work could cost: ours is told as a multiple of it.
+    floor: bool = False
     #: What else was found, such as the quality of both results; a script may add to it until the benchmark is closed.
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -163,8 +175,9 @@ class Benchmark:
         # A quick run, as in CI, must not replace the figures of a whole one.
         self.path = folder / (f"{name}.quick.json" if self.quick else f"{name}.json")
         self.comparisons: list[Comparison] = []
+        self.notes: list[str] = []
         self._begun = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        self._load_before = _load()
+        self._load_before = load_average()
         print(f"{about}{' (quick)' if self.quick else ''}", flush=True)
 
     def compare(
@@ -180,6 +193,7 @@ class Benchmark:
         at_least: float | None = None,
         at_most: float | None = None,
         warmup: int = 1,
+        floor: bool = False,
     ) -> Comparison:
         """Time ours and the peer in pairs.
 
@@ -201,6 +215,8 @@ class Benchmark:
             Bounds that the median ratio must keep; :meth:`close` tells whether all did.
         warmup
             Unrecorded calls of each beforehand (imports, caches of the allocator, JIT).
+        floor
+            The peer is the least that the work could cost (see :meth:`floor`).
 
         Returns
         -------
@@ -216,7 +232,7 @@ class Benchmark:
             raise BenchmarkError(f"repeats is {repeats}: give at least 1.")
         if ratio not in ("peer/ours", "ours/peer"):
             raise BenchmarkError(f"ratio is {ratio!r}: give 'peer/ours' or 'ours/peer'.")
-        result = Comparison(name, unit, note, ratio, at_least, at_most)
+        result = Comparison(name, unit, note, ratio, at_least, at_most, floor=floor)
         self.comparisons.append(result)
         for _ in range(warmup):
             ours()
@@ -231,6 +247,21 @@ class Benchmark:
             self._write(complete=False)
             print(f"  {name}: pair {number + 1} of {repeats}, ratio {result.ratios()[-1]:.3g}", flush=True)
         return result
+
+    def floor(
+        self, name: str, ours: Callable[[], Any], peer: Callable[[], Any], repeats: int, unit: str, **options: Any
+    ) -> Comparison:
+        """Time ours as a multiple of a floor: what nobody could do without; ``options`` are those of `compare`."""
+        return self.compare(name, ours, peer, repeats, unit, ratio="ours/peer", floor=True, **options)
+
+    def save(self) -> None:
+        """Write what there is, after a script has added facts or words to a comparison."""
+        self._write(complete=False)
+
+    def note(self, sentence: str) -> None:
+        """Say on the page what a reader must know of this run, such as what was left out and why."""
+        self.notes.append(sentence)
+        print(f"  {sentence}", flush=True)
 
     def table(self) -> str:
         """Return the table of all comparisons."""
@@ -267,9 +298,10 @@ class Benchmark:
             "complete": complete,
             "begun": self._begun,
             "load_before": self._load_before,
-            "load_now": _load(),
+            "load_now": load_average(),
             "machine": machine(),
             "versions": versions(),
+            "notes": self.notes,
             "comparisons": [comparison.as_json() for comparison in self.comparisons],
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -283,6 +315,29 @@ def _time(call: Callable[[], Any]) -> Timing:
     answer = call()
     taken = Timing(time.perf_counter() - wall, time.process_time() - cpu)
     return answer if isinstance(answer, Timing) else taken
+
+
+def timed(command: list[str], **options: Any) -> Timing:
+    """Run a command to its end and return its time; processor time is that of all that it started and waited for.
+
+    Raises
+    ------
+    BenchmarkError
+        When it did not end with 0, with the end of what it printed.
+    """
+    return timed_and_printed(command, **options)[0]
+
+
+def timed_and_printed(command: list[str], **options: Any) -> tuple[Timing, str]:
+    """Do as :func:`timed`, and return what the command printed on stdout too."""
+    before, wall = os.times(), time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    after, wall = os.times(), time.perf_counter() - wall
+    if done.returncode:
+        told = (done.stdout + done.stderr)[-2000:]
+        raise BenchmarkError(f"{' '.join(command[-3:])} ended with {done.returncode}: {told}")
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    return Timing(wall, spent), done.stdout
 
 
 def _row(comparison: Comparison) -> tuple[str, ...]:
@@ -307,7 +362,7 @@ def _shown(path: Path) -> str:
         return str(path)
 
 
-def _load() -> float | None:
+def load_average() -> float | None:
     """Return the load average of the last minute, where the system tells it."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
