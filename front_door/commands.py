@@ -50,7 +50,9 @@ def parser() -> Parser:
     test.add_argument("--all", action="store_true", help="also chapter 09b (see tfe), and the other Pythons here")
     newest = add("canary", "run the chapters with the newest versions; tell the first cells that differ")
     newest.add_argument("--out", metavar="DIR", default="", help="where the report is written (default: .kit/canary)")
-    add("doctor", "say in plain words what is wrong with this computer or set-up, and the mend")
+    doctor = add("doctor", "say in plain words what is wrong with this computer or set-up, and the mend")
+    told = "write a zip for a report of a bug, without names, secrets and tables (default: kit-bundle.zip)"
+    doctor.add_argument("--bundle", nargs="?", const="kit-bundle.zip", default="", metavar="FILE", help=told)
     run = add("run", "execute notebooks in place; the same bytes every time")
     run.add_argument("notebooks", nargs="*", metavar="NB", help="chapter name or path (default: all)")
     clear = add("clear", "take every output out of notebooks, in place: before one that saw your own table is shared")
@@ -64,6 +66,13 @@ def parser() -> Parser:
     learner = add("learner", "write the learner edition: no solutions, no outputs")
     learner.add_argument("out", metavar="OUT", help="folder to write")
     learner.add_argument("--chapters", metavar="NN,NN", default="", help="only these, and 00 (default: all)")
+    collect = add("collect", "mark returned notebooks: their code runs in a sandbox, the marks go into a table")
+    collect.add_argument("folder", metavar="FOLDER", help="a file or a subfolder a learner")
+    collect.add_argument("--out", metavar="CSV", help="file to write (default: beside the folder)")
+    collect.add_argument(
+        "--no-isolation", action="store_true", help="also where this system keeps nothing from their code"
+    )
+    _add_hub(add("hub", "serve a workshop on this machine: JupyterHub, a password and a private copy for each learner"))
     site = add("site", "write the course as a website: stored outputs, nothing executed, no address outside")
     site.add_argument("out", metavar="OUT", help="folder to write")
     slides = add("slides", "write chapters as slides with speaker's notes, from the cells of their notebooks")
@@ -83,6 +92,21 @@ def parser() -> Parser:
     bench.add_argument("names", nargs="*", metavar="NAME", help="benchmark (default: all)")
     bench.add_argument("--quick", action="store_true", help="fewer repeats")
     return top
+
+
+def _add_hub(hub: argparse.ArgumentParser) -> None:
+    hub.add_argument("--learners", type=int, default=30, metavar="N", help="how many (default 30)")
+    hub.add_argument("--chapters", metavar="NN,NN", default="", help="only these, and 00 (default: all)")
+    hub.add_argument("--port", type=int, default=8000, help="where it listens (default 8000)")
+    hub.add_argument("--host", default="", metavar="ADDRESS", help="of this machine in the room's network: with TLS")
+    hub.add_argument("--certificate", default="", metavar="FILE", help="for TLS (default: one of its own)")
+    hub.add_argument("--key", default="", metavar="FILE", help="of the certificate")
+    hub.add_argument("--behind", default="", metavar="URL", help="https address of a proxy of yours in front of it")
+    hub.add_argument("--memory", default="1G", metavar="SIZE", help="the most that one learner may use (default 1G)")
+    hub.add_argument("--idle", type=int, default=3600, metavar="SECONDS", help="after which an unused server ends")
+    hub.add_argument("--no-isolation", action="store_true", help="let learners reach each other's files and programs")
+    hub.add_argument("--state", default="", metavar="DIR", help="where everything is kept (default .kit/hub)")
+    hub.add_argument("--remove", action="store_true", help="remove its system users, passwords and slips, and end")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -133,6 +157,8 @@ def _dispatch(arguments: list[str]) -> int:
         "clear",
         "assess",
         "learner",
+        "collect",
+        "hub",
         "site",
         "slides",
         "handouts",
@@ -151,11 +177,13 @@ def _dispatch(arguments: list[str]) -> int:
         "explore": lambda: _explore(options),
         "test": lambda: _test(options, rest),
         "canary": lambda: _canary(options),
-        "doctor": _doctor,
+        "doctor": lambda: _doctor(options),
         "run": lambda: run(options.notebooks),
         "clear": lambda: clear(options.notebooks),
         "assess": lambda: assess(options.table, options.roles, options.report),
         "learner": lambda: learner(options.out, options.chapters),
+        "collect": lambda: collect(options.folder, options.out, options.no_isolation),
+        "hub": lambda: _hub(options),
         "site": lambda: _site(options),
         "slides": lambda: _slides(options),
         "handouts": lambda: _handouts(options),
@@ -194,10 +222,10 @@ def _canary(options: argparse.Namespace) -> int:
     return canary(options.out)
 
 
-def _doctor() -> int:
+def _doctor(options: argparse.Namespace) -> int:
     from front_door.doctor import doctor
 
-    return doctor()
+    return doctor(bundle=options.bundle)
 
 
 def _new(options: argparse.Namespace) -> int:
@@ -209,6 +237,15 @@ def _new(options: argparse.Namespace) -> int:
             if code := in_course(["-m", "ruff", *step, *written], Path(scratch)):
                 return code
     return run([places.START, *written[-1:]])  # the first chapter shows the map and the progress bar
+
+
+def _hub(options: argparse.Namespace) -> int:
+    from front_door.hub import Plan, hub, remove
+
+    names = ("learners", "chapters", "port", "host", "certificate", "key", "behind", "memory", "idle")
+    state = Path(options.state).expanduser().resolve() if options.state else places.STATE / "hub"
+    plan = Plan(**{name: getattr(options, name) for name in names}, isolated=not options.no_isolation, state=state)
+    return remove(plan) if options.remove else hub(plan)
 
 
 def _site(options: argparse.Namespace) -> int:
@@ -284,6 +321,14 @@ def learner(out: str, chapters: str = "") -> int:
     target = str(Path(out).expanduser().resolve())
     with tempfile.TemporaryDirectory(prefix="kit-learner-") as scratch:
         return in_course(["-m", "ppml_helpers.course", "learner", target, "--chapters", chapters], Path(scratch))
+
+
+def collect(folder: str, out: str | None, no_isolation: bool) -> int:
+    """Mark returned notebooks: exit status 0 if the table is written, 2 if refused."""
+    options = [str(Path(folder).expanduser().resolve()), *(["--no-isolation"] if no_isolation else [])]
+    options += ["--out", str(Path(out).expanduser().resolve())] if out else []
+    with tempfile.TemporaryDirectory(prefix="kit-collect-") as scratch:
+        return in_course(["-m", "ppml_helpers.exercises.collect", *options], Path(scratch))
 
 
 def find_notebooks(names: list[str]) -> list[Path]:

@@ -64,23 +64,28 @@ def jupyter_environment() -> dict[str, str]:
     and nothing there (a kernel named python3, a start-up script) changes what the course prints. matplotlib keeps its
     list of fonts there too: one in the home, written by another program, may name fonts that are not there.
     """
-    own = STATE / "jupyter"
-    (own / "ipython").mkdir(parents=True, exist_ok=True)
+    (STATE / "jupyter" / "ipython").mkdir(parents=True, exist_ok=True)
     values = {name: value for name, value in surroundings.own().items() if not _ANOTHERS.match(name)}
-    values.update(
-        JUPYTER_CONFIG_DIR=str(own / "config"),
-        JUPYTER_CONFIG_PATH=str(ROOT / "jupyter_config"),
-        JUPYTER_DATA_DIR=str(own / "data"),
-        JUPYTER_RUNTIME_DIR=str(own / "runtime"),
-        JUPYTERLAB_SETTINGS_DIR=str(own / "settings"),
-        JUPYTERLAB_WORKSPACES_DIR=str(own / "workspaces"),
-        IPYTHONDIR=str(own / "ipython"),
-        MPLCONFIGDIR=str(STATE / "matplotlib"),
-    )
+    values.update(jupyter_variables(ROOT))
     # Kernels and the server talk over the loopback: a proxy meant for the outside must not catch that.
     for name in ("NO_PROXY", "no_proxy"):
         values[name] = ",".join(filter(None, [values.get(name), "127.0.0.1", "localhost"]))
     return values
+
+
+def jupyter_variables(root: Path) -> dict[str, str]:
+    """Return the variables that keep Jupyter and matplotlib inside a copy of the kit."""
+    own = root / ".kit" / "jupyter"
+    return {
+        "JUPYTER_CONFIG_DIR": str(own / "config"),
+        "JUPYTER_CONFIG_PATH": str(root / "jupyter_config"),
+        "JUPYTER_DATA_DIR": str(own / "data"),
+        "JUPYTER_RUNTIME_DIR": str(own / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(own / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(own / "workspaces"),
+        "IPYTHONDIR": str(own / "ipython"),
+        "MPLCONFIGDIR": str(root / ".kit" / "matplotlib"),
+    }
 
 
 def repeatable_environment(scratch: Path) -> dict[str, str]:
