@@ -36,20 +36,35 @@ class Finding:
     text: str
     mend: str = ""
 
+    def lines(self) -> list[str]:
+        """Return what is printed of it."""
+        return [f"  {self.state:<5} {self.text}", *([f"        -> {self.mend}"] if self.mend else [])]
 
-def doctor(root: Path = places.ROOT) -> int:
-    """Look at everything, print a line each, and return 1 if something needs mending."""
+
+def doctor(root: Path = places.ROOT, bundle: str = "") -> int:
+    """Look at everything, print a line each, and return 1 if something needs mending.
+
+    Parameters
+    ----------
+    root
+        The kit's folder.
+    bundle
+        A zip to write for a report of a bug; none, if nothing is said.
+    """
     looks: list[Callable[[Path], Finding]] = [
         python, writable, temporary, disk, memory, environment, packages, optional, tf_encrypted, data, notebooks,
         browser, port,
     ]  # fmt: skip
     findings = [look(root) for look in looks]
-    for finding in findings:
-        say(f"  {finding.state:<5} {finding.text}")
-        if finding.mend:
-            say(f"        -> {finding.mend}")
+    lines = [line for finding in findings for line in finding.lines()]
+    for line in lines:
+        say(line)
     bad = sum(finding.state == "mend" for finding in findings)
     say(f"{bad} to mend." if bad else "Nothing needs mending.")
+    if bundle:
+        from front_door import bundle as bundles
+
+        say(f"Written: {bundles.bundle(bundle, lines, root)}. Look through it before you send it.")
     return 1 if bad else 0
 
 

@@ -21,6 +21,7 @@ _NOBODY = {"root", "user", "runner", "jovyan", "vscode", "ubuntu", "localhost"}
 _SYSTEM = r"(?:usr|bin|sbin|lib|proc|sys|dev|Applications|Library|System)/"
 _OURS = r"\.venvs?|\.kit|front_door|ppml_helpers|jupyter_config|tests|kit\.py|pyproject\.toml|requirements[\w-]*\.\w+"
 _SECRET = r"(?:token|passw|passphrase|secret|api.?key|authorization|cookie)\w*[\"']?\s*[=:]"
+_PYTHON = re.compile(r"[/\\](?:(?:bin|Scripts)[/\\])?python[\d.]*(?:\.exe)?(?![\w./\\-])")
 _DATA = "support2.csv.gz", "SHA256SUMS"
 
 _PATTERNS = (
@@ -119,7 +120,9 @@ def _line(line: str, known: re.Pattern[str], marks: dict[str, str], ours: re.Pat
     for pattern, instead in _PATTERNS:
         line = pattern.sub(instead, line)
     for found in re.finditer(r"<(kit|home|temp|here|python|browser)>(?=[/\\])", line):
-        kept = ours if found[1] == "kit" else re.compile(r"[/\\](?:bin|Scripts)?[/\\]?python[\d.]*(?:\.exe)?(?!\S)")
+        kept = (
+            ours if found[1] == "kit" else re.compile(r"[/\\](?:bin|Scripts)?[/\\]?python[\d.]*(?:\.exe)?(?![\w./\\-])")
+        )
         if not kept.match(line, found.end()):
             return line[: found.end()]
     return line
