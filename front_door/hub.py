@@ -250,6 +250,7 @@ def _settings(plan: Plan, limit: int, proxy: list[str]) -> dict[str, Any]:
         "root": str(places.ROOT),
         "secrets": str(plan.secrets),
         "lecturer": LECTURER,
+        "chapters": plan.chapters,
         "learners": learners,
         "isolated": plan.isolated,
         "python": str(python_of(places.COURSE.folder)),

@@ -8,6 +8,8 @@ from pathlib import Path
 settings = json.loads(Path(os.environ["KIT_HUB_SETTINGS"]).read_text("utf-8"))
 sys.path.insert(0, settings["root"])
 
+from jupyterhub.utils import random_port  # noqa: E402
+
 from front_door.workshop_hub.slips import SlipsAuthenticator  # noqa: E402
 from front_door.workshop_hub.spawner import CellSpawner  # noqa: E402
 
@@ -39,6 +41,7 @@ c.JupyterHub.active_server_limit = 0
 
 # The lecturer sees who is there, and starts and ends servers. Nobody's files: this is a course about privacy.
 c.JupyterHub.load_roles = [
+    {"name": "user", "scopes": ["self", "access:services!service=progress"]},
     {
         "name": "lecturer",
         "users": [lecturer],
@@ -54,5 +57,14 @@ c.JupyterHub.services = [
     {
         "name": "culler",
         "command": [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={settings['idle']}"],
-    }
+    },
+    {
+        "name": "progress",
+        "url": f"http://127.0.0.1:{random_port()}",
+        "command": [sys.executable, "-I", str(Path(settings["root"], "front_door", "workshop_hub", "progress.py"))],
+        "environment": {"KIT_HUB_SETTINGS": os.environ["KIT_HUB_SETTINGS"]},
+        "oauth_no_confirm": True,
+    },
 ]
+ask = "May the lecturer see how far you are? Nothing is shown unless you say so:"
+c.JupyterHub.template_vars = {"announcement": f'{ask} <a href="/services/progress/consent">choose</a>.'}
