@@ -40,7 +40,7 @@ PATIENCE = 180.0  # seconds for the hub to answer
 PATIENCE_AT_END = 120.0  # seconds for all servers to end in order
 CERTIFICATE_DAYS = 30
 # Of the system, all that others may write to or that holds people's files.
-HIDDEN = ("/home", "/root", "/tmp", "/var/tmp", "/dev/shm", "/run/lock", "/mnt", "/media")
+HIDDEN = ("/home", "/root", "/tmp", "/var/tmp", "/dev/shm", "/run", "/mnt", "/media")
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def main() -> int:
         Path(cell["group"]).write_text("0")  # the one who writes
     loopback_up()
     os.umask(0o022)  # the ways to what is shown
-    show_only(cell["read"], [cell["home"]], cell["hide"])
+    show_only(cell["read"], [cell["home"]], cell["hide"], cell["memory"])
     give_up_root(cell["uid"], cell["gid"], 0 if cell["group"] else cell["memory"])
     os.chdir(cell["home"])
     return asyncio.run(serve(cell, sys.argv[1:]))
@@ -52,7 +52,7 @@ def loopback_up() -> None:
         fcntl.ioctl(any_socket, flags, struct.pack("16sh14x", name, up))
 
 
-def show_only(read: Iterable[str], write: Iterable[str], hide: Iterable[str]) -> None:
+def show_only(read: Iterable[str], write: Iterable[str], hide: Iterable[str], size: int) -> None:
     """Cover folders with empty ones, and put back those that are to be seen.
 
     Parameters
@@ -62,11 +62,13 @@ def show_only(read: Iterable[str], write: Iterable[str], hide: Iterable[str]) ->
         is reached all the same.
     hide
         Folders that are covered; those of temporary files are new ones for this learner alone.
+    size
+        The most that such a folder holds, in bytes; it is kept in memory.
     """
     kept = [(path, os.open(path, os.O_PATH), flag) for paths, flag in ((read, _RDONLY), (write, 0)) for path in paths]
     for path in hide:
-        everyone = "mode=1777" if Path(path).name in ("tmp", "shm") else "mode=755"
-        _mount("tmpfs", path, "tmpfs", _NOSUID | _NODEV, everyone)
+        mode = "1777" if Path(path).name in ("tmp", "shm") else "755"
+        _mount("tmpfs", path, "tmpfs", _NOSUID | _NODEV, f"mode={mode},size={size}")
     for path, handle, flag in kept:
         os.makedirs(path, mode=0o755, exist_ok=True)
         _mount(f"/proc/self/fd/{handle}", path, None, _BIND)

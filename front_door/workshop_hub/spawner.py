@@ -41,7 +41,11 @@ class CellSpawner(LocalProcessSpawner):
 
     def make_preexec_fn(self, name: str) -> Callable[[], None]:
         """Return what the child does before anything else: files of its own are nobody else's."""
-        return lambda: os.umask(0o077) and None
+
+        def private() -> None:
+            os.umask(0o077)
+
+        return private
 
     async def start(self) -> tuple[str, int]:
         """Start the server and return where the hub reaches it."""
