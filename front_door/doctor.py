@@ -53,7 +53,7 @@ def doctor(root: Path = places.ROOT, bundle: str = "") -> int:
     """
     looks: list[Callable[[Path], Finding]] = [
         python, writable, temporary, disk, memory, environment, packages, optional, tf_encrypted, data, notebooks,
-        browser, port,
+        browser, port, hub,
     ]  # fmt: skip
     findings = [look(root) for look in looks]
     lines = [line for finding in findings for line in finding.lines()]
@@ -228,6 +228,25 @@ def browser(root: Path) -> Finding:
     return Finding(
         "note", "there is no Chromium: the browser tests would be skipped; the course itself works in any browser"
     )
+
+
+def hub(root: Path) -> Finding:
+    """Say how many learners a workshop's hub on this machine would hold now."""
+    return hub_holds(free_memory(), os.cpu_count() or 1)
+
+
+def hub_holds(memory: float | None, cores: int) -> Finding:
+    """Say how many learners fit into so many GB of memory and cores."""
+    from front_door.hub import LEARNERS_A_CORE, MEMORY_A_LEARNER, MEMORY_OF_HUB
+
+    if memory is None or os.name == "nt":
+        return Finding("note", "a workshop's hub ('kit.py hub') is for a Linux machine that many share")
+    fit = int((memory - MEMORY_OF_HUB) / MEMORY_A_LEARNER)
+    learners = min(fit, cores * LEARNERS_A_CORE)
+    if learners < 1:
+        return Finding("note", f"{memory:.1f} GB of free memory hold no workshop's hub ('kit.py hub')")
+    why = f"{MEMORY_A_LEARNER} GB each" if fit <= learners else f"{LEARNERS_A_CORE} a core"
+    return Finding("ok", f"a workshop's hub ('kit.py hub') would hold about {learners} learners at once: {why}")
 
 
 def port(root: Path) -> Finding:
