@@ -6,14 +6,13 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 
-from front_door import hub, hub_people, hub_system, places
+from front_door import hub, hub_system, places
 from front_door.doctor import hub_holds
 from front_door.hub_people import Attempts, Passwords, give_copies, write_slips
 from front_door.terminal import Stop
@@ -108,7 +107,7 @@ def test_without_node_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_isolation_only_who_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub.shutil, "which", lambda name: name)
     monkeypatch.setattr(hub_system.os, "geteuid", lambda: 1000)
-    with pytest.raises(Stop, match="since it takes root .*--no-isolation"):
+    with pytest.raises(Stop, match=r"since it takes root .*--no-isolation"):
         hub._checked(hub.Plan())
     assert hub._checked(hub.Plan(isolated=False, memory="1.5G")) == 3 * 2**29
 
