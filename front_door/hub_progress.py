@@ -31,10 +31,9 @@ _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that is mistaken for an
 
 
 class Work(NamedTuple):
-    """The exercises that a learner has solved, tried without success, and read hints of."""
+    """The exercises that a learner has solved, and read hints of. Wrong answers are kept nowhere."""
 
     solved: frozenset[str] = frozenset()
-    tried: frozenset[str] = frozenset()
     hinted: frozenset[str] = frozenset()
 
 
@@ -130,12 +129,11 @@ def read(home: Path, known: Iterable[str]) -> Work | None:
         names = frozenset(known)
         solved = names & {name for name in content["done"] if isinstance(name, str)}
         hinted = names & {name for name, count in content["hints"].items() if isinstance(count, int) and count > 0}
-        tried = names & {name for name in content.get("tried", []) if isinstance(name, str)}
     except FileNotFoundError:
         return Work()
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    return Work(solved, tried - solved, hinted)
+    return Work(solved, hinted)
 
 
 def _bytes(home: Path) -> bytes:
@@ -217,7 +215,7 @@ def _by_exercise(shown: Sequence[Row], known: Sequence[str]) -> str:
     for name in known:
         counts = (sum(name in getattr(work, field) for work in works) for field in Work._fields)
         lines.append([name, *map(str, counts)])
-    head = ["exercise", "solved", "tried, not solved yet", "a hint read"]
+    head = ["exercise", "solved", "a hint read"]
     return _table(f"Learners, by exercise, of {len(works)}", head, lines)
 
 
@@ -236,9 +234,9 @@ def consent_page(learner: str, choice: Choice, pseudonym: str, token: str) -> st
     return _html(
         "May the lecturer see how far you are?",
         "<p>What would be shown: how many exercises of each chapter you have solved, and of how many you have read a "
-        "hint. Of all together: who solved, tried or read a hint of which exercise, as a number. Never an answer, and "
-        "never when. Only the lecturer sees the page. It is for helping, and nobody is marked by it. You can say no "
-        "again at any time: then you are gone from the page, and nothing of you is kept.</p>"
+        "hint; and how many of all have solved each exercise, or read a hint of it. Never an answer, wrong or right, "
+        "and never when. Only the lecturer sees the page. It is for helping, and nobody is marked by it. You can say "
+        "no again at any time: then you are gone from the page, and nothing of you is kept.</p>"
         "<p>What a pseudonym cannot do: who watches the page while you join can tell which row is new, and whoever "
         "runs this machine can look into its files, whatever you choose here.</p>"
         f'<form method="post">{token}{boxes}<p><button>Keep this choice</button></p></form>',

@@ -47,7 +47,7 @@ def test_the_exercises_are_those_of_the_course():
 def test_what_the_course_writes_is_read(home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PPML_PROGRESS", str(home.joinpath(*hub_progress.STORE).parent))
     store.change(lambda saved: store.Saved(saved.done | {"06.1"}, {**saved.hints, "06.1": 1}))
-    assert hub_progress.read(home, KNOWN) == Work(frozenset({"05.1", "06.1"}), frozenset(), frozenset({"05.2", "06.1"}))
+    assert hub_progress.read(home, KNOWN) == Work(frozenset({"05.1", "06.1"}), frozenset({"05.2", "06.1"}))
     written = home.joinpath(*hub_progress.STORE).read_bytes()
     assert len(written) < MOST_BYTES / 10
 
@@ -147,7 +147,7 @@ def test_a_store_of_another_user_is_unreadable(home: Path):
 
 def test_a_store_that_lies_about_names_puts_nothing_on_the_page(tmp_path: Path, home: Path):
     bad = "<script>alert(1)</script>"
-    text = json.dumps({"done": [bad, "05.1", 7, ["05.2"]], "hints": {bad: 1, "05.2": True}, "tried": [bad]})
+    text = json.dumps({"done": [bad, "05.1", 7, ["05.2"]], "hints": {bad: 1, "05.2": True}})
     home.joinpath(*hub_progress.STORE).write_text(text, "utf-8")
     consents = Consents(tmp_path / "secrets")
     consents.choose("learner-01", "name")
@@ -165,7 +165,7 @@ def test_few_are_not_shown_at_all(number: int):
     assert "learner-09" in page
     assert (FEW in page) is not enough
     assert ("abcd-0000" in page) is enough
-    assert ('<th scope="row">05.1</th><td>6</td><td>0</td><td>0</td>' in page) is enough
+    assert ('<th scope="row">05.1</th><td>6</td><td>0</td>' in page) is enough
     assert ("05.1" in page) is enough  # among few, no exercise is told of, not even of who is named
 
 
