@@ -369,6 +369,7 @@ EXERCISES = (
             "table.groupby('dzgroup').hospdead.mean() shows which diagnoses end alike. Put together what is close.",
         ),
         judge=_judge_3,
+        takes=("ppml_helpers.anonymise.hierarchy.Hierarchy",),
     ),
     Exercise(
         name="03.4",
@@ -389,5 +390,6 @@ EXERCISES = (
             "decision is one of 'release', 'do not release', 'ask first'; date is a day such as '2026-11-28'.",
         ),
         judge=_judge_5,
+        takes=("ppml_helpers.anonymise.checklist.Checklist",),
     ),
 )

@@ -223,6 +223,7 @@ EXERCISES = (
             "Try several patients: with large values, with both labels, and one who pulls against all others.",
         ),
         judge=_judge_4,
+        takes=("ppml_helpers.private_training.engine.Recipe",),
     ),
     *exposure_exercises.EXERCISES,
 )

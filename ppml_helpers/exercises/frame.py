@@ -90,12 +90,19 @@ class Exercise:
     judge : callable
         Takes the answer, gives ``right(...)`` or ``wrong(...)``. It may raise anything: an answer
         that it cannot read is answered with `expects`.
+    takes : tuple of str
+        Classes of the kit that the answer may hold objects of, by their whole names. `collect` judges answers of
+        another process, from which nothing but data and these is taken.
+    listens : bool
+        Whether the judge has to hear what a function calls while it runs, and so must run in the same process.
     """
 
     name: str
     expects: str
     hints: tuple[str, ...]
     judge: Callable[[object], Reply]
+    takes: tuple[str, ...] = ()
+    listens: bool = False
 
     def reply(self, answer: object) -> Reply:
         """Judge an answer; never raises on an odd one."""

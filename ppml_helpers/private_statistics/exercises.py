@@ -251,6 +251,7 @@ EXERCISES = (
             "A question about one diagnosis is ledger.spend(0.4, part=('dzgroup', name)); loop over cohort.DIAGNOSES.",
         ),
         judge=_judge_2,
+        takes=tuple(f"ppml_helpers.private_statistics.budget.{kind}" for kind in ("Budget", "Cost", "Entry")),
     ),
     Exercise(
         name="04.3",

@@ -397,6 +397,7 @@ EXERCISES = (
             'message = f"{len(domain)}:{domain}{identifier}".encode() puts the length in front.',
         ),
         judge=_judge_2,
+        listens=True,
     ),
     Exercise(
         name="02.3",

@@ -67,6 +67,7 @@ def run(
     limits: Limits | None = None,
     confine: str | None = None,
     readable: Sequence[str | Path] = (),
+    loopback: bool = False,
 ) -> Ended:
     """Run a command in a new scratch folder that is gone afterwards.
 
@@ -88,6 +89,9 @@ def run(
         What keeps it from everything else; default: the first of these that this system has.
     readable : sequence of str or Path
         What it may read beside Python and the system's programs.
+    loopback : bool
+        Whether its own processes may talk to each other over 127.0.0.1, where it has a network of its own: with
+        namespaces.
     """
     limits, confine = limits or Limits(), confine or confinement()
     given = {**given, f"{cwd}/": b"", "tmp/": b""}
@@ -101,6 +105,7 @@ def run(
         "confine": confine,
         "root": str(root),
         "job": job,
+        "loopback": loopback,
         "cwd": os.path.normpath(f"{job}/{cwd}"),
         "command": list(command),
         "texts": {path: data.decode("latin-1") for path, data in texts.items()},

@@ -12,7 +12,7 @@ from ppml_helpers.people import identities
 from ppml_helpers.people.fictional import Fictional
 
 if sys.platform == "win32":  # whose jobs no sandbox of ours limits
-    collect_ignore_glob = ["test_runner*"]
+    collect_ignore_glob = ["test_runner*", "test_collect*"]
 
 
 @pytest.fixture(scope="session")
