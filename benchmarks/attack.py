@@ -180,8 +180,34 @@ def scikit_learn(data: tuple[np.ndarray, np.ndarray], n_models: int) -> None:
         LogisticRegression(max_iter=1_000).fit(X[half], y[half])
 
 
+def against_products(benchmark: Benchmark, data: tuple[np.ndarray, np.ndarray], n_models: int) -> None:
+    """Tell full batches as a multiple of the two products of matrices that each step cannot do without.
+
+    Parameters
+    ----------
+    benchmark : Benchmark
+    data : tuple of ndarray
+    n_models : int
+    """
+    X = torch.from_numpy(data[0].astype("float32"))
+    weights = torch.zeros(X.shape[1], n_models)
+
+    def products() -> None:
+        for _ in range(FULL.steps):
+            X.T @ (X @ weights)
+
+    benchmark.floor(
+        f"{n_models} models, full batches",
+        ours=lambda: shadow.train_shadows(*data, FULL, n_models, seed=0),
+        peer=products,
+        repeats=2 if benchmark.quick else 5,
+        unit="shadow models",
+        note=f"the floor only multiplies {len(X):,} patients with all models, there and back, {FULL.steps} times",
+    )
+
+
 def main() -> None:
-    """Run all comparisons."""
+    """Run all comparisons, and the floor as models grow in number."""
     torch.set_num_threads(1)
     X, y = cohort.features(cohort.load_patients())
     chosen = np.random.default_rng(0).permutation(len(X))[:RECORDS]
@@ -200,6 +226,8 @@ def main() -> None:
             unit="64 shadow models",
             note="for information: scikit-learn solves to convergence, with an L2 penalty",
         )
+        for n_models in (16, 64, 256):
+            against_products(benchmark, data, n_models)
         compare(benchmark, "network by Adam, PyTorch loop", with_autograd, NETWORK, data, 16, at_least=None)
 
 

@@ -130,14 +130,45 @@ def compare(benchmark: Benchmark, name: str, recipe: Recipe, at_least: float, sp
         raise SystemExit("The engine and Opacus do not reach the same AUC: this is not the same work.")
 
 
+def against_products(benchmark: Benchmark, models: int, split: cohort.Split) -> None:
+    """Tell a sweep as a multiple of the two products of matrices that each of its steps cannot do without.
+
+    Parameters
+    ----------
+    benchmark : Benchmark
+    models : int
+        How many are trained together, at one epsilon.
+    split : Split
+    """
+    recipe = COMPARISONS["full batch, T=50"][0]
+    X, y = (np.array(part, dtype="float32") for part in (split.X_train, split.y_train))
+    sigmas = [accounting.noise_multiplier(1.0, recipe.sample_rate, recipe.steps)] * models
+    weights = np.zeros((X.shape[1], models), dtype="float32")
+
+    def products() -> None:
+        for _ in range(recipe.steps):
+            X.T @ (X @ weights)
+
+    benchmark.floor(
+        f"{models} models, full batch, T=50",
+        ours=lambda: train(X, y, recipe, sigmas, list(range(models))),
+        peer=products,
+        repeats=2 if benchmark.quick else 7,
+        unit="sweep",
+        note=f"{len(X)} patients; the floor only multiplies all patients with all models, there and back, each step",
+    )
+
+
 def main() -> None:
-    """Run both comparisons."""
+    """Run both comparisons, and the floor as models grow in number."""
     warnings.filterwarnings("ignore", "Full backward hook is firing")
     split = cohort.split(*cohort.features(cohort.load_patients()), seed=0)
     about = "A sweep of 8 epsilons x 5 seeds at once, against 40 Opacus trainings one after the other."
     with Benchmark("epsilon-sweep", about) as benchmark:
         for name, (recipe, at_least) in COMPARISONS.items():
             compare(benchmark, name, recipe, at_least, split)
+        for models in (10, 40, 160):
+            against_products(benchmark, models, split)
 
 
 if __name__ == "__main__":

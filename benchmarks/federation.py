@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from _frame import Benchmark, BenchmarkError, Timing, Worker
+import numpy as np
+from _frame import Benchmark, BenchmarkError, Worker, timed
 
 from ppml_helpers.federated_learning import hospitals, in_process, results
+from ppml_helpers.federated_learning.app.federated_hospitals import task
 from ppml_helpers.federated_learning.run_config import complete
 
 # Ray stays out of the course's own environment. Everything else as in requirements.lock.
@@ -131,11 +131,13 @@ def main() -> None:
         warm.facts = {"sha256": ours.sha256, "same_model": ours.sha256 == theirs.sha256, "auc": ours.auc}
         if not warm.facts["same_model"]:
             raise BenchmarkError(f"The models differ: {ours.sha256} and {theirs.sha256}.")
+        for hospitals_there in (HOSPITALS,) if benchmark.quick else (2, HOSPITALS, 8, 16):
+            against_training(benchmark, hospitals_there)
         python = os.environ.get("KIT_PEER_PYTHON", sys.executable)
         benchmark.compare(
             "in a new process",
-            ours=lambda: whole([sys.executable, "-c", OURS, scratch, json.dumps({**config, "out": ""})]),
-            peer=lambda: whole([python, str(Path(__file__).with_name("_ray_peer.py")), *peer.values()]),
+            ours=lambda: timed([sys.executable, "-c", OURS, scratch, json.dumps({**config, "out": ""})]),
+            peer=lambda: timed([python, str(Path(__file__).with_name("_ray_peer.py")), *peer.values()]),
             repeats=1 if benchmark.quick else 3,
             unit="process",
             note="imports and start of Ray included; ours also imports pandas, which the peer does without",
@@ -143,21 +145,33 @@ def main() -> None:
         )
 
 
-def whole(command: list[str]) -> Timing:
-    """Return the time of a process from its start to its end.
+def against_training(benchmark: Benchmark, number: int) -> None:
+    """Tell a run as a multiple of the hospitals' own steps: no app, no messages, no server, no evaluation."""
+    given = hospitals.simulated(n=number)
+    asked = complete(given, {"num-server-rounds": ROUNDS})
 
-    Raises
-    ------
-    BenchmarkError
-        If it fails.
-    """
-    wall, before = time.perf_counter(), os.times()
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    after = os.times()
-    if done.returncode:
-        raise BenchmarkError(f"A process failed: {' '.join(done.stderr.split())[-300:]}")
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Timing(time.perf_counter() - wall, cpu)
+    def alone() -> None:
+        weights = np.zeros(given[0].X_train.shape[1] + 1)
+        for server_round in range(ROUNDS):
+            for hospital, one in enumerate(given):
+                task.train(
+                    weights,
+                    one.X_train,
+                    one.y_train,
+                    epochs=asked["local-epochs"],
+                    batch_size=asked["batch-size"],
+                    learning_rate=asked["learning-rate"],
+                    rng=task.rng_for(0, server_round, hospital),
+                )
+
+    benchmark.floor(
+        f"{number} hospitals, {ROUNDS} rounds",
+        ours=lambda: in_process.run(given, {"num-server-rounds": ROUNDS}),
+        peer=alone,
+        repeats=2 if benchmark.quick else 5,
+        unit="run",
+        note="the same patients, dealt to more hospitals; the floor only takes the hospitals' own training steps",
+    )
 
 
 if __name__ == "__main__":
