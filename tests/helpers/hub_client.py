@@ -61,21 +61,26 @@ class Kernel:
     """A kernel of a learner's server."""
 
     def __init__(self, owner: Learner, number: str) -> None:
-        path = f"/user/{owner.name}/api/kernels/{number}/channels"
-        cookies = "; ".join(f"{name}={value}" for name, value in owner.cookies(path).items())
-        self.line = websocket.create_connection(
-            f"{owner.address.replace('http', 'ws', 1)}{path}", cookie=cookies, timeout=180, origin=owner.address
-        )
+        self.owner, self.path = owner, f"/user/{owner.name}/api/kernels/{number}/channels"
 
     def run(self, code: str) -> str:
-        """Run code and return what it prints, or the error."""
+        """Run code and return what it prints, or the error. A line that is silent between two calls would be closed."""
+        cookies = "; ".join(f"{name}={value}" for name, value in self.owner.cookies(self.path).items())
+        address = self.owner.address.replace("http", "ws", 1) + self.path
+        line = websocket.create_connection(address, cookie=cookies, timeout=300, origin=self.owner.address)
+        try:
+            return self._run(line, code)
+        finally:
+            line.close()
+
+    def _run(self, line: websocket.WebSocket, code: str) -> str:
         number, told = uuid.uuid4().hex, ""
         header = {"msg_id": number, "msg_type": "execute_request", "username": "", "session": number, "version": "5.3"}
         content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
-        self.line.send(json.dumps(message))
+        line.send(json.dumps(message))
         while True:
-            answer = json.loads(self.line.recv())
+            answer = json.loads(line.recv())
             if answer["parent_header"].get("msg_id") != number:
                 if answer["msg_type"] == "status" and answer["content"]["execution_state"] in ("restarting", "dead"):
                     return "the kernel died"
