@@ -140,7 +140,7 @@ def move_the_slow(benchmark: Benchmark, patients: pd.DataFrame) -> None:
         AttackExplorer(parts),
         [{"leaf": 1}, {"leaf": 2}],
         f"a forest of 100 trees on {len(parts.X_train):,} patients, two attacks on it, and drawing",
-        at_most=None,
+        at_most=12,
         repeats=5,
     )
     inside, outside = (patients.loc[side.index] for side in (parts.X_train, parts.X_test))
@@ -150,7 +150,7 @@ def move_the_slow(benchmark: Benchmark, patients: pd.DataFrame) -> None:
         SyntheticExplorer(inside, outside),
         [{"epsilon": 1.0}, {"epsilon": 0.5}],
         "measured, drawn, two models trained, an attack by the nearest row, and drawing",
-        at_most=None,
+        at_most=10,
         repeats=5,
     )
     anew(
@@ -159,7 +159,7 @@ def move_the_slow(benchmark: Benchmark, patients: pd.DataFrame) -> None:
         ExposureExplorer(),
         [{"kind": "logistic regression"}, {"kind": "network, epsilon 1"}],
         "32 models trained on halves of 2,000 patients, attacked, and drawing",
-        at_most=None,
+        at_most=15,
         repeats=5,
     )
     if benchmark.quick:

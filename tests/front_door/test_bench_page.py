@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +21,7 @@ def maker() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules["_page"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -27,6 +29,41 @@ def maker() -> ModuleType:
 def test_page_is_what_the_generator_writes(maker: ModuleType):
     assert maker.PAGE.read_text(encoding="utf-8") == maker.page(maker.load()), "run benchmarks/_page.py"
     assert maker.PICTURE.read_bytes().startswith(b"\x89PNG")
+
+
+def test_only_full_runs_are_shown(maker: ModuleType, tmp_path: Path):
+    run = (REPO / "benchmarks" / "results" / "attack.json").read_text(encoding="utf-8")
+    (tmp_path / "attack.quick.json").write_text(run, encoding="utf-8")
+    assert maker.load(tmp_path) == []
+    assert "attack" in maker.not_measured(tmp_path)
+    (tmp_path / "attack.json").write_text(run, encoding="utf-8")
+    assert [shown["benchmark"] for shown in maker.load(tmp_path)] == ["attack"]
+    assert "attack" not in maker.not_measured(tmp_path)
+
+
+def test_a_floor_is_marked_and_growth_is_drawn_over_what_grew(maker: ModuleType):
+    one = {"wall": 2.0, "cpu": 0.0}
+    summary = {"median_ratio": 4.0, "median_ratio_cpu": 0.0, "quartiles": [4.0, 4.0], "pairs": 1}
+    shape = {"unit": "run", "note": "n", "at_least": None, "at_most": None, "facts": {}, "summary": summary}
+    floor = {**shape, "ratio": "ours/peer", "ours": [one], "peer": [{"wall": 0.5, "cpu": 0.0}], "floor": True}
+    comparisons = [{**floor, "name": f"{many} hospitals, 10 rounds"} for many in ("4", "1,000")]
+    panels = maker.growth([{"benchmark": "demo", "comparisons": comparisons}])
+    assert panels["demo"].over == "hospitals"
+    assert panels["demo"].lines == {"ours": {4: 2.0, 1000: 2.0}, "floor: 10 rounds": {4: 0.5, 1000: 0.5}}
+    assert maker.row(comparisons[0]).startswith("| **floor**: 4 hospitals, 10 rounds (run; n) | 2 s | 0.5 s | 4 ")
+    assert "| not known |" in maker.row(comparisons[0]), "a processor time that was not taken is not a ratio of 0"
+
+
+def test_every_explorer_of_the_course_is_moved_and_every_benchmark_states_a_floor():
+    rooms = "".join(path.read_text("utf-8") for path in (REPO / "ppml_helpers").glob("*/explorer.py"))
+    moved = (REPO / "benchmarks" / "explorers.py").read_text("utf-8")
+    there = re.findall(r"^class (\w+Explorer)\(Explorer\)", rooms, re.MULTILINE)
+    assert len(there) > 10
+    assert [name for name in there if f"{name}(" not in moved] == []
+    scripts = [path.read_text("utf-8") for path in (REPO / "benchmarks").glob("[a-z]*.py")]
+    compared = [text for text in scripts if "with Benchmark(" in text or " Benchmark(" in text]
+    assert len(compared) > 8
+    assert [text.partition("\n")[0] for text in compared if "floor" not in text] == []
 
 
 def test_a_missed_bound_is_named_whatever_the_results_claim(maker: ModuleType):
