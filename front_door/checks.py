@@ -9,18 +9,19 @@ import subprocess
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from front_door import elsewhere, places, tfe
+from front_door import elsewhere, hub, places, tfe
 from front_door.course_process import begun, ended
 from front_door.environment import Recipe, end_process, ensure
 from front_door.terminal import Progress, Stop, say
 
 TESTS = places.ROOT / "tests"
+_LONG = ("07b", "09", "10", "07", "03b", "06", "11b", "04", "08")  # the chapters that take longest to run, in order
 CELL_TIMEOUT = 300  # seconds for one cell of a chapter
 NOTHING_COLLECTED = 5  # pytest's exit code
 KINDS = ("passed", "failed", "errors", "skipped")
@@ -73,8 +74,8 @@ def run_tests(arguments: list[str], only: str | None = None, quick: bool = False
     quick
         The part that a newcomer waits for: the house, the exercises of every chapter, two chapters.
     everything
-        Chapter 09b as well, in a stage of its own, whose environment is made first; and the unit tests and chapters
-        on each other Python that the kit runs on and that is found here.
+        Chapter 09b and the attacks on the workshop's hub as well, in stages of their own, whose environments are made
+        first; and the unit tests and chapters on each other Python that the kit runs on and that is found here.
     """
     if not TESTS.is_dir():
         raise Stop("This is the learner edition: it has no tests. They are in the full kit.")
@@ -88,7 +89,9 @@ def run_tests(arguments: list[str], only: str | None = None, quick: bool = False
             tfe.demand([places.ROOT / path.split("::")[0] for path in chosen])
             results.append(_run(Stage("selected", _with_nbval(chosen)), arguments))
         else:
-            more = chain([_tfe_stage()], _on_other_pythons()) if everything else ()
+            more: Iterable[Stage | Result] = () if quick or only else [_HUB_LEFT_OUT]
+            if everything:
+                more = chain([_tfe_stage(), _hub_stage()], _on_other_pythons())
             with contextlib.ExitStack() as beside:
                 for stage in chain(_quick() if quick else _stages(only), more):
                     if isinstance(stage, Result):
@@ -121,12 +124,14 @@ def _with_nbval(paths: list[str]) -> tuple[str, ...]:
 
 # Tests of one file may share something, tests of two files do not: every core gets whole files, with a JupyterLab and a
 # browser of its own where it needs one. A chapter is a file too: a kernel, results and temporary files of its own.
+# What takes longest is handed out first (tests/conftest.py, and _LONG): xdist would go by the number of tests.
 _WORKERS = f"--numprocesses={min(os.cpu_count() or 1, 4)}"
-_PARALLEL = (_WORKERS, "--dist=loadfile")
+_WHOLE_FILES = ("--dist=loadfile", "--no-loadscope-reorder")
+_PARALLEL = (_WORKERS, *_WHOLE_FILES)
 # Half as many, for they have a browser each: all that runs at once must fit 6 GB.
-_BESIDE = (f"--numprocesses={max(1, min(os.cpu_count() or 1, 4) // 2)}", "--dist=loadfile")
+_BESIDE = (f"--numprocesses={max(1, min(os.cpu_count() or 1, 4) // 2)}", *_WHOLE_FILES)
 # These wait for processes, time-outs and folders most of the time.
-_WAITING = (f"--numprocesses={min(2 * (os.cpu_count() or 1), 8)}", "--dist=loadfile", "--no-loadscope-reorder")
+_WAITING = (f"--numprocesses={min(2 * (os.cpu_count() or 1), 8)}", *_WHOLE_FILES)
 
 # The plugins that the tests use, by name: to find them out itself, pytest loads every one that is installed, and reads
 # all files of their packages, each time it starts, which takes longer than many a stage.
@@ -151,7 +156,7 @@ def _stages(only: str | None) -> Iterator[Stage | Result]:
         else:
             yield Stage("browser", (*(_PARALLEL if only else _BESIDE), *_files("browser")), beside=only is None)
     if only in (None, "unit"):
-        others = [f"--ignore-glob=*_{kind}.py" for kind in ("faults", "browser")]
+        others = [f"--ignore-glob=*_{kind}.py" for kind in ("faults", "browser", "attacks_hub")]
         yield Stage("unit", (*_PARALLEL, *others, f"--ignore={TESTS / 'notebooks'}", str(TESTS)))
     if only in (None, "faults"):
         yield Stage("faults", (*_WAITING, *_files("faults")))
@@ -172,8 +177,21 @@ def _quick() -> Iterator[Stage]:
 
 
 def chapters_stage(paths: list[Path]) -> Stage:
-    """Return the stage that executes notebooks and compares every cell with what is stored."""
-    return Stage("notebooks: chapters", (*_NBVAL, *_PARALLEL, *map(str, paths)))
+    """Return the stage that executes notebooks, long ones first, and compares every cell with what is stored."""
+    rank = {number: place for place, number in enumerate(_LONG)}
+    ordered = sorted(paths, key=lambda path: rank.get(path.stem.partition("_")[0], len(rank)))
+    return Stage("notebooks: chapters", (*_NBVAL, *_PARALLEL, *map(str, ordered)))
+
+
+_HUB_LEFT_OUT = Result("the hub, attacked", 0, 0.0, {}, "left out: 'python3 kit.py test --all' as root runs it")
+
+
+def _hub_stage() -> Stage | Result:
+    """Return the stage in which a learner of a workshop's hub attacks another; its environment is made first."""
+    if wrong := hub.why_not_here():
+        return replace(_HUB_LEFT_OUT, note=f"skipped: learners cannot be kept apart here, since {wrong}")
+    hub.make()
+    return Stage("the hub, attacked", (str(TESTS / "front_door" / "test_attacks_hub.py"),))
 
 
 def _tfe_stage() -> Stage:
