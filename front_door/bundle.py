@@ -107,7 +107,7 @@ def _packages(root: Path) -> str:
     """Return each package of the lock beside what ``.venv`` has. Others are counted: their names may tell something."""
     site = site_packages(root / ".venv")
     there = [info.name.removesuffix(".dist-info").rpartition("-") for info in site.glob("*.dist-info")] if site else []
-    installed = {_canonical(name): version for name, _, version in there}
+    installed = {licences.canonical(name): version for name, _, version in there}
     lines = [
         f".venv: {'made' if site else 'not made'}, stamp: {'there' if (root / '.venv' / STAMP).is_file() else 'none'}"
     ]
@@ -118,15 +118,11 @@ def _packages(root: Path) -> str:
         except (OSError, ValueError):
             lines.append(f"{file} cannot be read")
             continue
-        ours |= set(map(_canonical, pinned))
+        ours |= set(map(licences.canonical, pinned))
         for name, version in pinned.items():
-            found = installed.get(_canonical(name), "not there")
+            found = installed.get(licences.canonical(name), "not there")
             lines.append(f"{name} {version}" + ("" if found.partition("+")[0] == version else f": {found}"))
     return "\n".join([*lines, f"packages that are not the kit's: {len(installed.keys() - ours)}"])
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _logs(folder: Path) -> list[str]:

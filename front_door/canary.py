@@ -79,17 +79,15 @@ def _installed(newest: Recipe) -> dict[str, str]:
 
 def changed(pinned: dict[str, str], installed: dict[str, str]) -> list[dict[str, str]]:
     """Return the packages whose installed version is not the pinned one, by name; "" stands for none."""
-    before, now = ({_canonical(name): version for name, version in part.items()} for part in (pinned, installed))
+    before, now = (
+        {licences.canonical(name): version for name, version in part.items()} for part in (pinned, installed)
+    )
     ours = {"pip", "ppml-helpers"}
     return [
         {"name": name, "lock": before.get(name, ""), "newest": now.get(name, "")}
         for name in sorted((before.keys() | now.keys()) - ours)
         if before.get(name, "") != now.get(name, "").partition("+")[0]  # 2.13.0+cpu is a build of 2.13.0
     ]
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 # ---------------------------------------------------------------------------------------------------- chapters

@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from front_door import elsewhere, hub, places, tfe
+from front_door import audit, elsewhere, hub, places, tfe
 from front_door.course_process import begun, ended
 from front_door.environment import Recipe, end_process, ensure
 from front_door.terminal import Progress, Stop, say
@@ -82,6 +82,7 @@ def run_tests(arguments: list[str], only: str | None = None, quick: bool = False
     ensure(places.COURSE)
     if everything:
         tfe.tfe()
+        ensure(audit.recipe())  # with it, the tests of 'kit.py audit' ask pip-audit itself
     results: list[Result] = []
     since = time.monotonic()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import io
 import os
 import signal
@@ -50,6 +51,7 @@ def parser() -> Parser:
     test.add_argument("--all", action="store_true", help="also chapter 09b (see tfe), and the other Pythons here")
     newest = add("canary", "run the chapters with the newest versions; tell the first cells that differ")
     newest.add_argument("--out", metavar="DIR", default="", help="where the report is written (default: .kit/canary)")
+    add("audit", "look every pinned version up among known vulnerabilities, where a public list answers")
     doctor = add("doctor", "say in plain words what is wrong with this computer or set-up, and the mend")
     told = "write a zip for a report of a bug, without names, secrets and tables (default: kit-bundle.zip)"
     doctor.add_argument("--bundle", nargs="?", const="kit-bundle.zip", default="", metavar="FILE", help=told)
@@ -152,6 +154,7 @@ def _dispatch(arguments: list[str]) -> int:
         "explore",
         "test",
         "canary",
+        "audit",
         "doctor",
         "run",
         "clear",
@@ -177,6 +180,7 @@ def _dispatch(arguments: list[str]) -> int:
         "explore": lambda: _explore(options),
         "test": lambda: _test(options, rest),
         "canary": lambda: _canary(options),
+        "audit": _audit,
         "doctor": lambda: _doctor(options),
         "run": lambda: run(options.notebooks),
         "clear": lambda: clear(options.notebooks),
@@ -220,6 +224,12 @@ def _canary(options: argparse.Namespace) -> int:
     from front_door.canary import canary
 
     return canary(options.out)
+
+
+def _audit() -> int:
+    from front_door.audit import audit
+
+    return audit(datetime.date.today())
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -24,6 +24,11 @@ def pins(lock: Path = places.ROOT / "requirements.lock") -> dict[str, str]:
     return dict(PIN.findall(lock.read_text(encoding="utf-8")))
 
 
+def canonical(name: str) -> str:
+    """Return the one spelling of a package's name that all its spellings have in common."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def stated(name: str) -> str | None:
     """Return what an installed package says of its licence: "" if nothing, None if it is not installed here."""
     try:
@@ -50,9 +55,8 @@ def sbom(packages: dict[str, str]) -> dict[str, object]:
     """Return a minimal CycloneDX 1.5 document: name, version, purl and stated licence of each package."""
     components = []
     for name, version in packages.items():
-        canonical = re.sub(r"[-_.]+", "-", name).lower()
         component: dict[str, object] = {"type": "library", "name": name, "version": version}
-        component["purl"] = f"pkg:pypi/{canonical}@{version.replace('+', '%2B')}"
+        component["purl"] = f"pkg:pypi/{canonical(name)}@{version.replace('+', '%2B')}"
         if licence := stated(name):
             component["licenses"] = [{"license": {"name": licence}}]
         components.append(component)

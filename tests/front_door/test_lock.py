@@ -6,6 +6,7 @@ import importlib.metadata
 import re
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -52,6 +53,12 @@ def test_the_list_of_chapter_09b_is_exact_and_holds_what_was_built_for_each_othe
     assert {"ipykernel", "pandas", "scikit-learn", "matplotlib", "filelock", "lazy-loader"} <= set(pins)
 
 
+@pytest.mark.parametrize("path", sorted(REPO.glob("requirements-*.lock")), ids=lambda path: path.name)
+def test_every_other_list_holds_exact_pins_too(path: Path) -> None:
+    pins = requirements(path.name).values()
+    assert [str(pin) for pin in pins if not re.fullmatch(r"==[0-9][0-9A-Za-z.]*", str(pin.specifier))] == []
+
+
 def test_torch_is_pinned_as_agreed_and_cuda_is_left_to_pip() -> None:
     assert str(LOCK["torch"]) == "torch==2.13.0"
     assert not [name for name in LOCK if name.startswith(("nvidia-", "cuda-", "triton"))]
@@ -66,8 +73,7 @@ def test_the_editable_install_needs_nothing_beyond_the_lock() -> None:
 
 
 def test_nothing_names_an_index() -> None:
-    names = ("requirements.lock", "requirements-optional.lock", "requirements-tfe.lock", "environment.yml")
-    text = "".join((REPO / name).read_text("utf-8") for name in names)
+    text = "".join(path.read_text("utf-8") for path in (*REPO.glob("requirements*"), REPO / "environment.yml"))
     assert "://" not in text
     text += "".join(path.read_text("utf-8") for path in (REPO / "front_door").glob("*.py"))
     assert not re.search(r"(?m)--(extra-)?index-url|^\s*-[if]\b|--find-links|--trusted-host|https?://(?!\{HOST)", text)
