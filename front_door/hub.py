@@ -39,6 +39,7 @@ LEARNERS_A_CORE = 8
 PATIENCE = 180.0  # seconds for the hub to answer
 PATIENCE_AT_END = 120.0  # seconds for all servers to end in order
 CERTIFICATE_DAYS = 30
+NO_NODE = "its proxy is a program of Node.js, which is not here: install node (20 or newer) and npm"
 # Of the system, all that others may write to or that holds people's files.
 HIDDEN = ("/home", "/root", "/tmp", "/var/tmp", "/dev/shm", "/run", "/mnt", "/media")
 
@@ -100,9 +101,7 @@ def hub(plan: Plan) -> int:
         from front_door import hub_system
 
         hub_system.end_all(hub_system.users_of(plan.state / "learners").values())  # of a hub that was killed
-        ensure(places.COURSE)
-        python = ensure(recipe())
-        proxy = _proxy()
+        python, proxy = make()
         settings = _settings(plan, limit, proxy)
         page = _slips(plan)
         try:
@@ -110,6 +109,23 @@ def hub(plan: Plan) -> int:
         finally:
             hub_system.end_all(hub_system.users_of(plan.state / "learners").values())
             hub_system.remove_groups(plan.tag)
+
+
+def make() -> tuple[Path, list[str]]:
+    """Make or repair the hub's environment; return its Python and the command of its proxy."""
+    ensure(places.COURSE)
+    return ensure(recipe()), _proxy()
+
+
+def why_not_here() -> str:
+    """Return in plain words why learners cannot be kept apart on this machine, or an empty string where they can."""
+    if WINDOWS:
+        return "JupyterHub does not run on Windows"
+    if not shutil.which("node") or not shutil.which("npm"):
+        return NO_NODE
+    from front_door.hub_system import why_not_isolated
+
+    return why_not_isolated()
 
 
 def remove(plan: Plan) -> int:
@@ -158,7 +174,7 @@ def _checked(plan: Plan) -> int:
     if not 0 < plan.port < 65536:
         raise Stop(f"{plan.port} is no port: give --port a number from 1024 to 65535.")
     if not shutil.which("node") or not shutil.which("npm"):
-        raise Stop("The hub's proxy is a program of Node.js, which is not here: install node (18 or newer) and npm.")
+        raise Stop(f"The hub cannot start: {NO_NODE}.")
     from front_door.hub_system import why_not_isolated
 
     if plan.isolated and (reason := why_not_isolated()):

@@ -9,7 +9,7 @@ from subprocess import Popen
 
 import pytest
 
-from front_door import checks, elsewhere, environment, places, tfe
+from front_door import checks, elsewhere, environment, hub, places, tfe
 from front_door.terminal import Stop
 
 ALL = ("3.11", "3.12", "3.13")
@@ -47,6 +47,7 @@ def test_each_is_set_up_and_tested_or_said_to_be_missing_or_broken(
     monkeypatch.setattr(elsewhere, "others", lambda: ["3.11", "3.12", "3.13"])
     monkeypatch.setattr(elsewhere, "find", lambda version: "" if version == "3.11" else "/x/python")
     monkeypatch.setattr(tfe, "tfe", lambda: 0)
+    monkeypatch.setattr(hub, "why_not_here", lambda: "it takes root")
     monkeypatch.setattr(checks, "ensure", ensure)
     monkeypatch.setattr(checks, "begun", begun)
     assert checks.run_tests([], only="unit", everything=True) == 1
@@ -56,6 +57,7 @@ def test_each_is_set_up_and_tested_or_said_to_be_missing_or_broken(
     assert {path.name for path in places.chapters() if not tfe.needs_it(path)} <= there[-1]
     told = capsys.readouterr().out
     assert "  skip  Python 3.11                        skipped: there is no Python 3.11 on PATH" in told
+    assert "skipped: learners cannot be kept apart here, since it takes root" in told
     assert "  ok    Python 3.12: unit " in told
     assert "  FAIL  Python 3.12: notebooks: chapters " in told
     assert "  FAIL  Python 3.13                        The set-up stopped, since the disk is full: make room." in told
