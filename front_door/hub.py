@@ -193,9 +193,7 @@ def memory_of(text: str) -> int:
 
 
 def _is_loopback(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
+    return ipaddress.ip_address(host).is_loopback if _is_number(host) else host == "localhost"
 
 
 @contextlib.contextmanager
@@ -348,20 +346,27 @@ def _certificate(plan: Plan) -> tuple[str, str]:
         return plan.certificate, plan.key
     host = plan.host if plan.host != "0.0.0.0" else socket.gethostname()
     certificate, key = (plan.secrets / f"{host.replace(':', '_')}.{kind}" for kind in ("crt", "key"))
-    if not certificate.exists():
-        try:
-            kind = "IP" if ipaddress.ip_address(host) else ""
-        except ValueError:
-            kind = "DNS"
-        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        command += ["-days", str(CERTIFICATE_DAYS), "-subj", f"/CN={host}", "-addext", f"subjectAltName={kind}:{host}"]
-        try:
-            command += ["-keyout", str(key), "-out", str(certificate)]
-            subprocess.run(command, capture_output=True, check=True, umask=0o077)
-        except (OSError, subprocess.CalledProcessError):
+    if not (certificate.exists() and _openssl("x509", "-checkend", "86400", "-noout", "-in", str(certificate))):
+        kind = "IP" if _is_number(host) else "DNS"
+        what = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={host}"]
+        what += ["-days", str(CERTIFICATE_DAYS), "-addext", f"subjectAltName={kind}:{host}"]
+        if not _openssl("req", *what, "-keyout", str(key), "-out", str(certificate)):
             told = f"openssl could not make a certificate for {host}"
-            raise Stop(f"{told}: give one of your own with --certificate and --key.") from None
+            raise Stop(f"{told}: give one of your own with --certificate and --key.")
     return str(certificate), str(key)
+
+
+def _openssl(*arguments: str) -> bool:
+    """Call openssl, whose files are nobody else's; say whether it is there and did it."""
+    with contextlib.suppress(OSError):
+        return not subprocess.run(["openssl", *arguments], capture_output=True, check=False, umask=0o077).returncode
+    return False
+
+
+def _is_number(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(host))
+    return False
 
 
 def _free_port() -> int:

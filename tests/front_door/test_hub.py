@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from packaging.requirements import Requirement
 
 from front_door import hub, hub_system, places
@@ -122,6 +124,20 @@ def test_the_learner_edition_has_no_hub(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(places, "ROOT", tmp_path)
     with pytest.raises(Stop, match="learner edition"):
         hub.remove(hub.Plan())
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="there is no openssl")
+@pytest.mark.parametrize("host", ["192.0.2.1", "hub.example.org"])
+def test_a_certificate_of_its_own_is_for_the_address_alone_and_is_kept(tmp_path: Path, host: str) -> None:
+    (tmp_path / "secrets").mkdir()
+    made = hub._certificate(hub.Plan(host=host, state=tmp_path))
+    assert Path(made[1]).stat().st_mode & 0o777 == 0o600
+    certificate = x509.load_pem_x509_certificate(Path(made[0]).read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [str(name.value) for name in names] == [host]
+    content = Path(made[0]).read_bytes()
+    assert hub._certificate(hub.Plan(host=host, state=tmp_path)) == made
+    assert Path(made[0]).read_bytes() == content
 
 
 @pytest.mark.parametrize(("files", "folder"), [(["cgroup.controllers"], ""), ([], "memory")])
