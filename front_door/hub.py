@@ -205,6 +205,7 @@ def _one_at_a_time(state: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(mode)
     with (state / "secrets" / "lock").open("w") as lock:
+        (state / "secrets" / "lock").chmod(0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -397,6 +398,7 @@ def _serve(plan: Plan, python: Path, settings: dict[str, Any], page: Path) -> in
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches us alone
+            umask=0o077,
             preexec_fn=_end_with_us,
         )
     try:
@@ -449,7 +451,7 @@ def _wait_until_it_answers(child: subprocess.Popen, settings: dict[str, Any], lo
             direct.open(f"{settings['bind_url'].replace('0.0.0.0', LOOPBACK)}hub/health", timeout=5).close()
             progress.end()
             return
-        time.sleep(0.2)
+        time.sleep(0.5)
     progress.end()
     raise Stop(f"The hub did not answer in {PATIENCE:.0f} s: its log is {log}.", code=1)
 
