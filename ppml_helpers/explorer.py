@@ -12,12 +12,13 @@ import html
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import Any
 
 import ipywidgets as W
 import numpy as np
+from IPython import get_ipython
 from matplotlib.figure import Figure
 from traitlets import TraitError
 
@@ -138,6 +139,16 @@ class Explorer:
         """Drop every remembered result, so that the next move is computed anew."""
         self._results = OrderedDict()  # a run at work keeps filling the old one
 
+    def close(self) -> None:
+        """End what is computed and give back what the page holds; an explorer that is shown again opens a new one."""
+        with self._wishes:
+            self._wanted = None
+            if self._run:
+                self._run.stop("its cell was run again")
+        self.forget()
+        for part in _parts(self._box):
+            part.close()
+
     def redraw(self) -> bytes:
         """Draw the present result once more and return the PNG (the price of a picture alone)."""
         with self._computing:
@@ -173,6 +184,10 @@ class Explorer:
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Give the live widget, the picture and the sentence."""
         sentence = self.sentence
+        if self._box.comm is None:  # closed before
+            for part in _parts(self._box):
+                part.open()
+        _take_the_place_of_earlier_ones(self)
         data, metadata = figures.bundle(self._png, sentence, self._width)
         return {**data, **_widget_view(self._box)}, metadata
 
@@ -212,7 +227,7 @@ class Explorer:
                         self._say_status(f"Stopped: {stopped}. The picture still shows the setting before.")
                 except KitError as refused:
                     self._say_status(f"This setting cannot be shown: {refused}")
-                except Exception as failure:  # a thread has no caller: what went wrong must reach the page
+                except BaseException as failure:  # a thread has no caller: also SystemExit must reach the page
                     self._say_status(f"The computation failed ({type(failure).__name__}: {failure}).")
 
     def _show(self, values: dict[str, Any], run: _Run) -> None:
@@ -246,6 +261,44 @@ class Explorer:
 
     def _say_status(self, text: str) -> None:
         self._status.value = f'<span role="alert">{html.escape(text)}</span>'
+
+
+_shown: dict[str, tuple[object, list[Explorer]]] = {}  # by cell: its latest run, and the explorers that this showed
+
+
+def _take_the_place_of_earlier_ones(explorer: Explorer) -> None:
+    """Close those that an earlier run of the same cell showed and nothing else shows: their page is gone."""
+    cell, run = _cell_that_runs()
+    if cell is None:
+        return
+    before, earlier = _shown.get(cell, (None, []))
+    if before == run:
+        earlier.append(explorer)
+        return
+    _shown[cell] = run, [explorer]
+    kept = [each for _, those in _shown.values() for each in those]
+    for each in earlier:
+        if each not in kept:
+            each.close()
+
+
+def _cell_that_runs() -> tuple[str | None, object]:
+    """Return the cell of the notebook that runs and a mark of this run; None where the page does not name its cells."""
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is None:  # nobody sees a page here: the latest explorer alone is kept
+        return "", object()
+    message = kernel.get_parent()
+    return message.get("metadata", {}).get("cellId"), message.get("header", {}).get("msg_id")
+
+
+def _parts(widget: W.Widget) -> Iterator[W.Widget]:
+    """Yield a widget after all that it holds: children, looks, layouts."""
+    for name in widget.keys:
+        value = getattr(widget, name)
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, W.Widget):
+                yield from _parts(part)
+    yield widget
 
 
 class _Run:

@@ -305,3 +305,48 @@ def test_forgetting_during_a_run_is_safe(squares: Squares) -> None:
     at_rest(squares)
     assert squares.result == (961, "good")
     assert squares._status.value == ""
+
+
+def alive() -> int:
+    return len(W.widgets.widget._instances)
+
+
+def test_a_cell_that_is_run_again_and_again_piles_up_no_widgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = {"cell": "a", "run": 0}
+    monkeypatch.setattr(base, "_cell_that_runs", lambda: (place["cell"], place["run"]))
+    monkeypatch.setattr(base, "_shown", {})
+    shown = [Squares(), Squares()]
+    [each._repr_mimebundle_() for each in shown]  # one cell may show two
+    counts = []
+    for place["run"] in range(1, 5):
+        newest = Squares()
+        view = newest._repr_mimebundle_()[0]
+        counts.append(alive())
+    assert len(set(counts)) == 1
+    assert view[VIEW]["model_id"] == newest._box.model_id in W.widgets.widget._instances
+    place["cell"] = "b"
+    newest._repr_mimebundle_()  # what another cell shows too, stays open
+    place["cell"], place["run"] = "a", 9
+    Squares()._repr_mimebundle_()
+    assert newest._box.comm is not None
+    assert shown[0]._box.comm is None
+
+
+def test_a_closed_explorer_is_shown_and_used_again(squares: Squares) -> None:
+    squares.set(number=3).close()
+    view = squares._repr_mimebundle_()[0]
+    assert view[VIEW]["model_id"] == squares._box.model_id in W.widgets.widget._instances
+    assert squares._controls["number"].comm is not None
+    assert squares.set(number=4).result == (16, "good")
+
+
+def test_an_exit_in_a_computation_does_not_end_the_explorer(squares: Squares, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(squares, "compute", lambda progress, **values: exit(3))
+    squares._controls["number"].value = 7
+    until(lambda: "SystemExit" in squares._status.value)
+    monkeypatch.undo()
+    squares._controls["number"].value = 8
+    until(lambda: squares._sentence.startswith('The square is "64"'))
+
+
+VIEW = "application/vnd.jupyter.widget-view+json"
