@@ -68,6 +68,7 @@ def parser() -> Parser:
     learner = add("learner", "write the learner edition: no solutions, no outputs")
     learner.add_argument("out", metavar="OUT", help="folder to write")
     learner.add_argument("--chapters", metavar="NN,NN", default="", help="only these, and 00 (default: all)")
+    learner.add_argument("--nbgrader", action="store_true", help="write assignments for nbgrader instead")
     collect = add("collect", "mark returned notebooks: their code runs in a sandbox, the marks go into a table")
     collect.add_argument("folder", metavar="FOLDER", help="a file or a subfolder a learner")
     collect.add_argument("--out", metavar="CSV", help="file to write (default: beside the folder)")
@@ -185,7 +186,7 @@ def _dispatch(arguments: list[str]) -> int:
         "run": lambda: run(options.notebooks),
         "clear": lambda: clear(options.notebooks),
         "assess": lambda: assess(options.table, options.roles, options.report),
-        "learner": lambda: learner(options.out, options.chapters),
+        "learner": lambda: learner(options.out, options.chapters, options.nbgrader),
         "collect": lambda: collect(options.folder, options.out, options.no_isolation),
         "hub": lambda: _hub(options),
         "site": lambda: _site(options),
@@ -326,11 +327,12 @@ def assess(table: str, roles: str | None, report: str | None) -> int:
         return in_course(["-m", "ppml_helpers.choose.assess", *options], Path(scratch))
 
 
-def learner(out: str, chapters: str = "") -> int:
-    """Write the learner edition."""
+def learner(out: str, chapters: str = "", nbgrader: bool = False) -> int:
+    """Write the learner edition, or assignments for nbgrader."""
     target = str(Path(out).expanduser().resolve())
     with tempfile.TemporaryDirectory(prefix="kit-learner-") as scratch:
-        return in_course(["-m", "ppml_helpers.course", "learner", target, "--chapters", chapters], Path(scratch))
+        writes = ["ppml_helpers.nbgrader_edition"] if nbgrader else ["ppml_helpers.course", "learner"]
+        return in_course(["-m", *writes, target, "--chapters", chapters], Path(scratch))
 
 
 def collect(folder: str, out: str | None, no_isolation: bool) -> int:

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -96,10 +96,14 @@ def write(notebook: NotebookNode, path: Path) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    with replacing(path) as scratch:
-        scratch.write_bytes(content)
-        # The scratch file is private; give it the permissions of what it replaces, else the usual ones.
-        scratch.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+    try:
+        with replacing(path) as scratch:
+            scratch.write_bytes(content)
+            # The scratch file is private; give it the permissions of what it replaces, else the usual ones.
+            scratch.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+    except OSError as refused:
+        told = f"{path} cannot be written ({refused.strerror or refused}), and what was there is whole"
+        raise CourseError(f"{told}: make room, or take a folder of your own.") from None
 
 
 # ------------------------------------------------------------------------------------- executing to the same bytes
@@ -240,7 +244,7 @@ def run(path: Path, timeout: int = CELL_TIMEOUT) -> bool:
     path = Path(path)
     notebook = read(path)
     before = path.read_bytes()
-    content = to_text(execute(_without_outputs(notebook), path.parent, timeout)).encode("utf-8")
+    content = to_text(execute(without_outputs(notebook), path.parent, timeout)).encode("utf-8")
     if path.read_bytes() != before:
         raise CourseError(f"{path.name} was changed while it ran: save and close it elsewhere, then run it again.")
     if content != before:
@@ -248,7 +252,8 @@ def run(path: Path, timeout: int = CELL_TIMEOUT) -> bool:
     return content != before
 
 
-def _without_outputs(notebook: NotebookNode) -> NotebookNode:
+def without_outputs(notebook: NotebookNode) -> NotebookNode:
+    """Return a copy without outputs, numbers of cells and widget state."""
     bare = nbformat.from_dict(json.loads(json.dumps(notebook)))
     bare.metadata.pop("widgets", None)
     for cell in bare.cells:
@@ -368,7 +373,7 @@ EDITION_FOLDERS = ("front_door", "jupyter_config", "ppml_helpers", "docs", "data
 
 def learner_notebook(notebook: NotebookNode) -> NotebookNode:
     """Return a copy without solutions, outputs and widget state."""
-    bare = normalise(_without_outputs(notebook))
+    bare = normalise(without_outputs(notebook))
     bare.cells = [cell for cell in bare.cells if "solution" not in cell.metadata.get("tags", [])]
     return bare
 
@@ -402,13 +407,20 @@ def write_learner_edition(out: Path, root: Path = ROOT, only: Sequence[str] = ()
     CourseError
         If a number is no chapter's, or something in `out` would be lost.
     """
-    out, root = Path(out).resolve(), root.resolve()
-    left_out = _left_out(chapters(root / "notebooks"), only)
-    earlier = _earlier_edition(out, root)
-    content = {name: data for name, data in _edition(root) if name not in left_out}
+    root = root.resolve()
+    absent = left_out(chapters(root / "notebooks"), only)
+    content = {name: data for name, data in _edition(root) if name not in absent}
     for name in content:
         if name.endswith((".ipynb", ".md")):
-            content[name] = _without_links(content[name].decode("utf-8"), left_out).encode("utf-8")
+            content[name] = _without_links(content[name].decode("utf-8"), absent).encode("utf-8")
+    write_edition(content, out, root)
+    return sorted(content)
+
+
+def write_edition(content: Mapping[str, bytes], out: Path, root: Path) -> None:
+    """Write the files of an edition, and which they are; what an earlier one had besides goes, work of others stays."""
+    out = Path(out).resolve()
+    earlier = _earlier_edition(out, root)
     out.mkdir(parents=True, exist_ok=True)
     for name in sorted(set(earlier) - set(content)):
         (out / name).unlink(missing_ok=True)
@@ -417,21 +429,20 @@ def write_learner_edition(out: Path, root: Path = ROOT, only: Sequence[str] = ()
         _replace(out / name, data)
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(content.items())}
     _replace(out / MANIFEST, (json.dumps(sums, indent=1) + "\n").encode())
-    return sorted(content)
 
 
-def _left_out(there: Sequence[Path], only: Sequence[str]) -> set[str]:
+def left_out(there: Sequence[Path], only: Sequence[str], always: Sequence[str] = ("00",)) -> set[str]:
     """Return the notebooks that an edition of some chapters does not hold."""
     numbers = {path.stem.partition("_")[0]: f"notebooks/{path.name}" for path in there}
     for number in only:
         if number not in numbers:
             raise CourseError(f"There is no chapter '{number}': choose among {', '.join(numbers)}.")
-    return {name for number, name in numbers.items() if only and number not in (*only, "00")}
+    return {name for number, name in numbers.items() if only and number not in (*only, *always)}
 
 
-def _without_links(text: str, left_out: Iterable[str]) -> str:
+def _without_links(text: str, absent: Iterable[str]) -> str:
     """Take the links to chapters that are not there out of a text, and their lines out of the map."""
-    for name in left_out:
+    for name in absent:
         address = re.escape(Path(name).name)
         text = re.sub(rf"^\| \[[^\]]*\]\([^)]*{address}\).*\n", "", text, flags=re.MULTILINE)
         text = re.sub(rf"\[([^\]]*)\]\([^)\s]*{address}[^)]*\)", r"\1", text)
@@ -491,7 +502,7 @@ def prepare(path: Path) -> bool:
 def _clear_all(paths: Sequence[Path]) -> int:
     """Take every output out of notebooks, in place, and delete the copy with outputs that JupyterLab keeps."""
     for path in paths:
-        write(_without_outputs(read(path)), path)
+        write(without_outputs(read(path)), path)
         (path.parent / ".ipynb_checkpoints" / f"{path.stem}-checkpoint.ipynb").unlink(missing_ok=True)
         print(f"{path.name} holds no output any more.", flush=True)
     return 0
