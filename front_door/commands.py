@@ -105,7 +105,7 @@ def _add_hub(hub: argparse.ArgumentParser) -> None:
     hub.add_argument("--certificate", default="", metavar="FILE", help="for TLS (default: one of its own)")
     hub.add_argument("--key", default="", metavar="FILE", help="of the certificate")
     hub.add_argument("--behind", default="", metavar="URL", help="https address of a proxy of yours in front of it")
-    hub.add_argument("--memory", default="1G", metavar="SIZE", help="the most that one learner may use (default 1G)")
+    hub.add_argument("--memory", default="2G", metavar="SIZE", help="the most that one learner may use (default 2G)")
     hub.add_argument("--idle", type=int, default=3600, metavar="SECONDS", help="after which an unused server ends")
     hub.add_argument("--no-isolation", action="store_true", help="let learners reach each other's files and programs")
     hub.add_argument("--state", default="", metavar="DIR", help="where everything is kept (default .kit/hub)")

@@ -54,7 +54,7 @@ class Plan:
     certificate: str = ""
     key: str = ""
     behind: str = ""  # the address of a proxy that speaks TLS
-    memory: str = "1G"
+    memory: str = "2G"  # chapter 07b starts ten processes
     isolated: bool = True
     chapters: str = ""
     idle: int = IDLE
