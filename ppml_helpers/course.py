@@ -178,7 +178,7 @@ def execute(notebook: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -
     is ended first.
     """
     fresh = nbformat.from_dict(json.loads(json.dumps(notebook)))
-    kernel = _kernel(notebook)["name"]
+    kernel, begun = _kernel(notebook)["name"], []
     try:
         get_kernel_spec(kernel)  # before nbclient takes over Ctrl-C, which it keeps where there is no kernel to start
     except NoSuchKernel:
@@ -190,6 +190,7 @@ def execute(notebook: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,
+        on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
         resources={"metadata": {"path": str(folder)}},
     )
     try:
@@ -201,13 +202,13 @@ def execute(notebook: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -
             raise KeyboardInterrupt from None
         if not isinstance(error, (CellExecutionError, CellTimeoutError, DeadKernelError)):
             raise
-        raise CourseError(_explain(fresh, error, timeout)) from None
+        raise CourseError(_explain(fresh, begun[-1] if begun else 0, error, timeout)) from None
     return normalise(fresh)
 
 
-def _explain(notebook: NotebookNode, error: Exception, timeout: int) -> str:
-    """Return notebook cell, error and the lines around it as one readable block."""
-    number, cell = _failing_cell(notebook)
+def _explain(notebook: NotebookNode, index: int, error: Exception, timeout: int) -> str:
+    """Return the cell that ran last, error and the lines around it as one readable block."""
+    number, cell = index + 1, notebook.cells[index]
     if isinstance(error, CellTimeoutError):
         reason = f"took longer than {timeout} s"
     elif isinstance(error, DeadKernelError):
@@ -221,19 +222,6 @@ def _explain(notebook: NotebookNode, error: Exception, timeout: int) -> str:
             trace = _ANSI.sub("", "\n".join(output.traceback)).splitlines()
             lines += ["    " + line for line in trace[-8:]]
     return "\n".join(lines)
-
-
-def _failing_cell(notebook: NotebookNode) -> tuple[int, NotebookNode]:
-    """Return the last cell that was begun: nbclient stops at the failing one."""
-    begun = [(number, cell) for number, cell in enumerate(notebook.cells, 1) if cell.get("outputs")]
-    erring = [
-        (number, cell)
-        for number, cell in enumerate(notebook.cells, 1)
-        if cell.cell_type == "code"
-        and "raises-exception" not in cell.metadata.get("tags", [])
-        and any(output.output_type == "error" for output in cell.outputs)
-    ]
-    return (erring or begun or [(1, notebook.cells[0])])[-1]
 
 
 def run(path: Path, timeout: int = CELL_TIMEOUT) -> bool:
@@ -367,7 +355,12 @@ EDITION_FILES = (
     "notebooks/law.md", "notebooks/glossary.md", "notebooks/decide.md",
     "workshop/real-network.md",  # chapter 07 leads to it; the rest of workshop/ is for those who teach
 )  # fmt: skip
-NOT_FOR_LEARNERS = ("How to teach with it", "How to check it in CI", "How to contribute")  # parts of the README
+NOT_FOR_LEARNERS = (
+    "Figures",
+    "How to teach with it",
+    "How to check it in CI",
+    "How to contribute",
+)  # parts of the README
 EDITION_FOLDERS = ("front_door", "jupyter_config", "ppml_helpers", "docs", "data/scoreboard")
 
 
