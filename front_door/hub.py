@@ -279,7 +279,8 @@ def _settings(plan: Plan, limit: int, proxy: list[str]) -> dict[str, Any]:
         "start": places.START,
         "at_once": max(2, os.cpu_count() or 1),
         "idle": plan.idle,
-        "limited": "together" if groups else ("each process" if plan.isolated else ""),
+        "memory": limit,
+        "limited": "together" if groups else "each process",
     }
 
 
@@ -411,21 +412,25 @@ def _serve(plan: Plan, python: Path, settings: dict[str, Any], page: Path) -> in
         say("\nEnding the hub and every learner's server. What they saved is saved.")
         return 0
     finally:
-        end_process(child, PATIENCE_AT_END)
-        _end_children()
+        try:
+            end_process(child, PATIENCE_AT_END)
+        finally:  # also when Ctrl-C comes a second time
+            child.kill()
+            child.wait()
+            _end_children()
 
 
 def _tell(plan: Plan, settings: dict[str, Any], page: Path) -> None:
     say(f"The hub is ready: {plan.address()}")
-    say(f"{plan.learners} learners and '{LECTURER}'; their slips, to be printed: {page}")
+    say(f"The slips of {plan.learners} learners and of '{LECTURER}', to be printed: {page}")
     if plan.host and not plan.certificate:
         say(f"Its certificate is its own: a browser asks once, and shows {_fingerprint(settings['certificate'])}.")
     if not plan.host and not plan.behind:
         say("It is reachable from this computer only: --host, or a proxy in front (--behind), opens it to a room.")
     if not plan.isolated:
         say("Without isolation: each learner can read and change what the others and you have on this machine.")
-    elif settings["limited"] == "each process":
-        say(f"This system gives no control groups: {plan.memory} of memory is the limit of each process by itself.")
+    if settings["limited"] == "each process":
+        say(f"There is no control group to limit a learner's memory: each process by itself gets twice {plan.memory}.")
     say("Press Ctrl-C here to end it and every learner's server.")
 
 

@@ -84,11 +84,11 @@ def _mount(source: str | None, target: str, kind: str | None, flags: int, data: 
 
 
 def give_up_root(uid: int, gid: int, memory: int) -> None:
-    """Become a learner's user for good, within limits; ``memory`` in bytes for each process, 0 for no limit here."""
+    """Become a learner's user for good, within limits; ``memory`` in bytes, or 0 where a control group limits it."""
     resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES, PROCESSES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_DATA, (2 * memory, 2 * memory))  # torch reserves more than it uses
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -40,10 +41,13 @@ class CellSpawner(LocalProcessSpawner):
         return {**self._mine["environment"], **kept}
 
     def make_preexec_fn(self, name: str) -> Callable[[], None]:
-        """Return what the child does before anything else: files of its own are nobody else's."""
+        """Return what the child does before anything else; in a cell, the launcher limits its memory."""
+        most = 0 if self.settings["isolated"] else 2 * self.settings["memory"]  # as in the launcher
 
         def private() -> None:
             os.umask(0o077)
+            if most:
+                resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
         return private
 

@@ -444,14 +444,19 @@ def test_the_end_ends_everything_and_a_new_beginning_finds_everything(hub: Hub, 
     assert again.mine("GET", "api/contents/mine.txt").json()["content"] == SECRET
 
 
-@pytest.mark.parametrize("whom", ["kit.py", "jupyterhub"])
-def test_nothing_outlives_a_hub_that_is_killed(hub: Hub, whom: str) -> None:
+@pytest.mark.parametrize("how", ["kit.py is killed", "jupyterhub is killed", "an impatient lecturer"])
+def test_nothing_outlives_a_hub_however_it_ends(hub: Hub, how: str) -> None:
     one = hub.learner(1)
     assert one.log_in().status_code == 302
     one.start()
     assert hub.process is not None
     child = Path(f"/proc/{hub.process.pid}/task/{hub.process.pid}/children").read_text().split()[0]
-    os.kill(hub.process.pid if whom == "kit.py" else int(child), signal.SIGKILL)
+    if how == "an impatient lecturer":  # who presses Ctrl-C again, at whatever moment of the end
+        hub.process.terminate()
+        time.sleep(1)
+        hub.process.terminate()
+    else:
+        os.kill(hub.process.pid if how == "kit.py is killed" else int(child), signal.SIGKILL)
     hub.process.wait(5 * MINUTES)
     deadline = time.monotonic() + 5 * MINUTES
     while hub.running() and time.monotonic() < deadline:

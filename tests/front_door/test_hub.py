@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +152,21 @@ def test_memory_is_limited_by_control_groups_of_either_version(tmp_path: Path, f
     one = tmp_path / folder / "kit-hub-t" / "learner-01"
     assert groups == {"learner-01": str(one / "cgroup.procs")}
     assert {path.read_text() for path in one.iterdir()} == {str(2**30)}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else")
+def test_the_launcher_gives_up_root_for_good_and_limits_what_has_no_control_group() -> None:
+    code = (
+        "import os, launcher\nlauncher.give_up_root(65534, 65534, 50_000_000)\n"
+        "print(os.getresuid(), os.getresgid(), os.getgroups(), oct(os.umask(0)))\n"
+        "for use in (lambda: os.setuid(0), lambda: bytearray(200_000_000), lambda: open('/proc/self/mem')):\n"
+        "    try:\n        use()\n        print('done')\n"
+        "    except (OSError, MemoryError) as error:\n        print(type(error).__name__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=hub.PARTS, capture_output=True, text=True, check=True)
+    users, *refused = done.stdout.splitlines()
+    assert users == "(65534, 65534, 65534) (65534, 65534, 65534) [] 0o77"
+    assert refused == ["PermissionError", "MemoryError", "PermissionError"]
 
 
 def test_where_no_control_group_can_be_made_none_is_promised(tmp_path: Path) -> None:
