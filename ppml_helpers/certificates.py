@@ -39,8 +39,8 @@ class Pair:
         signer = authority or self
         now = datetime.datetime.now(datetime.UTC)
         made = x509.CertificateBuilder(signer._name, self._name, self._key.public_key(), x509.random_serial_number())
-        # A clock may be a little behind.
-        made = made.not_valid_before(now - datetime.timedelta(minutes=5)).not_valid_after(now + LIFETIME)
+        # A clock may be behind, or be set back by a day while the certificate is in use.
+        made = made.not_valid_before(now - LIFETIME).not_valid_after(now + LIFETIME)
         made = made.add_extension(x509.BasicConstraints(ca=signs, path_length=0 if signs else None), critical=True)
         if signs:
             made = made.add_extension(_FOR_SIGNING, critical=True)

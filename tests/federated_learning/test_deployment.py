@@ -71,7 +71,7 @@ def test_keys_are_readable_by_their_owner_only(keys: certificates.Keys) -> None:
     assert private == own | {"server.key"}, "the authority's key is never written"
 
 
-@pytest.mark.parametrize(("days", "words"), [(-3, "has run out"), (1, "is still to come")])
+@pytest.mark.parametrize(("days", "words"), [(-3, "has run out"), (3, "is still to come")])
 def test_a_certificate_that_ran_out_and_a_clock_that_jumped_are_said_as_that(
     keys: certificates.Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, words: str
 ) -> None:

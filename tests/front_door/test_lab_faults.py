@@ -44,6 +44,40 @@ def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
                 process.communicate(timeout=60)
 
 
+# The machine's own settings for Jupyter, in a mount of our own; to be root there takes no more than to mount.
+MACHINE = """
+mount -t tmpfs none /usr/local/etc
+cd /usr/local/etc && mkdir jupyter && cd jupyter
+printf "c.ServerApp.base_url = '/theirs/'\\nc.ServerApp.certfile = '/absent'\\n" > jupyter_config.py
+cd "$KIT"
+exec "$@"
+"""
+# A browser in the terminal comes back when it is closed: this one never is.
+BROWSER = '#!/bin/sh\necho "$*" > "$0.started"\nwhile kill -0 $PPID; do sleep 0.2; done\n'
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("browser") / "browser"
+    program.write_text(BROWSER)
+    program.chmod(0o755)
+    return program
+
+
+@pytest.fixture(scope="module")
+def with_browser(browser: Path) -> Iterator[subprocess.Popen[str]]:
+    """``kit.py lab`` with a browser, where a machine has settings for all its servers (if we may mount)."""
+    command = [sys.executable, "kit.py", "lab", "--port", "8950"]
+    if can_have_its_own("mount"):
+        command = with_its_own("mount", MACHINE, *command)
+    surroundings = {**os.environ, "HOME": str(browser.parent), "BROWSER": str(browser), "KIT": str(REPO)}
+    process = subprocess.Popen(command, cwd=REPO, env=surroundings, text=True, stdout=subprocess.PIPE)
+    yield process
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
 def address(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     for line in process.stdout:
@@ -62,7 +96,9 @@ def ask(url: str, token: str = "", data: bytes | None = None) -> tuple[int, byte
         return error.code, b""
 
 
-def test_a_taken_port_a_locked_door_and_a_clean_end(server: tuple[subprocess.Popen[str], int], tmp_path: Path) -> None:
+def test_a_taken_port_a_locked_door_and_a_clean_end_beside_another(
+    server: tuple[subprocess.Popen[str], int], with_browser: subprocess.Popen[str], tmp_path: Path
+) -> None:
     process, taken = server
     url = address(process)
     parts = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/lab/tree/notebooks/00_start_here\.ipynb\?token=(\w+)", url)
@@ -81,35 +117,8 @@ def test_a_taken_port_a_locked_door_and_a_clean_end(server: tuple[subprocess.Pop
     assert "Ending JupyterLab and its kernels" in said
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
+    assert with_browser.poll() is None, "the other goes on"
     assert not {".jupyter", ".local", ".ipython"} & {path.name for path in tmp_path.iterdir()}
-
-
-# The machine's own settings for Jupyter, in a mount of our own; to be root there takes no more than to mount.
-MACHINE = """
-mount -t tmpfs none /usr/local/etc
-cd /usr/local/etc && mkdir jupyter && cd jupyter
-printf "c.ServerApp.base_url = '/theirs/'\\nc.ServerApp.certfile = '/absent'\\n" > jupyter_config.py
-cd "$KIT"
-exec "$@"
-"""
-# A browser in the terminal comes back when it is closed: this one never is.
-BROWSER = '#!/bin/sh\necho "$*" > "$0.started"\nwhile kill -0 $PPID; do sleep 0.2; done\n'
-
-
-@pytest.fixture
-def with_browser(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """``kit.py lab`` with a browser, where a machine has settings for all its servers (if we may mount)."""
-    (tmp_path / "browser").write_text(BROWSER)
-    (tmp_path / "browser").chmod(0o755)
-    command = [sys.executable, "kit.py", "lab", "--port", "8950"]
-    if can_have_its_own("mount"):
-        command = with_its_own("mount", MACHINE, *command)
-    surroundings = {**os.environ, "HOME": str(tmp_path), "BROWSER": str(tmp_path / "browser"), "KIT": str(REPO)}
-    process = subprocess.Popen(command, cwd=REPO, env=surroundings, text=True, stdout=subprocess.PIPE)
-    yield process
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
 
 
 QUIET = {"cwd": "/", "capture_output": True, "text": True, "check": False}
@@ -122,9 +131,9 @@ def found_by_another_user(word: str, *places: Path | str) -> list[str]:
 
 
 def test_no_other_user_learns_the_token_and_kill_9_leaves_no_server(
-    with_browser: subprocess.Popen[str], tmp_path: Path
+    with_browser: subprocess.Popen[str], browser: Path
 ) -> None:
-    process, started = with_browser, tmp_path / "browser.started"
+    process, started = with_browser, browser.with_name("browser.started")
     url = address(process)
     base, token = url.partition("/lab/")[0], url.rpartition("=")[2]
     while not (started.exists() and started.read_text().endswith("\n")):
