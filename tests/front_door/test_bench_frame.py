@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -122,3 +125,29 @@ def test_a_peer_in_another_process_is_timed_there(frame: ModuleType, tmp_path: P
         pytest.raises(frame.BenchmarkError, match=r"does not answer|ended"),
     ):
         worker.call()
+
+
+GROWN = "import time\nheld = bytearray(60_000_000)\nprint(flush=True)\ntime.sleep(300)"
+PARENT = f"import subprocess, sys\nheld = bytearray(40_000_000)\nsubprocess.run([sys.executable, '-c', {GROWN!r}])"
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells how memory is shared")
+def test_memory_is_that_of_a_process_and_of_what_it_starts(frame: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(REPO / "benchmarks"))
+    from _memory import Watch
+
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()  # the child has its memory, and so has the parent
+        both, child = Watch(parent.pid), Watch(parent.pid, itself=False)
+        both.look()
+        child.look()
+        grandchild = next(pid for pid in child._seen if pid != parent.pid)
+        parent.kill()
+        parent.wait()
+        child.look()  # who was seen still counts when its parent is gone
+        orphan = child._seen.keys() & {grandchild}
+        os.kill(grandchild, signal.SIGKILL)
+    assert 60e6 < child.peak < 100e6 <= both.peak < 300e6
+    assert (both.most_processes, child.most_processes) == (2, 1)
+    assert orphan
