@@ -183,6 +183,13 @@ def test_versions_that_cannot_be_installed_together_are_a_report_too(
     assert "cannot be installed: The set-up stopped, since pip" in (command / "canary.md").read_text("utf-8")
 
 
+def test_the_learner_edition_has_nothing_to_compare_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canary, "TESTS", tmp_path / "tests")
+    monkeypatch.setattr(canary, "ensure", lambda recipe: pytest.fail("installed for nothing"))
+    with pytest.raises(Stop, match="This is the learner edition"):
+        canary.canary(str(tmp_path / "out"))
+
+
 def test_what_is_asked_for_is_the_list_of_names_with_its_bounds_and_the_projects_own_torch() -> None:
     pins = canary.recipe().pins()
     assert {"torch==2.13.0", "pandas", "jsonschema==4.24.1"} <= set(pins)
