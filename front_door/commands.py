@@ -48,7 +48,7 @@ def parser() -> Parser:
     test = add("test", "set up if needed and run every test")
     test.add_argument("--only", choices=["unit", "faults", "notebooks", "browser"], help="one stage only")
     test.add_argument("--quick", action="store_true", help="the house, every exercise and two chapters")
-    test.add_argument("--all", action="store_true", help="also chapter 09b (see tfe), and the other Pythons here")
+    test.add_argument("--all", action="store_true", help="also chapter 09b, attacks on the hub, other Pythons")
     newest = add("canary", "run the chapters with the newest versions; tell the first cells that differ")
     newest.add_argument("--out", metavar="DIR", default="", help="where the report is written (default: .kit/canary)")
     add("audit", "look every pinned version up among known vulnerabilities, where a public list answers")
