@@ -92,7 +92,7 @@ def run_tests(arguments: list[str], only: str | None = None, quick: bool = False
         else:
             more: Iterable[Stage | Result] = () if quick or only else [_HUB_LEFT_OUT]
             if everything:
-                more = chain([_tfe_stage(), _hub_stage()], _on_other_pythons())
+                more = chain([_hostile_stage(), _tfe_stage(), _hub_stage()], _on_other_pythons())
             with contextlib.ExitStack() as beside:
                 for stage in chain(_quick() if quick else _stages(only), more):
                     if isinstance(stage, Result):
@@ -201,6 +201,12 @@ def _tfe_stage() -> Stage:
     return Stage(
         "TF Encrypted", (*_NBVAL, *map(str, notebooks), *map(str, sorted(TESTS.glob("*/test_tf_encrypted_*.py"))))
     )
+
+
+def _hostile_stage() -> Stage:
+    """Return the stage that runs every chapter on a machine that is slow, cut off, small and set to another time."""
+    faults = str(TESTS / "front_door" / "test_course_faults.py")
+    return Stage("chapters in hostile surroundings", (_WORKERS, "--dist=worksteal", "-k", "hostile", faults))
 
 
 def _on_other_pythons() -> Iterator[Stage | Result]:
