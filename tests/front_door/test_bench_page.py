@@ -76,6 +76,19 @@ def test_a_missed_bound_is_named_whatever_the_results_claim(maker: ModuleType):
     assert f"{comparison['name']}: at least 1e+09: **missed**. The peer became faster." in told
 
 
+def test_a_run_without_a_peer_shows_its_own_table_and_what_is_to_be_known(maker: ModuleType):
+    hub = next(run for run in maker.load() if run["benchmark"] == "hub")
+    told = maker.section({**hub, "table": {"head": ["step", "p90"], "rows": [["log in", "3 s"]]}, "notes": ["None."]})
+    assert "| step | p90 |\n| --- | --- |\n| log in | 3 s |\n\nNone.\n\nMeasured" in told
+
+
+def test_fifteen_worked_at_the_hub_and_none_failed(maker: ModuleType):
+    hub = next(run for run in maker.load() if run["benchmark"] == "hub")
+    moves = hub["measured"]["steps"]["knob to picture"]
+    assert (hub["learners"], hub["isolated"], hub["measured"]["failures"]) == (15, True, [])
+    assert len(moves) == 15 * 5
+
+
 def test_readme_holds_no_performance_number_that_the_page_does_not(maker: ModuleType):
     held = set(PERFORMANCE.findall(maker.PAGE.read_text(encoding="utf-8")))
     said = set(PERFORMANCE.findall((REPO / "README.md").read_text(encoding="utf-8")))
