@@ -11,6 +11,7 @@ and the scale.
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ from ppml_helpers import checks
 from ppml_helpers.errors import EncryptionError
 
 MEMORY = "/dev/shm"
+_ROOM = 2**25  # bytes; the largest ciphertext of one column is a few million
 _SIZES, _CIPHERTEXT, _SCALE = b"\x0a", b"\x12", b"\x19"  # fields 1 and 2 (with a length), field 3 (a double)
 
 
@@ -56,15 +58,19 @@ def encrypted_columns(context: ts.Context, columns: Iterable[np.ndarray]) -> Ite
     """Encrypt columns one after another."""
     inside = context.seal_context().data
     encoder, encryptor = seal.CKKSEncoder(inside), seal.Encryptor(inside, context.secret_key().data)
-    # Linux keeps a folder in memory: on a disk it takes twice as long.
-    memory = MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else None
-    with tempfile.TemporaryDirectory(prefix="columns-", dir=memory) as folder:
+    with tempfile.TemporaryDirectory(prefix="columns-", dir=_in_memory()) as folder:
         file = Path(folder) / "ciphertext"
         for column in columns:
             plain = seal.Plaintext()
             encoder.encode(column.tolist(), context.global_scale, plain)
             encryptor.encrypt_symmetric(plain).save(str(file))
             yield _wrapped(file.read_bytes(), len(column), context.global_scale)
+
+
+def _in_memory() -> str | None:
+    """Return the folder that Linux keeps in memory, if there is room: on a disk it takes twice as long."""
+    usable = os.access(MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(MEMORY).free > _ROOM
+    return MEMORY if usable else None
 
 
 def _wrapped(ciphertext: bytes, size: int, scale: float) -> bytes:

@@ -6,6 +6,7 @@ import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,12 @@ def test_columns_are_wrapped_as_tenseal_wraps_its_own(size: int, memory: str, mo
     vector = ts.ckks_vector_from(context, ours)
     assert vector.size() == size
     np.testing.assert_allclose(vector.decrypt(), column, atol=1e-7)
+
+
+def test_a_folder_in_memory_that_is_too_small_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in some containers: SEAL would end in an error of the operating system."""
+    monkeypatch.setattr(columns_module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=64 * 1024))
+    assert columns_module._in_memory() is None
 
 
 # Refused -----------------------------------------------------------------------------------------------------------
