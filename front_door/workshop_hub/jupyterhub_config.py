@@ -35,8 +35,9 @@ c.JupyterHub.spawner_class = CellSpawner
 c.CellSpawner.settings = settings
 c.Spawner.default_url = f"/lab/tree/{settings['start']}"
 c.Spawner.args = [] if settings["isolated"] or os.geteuid() else ["--allow-root"]
-c.Spawner.start_timeout = c.Spawner.http_timeout = 300  # thirty at once on a small machine
-c.JupyterHub.concurrent_spawn_limit = settings["at_once"]
+c.Spawner.http_timeout = 300
+c.Spawner.start_timeout = 3600  # it holds the wait for a turn, when a whole room comes at once
+c.JupyterHub.concurrent_spawn_limit = 0  # the spawner gives turns, and sends nobody away
 c.JupyterHub.active_server_limit = 0
 
 # The lecturer sees who is there, and starts and ends servers. Nobody's files: this is a course about privacy.

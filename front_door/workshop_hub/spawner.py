@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from jupyterhub.spawner import LocalProcessSpawner
 from jupyterhub.utils import random_port
@@ -26,6 +28,7 @@ class CellSpawner(LocalProcessSpawner):
     """A server for each learner; what belongs to whom is told by `front_door.hub` in the settings."""
 
     settings = Dict(help="what front_door.hub has decided").tag(config=True)
+    turns: ClassVar[asyncio.Semaphore | None] = None  # for all learners together
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -52,7 +55,24 @@ class CellSpawner(LocalProcessSpawner):
         return private
 
     async def start(self) -> tuple[str, int]:
-        """Start the server and return where the hub reaches it."""
+        """Wait for a turn, start the server, and return where the hub reaches it once it answers.
+
+        JupyterHub's own limit would send whoever comes too early away, with an error and the advice to try again.
+        """
+        CellSpawner.turns = CellSpawner.turns or asyncio.Semaphore(self.settings["at_once"])
+        async with CellSpawner.turns:
+            where = await self._start()
+            deadline = time.monotonic() + self.http_timeout
+            while not await _answers(*where):
+                if await self.poll() is not None:
+                    raise RuntimeError(f"the server of {self.user.name} ended by itself")
+                if time.monotonic() > deadline:
+                    await self.stop(now=True)
+                    raise TimeoutError(f"the server of {self.user.name} did not answer in {self.http_timeout} s")
+                await asyncio.sleep(0.5)
+            return where
+
+    async def _start(self) -> tuple[str, int]:
         self.port = random_port()
         self.cmd = [self.settings["python"], str(HERE / "singleuser.py")]
         self.popen_kwargs = {"cwd": self._mine["home"]}
@@ -93,3 +113,17 @@ class CellSpawner(LocalProcessSpawner):
         if self._relay is not None:
             self._relay.stop()
             self._relay = None
+
+
+async def _answers(host: str, port: int) -> bool:
+    """Say whether a server answers; that somebody takes the connection is not enough, for a relay always does."""
+    try:
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(b"GET / HTTP/1.0\r\n\r\n")
+                return bool(await reader.read(1))
+            finally:
+                writer.close()
+    except OSError:  # a time-out is one
+        return False

@@ -471,7 +471,7 @@ def test_secrets_are_their_owners(hub: Hub) -> None:
     assert {home.stat().st_mode & 0o777 for home in (hub.state / "learners").iterdir()} == {0o700}
 
 
-def test_remove_leaves_no_user_and_no_password(hub: Hub) -> None:
+def test_remove_leaves_no_user_and_no_password(hub: Hub, victim: Learner) -> None:
     hub.stop()
     done = subprocess.run(hub.command("--remove"), capture_output=True, text=True, check=True)
     assert "4 system users" in done.stdout
