@@ -92,7 +92,7 @@ def run_tests(arguments: list[str], only: str | None = None, quick: bool = False
         else:
             more: Iterable[Stage | Result] = () if quick or only else [_HUB_LEFT_OUT]
             if everything:
-                more = chain([_hostile_stage(), _tfe_stage(), _hub_stage()], _on_other_pythons())
+                more = chain([_hostile_stage(), _tfe_stage(), _learner_stage(), _hub_stage()], _on_other_pythons())
             with contextlib.ExitStack() as beside:
                 for stage in chain(_quick() if quick else _stages(only), more):
                     if isinstance(stage, Result):
@@ -157,7 +157,7 @@ def _stages(only: str | None) -> Iterator[Stage | Result]:
         else:
             yield Stage("browser", (*(_PARALLEL if only else _BESIDE), *_files("browser")), beside=only is None)
     if only in (None, "unit"):
-        others = [f"--ignore-glob=*_{kind}.py" for kind in ("faults", "browser", "attacks_hub")]
+        others = [f"--ignore-glob=*_{kind}.py" for kind in ("faults", "browser", "attacks_hub", "learner_run")]
         yield Stage("unit", (*_PARALLEL, *others, f"--ignore={TESTS / 'notebooks'}", str(TESTS)))
     if only in (None, "faults"):
         yield Stage("faults", (*_WAITING, *_files("faults")))
@@ -193,6 +193,13 @@ def _hub_stage() -> Stage | Result:
         return replace(_HUB_LEFT_OUT, note=f"skipped: learners cannot be kept apart here, since {wrong}")
     hub.make()
     return Stage("the hub, attacked", (str(TESTS / "front_door" / "test_attacks_hub.py"),))
+
+
+def _learner_stage() -> Stage:
+    """Return the stage that runs each chapter of the learner edition up to its first exercise, outside the course."""
+    return Stage(
+        "the learner edition", (_WORKERS, "--dist=worksteal", str(TESTS / "front_door" / "test_every_learner_run.py"))
+    )
 
 
 def _tfe_stage() -> Stage:

@@ -72,7 +72,8 @@ def _pair(exercise: NotebookNode, solution: NotebookNode) -> Iterator[NotebookNo
     renamed = "" if found == asked else f"\n{asked} = {found}"
     source = f"{given}\n\n### BEGIN SOLUTION\n{solved}{renamed}\n### END SOLUTION"
     yield _cell(exercise, f"answer-{name}", source, solution=True)
-    check = f'reply = check("{name}", {asked})\nassert reply.right, reply.text\nreply'
+    # Printed, not shown: what a cell shows nbgrader takes for points.
+    check = f'reply = check("{name}", {asked})\nassert reply.right, reply.text\nprint(reply)'
     yield _cell(exercise, f"check-{name}", check, grade=True, points=1)
 
 

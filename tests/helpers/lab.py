@@ -110,13 +110,18 @@ stamp = {"key": recipe.key(), "python": python, "entries": []}
 
 
 def copy_course(target: Path) -> Path:
-    """Copy the repository's files to `target` and lend the copy the environment that runs the tests.
-
-    The copy's `.venv` is a folder of links with a stamp of its own, so that `kit.py` of the copy finds its set-up
-    done and writes everything (settings, workspaces, logs) below `target`. In the place of the link to this repository,
-    which makes its helpers importable, stands one to the copy.
-    """
+    """Copy the repository's files to `target` and lend the copy the environment that runs the tests."""
     shutil.copytree(REPO, target, ignore=shutil.ignore_patterns(*NOT_THE_COURSE), dirs_exist_ok=True)
+    return lend_environment(target)
+
+
+def lend_environment(target: Path) -> Path:
+    """Give a copy, or an edition for learners, the environment that runs the tests.
+
+    Its `.venv` is a folder of links with a stamp of its own, so that its `kit.py` finds its set-up done and writes
+    everything (settings, workspaces, logs) below `target`. In the place of the link to this repository, which makes
+    its helpers importable, stands one to the copy.
+    """
     ours, lent = Path(sys.prefix), target / ".venv"
     packages = Path(sysconfig.get_path("purelib")).relative_to(ours)
     (lent / packages).mkdir(parents=True)
