@@ -16,10 +16,12 @@ import logging
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -538,6 +540,13 @@ class _fresh_results:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
+def _end_with_the_parent(parent: int) -> None:
+    """Press Ctrl-C when the program that started us is gone: one that was killed could not."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="course", description="Execute notebooks or write the learner edition.")
@@ -550,6 +559,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # After Ctrl-C nbclient leaves tasks behind, and asyncio would print a traceback for each, about nothing of ours.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    threading.Thread(target=_end_with_the_parent, args=(os.getppid(),), daemon=True).start()
     try:
         if options.command == "run":
             return 1 if _run_all(options.notebooks) else 0
