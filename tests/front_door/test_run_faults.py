@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, kill -9 while notebooks run: what is done stays, the running one keeps its outputs, no kernel stays."""
+"""Ctrl-C, SIGTERM or kill -9 while notebooks run: what is done stays, the rest keeps its outputs, no kernel is left."""
 
 from __future__ import annotations
 
