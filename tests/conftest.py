@@ -11,7 +11,7 @@ import pytest
 if missing := [name for name in ("lazy_loader", "torch", "playwright") if importlib.util.find_spec(name) is None]:
     pytest.exit(f"This Python has no {missing[0]}: run 'python3 kit.py test', or the pytest of the kit's .venv.", 4)
 
-pytest_plugins = ["browser_fixtures"]
+pytest_plugins = ["browser_fixtures", "answers"]
 LONG = {  # files of few tests that take long
     "federated_learning/test_deployment_faults.py",
     "front_door/test_setup_faults.py",

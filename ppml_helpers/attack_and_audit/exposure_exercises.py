@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_number, close, right, wrong
 
@@ -136,6 +139,79 @@ def _judge_3(answer: object) -> Reply:
     return wrong("kept[name].found is a share for each patient: compare with 0.5, and count.")
 
 
+_PATIENTS = 200  # made-up patients of 06b.4
+
+
+def _bell(value: float, scores: Any, ddof: int = 1) -> float:
+    """Return the logarithm of the height of the bell of some scores, at a value."""
+    mean, spread = float(np.mean(scores)), float(np.std(scores, ddof=ddof))
+    return -((value - mean) ** 2) / (2 * spread**2) - math.log(spread * math.sqrt(2 * math.pi))
+
+
+def _pooled(value: float, seen: Any, unseen: Any, ddof: int) -> float:
+    """Return the log likelihood ratio with one spread for both bells."""
+    squares = sum(float(((scores - scores.mean()) ** 2).sum()) for scores in (seen, unseen))
+    variance = squares / (len(seen) + len(unseen) - 2 * ddof)
+    return ((value - unseen.mean()) ** 2 - (value - seen.mean()) ** 2) / (2 * variance)
+
+
+_RATIOS: tuple[tuple[str, Callable[..., float]], ...] = (
+    ("", lambda v, s, u: _bell(v, s) - _bell(v, u)),
+    ("", lambda v, s, u: _bell(v, s, 0) - _bell(v, u, 0)),
+    ("", lambda v, s, u: _pooled(v, s, u, 1)),
+    ("", lambda v, s, u: _pooled(v, s, u, 0)),
+    ("The sign is turned: it must be large where the score looks like those of models that saw the patient.",
+     lambda v, s, u: _bell(v, u) - _bell(v, s)),
+    ("That is the ratio itself. The task asks for its logarithm, a difference of two logarithms.",
+     lambda v, s, u: math.exp(_bell(v, s) - _bell(v, u))),
+    ("That asks only how the score looks among models that saw the patient. Compare with those that did not.",
+     lambda v, s, u: _bell(v, s)),
+    ("That is the offline attack: it asks only the models that never saw the patient. Here you have both.",
+     lambda v, s, u: _bell(v, u)),
+    ("That is the offline attack: it asks only the models that never saw the patient. Here you have both.",
+     lambda v, s, u: -_bell(v, u)),
+    ("That measures how far the score is from a middle, and ignores how wide the bells are.",
+     lambda v, s, u: v - (s.mean() + u.mean()) / 2),
+    ("That measures how far the score is from a middle, and ignores how wide the bells are.",
+     lambda v, s, u: v - u.mean()),
+    ("The bells got the variance where the standard deviation belongs: take the root.",
+     lambda v, s, u: _wide(v, s) - _wide(v, u)),
+)  # fmt: skip
+
+
+def _wide(value: float, scores: Any) -> float:
+    """Return the mistaken height whose spread is a variance."""
+    mean, spread = float(np.mean(scores)), float(np.var(scores, ddof=1))
+    return -((value - mean) ** 2) / (2 * spread**2) - math.log(spread * math.sqrt(2 * math.pi))
+
+
+def _judge_4(answer: object) -> Reply:
+    if not callable(answer):
+        raise NotAnAnswer("give the function itself, without calling it")
+    rng, cases = np.random.default_rng(6), []
+    for _ in range(_PATIENTS):
+        far, wide = rng.uniform(0.5, 3), rng.uniform(0.4, 2, 2)
+        seen, unseen = rng.normal(far, wide[0], 15), rng.normal(0, wide[1], 17)
+        cases.append((float(rng.normal(far / 2, 1)), seen, unseen))
+    given = np.array([as_number(answer(score, seen.copy(), unseen.copy())) for score, seen, unseen in cases])
+    for said, ratio in _RATIOS:
+        if np.allclose(given, [ratio(*case) for case in cases], rtol=1e-6, atol=1e-9):
+            return (
+                wrong(said)
+                if said
+                else right(
+                    "One number for one patient: above 0 the score looks like those of models that saw them. "
+                    "What it is worth, the false alarms say."
+                )
+            )
+    if np.ptp(given) == 0:
+        return wrong("The same number for everybody accuses all or nobody. Let it depend on the three arguments.")
+    return wrong(
+        "Fit a bell to each side: the mean and the standard deviation of its scores. Then take the logarithm of its "
+        "height at `score`, and subtract that of `unseen` from that of `seen`."
+    )
+
+
 EXERCISES = (
     Exercise(
         name="06b.1",
@@ -164,5 +240,14 @@ EXERCISES = (
             "(found > 0.5) is true or false for each of them; its sum() counts.",
         ),
         judge=_judge_3,
+    ),
+    Exercise(
+        name="06b.4",
+        expects="a function of a score and two arrays of scores that returns a number",
+        hints=(
+            "norm(mean, spread).logpdf(score) of scipy.stats is the logarithm of a bell's height.",
+            "One bell has seen.mean() and seen.std(ddof=1), the other the same of unseen. Subtract the second.",
+        ),
+        judge=_judge_4,
     ),
 )

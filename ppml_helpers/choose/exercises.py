@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from ppml_helpers import accounting
+from ppml_helpers import accounting, cohort
 from ppml_helpers.choose import making, own_table_exercises, scoreboard
 from ppml_helpers.choose.chooser import Setting, choose
 from ppml_helpers.choose.scoreboard import Row
-from ppml_helpers.exercises.frame import Exercise, Reply, as_choice, as_number, close, right, wrong
+from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_choice, as_number, close, right, wrong
 from ppml_helpers.words import percent
 
 TITLE = {"11": "Choose", "11b": "Your own table"}
@@ -105,6 +105,35 @@ def _judge_4(answer: object) -> Reply:
     return wrong(f"The field is right; its value is another: print the row's `{field}`.")
 
 
+NEEDED = ("dzgroup", "scoma", "age", "hday")
+"""The answer to 11.5: the columns that reach 0.80 in the chapter's table, from the top (a test compares)."""
+
+_NEXT = ("meanbp", "bili", "crea")
+
+
+def _judge_5(answer: object) -> Reply:
+    if isinstance(answer, str) or not isinstance(answer, Iterable):
+        raise NotAnAnswer("put the names of the columns into square brackets")
+    names = [str(name).strip() for name in answer]
+    if any(name.startswith("and ") for name in names):
+        return wrong("A column is called 'scoma', not 'and scoma': take the word off.")
+    if odd := [name for name in names if name not in cohort.SUPPORT2.columns]:
+        return wrong(f"{odd[0][:40]!r} is none of the 26 columns.")
+    given = set(names)
+    if given == set(NEEDED):
+        return right(
+            "Four columns reach 0.80 and all 26 reach 0.81. Under `minimisation` you can write so, with the figure: "
+            "each of the other 22 has to be justified by something else."
+        )
+    if len(given) == len(cohort.SUPPORT2.columns):
+        return wrong("All 26 reach 0.81. The law asks for what is necessary: begin at the top of the table.")
+    if given in ({*NEEDED, *_NEXT[:more]} for more in (1, 2, 3)):
+        return wrong("That reaches 0.80, and fewer columns do too: look for the first row with 0.80.")
+    if given in (set(NEEDED[:few]) for few in (1, 2, 3)):
+        return wrong(f"The first {len(given)} reach less than 0.80: go on to the next row.")
+    return wrong("The table adds one column after the other, so its figures are for the columns from the top.")
+
+
 _OWN: tuple[tuple[str, str, tuple[str, ...], Callable[[object], Reply]], ...] = (
     (
         "11.1",
@@ -135,6 +164,15 @@ _OWN: tuple[tuple[str, str, tuple[str, ...], Callable[[object], Reply]], ...] = 
         "a pair: the name of a field, and its value",
         ("An attack on a model asks who trained it. What leaves here?", "The register is asked in one field."),
         _judge_4,
+    ),
+    (
+        "11.5",
+        "a list of columns, such as ['age', 'crea']",
+        (
+            "`needed.tables[0][1]` is the table: a row a column, and the AUC of all columns down to it.",
+            "Find the first row with 0.80, and name the columns down to it.",
+        ),
+        _judge_5,
     ),
 )
 

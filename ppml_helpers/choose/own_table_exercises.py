@@ -90,6 +90,45 @@ def _judge_3(answer: object) -> Reply:
     return wrong("Look at `high` of the column `age` in `proposal.columns`.")
 
 
+_OFFERED = (0.1, 0.3, 1.0, 3.0, 10.0)  # the epsilons of 11b.4
+_SERVES = 0.65  # the mean test AUC that 11b.4 asks for
+
+
+@cache
+def _useful() -> dict[float, float]:
+    """Train on the bundled table as the chapter's explorer does; return each epsilon's mean test AUC."""
+    import numpy as np
+
+    from ppml_helpers.private_training.curve import Bench, Judge
+    from ppml_helpers.private_training.engine import RECIPES, no_progress
+
+    split, model = cohort.checked_split(bundled().split(seed=0)), "logistic regression"
+    bench = Bench(split, len(split.y_train), model, RECIPES[model], 1e-5)
+    auc = Judge("AUC", split.y_test.to_numpy(), np.ones(len(split.y_test), bool))
+    trained = bench.logits(_OFFERED, bench.seeds, no_progress)
+    return {epsilon: float(auc(logits).mean()) for epsilon, logits in trained.items()}
+
+
+def _judge_4(answer: object) -> Reply:
+    value = as_number(answer)
+    if close(value, _SERVES, 1e-6):
+        return wrong("That is the AUC that is asked for. Which epsilon gives it?")
+    epsilon = next((offered for offered in _OFFERED if close(value, offered, 1e-6)), None)
+    if epsilon is None:
+        return wrong(f"Choose one of {', '.join(f'{offered:g}' for offered in _OFFERED)}.")
+    useful = _useful()
+    smallest = min(offered for offered, auc in useful.items() if auc >= _SERVES)
+    if epsilon < smallest:
+        return wrong(f"At epsilon {epsilon:g} the five trainings have a mean AUC of {useful[epsilon]:.2f}: too little.")
+    if epsilon > smallest:
+        return wrong(f"Epsilon {epsilon:g} gives {useful[epsilon]:.2f}, and a smaller one on the list is enough, too.")
+    before = _OFFERED[_OFFERED.index(epsilon) - 1]
+    return right(
+        f"Epsilon {epsilon:g} gives {useful[epsilon]:.2f}, and epsilon {before:g} only {useful[before]:.2f}. You "
+        "looked at five epsilons on these people to find it: publish one model, and not the search."
+    )
+
+
 EXERCISES = (
     Exercise(
         name="11b.1",
@@ -117,5 +156,14 @@ EXERCISES = (
             "`proposal.columns['age']` shows what the proposal would use.",
         ),
         judge=_judge_3,
+    ),
+    Exercise(
+        name="11b.4",
+        expects="one of the epsilons 0.1, 0.3, 1, 3, 10",
+        hints=(
+            "EpsilonExplorer(bundled.split(seed=0)).set(epsilon=1.0).result.present holds the five AUCs.",
+            "Loop over the list and keep the epsilons whose mean is at least 0.65.",
+        ),
+        judge=_judge_4,
     ),
 )

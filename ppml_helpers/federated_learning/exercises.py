@@ -16,6 +16,7 @@ TITLE = {"07": "Federated learning", "07b": network_exercises.TITLE}
 _PATIENTS, _WEIGHTS = (100, 300, 600), (0.8, 0.2, -0.1)  # of 07.1
 
 _NOISE, _RATE, _STEPS, _ROUNDS, _HOSPITALS = 2.0, 0.1, 20, 15, 10  # of 07.2
+_BY_RDP = 6.68  # what Opacus' and dp-accounting's RDP accountants say there: a looser bound that holds, too
 
 MEASURES = ("tls", "masks", "noise in the hospital", "noise at the server", "median")
 """What 07.3 offers."""
@@ -48,12 +49,12 @@ def _judge_2(answer: object) -> Reply:
 
     value, steps = as_number(answer), _STEPS * _ROUNDS
     truth, one = epsilon(_NOISE, _RATE, 2 * steps), epsilon(_NOISE, _RATE, steps)
-    if truth * 0.999 <= value <= truth * 1.01:
+    if truth * 0.999 <= value <= truth * 1.005:  # Opacus' PRV accountant says 6.17
         return right(
             f"Epsilon {truth:.2f}: two hospitals, 300 noisy steps in each. Somebody who lay in one of them has spent "
             f"{one:.2f}, and no ledger of a single hospital shows the difference."
         )
-    if truth < value <= 1.1 * truth:  # Opacus' RDP accountant says 6.68
+    if close(value, _BY_RDP, 0.006):
         return right(
             f"Epsilon {value:.2f} is a bound that holds; the tightest is {truth:.2f}. Two hospitals, 300 noisy steps "
             f"in each: somebody who lay in one of them has spent {one:.2f}."

@@ -19,6 +19,7 @@ TITLE = "Private training"
 _OFFERED = (0.1, 0.3, 1.0, 3.0, 10.0)  # the epsilons of 05.4
 _MOST = 0.50  # the test log loss that 05.4 allows
 _PATIENTS = 1000
+_BY_RDP = {"05.2": 2.65, "05.3": 2.803}  # what Opacus' looser accountant says: bounds that hold, too
 
 
 def _judge_1(answer: object) -> Reply:
@@ -55,7 +56,7 @@ def _judge_2(answer: object) -> Reply:
     truth = accounting.epsilon(sigma, 1.0, 500)
     if close(value, truth, 0.03):
         return right(f"Epsilon {truth:.2f}: more than one year's promise, less than five times as much.")
-    if truth < value <= 1.12 * truth:  # Opacus' rdp says 2.65
+    if close(value, _BY_RDP["05.2"], 0.006):
         return right(f"Epsilon {value:.2f} is a valid bound, if a loose one; exact accounting gives {truth:.2f}.")
     if close(value, 5.0, 0.01):
         return wrong(
@@ -85,10 +86,10 @@ def _judge_3(answer: object) -> Reply:
 
     value = as_number(answer)
     truth = accounting.noise_multiplier(2.0, 0.05, 600)
-    if truth * 0.998 <= value <= truth * 1.02:
+    if truth * 0.998 <= value <= truth * 1.006:  # Opacus' prv says 2.617
         return right(f"A noise multiplier of {truth:.2f}: 30 epochs of 20 batches are 600 steps at q = 0.05.")
-    if truth * 1.02 < value <= truth * 1.1:
-        return right(f"That keeps the promise with a little noise to spare; {truth:.2f} is enough.")
+    if close(value, _BY_RDP["05.3"], 0.006):
+        return right(f"That is what Opacus' rdp asks for, with noise to spare; by its prv {truth:.2f} is enough.")
     if value in (30, 600):
         return wrong(f"{value:g} counts epochs or steps. How much noise do 600 steps need, for epsilon 2?")
     if close(value, accounting.noise_multiplier(2.0, 0.05, 30), 0.02):

@@ -7,7 +7,7 @@ from functools import cache
 
 import pandas as pd
 
-from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_number, close, right, wrong
+from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_choice, as_number, close, right, wrong
 
 TITLE = "Keys and erasure"
 
@@ -174,6 +174,35 @@ def _judge_4(answer: object) -> Reply:
     return wrong("In how many masked notes does the patient's own surname, the last word of `name`, still stand?")
 
 
+# 02b.5 --------------------------------------------------------------------------------------------------------------
+
+WAYS = ("vault", "HMAC")
+_SERVES = {  # what each wish of 02b.5 needs, and what is said to the other
+    "agree": (
+        "HMAC",
+        "Two vaults draw other tokens for one person. Two sites with one key compute the same.",
+    ),
+    "strike out": ("vault", "An HMAC strikes nobody out: whoever has the key computes the pseudonym anew."),
+    "stolen key": ("vault", "With the key of an HMAC all identifiers are tried, as in chapter 02. No file is needed."),
+    "no file": ("HMAC", "A vault is a file, and who loses it loses every way back. An HMAC needs a key and no file."),
+    "reasons": ("vault", "Nobody sees when somebody computes an HMAC. A vault can ask for a reason, and keep a log."),
+}
+
+
+def _judge_5(answer: object) -> Reply:
+    if not isinstance(answer, Mapping) or set(answer) != set(_SERVES):
+        raise NotAnAnswer(f"its keys are {', '.join(map(repr, _SERVES))}")
+    chosen = {wish: as_choice(answer[wish], tuple(way.lower() for way in WAYS)) for wish in _SERVES}
+    missed = [wish for wish, (serves, _) in _SERVES.items() if chosen[wish] != serves.lower()]
+    if not missed:
+        return right(
+            "A vault is a lock with somebody beside it; an HMAC is a rule that its key holders follow alone. Both keep "
+            "the way back, so both leave personal data."
+        )
+    more = f" And {len(missed) - 1} more to think over." if missed[1:] else ""
+    return wrong(f"{missed[0]!r}: {_SERVES[missed[0]][1]}{more}")
+
+
 EXERCISES = (
     Exercise(
         name="02b.1",
@@ -212,5 +241,14 @@ EXERCISES = (
             "Compare both in small letters: text.lower().",
         ),
         judge=_judge_4,
+    ),
+    Exercise(
+        name="02b.5",
+        expects="a dict that gives each of the five wishes 'vault' or 'HMAC'",
+        hints=(
+            "A vault is a file under a key. An HMAC is computed from a key and the identifier, by whoever has the key.",
+            "Ask of each wish: is there a file in which somebody could look, strike out, or write down?",
+        ),
+        judge=_judge_5,
     ),
 )

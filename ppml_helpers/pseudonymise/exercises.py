@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 
 from ppml_helpers.exercises.frame import Exercise, NotAnAnswer, Reply, as_number, close, right, wrong
 from ppml_helpers.pseudonymise import erasure_exercises, minimise
+from ppml_helpers.words import percent
 
 TITLE = {"02": "Minimise and pseudonymise", "02b": erasure_exercises.TITLE}
 
@@ -29,7 +31,7 @@ _SPACE, _RATE = 26**2 * 10**6, 2e6  # of 02.1
 
 def _judge_1(answer: object) -> Reply:
     value = as_number(answer)
-    if close(value, _SPACE / _RATE, 1):
+    if close(value, _SPACE / _RATE, 0.5):
         return right(
             "676 million record numbers, 338 seconds: under six minutes on one ordinary core. "
             "Letters in front make an identifier look long, not hard to guess."
@@ -307,6 +309,9 @@ def _as_texts(answer: object) -> list[str]:
     for text in (given := list(answer)):  # type: ignore[call-overload]
         if not isinstance(text, str):
             raise NotAnAnswer(f"it holds {str(text)[:40]!r}, of type {type(text).__name__}: write it as text")
+    if len(given) > len(set(given)):
+        twice = next(text for text in given if given.count(text) > 1)
+        raise NotAnAnswer(f"it holds {twice[:40]!r} more than once")
     return given
 
 
@@ -377,6 +382,50 @@ def _judge_4(answer: object) -> Reply:
     )
 
 
+# 02.5 ---------------------------------------------------------------------------------------------------------------
+
+_ON = ("age", "sex", "postcode")
+
+
+@cache
+def _named() -> dict[str, float]:
+    """Return the share of patients whom the register names rightly without each column, and with all ("none")."""
+    from ppml_helpers import cohort
+    from ppml_helpers.people import identities, linkage
+
+    people = identities.identities(cohort.load_patients(), seed=0)
+    extract = identities.deidentified(cohort.load_patients(), people)
+    register, truth = identities.register(people, size=100_000, seed=0)
+    kept = {left_out: [column for column in _ON if column != left_out] for left_out in (*_ON, "none")}
+    return {left_out: linkage.link(extract, register, on=on).score(truth).right for left_out, on in kept.items()}
+
+
+def _judge_5(answer: object) -> Reply:
+    if not isinstance(answer, Mapping) or set(answer) != set(_ON):
+        raise NotAnAnswer(f"its keys are {', '.join(map(repr, _ON))}")
+    given = {name: as_number(getattr(answer[name], "right", answer[name])) for name in _ON}
+    truth = _named()
+    off = [name for name in _ON if not close(given[name], truth[name], 0.0011)]
+    if not off:
+        said = ", ".join(f"{percent(truth[name], 1)} without {name}" for name in _ON)
+        return right(
+            f"{said}, and {percent(truth['none'], 1)} with all three, under a pseudonym that nobody opens. Age "
+            "and postcode name people together: leave out the one that serves the task least."
+        )
+    if max(given.values()) > 1:
+        return wrong("Give shares from 0 to 1, as the score's `right` is: no counts, and nothing in percent.")
+    first = off[0]
+    if all(close(given[name], truth["none"], 0.0011) for name in off):
+        return wrong(f"That is the linkage by all three columns. Leave {first} out of `on`, and keep the other two.")
+    if close(given[first], 1 - truth[first], 0.0011):
+        return wrong("Those are the patients who are not named rightly. Give the share who are.")
+    if given[first] < 0.0011:
+        return wrong(f"Somebody is named without {first}: link by the two other columns, both of them.")
+    if any(close(given[first], truth[name], 0.0011) for name in _ON if name != first):
+        return wrong(f"Under {first!r} stands what is named without another column. The key is what is left out.")
+    return wrong(f"Without {first} it is another share: linkage.link(extract, register, on=...).score(truth).right.")
+
+
 EXERCISES = (
     Exercise(
         name="02.1",
@@ -418,6 +467,15 @@ EXERCISES = (
             "dictionary_attack does it, with a hasher of your own that puts the salt in front.",
         ),
         judge=_judge_4,
+    ),
+    Exercise(
+        name="02.5",
+        expects="a dict of three shares, by the column that is left out",
+        hints=(
+            "The chapter links by age, sex and postcode. Give `on` two of them.",
+            "linkage.link(extract, register, on=['age', 'sex']).score(truth).right is the share without the postcode.",
+        ),
+        judge=_judge_5,
     ),
     *erasure_exercises.EXERCISES,
 )

@@ -67,7 +67,11 @@ def _judge_2(answer: object) -> Reply:
 def _names(answer: object) -> set[str]:
     if isinstance(answer, str) or not isinstance(answer, Iterable):
         raise NotAnAnswer(f"this is of type {type(answer).__name__}: put the names in square brackets")
-    names = {str(name) for name in answer}
+    listed = [str(name) for name in answer]
+    names = set(listed)
+    if len(listed) > len(names):
+        twice = next(name for name in listed if listed.count(name) > 1)
+        raise NotAnAnswer(f"{twice[:40]!r} stands in it more than once")
     unknown = sorted(names - {*_KNOWN, *_TOO_LATE})
     if unknown:
         raise NotAnAnswer(f"{unknown[0][:40]!r} is not among the six")

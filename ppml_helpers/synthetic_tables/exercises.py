@@ -91,7 +91,10 @@ def _judge_3(answer: object) -> Reply:
     if isinstance(exact, Reply):
         return exact
     if exact < _GAMES:
-        return wrong(f"It found {exact} of {_GAMES} patients: where does the count exceed that of the others?")
+        return wrong(
+            f"It found {exact} of {_GAMES} patients: where does the count exceed that of the others? (Some are the "
+            "only ones of their diagnosis: then it is missing among the others.)"
+        )
     guessed = _GAMES * cohort.load_patients().dzgroup.value_counts(normalize=True).max()
     return right(
         f"It found all {_GAMES} patients in exact counts. In counts with the noise of epsilon 1 it found {noisy}; "
@@ -103,11 +106,14 @@ def _games(attack: Any, noise: bool) -> int | Reply:
     """Play against tables of 300 patients of whom one is unknown; return how often the attack was right."""
     rng, found = np.random.default_rng(7), 0
     diagnoses = cohort.load_patients().dzgroup
-    for _ in range(_GAMES):
+    for game in range(_GAMES):
         drawn = diagnoses.sample(300, random_state=int(rng.integers(2**31))).reset_index(drop=True)
+        if game % 3 == 2 and not noise:  # the unknown one is the only one of that diagnosis
+            rare = cohort.DIAGNOSES[int(rng.integers(len(cohort.DIAGNOSES)))]
+            drawn = pd.concat([drawn[drawn != rare], pd.Series([rare])], ignore_index=True)
         counts = drawn.value_counts().reindex(cohort.DIAGNOSES, fill_value=0)
         counts = counts + discrete_gaussian(math.sqrt(1 / (2 * rho_of(1.0))), len(counts), rng) * noise
-        unknown = int(rng.integers(len(drawn)))
+        unknown = int(rng.integers(len(drawn))) if game % 3 < 2 or noise else len(drawn) - 1
         try:
             guess = attack(counts.copy(), pd.DataFrame({"dzgroup": drawn.drop(unknown)}))
         except Exception as error:  # whatever a learner's function does is an answer

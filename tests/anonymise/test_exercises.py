@@ -179,7 +179,7 @@ def test_03_5_a_page_that_answers_and_pages_that_do_not(filled: Checklist) -> No
     def says(**measured: Any) -> Checklist:
         return dataclasses.replace(filled, measured={**filled.measured, **measured})
 
-    assert reply("03.5", filled) == ""
+    assert reply("03.5", filled) == reply("03.5", filled.answer(decision="release", name="Ada")) == ""
     for answer, words in (
         (dict(filled.answers), "Write `filled = page.answer("),
         (dataclasses.replace(filled, answers={"name": "Ada"}), "11 of 12 answers are missing: purpose"),

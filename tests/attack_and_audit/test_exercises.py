@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from answers import reply
+from scipy.stats import norm
 
 from ppml_helpers import accounting, cohort, course, membership
 from ppml_helpers.attack_and_audit import attribute_inference, audit, exposure_exercises, gallery, shadow, study
@@ -226,6 +227,45 @@ def farthest(rows: tuple[float, ...] = (1.0, 30.0), labels: tuple[int, ...] = (0
 )
 def test_06_4_tries_the_test_on_sound_and_broken_trainings(answer: object, words: str) -> None:
     said = reply("06.4", answer)
+    assert words in said
+    assert words or said == ""
+
+
+def by_scipy(score: float, seen: np.ndarray, unseen: np.ndarray) -> float:
+    bells = [norm(side.mean(), side.std(ddof=1)) for side in (seen, unseen)]
+    return bells[0].logpdf(score) - bells[1].logpdf(score)
+
+
+def by_formula(score: float, seen: np.ndarray, unseen: np.ndarray) -> float:
+    far = [(score - side.mean()) ** 2 / side.var() for side in (seen, unseen)]
+    return (far[1] - far[0]) / 2 + np.log(unseen.std() / seen.std())
+
+
+def one_spread(score: float, seen: np.ndarray, unseen: np.ndarray) -> float:
+    spread = np.sqrt((seen.var() * len(seen) + unseen.var() * len(unseen)) / (len(seen) + len(unseen) - 2))
+    return norm(seen.mean(), spread).logpdf(score) - norm(unseen.mean(), spread).logpdf(score)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (by_scipy, ""),
+        (by_formula, ""),
+        (one_spread, ""),
+        (lambda v, s, u: by_scipy(v, u, s), "The sign is turned"),
+        (lambda v, s, u: np.exp(by_scipy(v, s, u)), "asks for its logarithm"),
+        (lambda v, s, u: norm(s.mean(), s.std(ddof=1)).logpdf(v), "Compare with those that did not"),
+        (lambda v, s, u: -norm(u.mean(), u.std(ddof=1)).logpdf(v), "the offline attack"),
+        (lambda v, s, u: v - (s.mean() + u.mean()) / 2, "how wide the bells are"),
+        (lambda v, s, u: norm(s.mean(), s.var(ddof=1)).logpdf(v) - norm(u.mean(), u.var(ddof=1)).logpdf(v), "the root"),
+        (lambda v, s, u: 1.0, "accuses all or nobody"),
+        (lambda v, s, u: norm(s.mean()).logpdf(v) - norm(u.mean()).logpdf(v), "Fit a bell to each side"),
+        (lambda v, s, u: s, "this holds 15 values"),
+        (0.5, "the function itself"),
+    ],
+)
+def test_06b_4_takes_a_ratio_by_any_writing_and_names_other_things(answer: object, words: str) -> None:
+    said = reply("06b.4", answer)
     assert words in said
     assert words or said == ""
 

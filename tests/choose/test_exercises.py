@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from answers import reply
+from answers import cells, reply
 
-from ppml_helpers import accounting
+from ppml_helpers import accounting, cohort
 from ppml_helpers.choose import exercises, making, scoreboard
 from ppml_helpers.choose.chooser import choose
 
@@ -34,6 +34,8 @@ def years(limit: float = 3.0) -> int:
         ("11.4", ("reidentified", NAMED)),
         ("11.4", ["reidentified", round(NAMED, 2)]),
         ("11.4", ("read", 1)),
+        ("11.5", list(exercises.NEEDED)),
+        ("11.5", {"hday", "age", "scoma", "dzgroup"}),
     ],
 )
 def test_right_answers(name: str, answer: object) -> None:
@@ -64,6 +66,14 @@ def test_right_answers(name: str, answer: object) -> None:
         ("11.4", ("reidentified", 100 * NAMED), "the percentage"),
         ("11.4", ("reidentified", 0.5), "its value is another"),
         ("11.4", "reidentified", "Give a pair"),
+        ("11.5", exercises.NEEDED[:3], "The first 3 reach less"),
+        ("11.5", (*exercises.NEEDED, "meanbp"), "fewer columns do too"),
+        ("11.5", cohort.SUPPORT2.columns, "what is necessary"),
+        ("11.5", ("dzgroup", "and scoma", "and age", "and hday"), "take the word off"),
+        ("11.5", ("dzgroup", "scoma", "age", "crea"), "from the top"),
+        ("11.5", ("hospdead",), "none of the 26"),
+        ("11.5", "dzgroup", "square brackets"),
+        ("11.5", 4, "square brackets"),
     ],
 )
 def test_wrong_answers_get_their_own_sentence(name: str, answer: object, words: str) -> None:
@@ -73,3 +83,11 @@ def test_wrong_answers_get_their_own_sentence(name: str, answer: object, words: 
 def test_the_third_leaves_a_choice_between_three() -> None:
     left = [row.technique for row in choose(list(ROWS.values()), exercises.WISH).left]
     assert left == ["federated + masks", "federated + noise", "federated + masks + noise"]
+
+
+def test_the_fifth_is_what_the_chapters_table_shows() -> None:
+    [shown] = [output.data["text/plain"] for output in cells("11_choose")["review-columns"].outputs if "data" in output]
+    rows = [line.split() for line in shown.splitlines()[2:]]
+    enough = next(place for place, row in enumerate(rows) if float(row[-1]) >= 0.80)
+    assert tuple(row[-2] for row in rows[: enough + 1]) == exercises.NEEDED
+    assert tuple(row[-2] for row in rows[enough + 1 : -1]) == exercises._NEXT

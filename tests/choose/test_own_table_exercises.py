@@ -29,6 +29,8 @@ RIGHT = [
     ("11b.3", lambda: 70),
     ("11b.3", lambda: np.float64(70)),
     ("11b.3", lambda: bundled().proposal.columns["age"].high),
+    ("11b.4", lambda: 1),
+    ("11b.4", lambda: np.float32(1.0)),
 ]
 WRONG = [
     ("11b.1", lambda: (sizes(TRIO) == 1).sum() / 2139, "a share"),
@@ -51,6 +53,12 @@ WRONG = [
     ("11b.3", lambda: 35.2, "the mean"),
     ("11b.3", lambda: 2139, "how many people"),
     ("11b.3", lambda: 71, "Look at `high`"),
+    ("11b.4", lambda: 0.1, "a mean AUC of 0.55: too little"),
+    ("11b.4", lambda: 0.3, "a mean AUC of 0.60: too little"),
+    ("11b.4", lambda: 3, "gives 0.68, and a smaller one"),
+    ("11b.4", lambda: 10.0, "gives 0.68, and a smaller one"),
+    ("11b.4", lambda: 0.65, "Which epsilon gives it?"),
+    ("11b.4", lambda: 2, "Choose one of"),
 ]
 
 
@@ -66,6 +74,6 @@ def test_wrong_answers_are_told_what_is_wrong(name: str, answer: Callable[[], ob
 
 def test_the_tasks_are_asked_and_solved_in_the_chapter() -> None:
     there = cells("11b_your_own_table")
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         assert f'check("11b.{number}", ' in there[f"solution-{number}"].source
         assert f"**11b.{number} " in there[f"exercise-{number}-task"].source

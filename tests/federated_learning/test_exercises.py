@@ -95,6 +95,7 @@ WRONG = [
     ("07.2", epsilon(300, 0.2), "not twice the chance"),
     ("07.2", 0, "above 0"),
     ("07.2", 600, "how many steps"),
+    ("07.2", epsilon(630), "That bound holds, but it is loose"),  # 21 steps a round
     ("07.2", 15.0, "That bound holds, but it is loose: 2.4 times"),
     ("07.3", "masks", "its keys are 'line', 'server'"),
     ("07.3", {"line": "tls"}, "its keys are 'line', 'server'"),

@@ -60,6 +60,14 @@ def longer(knock: Callable[[str], int], known: str = "") -> str:
     return longer(knock, known + max(HEX, key=lambda one: knock(known + one)))
 
 
+def in_order(knock: Callable[[str], int]) -> str:
+    known = ""
+    for length in range(16):
+        [right] = [one for one in HEX if knock(known + one) > length]
+        known += right
+    return known
+
+
 def wasteful(knock: Callable[[str], int]) -> str:
     known = ""
     for length in range(16):
@@ -69,6 +77,7 @@ def wasteful(knock: Callable[[str], int]) -> str:
 
 ANSWERS = [
     (longer, ""),
+    (in_order, ""),
     (lambda knock: longer(knock)[:15], "It stops after 15 characters"),
     (lambda knock: None, "returns nothing"),
     (lambda knock: int(longer(knock), 16), "returned a int"),

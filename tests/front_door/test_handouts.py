@@ -25,9 +25,9 @@ def test_each_objective_is_met_where_the_chapter_says_and_its_exercises_are_ther
     found = handouts.objectives(path)
     assert len(found) >= 3
     for one in found:
-        assert one.sections or one.exercises, one.promise
+        assert one.exercises, f"No exercise asks for this: {one.promise}"
         assert set(one.exercises) <= asked
-    assert len({name for one in found for name in one.exercises}) >= 1
+    assert len(asked) <= 5
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

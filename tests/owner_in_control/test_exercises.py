@@ -80,7 +80,9 @@ RITAS, EVES = rule("results/rita/**", RITA), rule("results/eve/**", EVE)
 
 
 RIGHT = [
+    ("10.1", 0.75),
     ("10.1", np.float32(0.75)),
+    ("10.2", {"A": "logs", "B": "stray_files", "C": "nothing"}),
     ("10.2", {"C": "nothing", "A": "Logs", "B": " stray_files "}),
     ("10.3", GOOD),
     ("10.3", OPENDP),

@@ -37,7 +37,7 @@ RIGHT = {
         np.array([accounting.compose([(one_year(), 1.0, 100)] * 5)]),
         2.65,  # a valid bound: Opacus' rdp
     ),
-    "05.3": (accounting.noise_multiplier(2.0, 0.05, 600), 2.61, 2.65, 2.8),  # also with noise to spare
+    "05.3": (accounting.noise_multiplier(2.0, 0.05, 600), 2.61, 2.617, 2.8),  # Opacus' prv and rdp
     "05.4": (3, np.int64(3)),
     "05.5": (
         lambda a, b: games().combined(a, b),
@@ -64,6 +64,7 @@ WRONG = [
     ("05.2", 1, "per patient, not per model"),
     ("05.2", math.sqrt(5), "epsilon is not the noise"),
     ("05.2", 4.0, "loose"),
+    ("05.2", accounting.epsilon(one_year(), 1.0, 600), "loose"),  # six years
     ("05.2", 19.3, "above 5"),
     ("05.2", one_year(), "noise multiplier of one year"),
     ("05.2", 0.2, "one year's training first"),
@@ -73,7 +74,9 @@ WRONG = [
     ("05.3", 600, "epochs or steps"),
     ("05.3", 2.0, "above 2"),
     ("05.3", 4.0, "more than it must"),
+    ("05.3", accounting.noise_multiplier(2.0, 0.05, 620), "more than it must"),  # 31 epochs
     ("05.4", 0.1, "log loss of 5.90"),
+    ("05.4", 0.3, "log loss of 1.50"),
     ("05.4", 1, "ranks well (AUC 0.76), but"),
     ("05.4", 10.0, "smaller one"),
     ("05.4", 2.0, "Choose one of"),

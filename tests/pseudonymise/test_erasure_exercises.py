@@ -12,6 +12,9 @@ from ppml_helpers.people import free_text
 GROUPS = {"names": ["name", "phone"], "labs": ["crea", "sod"], "groups": ["race", "sex"]}
 
 
+WAYS = {"agree": "HMAC", "strike out": "vault", "stolen key": "vault", "no file": "HMAC", "reasons": "vault"}
+
+
 def number_due(people: pd.DataFrame, today: str, years: int = 5) -> int:
     return int((people["admission_date"] + pd.DateOffset(years=years) <= pd.Timestamp(today)).sum())
 
@@ -23,6 +26,8 @@ def number_due(people: pd.DataFrame, today: str, years: int = 5) -> int:
         ("02b.2", {**GROUPS, "footer": []}),
         ("02b.2", {"names": ("phone", "name"), "labs": pd.Index(["sod", "crea"]), "groups": {"sex", "race"}}),
         *(("02b.3", answer) for answer in (30, np.int64(30), 31)),
+        ("02b.5", WAYS),
+        ("02b.5", {wish: f" {way.lower()} " for wish, way in reversed(WAYS.items())}),
     ],
 )
 def test_right_answers_in_many_forms(name: str, answer: object) -> None:
@@ -49,7 +54,7 @@ def test_02b_4_counts_surnames_in_any_writing(people: pd.DataFrame) -> None:
     masked = people["note"].map(free_text.mask)
     pairs = list(zip(people["name"], masked, people["note"], strict=True))
     right = sum(name.split()[-1].lower() in text.lower() for name, text, _ in pairs)
-    assert reply("02b.4", right) == ""
+    assert reply("02b.4", right) == reply("02b.4", np.float64(right)) == ""
     for answer, words in (
         (sum(name.split()[-1].lower() in note.lower() for name, _, note in pairs), "before masking"),
         (sum(name in text for name, text, _ in pairs), "whole names"),
@@ -77,6 +82,14 @@ def test_02b_4_counts_surnames_in_any_writing(people: pd.DataFrame) -> None:
         ("02b.3", 395, "at the same time"),
         ("02b.3", 335, "Nothing has to be subtracted"),
         ("02b.3", 7, "Until when is there a copy of both"),
+        ("02b.5", "vault", "its keys are 'agree', 'strike out'"),
+        ("02b.5", WAYS | {"agree": "a hash"}, "the choices are 'vault', 'hmac'"),
+        ("02b.5", WAYS | {"agree": "vault"}, "other tokens for one person"),
+        ("02b.5", WAYS | {"strike out": "HMAC"}, "strikes nobody out"),
+        ("02b.5", WAYS | {"stolen key": "HMAC"}, "all identifiers are tried"),
+        ("02b.5", WAYS | {"no file": "vault"}, "who loses it loses"),
+        ("02b.5", dict.fromkeys(WAYS, "HMAC"), "And 2 more"),
+        ("02b.5", WAYS | {"reasons": "HMAC"}, "keep a log"),
     ],
 )
 def test_a_wrong_answer_gets_its_own_sentence(name: str, answer: object, words: str) -> None:

@@ -70,7 +70,7 @@ def only_32_bytes(key: bytes, domain: str, identifier: str) -> str:
 
 
 RIGHT = [
-    *(("02.1", answer) for answer in (338, 26 * 26 * 10**6 / 2e6, np.float64(338.2), [338])),
+    *(("02.1", answer) for answer in (338, 26 * 26 * 10**6 / 2e6, np.float64(337.9), [338])),
     ("02.2", length_first),
     ("02.2", as_json),
     ("02.2", lambda k, d, i: mac(k, len(d.encode()).to_bytes(4, "big") + d.encode() + i.encode())),
@@ -89,7 +89,7 @@ RIGHT = [
     ("02.2", only_32_bytes),
     ("02.3", ("hday", "num.co", "dzgroup", "scoma", "meanbp")),
     ("02.3", {"dzgroup", "hrt"}),
-    ("02.3", np.array(["dzgroup", "dzgroup", "scoma"])),
+    ("02.3", np.array(["dzgroup", "scoma"])),
     *(("02.4", form(list(chapter_02.RECORD_NUMBERS))) for form in (list, set, pd.Series)),
 ]
 
@@ -190,6 +190,7 @@ WRONG = [
     ("02.1", 325, "AA is a pair"),
     ("02.1", 338e6, "it is two million"),
     ("02.1", 5000, "a choice for each of eight places"),
+    ("02.1", 339, "a choice for each of eight places"),
     ("02.2", PLAIN, "this is a plain hash"),
     ("02.2", lambda k, d, i: mac(FIXED, d + i), "Another key gives the same pseudonym"),
     ("02.2", lambda k, d, i: mac(k, i), "The domain is not in it"),
@@ -220,12 +221,14 @@ WRONG = [
     ("02.3", ["hospdead"], "what is to be predicted"),
     ("02.3", ["dzgroup: Coma"], "none of the 26 columns"),
     ("02.3", [3], "write it as text"),
+    ("02.3", ["dzgroup", "scoma", "dzgroup"], "'dzgroup' more than once"),
     ("02.4", [], "Nobody was found"),
     ("02.4", chapter_02.leaked(), "Those are the pseudonyms"),
     ("02.4", ["qa-1993:" + number for number in chapter_02.RECORD_NUMBERS], "the salt still in front"),
     ("02.4", list(chapter_02.RECORD_NUMBERS[:2]), "1 of 3 are still missing"),
     ("02.4", [*chapter_02.RECORD_NUMBERS, "90-00000"], "others that are in no pseudonym"),
     ("02.4", [9204711, 9300815], "write it as text"),
+    ("02.4", 2 * list(chapter_02.RECORD_NUMBERS), "'92-04711' more than once"),
     ("02.4", "92-04711", "give a list"),
 ]
 
@@ -305,3 +308,20 @@ def test_the_section_on_both_hospitals_finds_them_and_without_its_package_says_s
     for cell in linking:
         exec(cell.source, scope)
     assert capsys.readouterr().out == found
+
+
+def test_02_5_wants_what_is_named_without_each_column() -> None:
+    truth = chapter_02._named()
+    right = {name: truth[name] for name in ("age", "sex", "postcode")}
+    assert max(truth["age"], truth["postcode"]) < 0.001 < 0.1 < truth["sex"] < truth["none"] - 0.1
+    assert reply("02.5", right) == reply("02.5", {name: round(share, 3) for name, share in right.items()}) == ""
+    for answer, words in (
+        (0.31, "its keys are 'age', 'sex', 'postcode'"),
+        ({name: 100 * share for name, share in right.items()}, "nothing in percent"),
+        (dict.fromkeys(right, truth["none"]), "by all three columns"),
+        ({name: 1 - share for name, share in right.items()}, "not named rightly"),
+        (right | {"age": truth["sex"], "sex": truth["age"]}, "is what is left out"),
+        (dict.fromkeys(right, 0), "Somebody is named without sex"),
+        (right | {"sex": 0.5}, "Without sex it is another share"),
+    ):
+        assert words in reply("02.5", answer)

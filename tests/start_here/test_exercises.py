@@ -73,6 +73,7 @@ def test_a_wrong_answer_gets_its_own_sentence(patients: pd.DataFrame) -> None:
         ("00.2", "alb", "square brackets"),
         ("00.2", 2, "square brackets"),
         ("00.2", ["albumin", "scoma"], "'albumin' is not among the six"),
+        ("00.2", ["alb", "scoma", "alb"], "'alb' stands in it more than once"),
         ("00.3", 1.0, "may rise to 23.2"),
         ("00.3", 0.8109, "to 20.00"),  # the logarithm alone, without delta
         ("00.3", 10.0, "above the board's 20"),

@@ -97,6 +97,8 @@ def test_wrong_epsilons(answer: float, words: str) -> None:
     [
         (lambda counts, others: "ARF/MOSF w/Sepsis", "where does the count exceed"),
         (lambda counts, others: counts.idxmax(), "where does the count exceed"),
+        (lambda counts, others: (counts - others.dzgroup.value_counts()).idxmax(), "missing among the others"),
+        (lambda counts, others: counts.sub(others.dzgroup.value_counts(), fill_value=1).idxmax(), "It found"),
         (lambda counts, others: 3, "It returned 3: give the name of one diagnosis"),
         (lambda counts, others: counts, "It returned a Series: give"),
         (lambda counts: "CHF", "Your function failed (TypeError"),
