@@ -171,6 +171,33 @@ def alt(panels: dict[str, Panel]) -> str:
     return "Seconds against size, all axes logarithmic. " + " ".join(said)
 
 
+def judges(results: Path = HERE / "results") -> str:
+    """Return what the judges of the exercises refused of mutated solutions, where that was measured."""
+    path = results / "judges.json"
+    if not path.exists():
+        return ""
+    found = json.loads(path.read_text(encoding="utf-8"))["exercises"]
+    refused, passed = (sum(one["counts"][kind] for one in found.values()) for kind in ("refused", "let through"))
+    worst = sorted(found, key=lambda name: (found[name]["share"], name))[:8]
+    rows = [
+        f"| {name} | {found[name]['share']:.0%} | {found[name]['counts']['refused']} | "
+        f"{found[name]['counts']['let through']} |"
+        for name in worst
+    ]
+    chapters = len({name.partition(".")[0] for name in found})
+    lines = [
+        "## judges\n",
+        "Solutions of the exercises, changed as a slip would change them, against their judges "
+        f"(`results/judges.json` holds every change that was let through). Of {refused + passed:,} wrong answers to "
+        f"{len(found)} exercises of {chapters} chapters **{refused / max(1, refused + passed):.1%}** are refused. The "
+        "weakest:\n",
+        "| exercise | refused | answers refused | let through |",
+        "|---|---|---|---|",
+        *rows,
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def page(runs: list[dict[str, Any]]) -> str:
     """Return the page."""
     missed = []
@@ -184,7 +211,7 @@ def page(runs: list[dict[str, Any]]) -> str:
         bounds += f"\nWithout a full run so far, and so not on this page: {', '.join(missing)}.\n"
     panels = growth(runs)
     picture = f"## Growth\n\n![{alt(panels)}](growth.png)\n" if panels else ""
-    return "\n".join(part for part in (HEAD, bounds, picture, *map(section, runs)) if part)
+    return "\n".join(part for part in (HEAD, bounds, picture, *map(section, runs), judges()) if part)
 
 
 def draw(panels: dict[str, Panel], path: Path = PICTURE) -> None:

@@ -2,12 +2,20 @@
 
 Each solution of the course is changed in small ways, as a learner's slip would change it (another number, another
 operator, the wrong of two functions, a line forgotten), and judged in a process of its own, in the state of its
-notebook. What stops with an error before it is judged, or gives the same answer as the solution, is not counted: a
-judge has nothing to say to it. Among what passes are slips that change nothing that was asked for: read them before
-you blame the judge. The results hold them all.
+notebook. Not every slip makes an answer wrong. These are not counted, and the results say how many they are:
+
+- **stopped**: it ends in an error, or never ends, so that nothing reaches the judge.
+- **same**: it gives the solution's answer.
+- **right otherwise**: the judge takes it, and an automatic rule says that it is right (`right_otherwise`): it agrees
+  with the solution in the two digits that a learner may round to; it is a function that gives what the solution gives
+  on other draws of the judge's probes; or the exercise asks for a property that many answers have, and the reason
+  stands in `OPEN`.
+
+All other answers that a judge takes are let through, and count against it. The results hold each of them.
 
     python3 kit.py bench judges            # all chapters, about a quarter of an hour
     python3 kit.py bench judges --quick    # three chapters
+    .venv/bin/python benchmarks/judges.py 05 02b    # these anew, in the results of the full run
 """
 
 from __future__ import annotations
@@ -16,13 +24,19 @@ import argparse
 import ast
 import copy
 import json
+import multiprocessing
 import os
 import pickle
+import random
 import re
-import select
+import resource
 import signal
 import sys
+import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from multiprocessing.connection import Connection
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +49,23 @@ from IPython.core.interactiveshell import InteractiveShell
 from ppml_helpers import course
 from ppml_helpers.exercises import check
 
-MOST = 40  # mutants of a solution
-PATIENCE = 20  # seconds for one
+MOST = 24  # mutants of a solution
+PATIENCE = 60  # seconds of processor time for one
 LEAST, LEAST_EACH = 0.95, 0.85
 QUICK = ("00", "03", "05")
+DRAWS = (1, 2, 3)  # other dice for the probes of a judge
+OPEN = {
+    "02.3": "any five columns that cost no more than the board allows; the judge measures what they cost",
+    "03.3": "any groups whose release serves the model; the judge searches, trains and counts",
+    "04.2": "what= is a note to oneself; the judge reads the total, and what was paid for whom",
+    "04.3": "any split that keeps the three margins within epsilon 1; the judge computes them with OpenDP",
+    "06.4": "any tables that let the sound training pass and the four broken ones not; the judge tries all five",
+    "08.4": "any parameters that are safe and exact enough; the judge encrypts with them and measures",
+    "09b.2": "any pieces that are off by at most 0.02; the judge measures on a grid of its own",
+    "10.4": "any rules that let exactly these reads through; PySyft's own permissions judge them",
+}
+"""Exercises with many right answers, of which the judge measures the very property that is asked for, and why."""
+KINDS = ("refused", "let through", "right otherwise", "same", "stopped")
 _CHECK = re.compile(r'^check\("([\w.]+)", (.+), record=False\)$', re.MULTILINE)
 
 _OPERATORS: dict[type, list[type]] = {
@@ -78,12 +105,11 @@ _SLIPS = (  # of the answer itself, whatever made it
 )  # fmt: skip
 
 
-def mutants(source: str, answer: str) -> Iterator[str]:
-    """Yield changed forms of a solution, each with one slip in what makes the answer."""
+def mutants(source: str) -> Iterator[str]:
+    """Yield changed forms of a solution, each with one slip."""
     tree = ast.parse(source)
-    counted = _what_makes(tree, {node.id for node in ast.walk(ast.parse(answer)) if isinstance(node, ast.Name)})
     for number, node in enumerate(ast.walk(tree)):
-        for change in _changes(node) if id(node) in counted else ():
+        for change in _changes(node):
             twin = copy.deepcopy(tree)
             change(list(ast.walk(twin))[number])
             try:
@@ -92,17 +118,23 @@ def mutants(source: str, answer: str) -> Iterator[str]:
                 continue
 
 
-def _what_makes(tree: ast.Module, needed: set[str]) -> set[int]:
-    """Return the nodes of the statements from which some names come; what is only printed makes nothing."""
-    counted: set[int] = set()
+def what_makes(source: str, answer: str) -> str:
+    """Keep the statements from which an answer comes; what is only printed or tried on the side makes nothing."""
+    tree = ast.parse(source)
+    needed = {node.id for node in ast.walk(ast.parse(answer)) if isinstance(node, ast.Name)}
+    kept: list[ast.stmt] = []
     for statement in reversed(tree.body):
         inside = list(ast.walk(statement))
         names = {node.id for node in inside if isinstance(node, ast.Name)} | {getattr(statement, "name", "")}
+        bound = {node.id for node in inside if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        useful = bound & needed if isinstance(statement, ast.Assign) and bound else names & needed
         printed = isinstance(statement, ast.Expr) and ast.unparse(statement).startswith("print(")
-        if names & needed and not printed:
-            counted |= {id(node) for node in inside}
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            kept.append(statement)
+        elif useful and not printed:
+            kept.append(statement)
             needed = needed | names
-    return counted
+    return ast.unparse(ast.Module(kept[::-1], []))
 
 
 def _changes(node: ast.AST) -> Iterator[Callable[[Any], None]]:
@@ -153,8 +185,57 @@ def same(left: object, right: object) -> bool:
         return repr(left) == repr(right)
 
 
+def alike(left: Any, right: Any) -> bool:
+    """Say whether two answers agree in two digits, number by number; whole numbers, words and truths must be equal."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(alike(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) == len(right) and all(map(alike, left, right))
+    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+        return left.shape == right.shape and bool(np.allclose(left, right, rtol=1e-3, atol=1e-3))
+    if isinstance(left, bool | Integral | str) or not (isinstance(left, Real) and isinstance(right, Real)):
+        return same(left, right)
+    digit = 10.0 ** np.floor(np.log10(abs(float(left)) or 1.0) - 1)
+    return bool(abs(float(left) - float(right)) <= digit / 2)
+
+
+def heard(name: str, function: Callable[..., Any], draw: int) -> tuple[list[Any], bool]:
+    """Judge a function with other dice; return what it gave to each call of the judge, and the verdict."""
+    given: list[Any] = []
+
+    def listening(*arguments: Any, **named: Any) -> Any:
+        answer = function(*arguments, **named)
+        given.append(copy.deepcopy(answer))
+        return answer
+
+    real, dice = np.random.default_rng, random.Random
+    np.random.default_rng = lambda seed=None: _other_dice(real, draw, seed)
+    random.Random = lambda seed=None: dice(f"{draw} {seed}")  # type: ignore[assignment, misc]
+    try:
+        return given, check(name, listening, record=False).right
+    finally:
+        np.random.default_rng, random.Random = real, dice  # type: ignore[misc]
+
+
+def _other_dice(real: Callable[..., np.random.Generator], draw: int, seed: object) -> np.random.Generator:
+    return seed if isinstance(seed, np.random.Generator) else real([draw, zlib.crc32(repr(seed).encode())])
+
+
+def right_otherwise(name: str, right: Any, given: Any) -> bool:
+    """Say whether an answer that the judge took is right, though it is not the solution."""
+    if name in OPEN:
+        return True
+    if not callable(given) or isinstance(given, type) or not callable(right):
+        return alike(right, given)
+    for draw in DRAWS:
+        (told, _), (other, taken) = (heard(name, function, draw) for function in (right, given))
+        if not (taken and told and alike(told, other)):
+            return False
+    return True
+
+
 def verdict(mutant: str, answer: str, name: str, names: dict[str, Any]) -> str:
-    """Judge a mutant in a process of its own: "refused", "passed", "same", "stopped" or "late"."""
+    """Judge a mutant in a process of its own; return one of `KINDS`."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -162,92 +243,128 @@ def verdict(mutant: str, answer: str, name: str, names: dict[str, Any]) -> str:
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(1, 2)
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            most = int(used.ru_utime + used.ru_stime) + PATIENCE  # not of the clock: a busy machine is not late
+            resource.setrlimit(resource.RLIMIT_CPU, (most, most))
             right, there = eval(answer, dict(names)), dict(names)
             exec(compile(mutant, "<mutant>", "exec"), there)
             given = eval(answer, there)
-            word = "late"
-            os.write(writer, b"judged ")
-            word = "same" if same(right, given) else "passed" if check(name, given, record=False).right else "refused"
+            if same(right, given):
+                word = "same"
+            elif not check(name, given, record=False).right:
+                word = "refused"
+            else:
+                word = "let through"  # unless the rules say better
+                word = "right otherwise" if right_otherwise(name, right, given) else word
         except BaseException:  # a slip may do anything, and this process ends either way
-            word = word if word != "late" else "refused"
+            pass
         os.write(writer, word.encode())
         os._exit(0)
     os.close(writer)
     told = b""
-    while select.select([reader], [], [], PATIENCE)[0] and (part := os.read(reader, 100)):
+    while part := os.read(reader, 100):
         told += part
     os.close(reader)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return told.decode().removeprefix("judged ") or ("late" if told else "stopped")
+    return told.decode() or "stopped"
 
 
-def chapter(path: Path) -> Iterator[tuple[str, dict[str, int], list[str]]]:
-    """Run a notebook; yield each exercise with how many of its mutants came to what, and those that passed."""
+def chapter(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Run a notebook; yield each exercise with what its mutants came to, and those that were let through."""
     shell = InteractiveShell.instance()
-    shell.reset()
-    for cell in course.read(path).cells:
-        tags = cell.metadata.get("tags", [])
+    notebook = course.read(path)
+    elsewhere = notebook.metadata.kernelspec.name != "python3"  # its library is not here, and its judges need none
+    for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
         ran = shell.run_cell(cell.source, silent=True)
-        ran.raise_error()
+        if not elsewhere:
+            ran.raise_error()
         asked = _CHECK.search(cell.source)
-        if "solution" not in tags or asked is None:
-            continue
-        solution = _CHECK.sub("", cell.source)
-        made = sorted(set(mutants(solution, asked[2])) - {ast.unparse(ast.parse(solution))})
-        if asked[2].isidentifier():
-            made += [f"{solution}\n{asked[2]} = {slip.format(asked[2])}" for slip in _SLIPS]
-        chosen = np.random.default_rng(0).permutation(len(made))[:MOST]
-        told = dict.fromkeys(("refused", "passed", "same", "stopped", "late"), 0)
-        let_through = []
-        for number in chosen:
-            word = verdict(made[number], asked[2], asked[1], shell.user_ns)
-            told[word] += 1
-            let_through += [made[number]] * (word == "passed")
-        yield asked[1], told, let_through
+        if "solution" in cell.metadata.get("tags", []) and asked:
+            yield asked[1], _tried(what_makes(_CHECK.sub("", cell.source), asked[2]), asked[1], asked[2], shell.user_ns)
+
+
+def _tried(solution: str, name: str, answer: str, names: dict[str, Any]) -> dict[str, Any]:
+    """Judge the mutants of a solution."""
+    made = sorted(set(mutants(solution)) - {solution})
+    if answer.isidentifier():
+        made += [f"{solution}\n{answer} = {slip.format(answer)}" for slip in _SLIPS]
+    told: dict[str, Any] = {kind: [] for kind in KINDS}
+    for number in np.random.default_rng(0).permutation(len(made))[:MOST]:
+        told[verdict(made[number], answer, name, names)].append(made[number])
+    judged = len(told["refused"]) + len(told["let through"])
+    counts = {kind: len(told[kind]) for kind in KINDS}
+    share = round(len(told["refused"]) / judged, 3) if judged else 1.0
+    return {"share": share, "counts": counts, **{kind: told[kind] for kind in ("let through", "right otherwise")}}
+
+
+def _in_silence(path: Path, told: Connection) -> None:
+    """Send a chapter's exercises, from a process of its own; the notebook's prints go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    try:
+        told.send(dict(chapter(path)))
+    except Exception as error:  # a chapter that does not run is said, and the others go on
+        told.send(f"{type(error).__name__}: {error}")
+
+
+def _apart(path: Path) -> dict[str, dict[str, Any]] | str:
+    """Return a chapter's exercises, or what went wrong, even where its process dies."""
+    spawn = multiprocessing.get_context("spawn")
+    hear, tell = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=_in_silence, args=(path, tell))
+    process.start()
+    tell.close()
+    try:
+        return hear.recv()
+    except EOFError:
+        return "its process ended"
+    finally:
+        process.join()
 
 
 def main() -> int:
     """Print a line for each exercise; write what was let through beside the other results."""
     parser = argparse.ArgumentParser(prog="judges", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three chapters")
-    parser.add_argument("chapters", nargs="*", help="numbers, such as 05 or 02b (default: all)")
+    parser.add_argument("chapters", nargs="*", help="numbers, such as 05 or 02b: their part of the results anew")
     options = parser.parse_args()
     wanted = options.chapters or (QUICK if options.quick else ())
-    part = bool(wanted)
-    found: dict[str, Any] = {}
+    paths = [path for path in course.chapters() if not wanted or path.stem.partition("_")[0] in wanted]
+    target = RESULTS / ("judges.quick.json" if options.quick else "judges.json")
+    kept = json.loads(target.read_text("utf-8"))["exercises"] if options.chapters and target.exists() else {}
     broken: list[str] = []
-    silent, spoken = os.open(os.devnull, os.O_WRONLY), os.dup(1)
-    for path in course.chapters():
-        if part and path.stem.partition("_")[0] not in wanted:
-            continue
-        os.dup2(silent, 1)  # the notebooks' own prints
-        try:
-            for name, told, let_through in chapter(path):
-                judged = told["refused"] + told["passed"] + told["late"]
-                share = 1 - told["passed"] / judged if judged else 1.0
-                found[name] = {**told, "share": round(share, 3), "let through": let_through}
-                besides = f"({told['same']} same, {told['stopped']} stopped)"
-                os.write(spoken, f"{name:<7}{share:>6.0%} of {judged:>2} refused {besides}\n".encode())
-        except Exception as error:  # a chapter that does not run is said, and the others go on
-            broken.append(f"{path.stem}: {error}")
-        finally:
-            sys.stdout.flush()
-            os.dup2(spoken, 1)
-        target = RESULTS / ("judges.quick.json" if part else "judges.json")
-        target.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    return _sum_up(found, broken)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        asked = {pool.submit(_apart, path): path.stem for path in paths}
+        for done in as_completed(asked):
+            found, stem = done.result(), asked[done]
+            if isinstance(found, str):
+                broken.append(f"{stem}: {found}")
+                continue
+            others = {name: one for name, one in kept.items() if name.partition(".")[0] != stem.partition("_")[0]}
+            kept = others | found
+            for name, one in found.items():
+                print(_line(name, one), flush=True)
+            whole = {"exercises": dict(sorted(kept.items())), "open": OPEN}
+            target.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return _sum_up(kept, broken)
+
+
+def _line(name: str, one: dict[str, Any]) -> str:
+    """Return what is printed of an exercise."""
+    counts = one["counts"]
+    besides = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS[2:])
+    return f"{name:<7}{one['share']:>6.0%} of {counts['refused'] + counts['let through']:>2} refused ({besides})"
 
 
 def _sum_up(found: dict[str, Any], broken: list[str]) -> int:
-    passed = sum(one["passed"] for one in found.values())
-    judged = passed + sum(one["refused"] + one["late"] for one in found.values())
+    passed, refused = (sum(one["counts"][kind] for one in found.values()) for kind in ("let through", "refused"))
     weak = [name for name, one in found.items() if one["share"] < LEAST_EACH]
-    told = f"All: {1 - passed / max(1, judged):.1%} of {judged} refused"
+    told = f"All: {refused / max(1, passed + refused):.1%} of {passed + refused} refused"
     print(f"{told}; below {LEAST_EACH:.0%}: {', '.join(weak) or 'none'}", *broken, sep="\n")
-    return 0 if not (weak or broken) and passed <= (1 - LEAST) * judged else 1
+    print(*(f"{name} has many right answers: {why}" for name, why in OPEN.items()), sep="\n")
+    return 0 if not (weak or broken) and refused >= LEAST * (passed + refused) else 1
 
 
 if __name__ == "__main__":
