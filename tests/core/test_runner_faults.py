@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import tempfile
 from dataclasses import replace
@@ -111,6 +112,23 @@ def test_what_the_system_does_not_keep_from_a_job_is_measured(tmp_path, monkeypa
     own.cache_clear()
     assert runner.confinement.__wrapped__() in ("landlock", "limits"), "as in a container that forbids them"
     own.cache_clear()
+
+
+@pytest.mark.skipif(runner.confinement() != "namespaces", reason="no network of a job's own without namespaces")
+def test_a_job_may_be_let_talk_to_itself_and_still_reaches_nobody(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        code = f"""
+import socket
+own = socket.create_server(("127.0.0.1", 0))
+for name, address in (("itself", own.getsockname()), ("us", {door.getsockname()})):
+    try:
+        socket.create_connection(address, 60).close()
+        print(name)
+    except OSError:
+        pass
+"""
+        ended = runner.run(tmp_path, python(code), {}, loopback=True)
+    assert ended.logs["stdout"].split() == ["itself"], ended.logs["stderr"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
