@@ -50,5 +50,5 @@ def test_the_check_list_of_a_release_names_the_commands_of_today():
 def test_the_changes_name_every_chapter_and_only_commands_that_exist():
     assert [path.stem for path in course.chapters() if path.stem.split("_")[0] + " " not in CHANGES] == []
     for command in re.findall(r"`kit\.py (\w+)", CHANGES):
-        words = {"assess": ["table.csv"], "explore": ["epsilon"], "learner": ["x"]}.get(command, [])
+        words = {"assess": ["table.csv"], "explore": ["epsilon"], "learner": ["x"], "collect": ["x"]}.get(command, [])
         assert parser().parse_known_args([command, *words])[0].command == command
