@@ -55,7 +55,8 @@ def canary(out: str) -> int:
         told |= {"install": _plain(str(stop).splitlines()[-1]), "packages": [], "chapters": []}
     else:
         notebooks = [path for path in places.chapters() if not tfe.needs_it(path)]
-        told |= {"install": "", "packages": changed(_pinned(), _installed(newest))}
+        installed = _installed(newest)
+        told |= {"install": "", "packages": changed(_pinned(installed), installed)}
         told["chapters"] = _run(newest, notebooks)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "canary.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -67,9 +68,16 @@ def canary(out: str) -> int:
 # ---------------------------------------------------------------------------------------------------- versions
 
 
-def _pinned() -> dict[str, str]:
-    names = ("requirements.lock", "requirements-optional.lock")
-    return {name: version for file in names for name, version in licences.pins(places.ROOT / file).items()}
+def _pinned(installed: dict[str, str], root: Path = places.ROOT) -> dict[str, str]:
+    """Return the pins that this system should have: one with a marker may be missing here, and rightly."""
+    there = set(map(licences.canonical, installed))
+    pins: dict[str, str] = {}
+    for file in ("requirements.lock", "requirements-optional.lock"):
+        for line in (root / file).read_text("utf-8").splitlines():
+            for name, version in licences.PIN.findall(line):
+                if ";" not in line.partition("#")[0] or licences.canonical(name) in there:
+                    pins[name] = version
+    return pins
 
 
 def _installed(newest: Recipe) -> dict[str, str]:

@@ -126,6 +126,13 @@ def test_versions_are_compared_by_name_whatever_its_spelling_and_build() -> None
     assert told == [("gone", "1", ""), ("jinja2", "3.1.6", "3.1.7"), ("new", "", "2")]
 
 
+def test_a_pin_of_another_system_is_not_missing(tmp_path: Path) -> None:
+    (tmp_path / "requirements.lock").write_text("numpy==1.0\nappnope==1.0 ; sys_platform == 'darwin'\n")
+    (tmp_path / "requirements-optional.lock").write_text("onnx==1.0  # without it; nothing\n")
+    assert canary._pinned({}, tmp_path) == {"numpy": "1.0", "onnx": "1.0"}
+    assert canary._pinned({"AppNope": "2"}, tmp_path)["appnope"] == "1.0", "where it is there, it is compared"
+
+
 def test_nbval_itself_is_understood(tmp_path: Path) -> None:
     """A real run: a cell whose 40 lines differ in the last, after one that is right; and a report without a time."""
     text = "".join(f"line {n}\n" for n in range(40))
@@ -168,7 +175,7 @@ def test_the_report_is_written_and_the_exit_code_says_what_it_says(
     assert canary.canary(str(command)) == differ
     told = json.loads((command / "canary.json").read_text("utf-8"))
     assert told["chapters"] == [chapter]
-    assert {"name": "numpy", "lock": canary._pinned()["numpy"], "newest": ""} in told["packages"]
+    assert {"name": "numpy", "lock": canary._pinned({})["numpy"], "newest": ""} in told["packages"]
     assert f"{1 - differ} of 1 chapters print what is stored" in (command / "canary.md").read_text("utf-8")
 
 
