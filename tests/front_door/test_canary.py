@@ -101,6 +101,13 @@ def test_a_chapter_that_prints_what_is_stored_has_no_such_cell(tmp_path: Path, n
     assert (found["first"], found["differ"]) == (None, 0)
 
 
+@pytest.mark.parametrize(("case", "differ"), [(DIFFERS, 0), (RAISES, 1)])
+def test_the_cell_that_compares_versions_with_the_lock_may_say_so(tmp_path: Path, case: str, differ: int) -> None:
+    path = stored(tmp_path / "05_x.ipynb", prose("# T"), code("check_setup()", name="set-up", count=1))
+    [found] = canary.compared(report(tmp_path, failed(case)), [path])
+    assert found["differ"] == differ
+
+
 @pytest.mark.parametrize("spoil", ["gone", "half", "another chapter's"])
 def test_a_report_that_says_nothing_of_a_chapter_is_no_praise(tmp_path: Path, notebook: Path, spoil: str) -> None:
     path = report(tmp_path, "", "", "", name="notebooks.15_05_x.ipynb" if spoil.startswith("another") else "05_x.ipynb")
