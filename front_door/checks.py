@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import IO
 
 from front_door import audit, elsewhere, hub, places, tfe
-from front_door.course_process import begun, ended
-from front_door.environment import Recipe, end_process, ensure
+from front_door.course_process import in_course
+from front_door.environment import Recipe, ensure
 from front_door.terminal import Progress, Stop, say
 
 TESTS = places.ROOT / "tests"
@@ -41,7 +39,6 @@ class Stage:
     name: str
     arguments: tuple[str, ...]
     recipe: Recipe = places.COURSE
-    beside: bool = False  # while the stages after it run
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class Result:
 
 
 def run_tests(arguments: list[str], only: str | None = None, quick: bool = False, everything: bool = False) -> int:
-    """Set up, run the stages one after the other, what mostly waits beside them, and sum up.
+    """Set up, run the stages one after the other, and sum up.
 
     Parameters
     ----------
@@ -93,14 +90,8 @@ def run_tests(arguments: list[str], only: str | None = None, quick: bool = False
             more: Iterable[Stage | Result] = () if quick or only else [_HUB_LEFT_OUT]
             if everything:
                 more = chain([_hostile_stage(), _tfe_stage(), _learner_stage(), _hub_stage()], _on_other_pythons())
-            with contextlib.ExitStack() as beside:
-                for stage in chain(_quick() if quick else _stages(only), more):
-                    if isinstance(stage, Result):
-                        results.append(stage)
-                    elif stage.beside:
-                        beside.enter_context(_beside(stage, arguments, results))
-                    else:
-                        results.append(_run(stage, arguments))
+            for stage in chain(_quick() if quick else _stages(only), more):
+                results.append(stage if isinstance(stage, Result) else _run(stage, arguments))
     finally:  # also after Ctrl-C: what was done is told
         _sum_up(results, time.monotonic() - since)
     return 1 if any(result.code for result in results) else 0
@@ -129,8 +120,6 @@ def _with_nbval(paths: list[str]) -> tuple[str, ...]:
 _WORKERS = f"--numprocesses={min(os.cpu_count() or 1, 4)}"
 _WHOLE_FILES = ("--dist=loadfile", "--no-loadscope-reorder")
 _PARALLEL = (_WORKERS, *_WHOLE_FILES)
-# Half as many, for they have a browser each: all that runs at once must fit 6 GB.
-_BESIDE = (f"--numprocesses={max(1, min(os.cpu_count() or 1, 4) // 2)}", *_WHOLE_FILES)
 # These wait for processes, time-outs and folders most of the time.
 _WAITING = (f"--numprocesses={min(2 * (os.cpu_count() or 1), 8)}", *_WHOLE_FILES)
 
@@ -151,11 +140,6 @@ _NBVAL = (
 
 def _stages(only: str | None) -> Iterator[Stage | Result]:
     """Yield the stages. Each names its files: what pytest would read and put aside, every worker would import."""
-    if only in (None, "browser"):  # first, since it takes longest: it waits for pages and kernels half of the time
-        if missing := provide_chromium():
-            yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
-        else:
-            yield Stage("browser", (*(_PARALLEL if only else _BESIDE), *_files("browser")), beside=only is None)
     if only in (None, "unit"):
         others = [f"--ignore-glob=*_{kind}.py" for kind in ("faults", "browser", "attacks_hub", "learner_run")]
         yield Stage("unit", (*_PARALLEL, *others, f"--ignore={TESTS / 'notebooks'}", str(TESTS)))
@@ -164,6 +148,11 @@ def _stages(only: str | None) -> Iterator[Stage | Result]:
     if only in (None, "notebooks"):
         yield Stage("notebooks: hygiene", (_WORKERS, "--dist=worksteal", str(TESTS / "notebooks")))
         yield chapters_stage([path for path in sorted(places.NOTEBOOKS.glob("*.ipynb")) if not tfe.needs_it(path)])
+    if only in (None, "browser"):
+        if missing := provide_chromium():
+            yield Result("browser", 0, 0.0, {}, f"the browser tests are skipped: {missing}")
+        else:
+            yield Stage("browser", (*_PARALLEL, *_files("browser")))
 
 
 def _files(kind: str) -> list[str]:
@@ -234,53 +223,20 @@ def _on_other_pythons() -> Iterator[Stage | Result]:
 
 def _run(stage: Stage, arguments: list[str]) -> Result:
     say(f"\n=== {stage.name}")
-    with _begun(stage, arguments) as result:
-        return result()
-
-
-@contextlib.contextmanager
-def _beside(stage: Stage, arguments: list[str], results: list[Result]) -> Iterator[None]:
-    """Run a stage while the block runs others, and wait for it; only then is what it printed shown."""
-    with tempfile.TemporaryFile() as kept, _begun(stage, arguments, kept) as result:
-        yield
-        say(f"\n=== {stage.name}")
-        results.append(result())
-        kept.seek(0)
-        say(kept.read().decode(errors="replace"))
-
-
-@contextlib.contextmanager
-def _begun(stage: Stage, arguments: list[str], output: IO[bytes] | None = None) -> Iterator[Callable[[], Result]]:
-    """Start a stage, which ends with the block, and give what waits for its result."""
+    since = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kit-test-") as folder:
         report = Path(folder) / "report.xml"
         command = pytest_arguments(stage, report, arguments)
-        since = time.monotonic()
-        child = begun(command, Path(folder), {"KIT_CHROMIUM": find_chromium() or ""}, stage.recipe, output)
-
-        def result() -> Result:
-            code = ended(child)
-            if code == NOTHING_COLLECTED and arguments:  # a filter like -k may leave a stage empty
-                code = 0
-            return Result(stage.name, code, _seconds(report) or time.monotonic() - since, _counts(report))
-
-        try:
-            yield result
-        finally:
-            end_process(child)
+        code = in_course(command, Path(folder), {"KIT_CHROMIUM": find_chromium() or ""}, stage.recipe)
+        counts = _counts(report)
+    if code == NOTHING_COLLECTED and arguments:  # a filter like -k may leave a stage empty
+        code = 0
+    return Result(stage.name, code, time.monotonic() - since, counts)
 
 
 def pytest_arguments(stage: Stage, report: Path, more: Sequence[str] = ()) -> list[str]:
     """Return what the Python of a stage is started with, to write a report of its tests as JUnit XML."""
     return ["-m", "pytest", *_PLUGINS, "-q", f"--junitxml={report}", *stage.arguments, *more]
-
-
-def _seconds(report: Path) -> float:
-    """Return how long the tests took, by pytest's own report: a stage beside others ends before it is asked."""
-    try:
-        return sum(float(suite.get("time", 0.0)) for suite in ElementTree.parse(report).iter("testsuite"))
-    except (OSError, ElementTree.ParseError):
-        return 0.0
 
 
 def _counts(report: Path) -> dict[str, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO
 
 from front_door import places
 from front_door.environment import Recipe, end_process, ensure
@@ -14,27 +13,15 @@ from front_door.environment import Recipe, end_process, ensure
 def in_course(
     arguments: list[str], scratch: Path, extra: dict[str, str] | None = None, recipe: Recipe = places.COURSE
 ) -> int:
-    """Run an environment's Python, the course's own by default, so that it repeats itself; return its exit code."""
-    return ended(begun(arguments, scratch, extra, recipe))
+    """Run an environment's Python, the course's own by default, so that it repeats itself; return its exit code.
 
-
-def begun(
-    arguments: list[str],
-    scratch: Path,
-    extra: dict[str, str] | None = None,
-    recipe: Recipe = places.COURSE,
-    output: IO[bytes] | None = None,
-) -> subprocess.Popen:
-    """Start what `in_course` runs; all that it prints goes to ``output``, where one is given."""
+    It shares our terminal; Ctrl-C waits until it has put its things in order.
+    """
     python = ensure(recipe)
     environment = {**places.repeatable_environment(scratch), **(extra or {})}
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     environment["PYTHONIOENCODING"] = f"{encoding}:backslashreplace"  # a letter that the terminal lacks stops nothing
-    return subprocess.Popen([str(python), *arguments], cwd=places.ROOT, env=environment, stdout=output, stderr=output)
-
-
-def ended(child: subprocess.Popen) -> int:
-    """Wait for a child that shares our terminal; Ctrl-C waits until it has put its things in order."""
+    child = subprocess.Popen([str(python), *arguments], cwd=places.ROOT, env=environment)
     try:
         return child.wait()
     except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import json
 import os
 import re
@@ -197,45 +196,13 @@ def test_the_stages_hold_every_chapter_to_its_outputs(tmp_path: Path, monkeypatc
     monkeypatch.setattr(places, "NOTEBOOKS", tmp_path)
     monkeypatch.setattr(checks, "provide_chromium", lambda: "none here")
     names = [stage.name for stage in checks._stages(None)]
-    assert names == ["browser", "unit", "faults", "notebooks: hygiene", "notebooks: chapters"]
+    assert names == ["unit", "faults", "notebooks: hygiene", "notebooks: chapters", "browser"]
     chapters = list(checks._stages("notebooks"))[1]
     assert "--nbval" in chapters.arguments
     assert not [word for word in chapters.arguments if "lax" in word]
     for stage, stems in ((chapters, ["07_c", "00_a", "05_b"]), (list(checks._quick())[-1], ["00_a", "05_b"])):
         assert [Path(word).stem for word in stage.arguments if word.endswith(".ipynb")] == stems
     assert [stage.name for stage in checks._stages("unit")] == ["unit"]
-
-
-@pytest.mark.parametrize("interrupted", [False, True])
-def test_a_stage_beside_others_is_told_after_them_and_ends_with_them(
-    interrupted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    children: list[subprocess.Popen] = []
-
-    def begun(arguments: list[str], scratch: Path, extra: object, recipe: object, output: object) -> subprocess.Popen:
-        if output is None and interrupted:
-            raise KeyboardInterrupt
-        word = "beside" if output else "alone"
-        # Each waits for the other, so that neither could have run first; the one beside would stay when interrupted.
-        program = f"import pathlib, time\nprint('{word} ran', flush=True)\npathlib.Path('{word}').touch()\n"
-        program += "while not all(map(pathlib.Path.exists, map(pathlib.Path, ('alone', 'beside')))): time.sleep(0.02)"
-        children.append(subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=output))
-        return children[-1]
-
-    monkeypatch.setattr(checks, "ensure", lambda recipe: None)
-    monkeypatch.setattr(checks, "begun", begun)
-    stages = [checks.Stage("page", (), beside=True), checks.Stage("unit", ())]
-    monkeypatch.setattr(checks, "_stages", lambda only: stages)
-    with pytest.raises(KeyboardInterrupt) if interrupted else contextlib.nullcontext():
-        assert checks.run_tests([]) == 0
-    told = capsys.readouterr().out
-    assert [child.poll() is None for child in children] == [False] * (1 if interrupted else 2)
-    words = (
-        ["=== unit", "=== summary"]
-        if interrupted
-        else ["=== unit", "=== page", "beside ran", "ok    unit", "ok    page"]
-    )
-    assert sorted(words, key=told.index) == words
 
 
 def test_a_path_among_pytests_arguments_is_told_from_a_word() -> None:

@@ -476,7 +476,7 @@ def test_an_older_python_gets_one_sentence(python: Path, kit: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["laab"], ["'laab'", "test, doctor, run,"]),
+        (["laab"], ["'laab'", "lab, explore, test,"]),
         (["run", "77"], ["'77'", "00_start_here"]),
         (["lab", "--port", "many"], ["--port", "'many'"]),
         (["lab", "--fast"], ["'--fast'", "--help"]),
