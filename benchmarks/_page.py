@@ -184,13 +184,15 @@ def judges(results: Path = HERE / "results") -> str:
         f"{found[name]['counts']['let through']} |"
         for name in worst
     ]
-    chapters = len({name.partition(".")[0] for name in found})
+    tried = {name.partition(".")[0] for name in found}
+    every = [path.name.partition("_")[0] for path in sorted((HERE.parent / "notebooks").glob("*.ipynb"))]
+    untried = ", ".join(number for number in every if number not in tried)
     lines = [
         "## judges\n",
         "Solutions of the exercises, changed as a slip would change them, against their judges "
         f"(`results/judges.json` holds every change that was let through). Of {refused + passed:,} wrong answers to "
-        f"{len(found)} exercises of {chapters} chapters **{refused / max(1, refused + passed):.1%}** are refused. The "
-        "weakest:\n",
+        f"{len(found)} exercises of {len(tried)} chapters **{refused / max(1, refused + passed):.1%}** are refused. "
+        f"{f'Not tried yet: chapters {untried}. ' if untried else ''}The weakest:\n",
         "| exercise | refused | answers refused | let through |",
         "|---|---|---|---|",
         *rows,
