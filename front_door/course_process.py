@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from front_door import places
@@ -15,13 +18,16 @@ def in_course(
 ) -> int:
     """Run an environment's Python, the course's own by default, so that it repeats itself; return its exit code.
 
-    It shares our terminal; Ctrl-C waits until it has put its things in order.
+    It shares our terminal; Ctrl-C waits until it has put its things in order. On Linux it is also interrupted when we
+    are killed, which leaves us no time to tell it.
     """
     python = ensure(recipe)
     environment = {**places.repeatable_environment(scratch), **(extra or {})}
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     environment["PYTHONIOENCODING"] = f"{encoding}:backslashreplace"  # a letter that the terminal lacks stops nothing
-    child = subprocess.Popen([str(python), *arguments], cwd=places.ROOT, env=environment)
+    child = subprocess.Popen(
+        [str(python), *arguments], cwd=places.ROOT, env=environment, preexec_fn=told_of_our_end(signal.SIGINT)
+    )
     try:
         return child.wait()
     except KeyboardInterrupt:
@@ -33,3 +39,11 @@ def in_course(
         raise
     finally:
         end_process(child)
+
+
+def told_of_our_end(number: signal.Signals) -> Callable[[], None] | None:
+    """Return what a child does before it starts, so that the system sends it ``number`` when we are killed."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl  # looked up here: the child of a process with threads should do little
+    return lambda: prctl(1, int(number), 0, 0, 0)  # PR_SET_PDEATHSIG

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from front_door import places, surroundings
-from front_door.course_process import in_course
+from front_door.course_process import in_course, told_of_our_end
 from front_door.environment import WINDOWS, Recipe, end_process, ensure, python_of, site_packages
 from front_door.hub_people import COURSE, LECTURER, Passwords, checked_number, give_copies, names, write_slips
 from front_door.terminal import Progress, Stop, say
@@ -400,7 +400,7 @@ def _serve(plan: Plan, python: Path, settings: dict[str, Any], page: Path) -> in
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches us alone
             umask=0o077,
-            preexec_fn=_end_with_us,
+            preexec_fn=told_of_our_end(signal.SIGTERM),
         )
     try:
         _wait_until_it_answers(child, settings, log)
@@ -465,12 +465,6 @@ def _adopt_orphans() -> None:
     """Become the parent of everything whose own parent ends, so that nothing is lost sight of."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-
-
-def _end_with_us() -> None:
-    """In the child: be told to end when we are killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 def _end_children() -> None:

@@ -559,7 +559,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # After Ctrl-C nbclient leaves tasks behind, and asyncio would print a traceback for each, about nothing of ours.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    threading.Thread(target=_end_with_the_parent, args=(os.getppid(),), daemon=True).start()
+    if sys.platform != "linux":  # there the system tells us itself
+        threading.Thread(target=_end_with_the_parent, args=(os.getppid(),), daemon=True).start()
     try:
         if options.command == "run":
             return 1 if _run_all(options.notebooks) else 0

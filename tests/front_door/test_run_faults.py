@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -52,3 +53,29 @@ def test_ctrl_c_keeps_what_is_done(number: signal.Signals, tmp_path: Path) -> No
     assert len(children) >= 2, "the course and a kernel"
     _, alive = psutil.wait_procs(children, timeout=15)
     assert alive == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells a child of its parent's end")
+@pytest.mark.skipif(not environment.is_ready(places.COURSE), reason="the kit is not set up: 'kit.py test' does it")
+def test_what_a_killed_command_has_started_puts_its_things_in_order_and_ends(tmp_path: Path) -> None:
+    """Every command with work of its own ('test', 'assess', 'scoreboard' ...) starts it by way of ``in_course``."""
+    begun, orderly = tmp_path / "begun", tmp_path / "orderly"
+    work = (
+        "import pathlib, time\ntry:\n"
+        f"    pathlib.Path({str(begun)!r}).touch()\n    time.sleep(120)\n"
+        f"except KeyboardInterrupt:\n    pathlib.Path({str(orderly)!r}).touch()\n"
+    )
+    started = (
+        "import pathlib\nfrom front_door.course_process import in_course\n"
+        f"in_course(['-c', {work!r}], pathlib.Path({str(tmp_path)!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", started], cwd=REPO)
+    while not begun.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    (child,) = psutil.Process(process.pid).children()
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs([child], timeout=15)
+    assert alive == []
+    assert orderly.exists()
