@@ -106,7 +106,7 @@ def _add_hub(hub: argparse.ArgumentParser) -> None:
     hub.add_argument("--key", default="", metavar="FILE", help="of the certificate")
     hub.add_argument("--behind", default="", metavar="URL", help="https address of a proxy of yours in front of it")
     hub.add_argument("--memory", default="2G", metavar="SIZE", help="the most that one learner may use (default 2G)")
-    hub.add_argument("--idle", type=int, default=3600, metavar="SECONDS", help="after which an unused server ends")
+    hub.add_argument("--idle", type=int, default=3600, metavar="SECONDS", help="an unused server ends then (from 60)")
     hub.add_argument("--no-isolation", action="store_true", help="let learners reach each other's files and programs")
     hub.add_argument("--state", default="", metavar="DIR", help="where everything is kept (default .kit/hub)")
     hub.add_argument("--remove", action="store_true", help="remove its system users, passwords and slips, and end")

@@ -33,6 +33,7 @@ PARTS = Path(__file__).with_name("workshop_hub")
 LOOPBACK = "127.0.0.1"
 FIRST_PORT = 8000
 IDLE = 3600  # seconds after which a server that nobody uses ends
+SHORTEST_IDLE = 60  # which leaves the servers time to report that they are used
 MEMORY_A_LEARNER = 0.6  # GB: a server, and a kernel that has drawn the explorer of chapter 05
 MEMORY_OF_HUB = 0.3  # GB: hub, proxy and what ends idle servers
 LEARNERS_A_CORE = 8
@@ -173,6 +174,10 @@ def _checked(plan: Plan) -> int:
         raise Stop("--behind names the address of a proxy that speaks TLS (https); --host does not go with it.")
     if not 0 < plan.port < 65536:
         raise Stop(f"{plan.port} is no port: give --port a number from 1024 to 65535.")
+    if plan.idle < SHORTEST_IDLE:
+        raise Stop(
+            f"--idle is {plan.idle}: an unused server ends after {SHORTEST_IDLE} seconds or more, such as {IDLE}."
+        )
     if not shutil.which("node") or not shutil.which("npm"):
         raise Stop(f"The hub cannot start: {NO_NODE}.")
     from front_door.hub_system import why_not_isolated
@@ -279,6 +284,7 @@ def _settings(plan: Plan, limit: int, proxy: list[str]) -> dict[str, Any]:
         "start": places.START,
         "at_once": max(2, os.cpu_count() or 1),
         "idle": plan.idle,
+        "reported": min(300, plan.idle // 6),  # seconds between two reports of who is active
         "memory": limit,
         "limited": "together" if groups else "each process",
     }

@@ -39,6 +39,8 @@ c.Spawner.http_timeout = 300
 c.Spawner.start_timeout = 3600  # it holds the wait for a turn, when a whole room comes at once
 c.JupyterHub.concurrent_spawn_limit = 0  # the spawner gives turns, and sends nobody away
 c.JupyterHub.active_server_limit = 0
+c.JupyterHub.last_activity_interval = settings["reported"]
+c.JupyterHub.activity_resolution = min(30, settings["reported"])
 
 # The lecturer sees who is there, and starts and ends servers. Nobody's files: this is a course about privacy.
 c.JupyterHub.load_roles = [

@@ -41,7 +41,8 @@ class CellSpawner(LocalProcessSpawner):
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
         """Return the variables of the server: the course's own, and none of the hub's."""
         kept = {name: value for name, value in env.items() if name.startswith(("JUPYTERHUB_", "KIT_CELL"))}
-        return {**self._mine["environment"], **kept}
+        reported = {"JUPYTERHUB_ACTIVITY_INTERVAL": str(self.settings["reported"])}
+        return {**self._mine["environment"], **kept, **reported}
 
     def make_preexec_fn(self, name: str) -> Callable[[], None]:
         """Return what the child does before anything else; in a cell, the launcher limits its memory."""

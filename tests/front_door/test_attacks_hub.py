@@ -48,8 +48,10 @@ class Hub:
         kit = [sys.executable, str(places.ROOT / "kit.py"), "hub", "--state", str(self.state), "--memory", LIMIT]
         return [*kit, "--learners", "3", "--port", str(self.port), "--chapters", "00,07b,10", *more]
 
-    def start(self) -> None:
-        self.process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    def start(self, *more: str) -> None:
+        self.process = subprocess.Popen(
+            self.command(*more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         told = []
         for line in self.process.stdout or ():
             told.append(line)
@@ -463,6 +465,38 @@ def test_nothing_outlives_a_hub_however_it_ends(hub: Hub, how: str) -> None:
         time.sleep(0.2)
     assert hub.running() == []
     hub.start()
+
+
+def test_a_server_that_nobody_uses_ends_and_another_does_not(hub: Hub) -> None:
+    hub.stop()
+    hub.start("--idle", "60")
+    try:
+        idle, busy = hub.learner(1), hub.learner(2)
+        for person in (idle, busy):
+            assert person.log_in().status_code == 302
+            person.start()
+        kernel = busy.kernel()
+        assert kernel.run("kept = 1") == ""
+        deadline = time.monotonic() + 5 * MINUTES
+        while _has_a_server(hub, 1) and time.monotonic() < deadline:
+            assert kernel.run("kept += 1") == ""
+            time.sleep(1)
+        assert not _has_a_server(hub, 1)
+        assert int(kernel.run("print(kept)")) > 20, "the kernel that was used, and not one begun afresh"
+        idle.start()
+        assert idle.mine("GET", "api/contents/mine.txt").json()["content"] == SECRET
+    finally:
+        hub.stop()
+        hub.start()
+
+
+def _has_a_server(hub: Hub, number: int) -> bool:
+    user = hub.user(number)
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if path.stat().st_uid == user:
+                return True
+    return False
 
 
 def test_secrets_are_their_owners(hub: Hub) -> None:

@@ -91,6 +91,7 @@ def test_a_copy_is_given_once_whole_and_never_again(tmp_path: Path) -> None:
         ({"memory": "1GB"}, "--memory is '1GB'"),
         ({"memory": "100M"}, "400M or more"),
         ({"port": 70000}, "70000 is no port"),
+        ({"idle": 30}, "--idle is 30: an unused server ends after 60 seconds or more"),
         ({"certificate": "a.crt"}, "--certificate and --key"),
         ({"host": "127.0.0.1"}, "this machine alone"),
         ({"host": "localhost"}, "this machine alone"),
