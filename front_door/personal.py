@@ -44,7 +44,7 @@ _PATTERNS = (
 def words_here(root: Path = places.ROOT) -> dict[str, str]:
     """Return what names the person, the machine and their folders, each with what is to stand in its place."""
     folders = {Path.cwd(): "<here>", Path(sys.prefix): "<python>", Path(sys.base_prefix): "<python>"}
-    folders |= {Path(tempfile.gettempdir()): "<temp>", Path.home(): "<home>", root: "<kit>"}
+    folders |= {Path(tempfile.gettempdir()): "<temp>", _home(): "<home>", root: "<kit>"}
     told = {str(spelled): mark for path, mark in folders.items() for spelled in (path, path.resolve())}
     if os.environ.get("KIT_CHROMIUM"):
         told[os.environ["KIT_CHROMIUM"]] = "<browser>"
@@ -57,9 +57,14 @@ def words_here(root: Path = places.ROOT) -> dict[str, str]:
     return {word: mark for word, mark in kept.items() if not re.fullmatch(r"/\w{0,4}", word)}  # "/usr" is nobody's
 
 
+def _home() -> Path:
+    """Return the person's home; a user id without a name may have none, at which ``Path.home`` raises."""
+    return Path(os.path.expanduser("~"))
+
+
 def _persons() -> set[str]:
     """Return the account's name, the full name behind it and its parts, and the name of the home folder."""
-    names = {Path.home().name, *(os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME"))}
+    names = {_home().name, *(os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME"))}
     try:
         import pwd
 

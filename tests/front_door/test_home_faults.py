@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +57,20 @@ def test_a_spoilt_list_of_fonts_and_a_matplotlibrc_do_not_reach_a_kernel(
     assert "written" in said, said
     [output] = course.read(notebook).cells[0].outputs
     assert (output.name, output.text) == ("stdout", "10.0\n")
+
+
+def test_a_user_without_a_name_and_without_a_home_does_all_the_same(tmp_path: Path) -> None:
+    """As in a container that was started for any number of a user."""
+    nobody = ["unshare", "--user", "--map-user=54321"]
+    if not shutil.which("unshare") or subprocess.run([*nobody, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("NOT TESTED: no user id of its own for a process here (Linux, unshare)")
+    if not environment.is_ready(places.COURSE):
+        pytest.skip("the kit is not set up: 'kit.py test' does it")
+    values = {name: value for name, value in os.environ.items() if name not in ("HOME", "USER", "LOGNAME", "USERNAME")}
+    who = output_of([*nobody, sys.executable, "-c", "import pwd, os; pwd.getpwuid(os.getuid())"], values)
+    assert "uid not found" in who
+    notebook = stored(tmp_path / "draw.ipynb", code(DRAW, name="draw"))
+    kit = [*nobody, sys.executable, "kit.py"]
+    assert "written" in output_of([*kit, "run", str(notebook)], values)
+    said = output_of([*kit, "doctor", "--bundle", str(tmp_path / "bundle.zip")], values)
+    assert "Look through it before you send it" in said, said
