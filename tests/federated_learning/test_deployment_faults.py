@@ -92,10 +92,14 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Pop
     proxies = dict.fromkeys(("http_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"), "socks5://127.0.0.1:9")
     surrounding = os.environ | proxies | {"TMPDIR": str(odd), "HOME": "/nowhere", "FLWR_DATABASE": "/nowhere/x.db"}
     command = [sys.executable, "-c", PROGRAM, json.dumps(MASKED)]
-    running = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, env=surrounding)
-    yield running
-    running.kill()
-    running.communicate(timeout=120)
+    with (odd.parent / "said").open("w+") as said:
+        streams = {"stdout": subprocess.PIPE, "stderr": said, "text": True}
+        running = subprocess.Popen(command, cwd=REPOSITORY, env=surrounding, **streams)
+        yield running
+        running.kill()
+        running.communicate(timeout=120)
+        said.seek(0)
+        print(said.read())  # beside the failure of the test that was last
 
 
 @pytest.fixture(scope="module")
@@ -356,7 +360,9 @@ def test_a_lost_server_ends_the_run(network: Deployment) -> None:
 def test_interrupts_and_lost_hospitals_keep_the_rounds_and_a_killed_program_leaves_nothing(
     program: subprocess.Popen[str],
 ) -> None:
-    interrupted, refused, lost, after, federation, at_work = (json.loads(program.stdout.readline()) for _ in range(6))
+    told = [line for _ in range(6) if (line := program.stdout.readline())]
+    assert len(told) == 6, (told, program.wait(60))
+    interrupted, refused, lost, after, federation, at_work = map(json.loads, told)
     assert interrupted["said"] == "The run was interrupted before its last round was complete."
     assert lost["said"].startswith("Hospital 1 ended during the run. Stop this deployment and start a new one")
     assert interrupted["kept"][0] == lost["kept"][0] == 1

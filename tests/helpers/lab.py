@@ -334,6 +334,17 @@ _MARK_FOCUSABLE = """root => { const wanted = [...root.querySelectorAll(
         .filter(node => node.checkVisibility({visibilityProperty: true}) && !node.disabled);
     wanted.forEach((node, index) => { node.dataset.kitMark = index; });
     return wanted.length; }"""
+_STOP_ONCE_IT_SAYS = """(root, words) => {
+    const watch = new MutationObserver(() => {
+        const stop = [...root.querySelectorAll("button")].find(one => one.textContent.trim() === "Stop");
+        const bar = root.querySelector(".progress-bar");
+        if (stop?.checkVisibility() && bar?.checkVisibility() && root.textContent.includes(words)) {
+            watch.disconnect();
+            stop.click();
+        }
+    });
+    watch.observe(root, {subtree: true, childList: true, characterData: true, attributes: true});
+}"""
 _FOCUSED_MARK = "() => document.activeElement.dataset.kitMark ?? null"
 
 
@@ -414,6 +425,10 @@ class ExplorerView:
 
     def stop_button(self) -> Locator:
         return self.root.get_by_role("button", name="Stop")
+
+    def stop_once_it_says(self, words: str) -> None:
+        """Let the page itself press "Stop" beside the bar when it says this: Playwright looks once a second only."""
+        self.root.evaluate(_STOP_ONCE_IT_SAYS, words)
 
     def usable(self, controls: int, first: Locator, focusable: int | None = None) -> None:
         """Demand as many controls, each with a label that can be read, and all in reach of Tab from the first."""
