@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/_memory.py python3 kit.py test    # a run of its own
     .venv/bin/python benchmarks/_memory.py 12345                  # a run that is under way, by its process
 
-writes the highest sum to ``results/suite.json``, from where `course` and the page take it. Memory that several
+writes the highest sum to ``results/suite.json``, from where the page takes it. Memory that several
 processes share is divided among them (Pss), so that the sum is what the machine gives. Linux alone tells that.
 """
 

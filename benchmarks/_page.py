@@ -19,6 +19,7 @@ PAGE = HERE / "README.md"
 PICTURE = HERE / "growth.png"
 TENFOLD = re.compile(r"(\w+): ([\d,]+) rows of (\d+), against ([\d,]+) of \3$")
 SIZED = re.compile(r"([\d,]+) (rows|models|hospitals|scores), (.+)$")
+MOST_MEMORY = 6e9  # bytes that a whole run of the tests may hold at once
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 
 HEAD = """# Benchmarks
@@ -171,6 +172,23 @@ def alt(panels: dict[str, Panel]) -> str:
     return "Seconds against size, all axes logarithmic. " + " ".join(said)
 
 
+def suite(results: Path = HERE / "results") -> str:
+    """Return what a whole run of the tests took, where that was watched (`_memory.py`)."""
+    path = results / "suite.json"
+    if not path.exists():
+        return ""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    held, bound = told["peak_bytes"] / 1e9, MOST_MEMORY / 1e9
+    lines = [
+        "## The tests\n",
+        f"`{told['what']}`, in an environment that was there: {told['seconds_watched'] / 60:.1f} minutes, and at most "
+        f"{held:.1f} GB in all its processes together (at most {bound:.0f} GB: "
+        f"{'kept' if held <= bound else '**missed**'}), of which there were {told['most_processes']} at the most. "
+        f"Watched on {told['day']}, load {told['load_before']:.1f} at the beginning.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def judges(results: Path = HERE / "results") -> str:
     """Return what the judges of the exercises refused of mutated solutions, where that was measured."""
     path = results / "judges.json"
@@ -213,7 +231,7 @@ def page(runs: list[dict[str, Any]]) -> str:
         bounds += f"\nWithout a full run so far, and so not on this page: {', '.join(missing)}.\n"
     panels = growth(runs)
     picture = f"## Growth\n\n![{alt(panels)}](growth.png)\n" if panels else ""
-    return "\n".join(part for part in (HEAD, bounds, picture, *map(section, runs), judges()) if part)
+    return "\n".join(part for part in (HEAD, bounds, picture, *map(section, runs), judges(), suite()) if part)
 
 
 def draw(panels: dict[str, Panel], path: Path = PICTURE) -> None:

@@ -26,7 +26,7 @@ from ppml_helpers.choose.proposal import READ, Roles, propose, with_target
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 MEASURES = [f"measure {number}" for number in range(8)]
-SLOWER = 60.0  # times as long as the two fits that the whole report may take
+SLOWER = 30.0  # times as long as the two fits that the whole report may take
 
 
 def made_up(rows: int) -> pd.DataFrame:

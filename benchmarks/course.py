@@ -3,13 +3,11 @@
 Ours is nbval in its strict mode, in a process of its own: pytest starts the chapter's kernel, sends every cell, and
 compares what comes back with what is stored. The floor is the code of the same cells, one after the other, in one
 process without a kernel (``_plain_run.py``); its imports count on both sides. Memory is that of the kernel and all that
-it starts, looked at twice a second (``_memory.py``). What a whole run of ``kit.py test`` takes stands in
-``results/suite.json``, which ``_memory.py`` writes.
+it starts, looked at twice a second (``_memory.py``).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -18,7 +16,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from _frame import RESULTS, Benchmark, BenchmarkError, Timing, timed
+from _frame import Benchmark, BenchmarkError, Timing, timed
 from _memory import Watch
 
 from ppml_helpers import course
@@ -29,13 +27,12 @@ sys.path.insert(0, str(REPO))
 from front_door import checks, tfe  # noqa: E402
 
 QUICK = ("00", "02b")
-SLOWER = 4.0  # times as long as the plain cells that a chapter's test may take
+SLOWER = 2.0  # times as long as the plain cells that a chapter's test may take
 MEMORY = 2_000  # megabytes that a kernel with its children may hold: the limit under which the course must live
-SUITE = 6e9  # bytes that a whole run of the tests may hold
 
 
 def main() -> None:
-    """Measure every chapter once, and add what the whole suite took when it was last watched."""
+    """Measure every chapter once."""
     about = "Each chapter strictly compared by nbval, against its code cells alone in one process."
     with Benchmark("course", about) as benchmark:
         broken = []
@@ -48,7 +45,6 @@ def main() -> None:
                 except BenchmarkError as error:  # the others go on
                     broken.append(path.stem)
                     print(error, flush=True)
-        whole_suite(benchmark)
         if broken:
             raise BenchmarkError(f"Look above for what is wrong with {', '.join(broken)}.")
 
@@ -115,29 +111,6 @@ def surroundings(scratch: Path) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         **{name: str(scratch / folder) for name, folder in folders.items()},
     }
-
-
-def whole_suite(benchmark: Benchmark) -> None:
-    """Say what a whole run of the tests held in memory when it was watched.
-
-    Raises
-    ------
-    BenchmarkError
-        If that was more than it may.
-    """
-    try:
-        told = json.loads((RESULTS / "suite.json").read_text("utf-8"))
-    except FileNotFoundError:
-        benchmark.note("What a whole run of kit.py test holds in memory was not watched yet (benchmarks/_memory.py).")
-        return
-    held = told["peak_bytes"] / 1e9
-    benchmark.comparisons[0].facts["suite"] = told
-    benchmark.note(
-        f"All processes of `{told['what']}` together held at most {held:.1f} GB (the bound: {SUITE / 1e9:.0f}), in "
-        f"{told['most_processes']} processes; watched on {told['day']}."
-    )
-    if told["peak_bytes"] > SUITE:
-        raise BenchmarkError(f"{told['what']} held {held:.1f} GB, and may hold {SUITE / 1e9:.0f}.")
 
 
 if __name__ == "__main__":

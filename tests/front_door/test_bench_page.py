@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -74,6 +75,15 @@ def test_a_missed_bound_is_named_whatever_the_results_claim(maker: ModuleType):
     comparison["facts"]["why"] = "The peer became faster."
     told = maker.page(runs).split("## Bounds that are missed")[1].split("\n## ")[0]
     assert f"{comparison['name']}: at least 1e+09: **missed**. The peer became faster." in told
+
+
+def test_a_suite_that_holds_too_much_memory_is_said_to_miss_its_bound(maker: ModuleType, tmp_path: Path):
+    assert maker.suite(tmp_path) == ""
+    told = {"what": ".ci/run", "seconds_watched": 960, "most_processes": 67, "day": "2026-11-29", "load_before": 0.2}
+    for held, said in ((5.94e9, "5.9 GB in all its processes together (at most 6 GB: kept)"), (6.1e9, "**missed**")):
+        (tmp_path / "suite.json").write_text(json.dumps(told | {"peak_bytes": held}), "utf-8")
+        assert said in maker.suite(tmp_path)
+        assert "16.0 minutes" in maker.suite(tmp_path)
 
 
 def test_a_run_without_a_peer_shows_its_own_table_and_what_is_to_be_known(maker: ModuleType):
