@@ -14,7 +14,7 @@ notebook. Not every slip makes an answer wrong. These are not counted, and the r
 All other answers that a judge takes are let through, and count against it. The results hold each of them.
 
     python3 kit.py bench judges            # all chapters, about a quarter of an hour
-    python3 kit.py bench judges --quick    # three chapters
+    python3 kit.py bench judges --quick    # two chapters
     .venv/bin/python benchmarks/judges.py 05 02b    # these anew, in the results of the full run
 """
 
@@ -52,7 +52,7 @@ from ppml_helpers.exercises import check
 MOST = 24  # mutants of a solution
 PATIENCE = 60  # seconds of processor time for one
 LEAST, LEAST_EACH = 0.95, 0.85
-QUICK = ("00", "03", "05")
+QUICK = ("00", "05")
 DRAWS = (1, 2, 3)  # other dice for the probes of a judge
 OPEN = {
     "02.3": "any five columns that cost no more than the board allows; the judge measures what they cost",
@@ -327,7 +327,7 @@ def _apart(path: Path) -> dict[str, dict[str, Any]] | str:
 def main() -> int:
     """Print a line for each exercise; write what was let through beside the other results."""
     parser = argparse.ArgumentParser(prog="judges", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="three chapters")
+    parser.add_argument("--quick", action="store_true", help="two chapters")
     parser.add_argument("chapters", nargs="*", help="numbers, such as 05 or 02b: their part of the results anew")
     options = parser.parse_args()
     wanted = options.chapters or (QUICK if options.quick else ())
