@@ -65,7 +65,7 @@ def against_drawing(
         name,
         ours=move,
         peer=explorer.redraw,
-        repeats=min(2, repeats) if benchmark.quick else repeats,
+        repeats=1 if benchmark.quick else repeats,
         unit=unit,
         note=note + "; the floor only draws",
         at_most=at_most,
@@ -89,7 +89,7 @@ def anew(
         explorer.set(**next(turned))
         said.append(explorer.sentence)
 
-    for stop in stops if benchmark.quick else stops[-1:]:  # what is imported late is not a move's work
+    for stop in stops[-2:] if repeats > 5 else stops[-1:]:  # what is imported late is not a move's work
         explorer.set(**stop)
     unit = "move" if "attack" in stops[0] else "slider move"
     against_drawing(benchmark, name, explorer, move, f"{note}; nothing is kept", at_most, unit, repeats)
