@@ -32,6 +32,7 @@ import re
 import resource
 import signal
 import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -186,14 +187,19 @@ def same(left: object, right: object) -> bool:
 
 
 def alike(left: Any, right: Any) -> bool:
-    """Say whether two answers agree in two digits, number by number; whole numbers, words and truths must be equal."""
+    """Say whether two answers agree in two digits, number by number; whole numbers and truths must be equal.
+
+    So must words, but for blanks and empty lines around them.
+    """
+    if isinstance(left, str) and isinstance(right, str):
+        return left.strip() == right.strip()
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(alike(left[key], right[key]) for key in left)
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
         return len(left) == len(right) and all(map(alike, left, right))
     if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
         return left.shape == right.shape and bool(np.allclose(left, right, rtol=1e-3, atol=1e-3))
-    if isinstance(left, bool | Integral | str) or not (isinstance(left, Real) and isinstance(right, Real)):
+    if isinstance(left, bool | Integral) or not (isinstance(left, Real) and isinstance(right, Real)):
         return same(left, right)
     digit = 10.0 ** np.floor(np.log10(abs(float(left)) or 1.0) - 1)
     return bool(abs(float(left) - float(right)) <= digit / 2)
@@ -301,12 +307,16 @@ def _tried(solution: str, name: str, answer: str, names: dict[str, Any]) -> dict
 
 
 def _in_silence(path: Path, told: Connection) -> None:
-    """Send a chapter's exercises, from a process of its own; the notebook's prints go nowhere."""
+    """Send a chapter's exercises, from a process of its own; the notebook's prints go nowhere, its files to scratch."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    try:
-        told.send(dict(chapter(path)))
-    except Exception as error:  # a chapter that does not run is said, and the others go on
-        told.send(f"{type(error).__name__}: {error}")
+    with tempfile.TemporaryDirectory(prefix="judges-") as scratch:
+        (Path(scratch) / "data").symlink_to(course.ROOT / "data")
+        (Path(scratch) / "notebooks").mkdir()
+        os.chdir(Path(scratch) / "notebooks")
+        try:
+            told.send(dict(chapter(path)))
+        except Exception as error:  # a chapter that does not run is said, and the others go on
+            told.send(f"{type(error).__name__}: {error}")
 
 
 def _apart(path: Path) -> dict[str, dict[str, Any]] | str:
