@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import copy
 import json
 import multiprocessing
@@ -312,11 +313,11 @@ def _in_silence(path: Path, told: Connection) -> None:
     with tempfile.TemporaryDirectory(prefix="judges-") as scratch:
         (Path(scratch) / "data").symlink_to(course.ROOT / "data")
         (Path(scratch) / "notebooks").mkdir()
-        os.chdir(Path(scratch) / "notebooks")
-        try:
-            told.send(dict(chapter(path)))
-        except Exception as error:  # a chapter that does not run is said, and the others go on
-            told.send(f"{type(error).__name__}: {error}")
+        with contextlib.chdir(Path(scratch) / "notebooks"):
+            try:
+                told.send(dict(chapter(path)))
+            except Exception as error:  # a chapter that does not run is said, and the others go on
+                told.send(f"{type(error).__name__}: {error}")
 
 
 def _apart(path: Path) -> dict[str, dict[str, Any]] | str:
