@@ -74,9 +74,11 @@ def jupyter_environment() -> dict[str, str]:
 
 
 def jupyter_variables(root: Path) -> dict[str, str]:
-    """Return the variables that keep Jupyter and matplotlib inside a copy of the kit."""
+    """Return the variables that keep Jupyter and matplotlib inside a copy of the kit, and memory small."""
     own = root / ".kit" / "jupyter"
     return {
+        # Arrow's own pool takes a GiB of addresses at once, which counts in full where data are limited (ulimit -d).
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
         "JUPYTER_CONFIG_DIR": str(own / "config"),
         "JUPYTER_CONFIG_PATH": str(root / "jupyter_config"),
         "JUPYTER_DATA_DIR": str(own / "data"),
