@@ -88,7 +88,7 @@ def give_up_root(uid: int, gid: int, memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES, PROCESSES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory:
-        resource.setrlimit(resource.RLIMIT_DATA, (2 * memory, 2 * memory))  # torch reserves more than it uses
+        resource.setrlimit(resource.RLIMIT_DATA, (2 * memory, 2 * memory))  # libraries reserve more than they use
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
