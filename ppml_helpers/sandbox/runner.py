@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -112,9 +113,10 @@ def run(
         "copies": {path: str(source) for path, source in copies.items()},
         "room": limits.disk + sum(map(len, texts.values())) + sum(one.stat().st_size for one in copies.values()),
         "started": 0 if confine == "namespaces" else _started(),
-        "readable": [sys.prefix, sys.base_prefix, *map(str, readable)],
+        "readable": [sys.prefix, sys.base_prefix, *_linked(), *map(str, readable)],
         "environment": {
             **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+            "ARROW_DEFAULT_MEMORY_POOL": "system",  # its own takes a GiB of addresses, which the limit counts
             "PATH": f"{job}/bin:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": job,
             "TMPDIR": f"{job}/tmp",
@@ -130,6 +132,13 @@ def run(
         clear(root)
     files = {path: None if text is None else text.encode("latin-1") for path, text in found["files"].items()}
     return Ended(found["code"], found["why"], found["logs"], files)
+
+
+def _linked() -> list[str]:
+    """Return the folders in which packages lie that this environment only links to, as uv makes them when asked."""
+    there = (Path(sys.prefix), Path(sysconfig.get_path("purelib")))
+    links = (entry for folder in there for entry in folder.iterdir() if entry.is_symlink())
+    return sorted({str(entry.resolve().parent) for entry in links})
 
 
 def _started() -> int:

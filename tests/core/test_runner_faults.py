@@ -70,6 +70,19 @@ def test_a_course_below_a_folder_that_every_job_has(tmp_path, monkeypatch, place
     assert (ended.status, ended.logs["stdout"]) == ("done", "the course"), ended.logs["stderr"]
 
 
+@namespaces
+def test_packages_that_lie_elsewhere_and_are_links_here_are_read(tmp_path, monkeypatch):
+    """As uv makes them with --link-mode=symlink, or where several people share one environment."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as elsewhere, tempfile.TemporaryDirectory(dir="/tmp") as here:
+        Path(elsewhere).chmod(0o755)
+        Path(here).chmod(0o755)
+        Path(elsewhere, "package.py").write_text("print('the package')")
+        Path(here, "package.py").symlink_to(Path(elsewhere, "package.py"))
+        monkeypatch.setattr(runner.sysconfig, "get_path", lambda name: here)
+        ended = runner.run(tmp_path, ["cat", f"{here}/package.py"], {}, confine="namespaces", readable=[here])
+    assert (ended.status, ended.logs["stdout"]) == ("done", "print('the package')"), ended.logs["stderr"]
+
+
 @pytest.mark.parametrize(
     ("script", "seconds", "why"),
     [
