@@ -135,10 +135,12 @@ def run(
 
 
 def _linked() -> list[str]:
-    """Return the folders in which packages lie that this environment only links to, as uv makes them when asked."""
+    """Return the packages to which this environment only links, as uv makes them when asked.
+
+    Each by itself: what else lies in a folder to which somebody has linked is not the job's to read.
+    """
     there = (Path(sys.prefix), Path(sysconfig.get_path("purelib")))
-    links = (entry for folder in there for entry in folder.iterdir() if entry.is_symlink())
-    return sorted({str(entry.resolve().parent) for entry in links})
+    return sorted({str(entry.resolve()) for folder in there for entry in folder.iterdir() if entry.is_symlink()})
 
 
 def _started() -> int:

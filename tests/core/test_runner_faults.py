@@ -23,6 +23,7 @@ FORKS = "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError
 TOGETHER = (
     "import os, time\nfor _ in range(5):\n    os.fork() or (bytearray(120 * 2**20), time.sleep(60))\ntime.sleep(60)"
 )
+kept = pytest.mark.skipif(runner.confinement() == "limits", reason="this system has neither namespaces nor Landlock")
 namespaces = pytest.mark.skipif(runner.confinement() != "namespaces", reason="no namespaces here")
 
 
@@ -70,17 +71,20 @@ def test_a_course_below_a_folder_that_every_job_has(tmp_path, monkeypatch, place
     assert (ended.status, ended.logs["stdout"]) == ("done", "the course"), ended.logs["stderr"]
 
 
-@namespaces
-def test_packages_that_lie_elsewhere_and_are_links_here_are_read(tmp_path, monkeypatch):
-    """As uv makes them with --link-mode=symlink, or where several people share one environment."""
+@kept
+def test_packages_that_are_links_are_read_and_their_neighbours_are_not(tmp_path, monkeypatch):
+    """As uv makes them with --link-mode=symlink, or as an owner links to a package that lies beside the patients."""
     with tempfile.TemporaryDirectory(dir="/tmp") as elsewhere, tempfile.TemporaryDirectory(dir="/tmp") as here:
         Path(elsewhere).chmod(0o755)
         Path(here).chmod(0o755)
-        Path(elsewhere, "package.py").write_text("print('the package')")
+        Path(elsewhere, "package.py").write_text("the package")
+        Path(elsewhere, "patients.csv").write_text("the patients")
         Path(here, "package.py").symlink_to(Path(elsewhere, "package.py"))
         monkeypatch.setattr(runner.sysconfig, "get_path", lambda name: here)
-        ended = runner.run(tmp_path, ["cat", f"{here}/package.py"], {}, confine="namespaces", readable=[here])
-    assert (ended.status, ended.logs["stdout"]) == ("done", "print('the package')"), ended.logs["stderr"]
+        read = ["bash", "-c", f"cat {here}/package.py; cat {elsewhere}/patients.csv"]
+        ended = runner.run(tmp_path, read, {}, readable=[here])
+    assert ended.logs["stdout"] == "the package", ended.logs["stderr"]
+    assert "patients.csv" in ended.logs["stderr"]
 
 
 @pytest.mark.parametrize(
